@@ -1,0 +1,3 @@
+# A coreset of a detection set: real images, written like a distilled set.
+_base_ = './distill_runtime.py'
+train_cfg = dict(type='DistillLoop', writer=dict(type='VOCWriter'), batch_size=64, max_rounds=1)

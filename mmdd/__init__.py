@@ -1,0 +1,4 @@
+"""mmdd: dataset distillation with diffusion models inside OpenMMLab."""
+from .version import __version__
+
+__all__ = ['__version__']

@@ -1,0 +1,91 @@
+"""From a config to a distilled set."""
+import difflib
+import os.path as osp
+from typing import Optional
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmdd.utils.compat import setup
+from mmdd.utils.config import ConfigType, load_config
+from .prepare import init_launcher, prepare
+from .train import ensure_checkpoint
+
+KNOWN_KEYS = (
+    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
+    'val_cfg', 'test_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'val_evaluator',
+    'test_evaluator', 'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume',
+    'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope',
+    'randomness', 'experiment_name', 'runner_type', 'model_wrapper_cfg', 'custom_imports',
+    'prepare', 'evaluation')
+
+
+def distill(config: ConfigType,
+            work_dir: Optional[str] = None,
+            resume: bool = False,
+            cfg_options: Optional[dict] = None,
+            launcher: Optional[str] = None) -> str:
+    """Run a distillation job: prepare, train the proxy where it is missing, distill.
+
+    Args:
+        config: Config file or dict.
+        work_dir: Where everything goes; ``work_dirs/<config name>`` if None.
+        resume: Go on with an interrupted job in the same folder.
+        cfg_options: Dotted options merged into the config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'; the config's if None.
+
+    Returns:
+        str: Folder of the distilled set.
+
+    Raises:
+        ValueError: If the config, the real set, weights or folders are unusable.
+    """
+    setup()
+    cfg = read_job(config, cfg_options)
+    if launcher is not None:
+        cfg.launcher = launcher
+    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg)
+    cfg.train_cfg.resume = resume
+    init_launcher(cfg)
+    prepare(cfg)
+    proxy = cfg.model.get('proxy')
+    if proxy is not None:
+        checkpoint = proxy.get('checkpoint') or osp.join(cfg.work_dir, 'proxy.pth')
+        proxy.checkpoint = ensure_checkpoint(proxy.cfg, checkpoint)
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner.train_loop.out_dir
+
+
+def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
+    """Load and check the config of a distillation job.
+
+    Raises:
+        ValueError: If a key looks misspelt or a required one is missing.
+    """
+    cfg = load_config(config)
+    for key in cfg_options or {}:
+        if key.split('.')[0] not in set(cfg) | set(KNOWN_KEYS):
+            raise ValueError(f'--cfg-options {key}: the config has no {key.split(".")[0]!r}'
+                             f'{suggestion(key.split(".")[0], set(cfg))}')
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    for key in cfg:
+        if key not in KNOWN_KEYS and difflib.get_close_matches(key, KNOWN_KEYS, 1, 0.85):
+            raise ValueError(f'unknown config key {key!r}{suggestion(key, KNOWN_KEYS)}')
+    for key in ('model', 'train_dataloader', 'train_cfg'):
+        if cfg.get(key) is None:
+            raise ValueError(f'the config has no {key!r}: a distillation job needs it')
+    return cfg
+
+
+def suggestion(key: str, known) -> str:
+    """'; did you mean ...?' where a known key is close."""
+    close = difflib.get_close_matches(key, sorted(known), 1)
+    return f'; did you mean {close[0]!r}?' if close else ''
+
+
+def default_work_dir(cfg: Config) -> str:
+    """``work_dirs/<name of the config file>``."""
+    name = osp.splitext(osp.basename(cfg.filename))[0] if cfg.filename else 'distill'
+    return osp.join('work_dirs', name)

@@ -1,0 +1,70 @@
+"""What a job needs before it starts: data on disk, checkpoints of other jobs."""
+from typing import Any, Dict, Optional
+
+from mmengine.dist import barrier, get_rank, init_dist, is_distributed
+
+from mmdd.registry import TASK_UTILS
+from mmdd.utils.compat import fix_cpu_dist
+from mmdd.utils.config import ConfigType, load_config
+
+
+def init_launcher(cfg: Any) -> None:
+    """Start the process group of ``cfg.launcher`` unless it runs already.
+
+    Args:
+        cfg: Runner config; on CPU its model wrapper is adapted in place.
+    """
+    fix_cpu_dist(cfg)
+    if cfg.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+
+def prepare(config: ConfigType) -> None:
+    """Build, in order, every component of the config's ``prepare`` list.
+
+    Rank 0 builds while the other ranks wait, except for components with a true
+    ``collective`` attribute, which all ranks build together.
+
+    Args:
+        config: A config with an optional list ``prepare`` of components of
+            TASK_UTILS, each with a method ``build()`` that does nothing where
+            its result is there already.
+
+    Raises:
+        ValueError: If an entry has no ``build`` method.
+    """
+    cfg = load_config(config)
+    init_launcher(cfg)
+    for node in cfg.get('prepare', None) or []:
+        component = TASK_UTILS.build(node)
+        if not callable(getattr(component, 'build', None)):
+            raise ValueError(f'prepare: {node.type} has no build() method')
+        if getattr(component, 'collective', False) or get_rank() == 0:
+            component.build()
+        barrier()
+
+
+@TASK_UTILS.register_module()
+class TrainedCheckpoint:
+    """A checkpoint that is trained where it is missing and reused where it is there.
+
+    Args:
+        config: Training config of any mm* package.
+        checkpoint: Where the checkpoint is, or is written to.
+        cfg_options: Dotted options merged into the config.
+    """
+
+    collective = True
+
+    def __init__(self,
+                 config: str,
+                 checkpoint: str,
+                 cfg_options: Optional[Dict[str, Any]] = None) -> None:
+        self.config = config
+        self.checkpoint = checkpoint
+        self.cfg_options = cfg_options
+
+    def build(self) -> str:
+        """Train if needed and return the path of the checkpoint."""
+        from .train import ensure_checkpoint
+        return ensure_checkpoint(self.config, self.checkpoint, self.cfg_options)

@@ -1,0 +1,187 @@
+"""Stock training: one Runner, or a checkpoint that is trained once and reused."""
+import itertools
+import json
+import os
+import os.path as osp
+import pickle
+import time
+from typing import Any, Dict, Optional, Union
+from zipfile import BadZipFile
+
+from mmengine.dist import barrier, broadcast_object_list, get_rank, is_distributed
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmdd.utils import compat
+from mmdd.utils.config import ConfigType, fingerprint, load_config
+from mmdd.utils.io import atomic_path, atomic_write_json, atomic_write_text
+from .prepare import init_launcher, prepare
+
+_COUNTER = itertools.count()
+
+
+def build_runner(config: ConfigType, work_dir: str) -> Runner:
+    """Build a stock Runner that can follow others in the same process.
+
+    Args:
+        config: Any mm* config.
+        work_dir: Where it writes.
+
+    Returns:
+        Runner: With an experiment name of its own, which mmengine needs to keep
+        the loggers and scopes of several Runners apart.
+    """
+    compat.setup()
+    cfg = load_config(config)
+    cfg.work_dir = work_dir
+    if is_distributed() and cfg.get('launcher', 'none') == 'none':
+        cfg.launcher = 'pytorch'
+    init_launcher(cfg)
+    name = cfg.get('experiment_name') or osp.basename(osp.normpath(work_dir))
+    cfg.experiment_name = f'{name}_{os.getpid()}_{next(_COUNTER)}'
+    return Runner.from_cfg(cfg)
+
+
+def train(config: ConfigType,
+          work_dir: str,
+          seed: Optional[int] = None,
+          resume: Union[bool, str] = False) -> Runner:
+    """Prepare and train any mm* config with one stock Runner.
+
+    Args:
+        config: Anything :func:`load_config` takes.
+        work_dir: Where logs and checkpoints go.
+        seed: Random seed; that of the config if None.
+        resume: True to go on from the last checkpoint in ``work_dir`` if there
+            is one; a path to go on from that checkpoint.
+
+    Returns:
+        Runner: After training; ``runner.iter`` is the number of updates.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint to resume is missing.
+        ValueError: If the config cannot be read.
+    """
+    cfg = load_config(config)
+    if seed is not None:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+    cfg.resume = bool(resume)
+    if isinstance(resume, str):
+        if not osp.isfile(resume):
+            raise FileNotFoundError(f'cannot resume: {resume} not found')
+        cfg.load_from = resume
+    prepare(cfg)
+    # The scope of this Runner must not outlive it: it may run inside another job.
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        runner = build_runner(cfg, work_dir)
+        runner.train()
+    return runner
+
+
+def last_metrics(runner: Runner) -> Dict[str, float]:
+    """The metrics of a Runner's most recent validation, by their full names."""
+    scalars = runner.message_hub.log_scalars
+    return {key[len('val/'):]: float(value.current()) for key, value in scalars.items()
+            if key.startswith('val/') and key not in ('val/time', 'val/data_time')}
+
+
+def ensure_checkpoint(config: ConfigType,
+                      checkpoint: str,
+                      cfg_options: Optional[Dict[str, Any]] = None) -> str:
+    """Train a config unless its checkpoint is there already.
+
+    Training runs in ``<stem>_train`` beside the checkpoint and goes on where an
+    interrupted one stopped. The checkpoint then holds only ``meta`` and
+    ``state_dict``; ``<stem>.json`` beside it keeps the final validation metrics,
+    the number of updates and the fingerprint of the config.
+
+    Args:
+        config: Training config of any mm* package.
+        checkpoint: Path of the checkpoint.
+        cfg_options: Dotted options merged into the config.
+
+    Returns:
+        str: ``checkpoint``.
+
+    Raises:
+        ValueError: If the file at ``checkpoint`` is not a checkpoint.
+    """
+    cfg = load_config(config)
+    cfg.merge_from_dict(cfg_options or {})
+    if is_distributed():
+        cfg.launcher = 'pytorch'
+    name = config if isinstance(config, str) else 'a config dict'
+    mark = fingerprint(cfg)
+    exists = [osp.isfile(checkpoint)]
+    broadcast_object_list(exists)
+    if exists[0]:
+        read_checkpoint(checkpoint)
+        _warn_if_stale(checkpoint, name, mark)
+        return checkpoint
+    stem = osp.splitext(checkpoint)[0]
+    folder = f'{stem}_train'
+    print_log(f'{checkpoint} is missing: training {name} in {folder}', 'current')
+    started = time.time()
+    runner = train(cfg, folder, resume=_can_resume(folder, mark))
+    if get_rank() == 0:
+        _publish(find_latest_checkpoint(folder), checkpoint)
+        atomic_write_json(f'{stem}.json', dict(
+            config=name, fingerprint=mark, metrics=last_metrics(runner),
+            seconds=round(time.time() - started, 1), updates=runner.iter))
+    barrier()
+    return checkpoint
+
+
+def read_checkpoint(path: str) -> Dict[str, Any]:
+    """Load a checkpoint onto the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is truncated, corrupt, or holds no weights.
+    """
+    from mmengine.runner.checkpoint import CheckpointLoader
+    compat.setup()
+    try:
+        content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    except FileNotFoundError:
+        raise
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError, BadZipFile,
+            pickle.UnpicklingError) as error:
+        reason = str(error).strip().splitlines() or ['']
+        raise ValueError(f'{path} is not a readable checkpoint ({reason[0][:80]}); '
+                         f'move it away to train it again') from error
+    if not isinstance(content, dict) or not content.get('state_dict', content):
+        raise ValueError(f'{path} holds no weights; move it away to train it again')
+    return content
+
+
+def _can_resume(folder: str, mark: str) -> bool:
+    """Whether ``folder`` holds an interrupted training of the same config."""
+    stamp = osp.join(folder, 'fingerprint.txt')
+    same = [False]
+    if get_rank() == 0:
+        if osp.isfile(stamp):
+            with open(stamp) as f:
+                same = [f.read().strip() == mark]
+        atomic_write_text(stamp, mark + '\n')
+    broadcast_object_list(same)
+    return same[0]
+
+
+def _publish(source: str, checkpoint: str) -> None:
+    import torch
+    content = read_checkpoint(source)
+    with atomic_path(checkpoint) as tmp:
+        torch.save(dict(meta=content['meta'], state_dict=content['state_dict']), tmp)
+
+
+def _warn_if_stale(checkpoint: str, name: str, mark: str) -> None:
+    sidecar = f'{osp.splitext(checkpoint)[0]}.json'
+    if not osp.isfile(sidecar):
+        return
+    with open(sidecar) as f:
+        made_from = json.load(f).get('fingerprint')
+    if made_from != mark:
+        print_log(f'{checkpoint} was trained from another version of {name}; it is used as it '
+                  f'is, move it away to train it again', 'current', level=30)

@@ -1,0 +1,13 @@
+"""Real-set views, the digit-scenes builder, writers and the manifest."""
+from .annotations import annotations_from_batch, check_boxes, load_image
+from .checks import check_real_set
+from .digit_scenes import DigitScenes
+from .journal import Journal
+from .manifest import write_manifest
+from .samplers import WholeSetSampler
+from .writers import BaseWriter, VOCWriter
+
+__all__ = [
+    'BaseWriter', 'DigitScenes', 'Journal', 'VOCWriter', 'WholeSetSampler',
+    'annotations_from_batch', 'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
+]

@@ -1,0 +1,161 @@
+"""The record of a distillation job: what was planned and what is finished.
+
+Everything lies in one folder, ``_job`` inside the distilled set:
+
+    job.json                 fingerprint of the job
+    plan.jsonl               one slot a line
+    attempts/000012_r0.json  what came out for slot 12 in round 0
+    attempts/000012_r0.png   its image, lossless (synthetic images only)
+
+Each file is written atomically, the JSON after the image, so a job that is
+killed at any moment finds every finished attempt again.
+"""
+import json
+import os
+import os.path as osp
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+from PIL import Image
+
+from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.io import atomic_save_image, atomic_write_json, atomic_write_text
+
+Key = Tuple[int, int]
+
+
+class Journal:
+    """Keeps the finished attempts of a job on disk.
+
+    Args:
+        out_dir: Folder of the distilled set.
+    """
+
+    def __init__(self, out_dir: str) -> None:
+        self.out_dir = out_dir
+        self.folder = osp.join(out_dir, '_job')
+        self.attempts = osp.join(self.folder, 'attempts')
+
+    def open(self, job: Dict[str, Any], resume: bool) -> None:
+        """Start a job in the folder, or go on with the one that is there.
+
+        Args:
+            job: Description of the job; ``job['fingerprint']`` identifies it.
+            resume: Whether finished attempts may be taken over.
+
+        Raises:
+            ValueError: If the folder belongs to something else, holds this job
+                and ``resume`` is not set, or cannot be written.
+        """
+        path = osp.join(self.folder, 'job.json')
+        found = self._read_job(path)
+        if found is None:
+            if osp.isdir(self.out_dir) and os.listdir(self.out_dir):
+                raise ValueError(
+                    f'{self.out_dir} holds files of something else; nothing was changed: give '
+                    f'another --work-dir')
+        elif found.get('fingerprint') != job['fingerprint']:
+            raise ValueError(
+                f'{self.out_dir} holds a distilled set of another config '
+                f'({describe_difference(found, job)}); nothing was changed: give another '
+                f'--work-dir')
+        elif not resume:
+            raise ValueError(
+                f'{self.out_dir} already holds this job with {sum(1 for _ in self.keys())} '
+                f'finished attempts: add --resume to go on, or give another --work-dir')
+        try:
+            os.makedirs(self.attempts, exist_ok=True)
+            if found is None:
+                atomic_write_json(path, job)
+        except OSError as e:
+            raise ValueError(
+                f'{self.out_dir} cannot be written ({e.strerror}); give another --work-dir'
+            ) from None
+
+    def _read_job(self, path: str) -> Optional[dict]:
+        if not osp.isfile(path):
+            return None
+        with open(path, encoding='utf-8') as f:
+            return json.load(f)
+
+    def store_plan(self, slots: List[DistillSlot]) -> None:
+        """Write the plan, or check it against the one that is there.
+
+        Raises:
+            ValueError: If another plan is there: real set or prompts changed.
+        """
+        path = osp.join(self.folder, 'plan.jsonl')
+        text = ''.join(json.dumps(slot.to_dict(), sort_keys=True) + '\n' for slot in slots)
+        if not osp.isfile(path):
+            atomic_write_text(path, text)
+            return
+        with open(path, encoding='utf-8') as f:
+            if f.read() != text:
+                raise ValueError(
+                    f'{self.out_dir}: the plan changed since the job was started (other real '
+                    f'images, annotations or prompts); give another --work-dir')
+
+    def read_plan(self) -> List[dict]:
+        """The slots of the stored plan as dicts."""
+        with open(osp.join(self.folder, 'plan.jsonl'), encoding='utf-8') as f:
+            return [json.loads(line) for line in f]
+
+    def _path(self, key: Key, suffix: str) -> str:
+        return osp.join(self.attempts, f'{key[0]:06d}_r{key[1]}{suffix}')
+
+    def keys(self) -> Iterator[Key]:
+        """(slot id, round) of every finished attempt, in order."""
+        if not osp.isdir(self.attempts):
+            return
+        for name in sorted(os.listdir(self.attempts)):
+            stem, suffix = osp.splitext(name)
+            if suffix == '.json' and not name.startswith('.'):
+                slot, round = stem.split('_r')
+                yield int(slot), int(round)
+
+    def write(self, sample: DistilledSample) -> None:
+        """Store a finished attempt."""
+        key = (sample.slot.id, sample.slot.round)
+        if sample.image is not None:
+            atomic_save_image(self._path(key, '.png'), sample.image)
+        atomic_write_json(self._path(key, '.json'), sample_record(sample))
+
+    def read(self, key: Key) -> dict:
+        """The record of a finished attempt."""
+        with open(self._path(key, '.json'), encoding='utf-8') as f:
+            return json.load(f)
+
+    def read_image(self, key: Key) -> np.ndarray:
+        """The image of a finished attempt, (H, W, 3) uint8 RGB."""
+        with Image.open(self._path(key, '.png')) as image:
+            return np.asarray(image.convert('RGB'))
+
+    def load_sample(self, slot: DistillSlot, key: Key) -> DistilledSample:
+        """A finished attempt as a sample."""
+        record = self.read(key)
+        bboxes = record['bboxes']
+        return DistilledSample(
+            slot=slot,
+            image=None if record['path'] else self.read_image(key),
+            path=record['path'],
+            labels=np.array(record['labels'], np.int64),
+            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
+            score=record['score'], accepted=record['accepted'],
+            label_source=record['label_source'], seconds=record['seconds'],
+            stats=record['stats'])
+
+
+def sample_record(sample: DistilledSample) -> Dict[str, Any]:
+    """A sample without its image, as plain numbers and text."""
+    return dict(
+        slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
+        labels=np.asarray(sample.labels).tolist(),
+        bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
+        score=sample.score, accepted=bool(sample.accepted), label_source=sample.label_source,
+        seconds=round(sample.seconds, 4), stats=sample.stats)
+
+
+def describe_difference(found: Dict[str, Any], job: Dict[str, Any]) -> str:
+    """Name the parts of two job descriptions that differ."""
+    parts = [key for key in job if key != 'fingerprint' and found.get(key) != job[key]]
+    return f'other {", ".join(parts)}' if parts else 'other fingerprint'

@@ -1,0 +1,80 @@
+"""Pascal VOC files: annotation XML, image-set lists, the mask palette."""
+import os.path as osp
+import xml.etree.ElementTree as ET
+from typing import Iterable, Sequence
+
+import numpy as np
+
+from mmdd.utils.io import atomic_write_text
+
+
+def voc_palette() -> np.ndarray:
+    """The Pascal VOC colour map, (256, 3) uint8, index 255 is the void colour."""
+    palette = np.zeros((256, 3), np.uint8)
+    for index in range(256):
+        value = index
+        for bit in range(7, -1, -1):
+            for channel in range(3):
+                palette[index, channel] |= ((value >> channel) & 1) << bit
+            value >>= 3
+    return palette
+
+
+def write_voc_xml(path: str,
+                  filename: str,
+                  shape: Sequence[int],
+                  bboxes: np.ndarray,
+                  names: Sequence[str],
+                  segmented: bool = False) -> None:
+    """Write one annotation in Pascal VOC's format, atomically.
+
+    VOC counts pixels from 1 and mmdet's reader subtracts 1 from all four
+    numbers; this writer adds 1 to all four, so that what mmdet reads is what
+    was given, rounded to whole pixels.
+
+    Args:
+        path: File to write.
+        filename: Name of the image file inside JPEGImages.
+        shape: (H, W, ...) of the image.
+        bboxes: (M, 4) xyxy, 0-based pixel indices, the last one inclusive.
+        names: M class names.
+        segmented: Whether a segmentation mask belongs to the image.
+
+    Raises:
+        ValueError: If a box is empty after rounding or leaves the image.
+    """
+    height, width = shape[:2]
+    root = ET.Element('annotation')
+    ET.SubElement(root, 'folder').text = 'VOC2007'
+    ET.SubElement(root, 'filename').text = filename
+    ET.SubElement(ET.SubElement(root, 'source'), 'database').text = 'mmdd'
+    size = ET.SubElement(root, 'size')
+    for tag, value in (('width', width), ('height', height), ('depth', 3)):
+        ET.SubElement(size, tag).text = str(value)
+    ET.SubElement(root, 'segmented').text = str(int(segmented))
+    for box, name in zip(np.asarray(bboxes).reshape(-1, 4), names):
+        x1, y1, x2, y2 = (int(round(float(v))) for v in box)
+        if x1 < 0 or y1 < 0 or x2 >= width or y2 >= height or x2 <= x1 or y2 <= y1:
+            raise ValueError(
+                f'{filename}: box {[x1, y1, x2, y2]} of class {name!r} is empty '
+                f'or outside the {width}x{height} image')
+        obj = ET.SubElement(root, 'object')
+        for tag, text in (('name', name), ('pose', 'Unspecified'),
+                          ('truncated', '0'), ('difficult', '0')):
+            ET.SubElement(obj, tag).text = text
+        bndbox = ET.SubElement(obj, 'bndbox')
+        for tag, value in (('xmin', x1 + 1), ('ymin', y1 + 1),
+                           ('xmax', x2 + 1), ('ymax', y2 + 1)):
+            ET.SubElement(bndbox, tag).text = str(value)
+    ET.indent(root)
+    atomic_write_text(path, ET.tostring(root, encoding='unicode') + '\n')
+
+
+def write_image_set(path: str, names: Iterable[str]) -> None:
+    """Write an ImageSets list: one image name a line."""
+    atomic_write_text(path, ''.join(f'{name}\n' for name in names))
+
+
+def image_path(voc_root: str, name: str) -> str:
+    """The path of an image in a VOC folder."""
+    return osp.join(voc_root, 'JPEGImages', f'{name}.jpg')

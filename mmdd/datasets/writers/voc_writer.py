@@ -1,0 +1,65 @@
+"""Distilled sets in Pascal VOC layout."""
+import os.path as osp
+from typing import List, Sequence
+
+import numpy as np
+from PIL import Image
+
+from mmdd.registry import TASK_UTILS
+from mmdd.structures import DistilledSample
+from mmdd.utils.io import atomic_copy, atomic_save_image
+from ..voc import write_image_set, write_voc_xml
+from .base import BaseWriter
+
+
+@TASK_UTILS.register_module()
+class VOCWriter(BaseWriter):
+    """Writes ``VOC2007/{JPEGImages,Annotations,ImageSets/Main}``.
+
+    Synthetic images are JPEGs of quality 98; real images of a coreset are
+    copied byte for byte. Stock ``mmdet.VOCDataset`` reads back the boxes of the
+    samples, rounded to whole pixels.
+    """
+
+    root = 'VOC2007'
+
+    def write(self, sample: DistilledSample, out_dir: str, classes: Sequence[str]) -> List[str]:
+        """Write image and annotation of one sample."""
+        name = self.name(sample)
+        image = f'{self.root}/JPEGImages/{name}.jpg'
+        annotation = f'{self.root}/Annotations/{name}.xml'
+        if sample.path:
+            shape = self._copy(sample.path, osp.join(out_dir, image))
+        else:
+            shape = sample.image.shape
+            atomic_save_image(osp.join(out_dir, image), sample.image)
+        bboxes, labels = whole_pixels(sample.bboxes, sample.labels, shape)
+        write_voc_xml(osp.join(out_dir, annotation), f'{name}.jpg', shape, bboxes,
+                      [classes[i] for i in labels])
+        return [image, annotation]
+
+    def _copy(self, source: str, target: str) -> Sequence[int]:
+        with Image.open(source) as picture:
+            width, height = picture.size
+            if picture.format == 'JPEG':
+                atomic_copy(source, target)
+            else:
+                atomic_save_image(target, np.asarray(picture.convert('RGB')))
+        return height, width, 3
+
+    def close(self, samples: Sequence[DistilledSample], out_dir: str) -> List[str]:
+        """Write the image lists: the split, and trainval with the same images."""
+        names = [self.name(sample) for sample in samples]
+        files = [f'{self.root}/ImageSets/Main/{split}.txt'
+                 for split in dict.fromkeys((self.split, 'trainval'))]
+        for file in files:
+            write_image_set(osp.join(out_dir, file), names)
+        return files
+
+
+def whole_pixels(bboxes: np.ndarray, labels: np.ndarray, shape: Sequence[int]):
+    """Round boxes to pixels inside the image; those left empty are dropped."""
+    limit = np.array([shape[1] - 1, shape[0] - 1] * 2)
+    rounded = np.clip(np.round(bboxes), 0, limit).reshape(-1, 4)
+    keep = (rounded[:, 2:] > rounded[:, :2]).all(1)
+    return rounded[keep], np.asarray(labels)[keep]

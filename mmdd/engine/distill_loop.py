@@ -1,0 +1,274 @@
+"""The loop that turns a real set into a distilled one."""
+import resource
+import time
+from typing import Any, Dict, List, Optional, Union
+
+import torch
+from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
+from torch.utils.data import DataLoader
+
+from mmdd.datasets.checks import check_real_set
+from mmdd.datasets.journal import Journal
+from mmdd.datasets.manifest import image_entry, write_manifest
+from mmdd.registry import LOOPS, TASK_UTILS
+from mmdd.structures import DistilledSample, DistillSlot
+from .job import describe_job
+
+
+@LOOPS.register_module()
+class DistillLoop(BaseLoop):
+    """Runs a distiller; takes the Runner's train slot.
+
+    The numbered steps are those of the papers' algorithm boxes:
+
+    1. prepare: check the real set and let the distiller collect from it.
+    2. plan: turn the budget into slots.
+    3. for each batch of slots: synthesize, refine, keep.
+    4. top up: rejected slots are tried again with fresh seeds, until the budget
+       is met or the rounds are used up; then the best reject fills the slot.
+    5. write the set and close the manifest.
+
+    Slots are sharded over ranks. Every finished attempt is on disk at once, so
+    a killed job goes on with ``resume=True`` and yields the same set.
+
+    Args:
+        runner: The Runner.
+        dataloader: The real training split; always read whole and in order.
+        budget: Config of the budget.
+        writer: Config of the writer.
+        out_dir: Folder of the distilled set; ``<work_dir>/distilled`` if None.
+        batch_size: Slots that are denoised together on a rank.
+        max_rounds: How often a slot is tried at most.
+        resume: Go on with a job that was interrupted.
+    """
+
+    def __init__(self,
+                 runner,
+                 dataloader: Union[DataLoader, Dict],
+                 budget: dict,
+                 writer: dict,
+                 out_dir: Optional[str] = None,
+                 batch_size: int = 8,
+                 max_rounds: int = 3,
+                 resume: bool = False) -> None:
+        if batch_size < 1 or max_rounds < 1:
+            raise ValueError(
+                f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
+                f'and {max_rounds}')
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader, sampler=dict(type='mmdd.WholeSetSampler'))
+        super().__init__(runner, dataloader)
+        self.budget = TASK_UTILS.build(budget)
+        self.writer = TASK_UTILS.build(writer)
+        self.journal = Journal(out_dir or f'{runner.work_dir}/distilled')
+        self.batch_size = batch_size
+        self.max_rounds = max_rounds
+        self.resume = resume
+        self.slots: List[DistillSlot] = []
+        self.stage_seconds: Dict[str, float] = {}
+        self._iter = 0
+        self._max_iters = 1
+
+    @property
+    def iter(self) -> int:
+        """Number of finished batches of slots."""
+        return self._iter
+
+    @property
+    def max_iters(self) -> int:
+        """Number of batches that are due by now; grows when slots are retried."""
+        return self._max_iters
+
+    @property
+    def epoch(self) -> int:
+        """A distillation has one epoch."""
+        return 0
+
+    @property
+    def max_epochs(self) -> int:
+        """A distillation has one epoch."""
+        return 1
+
+    @property
+    def distiller(self):
+        """The distiller without a wrapper."""
+        model = self.runner.model
+        return model.module if is_model_wrapper(model) else model
+
+    @property
+    def out_dir(self) -> str:
+        """Folder of the distilled set."""
+        return self.journal.out_dir
+
+    def run(self) -> torch.nn.Module:
+        """Run the steps of the class docstring and return the model."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        self.open_journal()
+        self._timed('prepare', self.prepare)
+        self._timed('plan', self.plan)
+        self._timed('synthesize', self.synthesize)
+        if get_rank() == 0:
+            self._timed('write', self.write)
+        barrier()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _timed(self, stage: str, step) -> None:
+        begin = time.perf_counter()
+        step()
+        self.stage_seconds[stage] = round(time.perf_counter() - begin, 3)
+
+    def open_journal(self) -> None:
+        """Claim the output folder before any work is done."""
+        self.job = describe_job(self.runner.cfg, self.distiller)
+        if get_rank() == 0:
+            self.journal.open(self.job, self.resume)
+        barrier()
+
+    def prepare(self) -> None:
+        """Step 1: check the real set, let the distiller collect from it."""
+        dataset = self.dataloader.dataset
+        if get_rank() == 0:
+            check_real_set(dataset)
+        barrier()
+        self.distiller.classes = tuple(dataset.metainfo['classes'])
+        check_proxy_classes(self.distiller)
+        for data_batch in self.dataloader:
+            self.distiller.collect(data_batch)
+
+    def plan(self) -> None:
+        """Step 2: turn the budget into slots."""
+        if getattr(self.distiller, 'prompt_file', '') is None:
+            self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
+        if get_rank() == 0:
+            self.slots = self.distiller.plan(self.budget)
+            self.journal.store_plan(self.slots)
+        barrier()
+        if get_rank() != 0:
+            self.slots = self.distiller.plan(self.budget)
+        print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
+
+    def synthesize(self) -> None:
+        """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
+        for round in range(self.max_rounds):
+            pending, todo = self._open_slots(round)
+            if not pending:
+                return
+            mine = todo[get_rank()::get_world_size()]
+            batches = [mine[i:i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
+            self._max_iters = max(1, self._iter + len(batches))
+            if round:
+                print_log(f'round {round + 1} of {self.max_rounds}: {len(pending)} of '
+                          f'{len(self.slots)} slots were rejected and are tried again', 'current')
+            for batch in batches:
+                self.run_iter(batch)
+            barrier()
+        missing = len(self._open_slots(self.max_rounds)[0])
+        if missing:
+            print_log(
+                f'the {self.max_rounds} rounds are used up: {missing} of {len(self.slots)} slots '
+                f'stay below the threshold; each keeps its best reject, marked in the manifest',
+                'current', level=30)
+
+    def _open_slots(self, round: int):
+        """Slots that no earlier round filled, and those not yet tried in this one."""
+        done = self._attempts()
+        pending = [slot for slot in self.slots if not any(
+            record['accepted'] for r, record in done.get(slot.id, {}).items() if r < round)]
+        seed = self.distiller.seed
+        todo = [slot.retry(seed, round) for slot in pending
+                if round not in done.get(slot.id, {})]
+        return pending, todo
+
+    def _attempts(self) -> Dict[int, Dict[int, dict]]:
+        """Records of finished attempts by slot and round."""
+        attempts: Dict[int, Dict[int, dict]] = {}
+        for slot, round in self.journal.keys():
+            if round < self.max_rounds:
+                attempts.setdefault(slot, {})[round] = self.journal.read((slot, round))
+        return attempts
+
+    def run_iter(self, slots: List[DistillSlot]) -> None:
+        """Step 3 for one batch: synthesize, refine, keep."""
+        self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=None)
+        samples = self.distiller.distill_step(slots, self.runner.call_hook)
+        self.distiller.refine(samples)
+        for sample in samples:
+            self.journal.write(sample)
+        self.runner.call_hook('after_train_iter', batch_idx=self._iter, data_batch=None,
+                              outputs=scalars(samples))
+        self.runner.call_hook('after_distill_iter', samples=samples)
+        self._iter += 1
+
+    def write(self) -> None:
+        """Step 5: write the best attempt of each slot, then the manifest."""
+        attempts = self._attempts()
+        entries, samples, files = [], [], []
+        for slot in self.slots:
+            tried = attempts[slot.id]
+            round = best_round(tried)
+            sample = self.journal.load_sample(
+                slot.retry(self.distiller.seed, round), (slot.id, round))
+            written = self.writer.write(sample, self.out_dir, self.distiller.classes)
+            entries.append(image_entry(sample, written, self.distiller.classes, len(tried)))
+            sample.image = None
+            samples.append(sample)
+        files = self.writer.close(samples, self.out_dir)
+        made = sum(len(tried) for tried in attempts.values())
+        met = sum(sample.accepted for sample in samples)
+        path = write_manifest(
+            self.out_dir, entries, files, **self._summary(made, met))
+        print_log(f'{met} of {len(samples)} images pass ({made} made): {path}', 'current')
+
+    def _summary(self, made: int, met: int) -> Dict[str, Any]:
+        return dict(
+            method=type(self.distiller).__name__, job=self.job,
+            classes=list(self.distiller.classes), budget=str(self.budget),
+            budget_asked=len(self.slots), budget_met=met, images_made=made,
+            discard_rate=round(1 - met / made, 4), stage_seconds=dict(self.stage_seconds),
+            peak_memory_mib=peak_memory_mib(), config=self.runner.cfg.pretty_text)
+
+
+def best_round(tried: Dict[int, dict]) -> int:
+    """The round to keep: the first accepted one, else the best score, else the first."""
+    for round in sorted(tried):
+        if tried[round]['accepted']:
+            return round
+    return max(sorted(tried), key=lambda round: tried[round]['score'] or 0.)
+
+
+def scalars(samples: List[DistilledSample]) -> Dict[str, float]:
+    """Means over a batch for the log."""
+    outputs = dict(accepted=sum(s.accepted for s in samples) / len(samples),
+                   seconds_per_image=sum(s.seconds for s in samples) / len(samples))
+    for name, values in (('score', [s.score for s in samples if s.score is not None]),
+                         ('energy', [s.stats['energy'] for s in samples if 'energy' in s.stats])):
+        if values:
+            outputs[name] = sum(values) / len(values)
+    return outputs
+
+
+def peak_memory_mib() -> Dict[str, int]:
+    """Peak memory of this process, host and GPU, in MiB."""
+    peak = dict(host=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    if torch.cuda.is_available():
+        peak['gpu'] = torch.cuda.max_memory_allocated() // 2**20
+    return peak
+
+
+def check_proxy_classes(distiller) -> None:
+    """Check that the proxy knows the classes of the real set in the same order.
+
+    Raises:
+        ValueError: If it was trained on other class names or another order.
+    """
+    names: Optional[tuple] = getattr(distiller.proxy, 'classes', None)
+    if names is not None and names != distiller.classes:
+        raise ValueError(
+            f'the proxy was trained on classes {names[:5]}... ({len(names)}), the real set has '
+            f'{distiller.classes[:5]}... ({len(distiller.classes)}): names and order must agree')

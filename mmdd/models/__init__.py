@@ -1,0 +1,8 @@
+"""Registered components: diffusions, proxies, distillers, coresets and their parts."""
+from .coresets import *  # noqa: F401,F403
+from .diffusions import *  # noqa: F401,F403
+from .distillers import *  # noqa: F401,F403
+from .label_samplers import *  # noqa: F401,F403
+from .prompters import *  # noqa: F401,F403
+from .proxies import *  # noqa: F401,F403
+from .refiners import *  # noqa: F401,F403

@@ -1,0 +1,97 @@
+"""The interface of coreset baselines."""
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+
+from mmdd.datasets.annotations import load_image
+from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, slot_seed
+from ..distillers import DatasetDistiller
+
+
+class CoresetBaseline(DatasetDistiller):
+    """Picks real images instead of making synthetic ones.
+
+    An author writes :meth:`select` and nothing else; loop, writer and
+    evaluation are those of every distiller.
+
+    Args:
+        proxy: Config of a task proxy whose features :meth:`select` gets.
+        feature_size: (height, width) to which images are stretched for
+            features; one number for squares.
+        seed: Seed of the selection, as ``self.seed``.
+    """
+
+    # Whether ``select`` reads features; they need a proxy.
+    uses_features = False
+
+    def __init__(self,
+                 proxy: Optional[dict] = None,
+                 feature_size: Any = 224,
+                 seed: int = 0,
+                 **kwargs) -> None:
+        if self.uses_features and proxy is None:
+            raise ValueError(
+                f'{type(self).__name__} selects by features: give model.proxy')
+        proxy = proxy if self.uses_features else None
+        super().__init__(proxy=proxy, image_size=feature_size, seed=seed, **kwargs)
+        self._features: List[torch.Tensor] = []
+
+    def select(self, features: torch.Tensor, labels: List[np.ndarray],
+               budget: int) -> Sequence[int]:
+        """Choose real images.
+
+        Args:
+            features: (N, D) fp32 on the CPU; D is 0 unless ``uses_features``.
+            labels: N arrays of class indices, one index per object.
+            budget: How many images to choose.
+
+        Returns:
+            ``budget`` distinct indices in [0, N).
+        """
+        raise NotImplementedError
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the real set."""
+        return len(self.classes)
+
+    def collect(self, data_batch: Dict[str, Any]) -> None:
+        """Keep annotations and, where they are used, features."""
+        before = len(self.annotations)
+        super().collect(data_batch)
+        if self.uses_features:
+            images = [load_image(a.path, self.image_size) for a in self.annotations[before:]]
+            tensor = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+            device = next(self.proxy.parameters()).device
+            self._features.append(self.proxy.features(tensor.to(device)).float().cpu())
+
+    def plan(self, budget: BaseBudget) -> List[DistillSlot]:
+        """Turn the selection into slots.
+
+        Raises:
+            ValueError: If ``select`` returns a wrong number of indices,
+                repeated ones or ones out of range.
+        """
+        total = len(self.annotations)
+        num = budget.resolve(total, len(self.classes))
+        features = torch.cat(self._features) if self._features else torch.zeros(total, 0)
+        chosen = [int(i) for i in self.select(features, [a.labels for a in self.annotations], num)]
+        if len(chosen) != num or len(set(chosen)) != num or not all(
+                0 <= i < total for i in chosen):
+            raise ValueError(
+                f'{type(self).__name__}.select must return {num} distinct indices in '
+                f'[0, {total}), got {len(chosen)} ({len(set(chosen))} distinct)')
+        slots = []
+        for i, index in enumerate(chosen):
+            source = self.annotations[index]
+            slots.append(DistillSlot(
+                id=i, seed=slot_seed(self.seed, i), size=source.size, labels=source.labels,
+                bboxes=source.bboxes, source=source.image_id, source_path=source.path))
+        return slots
+
+    def distill_step(self, slots: List[DistillSlot],
+                     call_hook: Callable) -> List[DistilledSample]:
+        """Hand over the chosen real images; their files are copied as they are."""
+        return [DistilledSample(slot, path=slot.source_path, labels=slot.labels,
+                                bboxes=slot.bboxes, label_source='real') for slot in slots]

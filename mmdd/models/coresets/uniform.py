@@ -1,0 +1,23 @@
+"""Class-balanced selection."""
+from typing import List, Sequence
+
+import numpy as np
+import torch
+
+from mmdd.registry import MODELS
+from ..label_samplers import balanced_choice
+from .base import CoresetBaseline
+
+
+@MODELS.register_module()
+class UniformCoreset(CoresetBaseline):
+    """Real images with balanced classes (UniDD, section 4.3, 'Uniform').
+
+    For images of several objects the balance is over objects, by the greedy
+    rule of :func:`balanced_choice`.
+    """
+
+    def select(self, features: torch.Tensor, labels: List[np.ndarray],
+               budget: int) -> Sequence[int]:
+        """Return ``budget`` indices, the rarest class served first."""
+        return balanced_choice(labels, budget, self.num_classes, self.seed)

@@ -1,0 +1,202 @@
+"""One interface over diffusers' latent diffusion models."""
+import inspect
+from contextlib import nullcontext
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmdd.structures import DenoiseState, DistillSlot
+from mmdd.utils.seed import generator
+
+
+def _no_hook(name: str, **kwargs) -> None:
+    """Stand-in for ``Runner.call_hook`` outside of a Runner."""
+
+
+class BaseDiffusion(BaseModule):
+    """A frozen generative prior.
+
+    A subclass provides ``encode_images``, ``decode_latents``,
+    ``encode_conditions``, ``predict_noise`` and ``latent_shape``; this class
+    owns the denoising loop, whose steps are those of a diffusers scheduler.
+
+    Args:
+        scheduler: A diffusers scheduler that predicts noise ('epsilon').
+        steps: Number of denoising steps.
+    """
+
+    def __init__(self, scheduler, steps: int) -> None:
+        super().__init__()
+        if steps < 1:
+            raise ValueError(f'{type(self).__name__}: steps must be at least 1, got {steps}')
+        self.scheduler = scheduler
+        self.steps = steps
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to scaled latents (B, C, h, w)."""
+        raise NotImplementedError
+
+    def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
+        """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable.
+
+        Args:
+            latents: fp32 latents.
+            fast: Use the small decoder, where there is one.
+        """
+        raise NotImplementedError
+
+    def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any:
+        """What ``predict_noise`` needs to know of the slots."""
+        raise NotImplementedError
+
+    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
+        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
+        raise NotImplementedError
+
+    def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]:
+        """(C, h, w) of the latents of an image of ``size`` (height, width)."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def train(self, mode: bool = True):
+        """Stay in evaluation mode: the prior is frozen."""
+        return super().train(False)
+
+    def init_weights(self) -> None:
+        """Keep the weights that were loaded."""
+
+    @torch.no_grad()
+    def sample(self,
+               slots: Sequence[DistillSlot],
+               init: Optional[Tensor] = None,
+               strength: float = 1.,
+               steps: Optional[int] = None,
+               call_hook: Callable = _no_hook) -> Tuple[Tensor, List[dict]]:
+        """Make one image for each slot.
+
+        Args:
+            slots: B slots of one size.
+            init: Clean latents (B, C, h, w) to start from (SDEdit); None starts
+                from noise.
+            strength: How much of the path to noise ``init`` goes, in (0, 1].
+            steps: Number of denoising steps; the adapter's own if None.
+            call_hook: ``runner.call_hook``; fires ``DENOISE_STAGES``.
+
+        Returns:
+            tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
+            one dict of counters per slot.
+        """
+        slots = list(slots)
+        self._set_timesteps(steps or self.steps)
+        timesteps = list(self.scheduler.timesteps)
+        state, noise = self._start(slots, len(timesteps))
+        condition = self.encode_conditions(slots)
+        x = noise * self.scheduler.init_noise_sigma
+        if init is not None:
+            skip = min(int(round(len(timesteps) * (1 - strength))), len(timesteps) - 1)
+            timesteps = timesteps[skip:]
+            state.num_steps = len(timesteps)
+            if hasattr(self.scheduler, 'set_begin_index'):
+                self.scheduler.set_begin_index(skip)
+            start = timesteps[0].view(1).expand(len(slots))
+            x = self.scheduler.add_noise(init.to(noise), noise, start)
+        call_hook('before_sample', state=state)
+        for state.step, t in enumerate(timesteps):
+            following = timesteps[state.step + 1] if state.step + 1 < len(timesteps) else None
+            x = self._step(state, x, t, following, condition, call_hook)
+        state.latents = x
+        images = self.decode_latents(x).clamp(0, 1)
+        call_hook('after_sample', state=state)
+        return images, state.stats
+
+    def _set_timesteps(self, steps: int) -> None:
+        try:
+            self.scheduler.set_timesteps(steps, device=self.device)
+        except ValueError as e:
+            raise ValueError(f'{type(self.scheduler).__name__}: {steps} steps: {e}') from None
+
+    def _start(self, slots: List[DistillSlot], num_steps: int) -> Tuple[DenoiseState, Tensor]:
+        sizes = {tuple(slot.size) for slot in slots}
+        if len(sizes) != 1:
+            raise ValueError(f'slots of one batch must have one size, got {sorted(sizes)}')
+        shape = self.latent_shape(sizes.pop())
+        generators = [generator('image', slot.seed) for slot in slots]
+        noise = torch.stack([torch.randn(shape, generator=g) for g in generators])
+        noise = noise.to(self.device)
+        state = DenoiseState(slots, noise, generators, num_steps=num_steps,
+                             decode=lambda z: self.decode_latents(z, fast=True))
+        return state, noise
+
+    def _step(self, state: DenoiseState, x: Tensor, t: Tensor, following: Optional[Tensor],
+              condition: Any, call_hook: Callable) -> Tensor:
+        """Denoise from ``t`` to ``following`` as often as the hooks ask for."""
+        state.recurrence = 1
+        repeat = 0
+        while True:
+            self._denoise(state, x, t, condition, call_hook)
+            previous = self._scheduler_step(state, t, x)
+            state.latents = previous
+            call_hook('after_step', state=state)
+            previous = state.latents
+            repeat += 1
+            if repeat >= state.recurrence:
+                return previous
+            x = self._renoise(previous, t, following, state.generators)
+
+    def _denoise(self, state: DenoiseState, x: Tensor, t: Tensor, condition: Any,
+                 call_hook: Callable) -> None:
+        """Fill the state with the noise prediction and the clean estimate.
+
+        ``state.latents`` is always in variance-preserving units, also for
+        schedulers that count in sigmas (``scale_model_input`` maps them).
+        """
+        state.latents = self.scheduler.scale_model_input(x, t).detach()
+        state.timestep = int(t)
+        state.alpha_bar = self._alpha_bar(t)
+        state.needs_grad = False
+        call_hook('before_denoise', state=state)
+        with torch.enable_grad() if state.needs_grad else nullcontext():
+            if state.needs_grad:
+                state.latents.requires_grad_()
+            noise = self.predict_noise(state.latents, t, condition)
+            state.noise_pred = noise
+            # Equation 3 of UniDD: the clean estimate of DDIM.
+            state.denoised = (state.latents - (1 - state.alpha_bar)**0.5 * noise
+                              ) / state.alpha_bar**0.5
+        state.guided_noise = noise.detach()
+        call_hook('after_denoise', state=state)
+        state.noise_pred = state.noise_pred.detach()
+        state.denoised = state.denoised.detach()
+        state.latents = state.latents.detach()
+
+    def _alpha_bar(self, t: Tensor) -> float:
+        if float(self.scheduler.init_noise_sigma) != 1:
+            sigma = float(self.scheduler.sigmas[self.scheduler.step_index])
+            return 1 / (1 + sigma**2)
+        return float(self.scheduler.alphas_cumprod[int(t)])
+
+    def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
+        options = {}
+        if 'generator' in inspect.signature(self.scheduler.step).parameters:
+            options['generator'] = state.generators
+        return self.scheduler.step(state.guided_noise, t, x, **options).prev_sample
+
+    def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
+                 generators: List[torch.Generator]) -> Tensor:
+        """Add back the noise that one step removed (Universal Guidance, eq. 9)."""
+        if getattr(self.scheduler, 'step_index', None) is not None:
+            raise ValueError(
+                f'recurrence needs a scheduler without memory such as DDIMScheduler, not '
+                f'{type(self.scheduler).__name__}')
+        alphas = self.scheduler.alphas_cumprod
+        after = alphas[int(following)] if following is not None else \
+            getattr(self.scheduler, 'final_alpha_cumprod', alphas[0])
+        beta = float(alphas[int(t)] / after)
+        noise = torch.stack([torch.randn(previous.shape[1:], generator=g) for g in generators])
+        return beta**0.5 * previous + (1 - beta)**0.5 * noise.to(previous)

@@ -1,0 +1,136 @@
+"""The interface of dataset distillers."""
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+
+from mmdd.datasets.annotations import annotations_from_batch
+from mmdd.registry import MODELS, TASK_UTILS
+from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+
+
+class DatasetDistiller(BaseModel):
+    """Makes a small dataset from a large one; a Runner's ``model``.
+
+    ``DistillLoop`` calls, in this order, :meth:`collect` once per batch of the
+    real set, :meth:`plan` once, and :meth:`distill_step` and :meth:`refine` for
+    each batch of slots. A method overrides what it does differently.
+
+    Args:
+        diffusion: Config of the diffusion adapter.
+        proxy: Config of the task proxy.
+        label_sampler: Config of the choice of labels.
+        prompter: Config of the prompter.
+        refiners: Configs of the refiners, applied in order.
+        image_size: (height, width) of synthetic images in pixels; one number
+            for squares.
+        min_box: Boxes with a shorter side than this, in pixels of the synthetic
+            image, are not asked for.
+        prompt_file: jsonl file of prompts, completed and reused; hand-editable.
+            None keeps it beside the distilled set.
+        seed: Everything random in the distilled set follows from it.
+    """
+
+    def __init__(self,
+                 diffusion: Optional[dict] = None,
+                 proxy: Optional[dict] = None,
+                 label_sampler: Optional[dict] = None,
+                 prompter: Optional[dict] = None,
+                 refiners: Sequence[dict] = (),
+                 image_size: Any = 512,
+                 min_box: float = 4.,
+                 prompt_file: Optional[str] = None,
+                 seed: int = 0,
+                 data_preprocessor: Optional[dict] = None) -> None:
+        super().__init__(data_preprocessor)
+        self.diffusion = None if diffusion is None else MODELS.build(diffusion)
+        self.proxy = None if proxy is None else MODELS.build(proxy)
+        self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
+        self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
+        self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.image_size: Tuple[int, int] = tuple(size)
+        self.min_box = min_box
+        self.prompt_file = prompt_file
+        self.seed = seed
+        self.classes: Tuple[str, ...] = ()
+        self.annotations: List[RealAnnotation] = []
+
+    def init_weights(self) -> None:
+        """Keep the weights that were loaded."""
+
+    def forward(self, *args, **kwargs):
+        """Distillers have no forward pass: their job is ``distill_step``."""
+        raise NotImplementedError('a DatasetDistiller is run by DistillLoop')
+
+    def collect(self, data_batch: Dict[str, Any]) -> None:
+        """Learn from one batch of the real set; keeps the annotations."""
+        self.annotations += annotations_from_batch(data_batch)
+
+    def plan(self, budget: BaseBudget) -> List[DistillSlot]:
+        """Decide which images are to be made.
+
+        Labels and prompt of each slot come from one real training image.
+
+        Raises:
+            ValueError: If the budget does not fit the real set.
+        """
+        num = budget.resolve(len(self.annotations), len(self.classes))
+        usable = self._usable_annotations()
+        if num > len(usable):
+            raise ValueError(
+                f'{budget}: {num} images are asked for, but only {len(usable)} of '
+                f'{len(self.annotations)} real images have boxes of at least {self.min_box} '
+                f'pixels at {self.image_size}; lower the budget or model.min_box')
+        chosen = self.label_sampler.sample(usable, num, len(self.classes), self.seed)
+        sources = [usable[i] for i in chosen]
+        prompts = [''] * num if self.prompter is None else self.prompter.prompts(
+            sources, self.classes, self.prompt_file or '')
+        return [self._slot(i, source, prompt)
+                for i, (source, prompt) in enumerate(zip(sources, prompts))]
+
+    def _slot(self, index: int, source: RealAnnotation, prompt: str) -> DistillSlot:
+        bboxes = None if source.bboxes is None else source.scaled_bboxes(self.image_size)
+        return DistillSlot(
+            id=index, seed=slot_seed(self.seed, index), size=self.image_size,
+            labels=source.labels, bboxes=bboxes, prompt=prompt, source=source.image_id,
+            source_path=source.path)
+
+    def _usable_annotations(self) -> List[RealAnnotation]:
+        """Annotations without boxes that are too small to be asked for."""
+        usable, dropped = [], 0
+        for annotation in self.annotations:
+            if annotation.bboxes is not None:
+                bboxes = annotation.scaled_bboxes(self.image_size)
+                keep = ((bboxes[:, 2:] - bboxes[:, :2]) >= self.min_box).all(1)
+                dropped += int((~keep).sum())
+                annotation = RealAnnotation(
+                    annotation.image_id, annotation.path, annotation.size,
+                    annotation.labels[keep], annotation.bboxes[keep])
+            if len(annotation.labels):
+                usable.append(annotation)
+        if dropped:
+            print_log(f'{dropped} boxes are smaller than {self.min_box} pixels at '
+                      f'{self.image_size} and are not asked for', 'current')
+        return usable
+
+    def distill_step(self, slots: List[DistillSlot],
+                     call_hook: Callable) -> List[DistilledSample]:
+        """Make one sample for each slot.
+
+        Args:
+            slots: Slots of one batch.
+            call_hook: ``runner.call_hook``, to fire the denoising stages.
+        """
+        raise NotImplementedError
+
+    def refine(self, samples: List[DistilledSample]) -> None:
+        """Apply the refiners to ``samples``, in place."""
+        for refiner in self.refiners:
+            refiner(samples, self.proxy)
+
+
+def to_uint8(images) -> np.ndarray:
+    """(B, 3, H, W) in [0, 1] to (B, H, W, 3) uint8."""
+    return (images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

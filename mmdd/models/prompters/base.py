@@ -1,0 +1,74 @@
+"""The interface of prompters, and their jsonl cache."""
+import json
+import os.path as osp
+from typing import Dict, List, Sequence
+
+from mmengine.utils import is_list_of
+
+from mmdd.structures import RealAnnotation
+from mmdd.utils.io import atomic_write_text
+
+
+class BasePrompter:
+    """Turns the labels of a real image into the text of a slot.
+
+    A subclass writes :meth:`describe`. Prompts are kept in a jsonl file, one
+    ``{"image": ..., "prompt": ...}`` a line. A line that is already there wins,
+    so prompts can be edited by hand before images are made.
+    """
+
+    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
+        """Return the prompt for one annotated image."""
+        raise NotImplementedError
+
+    def prompts(self, annotations: Sequence[RealAnnotation], classes: Sequence[str],
+                cache: str = '') -> List[str]:
+        """Return one prompt per annotation.
+
+        Args:
+            annotations: Labels of the real images, any length, repeats allowed.
+            classes: Class names by index.
+            cache: jsonl file to read prompts from and to complete; '' for none.
+
+        Raises:
+            ValueError: If a line of ``cache`` is not as described above.
+        """
+        known = read_prompts(cache) if cache and osp.isfile(cache) else {}
+        missing = {a.image_id: a for a in annotations if a.image_id not in known}
+        if missing:
+            for image_id, annotation in missing.items():
+                known[image_id] = self.describe(annotation, classes)
+            if cache:
+                write_prompts(cache, known)
+        return [known[a.image_id] for a in annotations]
+
+
+def read_prompts(path: str) -> Dict[str, str]:
+    """Read a prompt file: image id to prompt.
+
+    Raises:
+        ValueError: If a line is not a JSON object with both texts.
+    """
+    prompts = {}
+    with open(path, encoding='utf-8') as f:
+        for number, line in enumerate(f, 1):
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+                pair = [entry['image'], entry['prompt']]
+            except (json.JSONDecodeError, KeyError, TypeError):
+                pair = None
+            if not is_list_of(pair, str):
+                raise ValueError(
+                    f'{path}:{number}: expected {{"image": "...", "prompt": "..."}}, '
+                    f'got {line.strip()[:80]!r}')
+            prompts[pair[0]] = pair[1]
+    return prompts
+
+
+def write_prompts(path: str, prompts: Dict[str, str]) -> None:
+    """Write a prompt file, one JSON object a line, sorted by image id."""
+    lines = [json.dumps(dict(image=image, prompt=prompts[image]), ensure_ascii=False)
+             for image in sorted(prompts)]
+    atomic_write_text(path, '\n'.join(lines) + '\n')

@@ -1,0 +1,48 @@
+"""Prompts that name the classes and nothing else."""
+from collections import Counter
+from typing import Sequence
+
+from mmdd.registry import TASK_UTILS
+from mmdd.structures import RealAnnotation
+from .base import BasePrompter
+
+COUNT_WORDS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
+
+
+@TASK_UTILS.register_module()
+class ClassPrompter(BasePrompter):
+    """The plain prompt of a text-to-image model: 'a photo of a dog and a cat'.
+
+    Args:
+        template: Prompt with the field ``{objects}``.
+        plural: Suffix of a class name that is counted more than once.
+    """
+
+    def __init__(self, template: str = 'a photo of {objects}', plural: str = 's') -> None:
+        self.template = template
+        self.plural = plural
+
+    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
+        """Return the template filled with the counted class names."""
+        names = [classes[label] for label in annotation.labels]
+        return self.template.format(objects=enumerate_classes(names, self.plural))
+
+
+def enumerate_classes(names: Sequence[str], plural: str = 's') -> str:
+    """Count and join class names: 'a cat, two dogs and an owl'.
+
+    Args:
+        names: Class names, one per object; order of first appearance is kept.
+        plural: Suffix of a name that is counted more than once.
+    """
+    phrases = []
+    for name, count in Counter(names).items():
+        if count == 1:
+            article = 'an' if name[:1].lower() in 'aeiou' else 'a'
+            phrases.append(f'{article} {name}')
+        else:
+            word = COUNT_WORDS[count] if count < len(COUNT_WORDS) else 'many'
+            phrases.append(f'{word} {name}{plural}')
+    if len(phrases) < 2:
+        return ''.join(phrases) or 'nothing'
+    return ', '.join(phrases[:-1]) + ' and ' + phrases[-1]

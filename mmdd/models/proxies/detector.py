@@ -1,0 +1,214 @@
+"""Any mmdet detector as a proxy."""
+import copy
+from typing import Dict, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from mmdd.registry import MODELS
+from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.seed import derive_seed
+from .base import TaskProxy, read_test_scale, resize_images
+
+# Universal Guidance, on which UniDD builds, leaves the box term of the RoI head
+# out; the paper does not say, so every term is a setting.
+DEFAULT_TERMS = dict(rpn_cls=1., rpn_bbox=1., cls=1., bbox=1.)
+
+
+@MODELS.register_module()
+class DetectorProxy(TaskProxy):
+    """A frozen mmdet detector.
+
+    Args:
+        cfg: mmdet config of the detector, see :class:`TaskProxy`.
+        checkpoint: Trained weights.
+        terms: Weight of each loss term in the energy, by the name in mmdet's
+            loss dict without ``loss_``; terms that are not named are left out.
+        score_mode: The score of an image. 'mean': mean confidence of the
+            detections that relabelling keeps, 0 where there is none. 'matched':
+            mean over the slot's boxes of the confidence of the best detection
+            of that class with an IoU of at least 0.5, 0 for a box that nothing
+            matches. 'both': the lesser of the two. UniDD does not define it.
+        relabel_thr: Confidence from which a detection becomes a label.
+        input_scale: 'test' resizes images as the config's test pipeline does;
+            None takes them as they are.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    scope = 'mmdet'
+
+    def __init__(self,
+                 cfg: Union[str, dict],
+                 checkpoint: Optional[str] = None,
+                 terms: Optional[Dict[str, float]] = None,
+                 score_mode: str = 'mean',
+                 relabel_thr: float = 0.5,
+                 input_scale: Optional[str] = 'test') -> None:
+        if score_mode not in ('mean', 'matched', 'both'):
+            raise ValueError(
+                f"DetectorProxy: score_mode must be 'mean', 'matched' or 'both', got "
+                f'{score_mode!r}')
+        if input_scale not in ('test', None):
+            raise ValueError(
+                f"DetectorProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        super().__init__(cfg, checkpoint)
+        self.terms = dict(DEFAULT_TERMS if terms is None else terms)
+        self.score_mode = score_mode
+        self.relabel_thr = relabel_thr
+        self.scale = read_test_scale(self.cfg) if input_scale == 'test' else (None, False)
+
+    @property
+    def classes(self) -> Optional[Tuple[str, ...]]:
+        """Class names that the detector was trained on, where the config says."""
+        dataset = self.cfg.get('train_dataloader', {}).get('dataset', {})
+        while 'dataset' in dataset or 'datasets' in dataset:
+            dataset = dataset.get('dataset') or dataset['datasets'][0]
+        names = dataset.get('metainfo', {}).get('classes')
+        return None if names is None else tuple(names)
+
+    def _inputs(self, images: Tensor) -> Tuple[Tensor, Tensor, Tuple[int, int]]:
+        """Model input, box factors (4,) from image to input, input size."""
+        height, width = images.shape[-2:]
+        x = resize_images(images, *self.scale)
+        size = tuple(x.shape[-2:])
+        factor = images.new_tensor([size[1] / width, size[0] / height] * 2)
+        divisor = getattr(self.model.data_preprocessor, 'pad_size_divisor', 1)
+        return self.normalize(x, divisor), factor, size
+
+    def _data_sample(self, x: Tensor, size: Tuple[int, int], index: int):
+        from mmdet.structures import DetDataSample
+        padded = tuple(x.shape[-2:])
+        return DetDataSample(metainfo=dict(
+            img_id=index, img_shape=size, ori_shape=size, pad_shape=padded,
+            batch_input_shape=padded, scale_factor=(1., 1.)))
+
+    def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
+        """Detection loss of each image against its slot's boxes, (B,).
+
+        The backbone sees the whole batch; the heads see one image at a time,
+        with their random samplers seeded by the slot, so that the energy of a
+        slot does not depend on its batch mates (mmdet's losses average over the
+        batch otherwise).
+
+        Args:
+            images: (B, 3, H, W) RGB, nominally in [0, 1], differentiable.
+            slots: B slots with boxes; a slot without boxes is an empty image.
+        """
+        x, factor, size = self._inputs(images)
+        features = self.model.extract_feat(x)
+        energies = []
+        for i, slot in enumerate(slots):
+            sample = self._data_sample(x, size, i)
+            sample.gt_instances = self._targets(slot, factor, size)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed('proxy', slot.seed))
+                losses = self._head_losses([f[i:i + 1] for f in features], x[i:i + 1], sample)
+            energies.append(self._weigh(losses, images))
+        return torch.stack(energies)
+
+    def _head_losses(self, features: List[Tensor], x: Tensor, sample) -> dict:
+        """The detector's losses from features that are already there."""
+        head_only = copy.copy(self.model)
+        head_only.__dict__['extract_feat'] = lambda _: tuple(features)
+        return head_only.loss(x, [sample])
+
+    def _targets(self, slot: DistillSlot, factor: Tensor, size: Tuple[int, int]) -> InstanceData:
+        """Boxes and labels in input pixels; degenerate boxes are left out."""
+        bboxes = factor.new_tensor(slot.bboxes).view(-1, 4) * factor
+        limit = bboxes.new_tensor([size[1], size[0]] * 2)
+        bboxes = bboxes.clamp_min(0).minimum(limit)
+        labels = torch.as_tensor(slot.labels, dtype=torch.long, device=bboxes.device)
+        keep = ((bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
+        return InstanceData(bboxes=bboxes[keep], labels=labels[keep])
+
+    def _weigh(self, losses: dict, images: Tensor) -> Tensor:
+        """Weighted sum of the chosen terms."""
+        unknown = [f'loss_{name}' for name in self.terms if f'loss_{name}' not in losses]
+        if unknown:
+            raise ValueError(
+                f'{type(self.model).__name__} has no {", ".join(unknown)}; its terms are '
+                f'{sorted(k[5:] for k in losses if k.startswith("loss_"))}: set '
+                f'model.proxy.terms')
+        total = images.new_zeros(())
+        for name, weight in self.terms.items():
+            value = losses[f'loss_{name}']
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                total = total + weight * part.mean()
+        return total
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> List[InstanceData]:
+        """Detections with boxes in pixels of ``images``, on the CPU."""
+        x, factor, size = self._inputs(images)
+        samples = [self._data_sample(x, size, i) for i in range(len(images))]
+        results = self.model.predict(x, samples, rescale=False)
+        detections = []
+        for result in results:
+            found = result.pred_instances
+            detections.append(InstanceData(
+                bboxes=(found.bboxes / factor).cpu(), scores=found.scores.cpu(),
+                labels=found.labels.cpu()))
+        return detections
+
+    def score(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> Tensor:
+        """Score of each sample in [0, 1], see ``score_mode``."""
+        predictions = self.predict(images) if predictions is None else predictions
+        scores = []
+        for sample, found in zip(samples, predictions):
+            kept = found[found.scores >= self.relabel_thr]
+            mean = float(kept.scores.mean()) if len(kept) else 0.
+            matched = matched_score(found, sample.slot.bboxes, sample.slot.labels)
+            scores.append(dict(mean=mean, matched=matched, both=min(mean, matched))[
+                self.score_mode])
+        return torch.tensor(scores)
+
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
+        """Detections of at least ``relabel_thr`` as boxes inside the image."""
+        predictions = self.predict(images) if predictions is None else predictions
+        height, width = images.shape[-2:]
+        limit = torch.tensor([width - 1, height - 1] * 2, dtype=torch.float32)
+        labels = []
+        for found in predictions:
+            bboxes = found.bboxes.clamp_min(0).minimum(limit)
+            keep = (found.scores >= self.relabel_thr) & (
+                (bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
+            labels.append(dict(bboxes=bboxes[keep].numpy(), labels=found.labels[keep].numpy()))
+        return labels
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Mean over the deepest backbone map, (B, D)."""
+        maps = self.model.backbone(self._inputs(images)[0])
+        return maps[-1].mean((2, 3))
+
+
+def matched_score(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> float:
+    """Mean confidence with which the asked boxes were found, 0 to 1.
+
+    Each detection serves one box, in order of confidence.
+
+    Args:
+        found: Detections with bboxes (P, 4), scores (P,), labels (P,).
+        bboxes: (M, 4) boxes asked for, xyxy in the same pixels.
+        labels: (M,) their classes.
+        iou_thr: Least overlap of a match.
+    """
+    if bboxes is None or len(bboxes) == 0:
+        return 0.
+    from mmdet.structures.bbox import bbox_overlaps
+    wanted = torch.as_tensor(bboxes, dtype=torch.float32)
+    overlap = bbox_overlaps(wanted, found.bboxes.float())
+    same = torch.as_tensor(labels)[:, None] == found.labels[None]
+    good = (overlap >= iou_thr) & same
+    total, free = 0., torch.ones(len(wanted), dtype=torch.bool)
+    for j in found.scores.argsort(descending=True).tolist():
+        candidates = torch.where(good[:, j] & free, overlap[:, j], -torch.ones(len(wanted)))
+        best = int(candidates.argmax())
+        if candidates[best] >= 0:
+            total += float(found.scores[j])
+            free[best] = False
+    return total / len(wanted)

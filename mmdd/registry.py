@@ -1,0 +1,34 @@
+"""Child registries of MMEngine's roots: the table of contents of mmdd."""
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+from mmengine.registry import Registry
+
+# distillers, coresets, diffusions and proxies: what a Runner builds as its model
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmdd', locations=['mmdd.models'])
+# guidance during denoising, pictures, cost reports
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmdd', locations=['mmdd.engine'])
+# the distillation loop
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdd', locations=['mmdd.engine'])
+# datasets of our own
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, scope='mmdd', locations=['mmdd.datasets'])
+# the order in which the real set is read
+DATA_SAMPLERS = Registry(
+    'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='mmdd', locations=['mmdd.datasets'])
+# measures that mm* does not have
+METRICS = Registry(
+    'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation'])
+# budgets, label samplers, prompters, refiners, writers, dataset builders
+TASK_UTILS = Registry(
+    'task util', parent=MMENGINE_TASK_UTILS, scope='mmdd',
+    locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.apis'])
+# who draws, and where pictures and scalars go; here so that mmengine's own are found
+VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmdd')
+VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, scope='mmdd')

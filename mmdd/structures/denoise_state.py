@@ -1,0 +1,63 @@
+"""What guidance hooks see and change during denoising."""
+from dataclasses import dataclass, field
+from typing import Callable, Dict, List, Optional
+
+import torch
+from torch import Tensor
+
+from .slot import DistillSlot
+
+# Stages that a diffusion's `sample` fires, in this order. A hook takes part by
+# having a method of that name: `def after_denoise(self, runner, state)`.
+DENOISE_STAGES = ('before_sample', 'before_denoise', 'after_denoise', 'after_step',
+                  'after_sample')
+
+
+@dataclass
+class DenoiseState:
+    """The state of a batch between two denoising steps.
+
+    B slots, latents of C x h x w, images of H x W.
+
+    Attributes:
+        slots: The B slots that are being made.
+        latents: z_t, (B, C, h, w) fp32.
+        generators: One generator per slot, for every random draw of its image.
+        decode: Differentiable map from latents (B, C, h, w) to RGB images
+            (B, 3, H, W), nominally in [0, 1], unclamped, fp32.
+        num_steps: Number of denoising steps.
+        step: Index of the current step, from 0.
+        timestep: The scheduler's timestep t.
+        alpha_bar: Cumulative product of (1 - beta) at t, in (0, 1).
+        noise_pred: Raw noise prediction (B, C, h, w), fp32.
+        guided_noise: Noise prediction that the scheduler will use; hooks add
+            to it.
+        denoised: Clean estimate of eq. 3, (B, C, h, w), fp32. Attached to
+            ``latents`` through the denoiser where ``needs_grad`` was set.
+        needs_grad: Set in `before_denoise` to have that graph.
+        recurrence: How often this step is done (1: once). Hooks raise it in
+            `before_denoise`.
+        stats: Per-slot counters that end in the manifest.
+    """
+    slots: List[DistillSlot]
+    latents: Tensor
+    generators: List[torch.Generator]
+    decode: Callable[[Tensor], Tensor]
+    num_steps: int
+    step: int = 0
+    timestep: int = 0
+    alpha_bar: float = 1.
+    noise_pred: Optional[Tensor] = None
+    guided_noise: Optional[Tensor] = None
+    denoised: Optional[Tensor] = None
+    needs_grad: bool = False
+    recurrence: int = 1
+    stats: List[Dict[str, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.stats:
+            self.stats = [{} for _ in self.slots]
+
+    def count(self, index: int, name: str, amount: float = 1) -> None:
+        """Add ``amount`` to a counter of the slot at ``index`` of the batch."""
+        self.stats[index][name] = self.stats[index].get(name, 0) + amount

@@ -1,0 +1,82 @@
+"""One synthetic image: what is to be made, and what came out."""
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+
+from mmdd.utils.seed import derive_seed
+
+
+@dataclass
+class DistillSlot:
+    """One synthetic image to be made.
+
+    Everything random about the image comes from ``seed``.
+
+    Attributes:
+        id: Position in the plan, from 0.
+        seed: Seed of the image; another one for every round.
+        size: (height, width) in pixels.
+        labels: (M,) int64 class indices asked for.
+        bboxes: (M, 4) float32 xyxy in pixels of ``size``; None without boxes.
+        prompt: Text for the diffusion model.
+        source: Id of the real image that the labels come from.
+        source_path: File of that image.
+        round: How often the slot was tried before.
+    """
+    id: int
+    seed: int
+    size: Tuple[int, int]
+    labels: np.ndarray
+    bboxes: Optional[np.ndarray] = None
+    prompt: str = ''
+    source: str = ''
+    source_path: str = ''
+    round: int = 0
+
+    def retry(self, base_seed: int, round: int) -> 'DistillSlot':
+        """The same slot for another round, with that round's fresh seed."""
+        return replace(self, seed=slot_seed(base_seed, self.id, round), round=round)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """The slot as plain numbers and text."""
+        entry = asdict(self)
+        entry['size'] = list(self.size)
+        entry['labels'] = self.labels.tolist()
+        entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
+        return entry
+
+
+def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:
+    """Seed of a slot in a round, a function of these three numbers alone."""
+    return derive_seed('slot', base_seed, slot_id, round)
+
+
+@dataclass
+class DistilledSample:
+    """What was made for a slot.
+
+    Attributes:
+        slot: The slot it was made for.
+        image: (H, W, 3) uint8 RGB; None where ``path`` is copied as it is.
+        path: Real image file of a coreset sample.
+        labels: (M,) int64 class indices of the final label.
+        bboxes: (M, 4) float32 xyxy in pixels; None without boxes.
+        score: Proxy score in [0, 1]; None where nothing scored it.
+        accepted: Whether refinement keeps it.
+        label_source: 'slot', 'proxy' or 'real'.
+        seconds: Wall-clock seconds spent on it.
+        stats: Counts and figures for the manifest, such as skipped gradients.
+    """
+    slot: DistillSlot
+    image: Optional[np.ndarray] = None
+    path: str = ''
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    bboxes: Optional[np.ndarray] = None
+    score: Optional[float] = None
+    accepted: bool = True
+    label_source: str = 'slot'
+    seconds: float = 0.
+    stats: Dict[str, float] = field(default_factory=dict)
+
+

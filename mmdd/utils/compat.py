@@ -1,0 +1,173 @@
+"""Workarounds that let the OpenMMLab 2.x releases run on a current stack.
+
+mmcv 2.1, mmengine 0.10, mmdet 3.3, mmseg 1.2 and mmpretrain 1.2 predate
+torch 2.6, transformers 4.56 and setuptools 82. This module holds the few changes
+they need, and nothing else; every function says why it is there and when it can go.
+
+Call :func:`setup` before anything imports ``mmdet.models``, ``mmseg.models``,
+``mmpretrain`` or ``diffusers``, and :func:`fix_cpu_dist` before ``Runner.from_cfg``.
+Every step may run twice and does nothing where upstream already works.
+"""
+import importlib.util
+import os.path as osp
+import pickle
+import re
+import sys
+from importlib import metadata
+from typing import Any, Optional
+
+_TV_LIB = None
+
+
+def fix_torchvision() -> None:
+    """Import a torchvision wheel whose C++ operators do not load.
+
+    Why: PyPI's torchvision beside a CPU build of torch stops with ``operator
+    torchvision::nms does not exist``, inside every Runner. The operators' schemas
+    are declared, so that the import succeeds; calling them still fails, as it should.
+    Can go: when only matching torch / torchvision wheels are supported.
+    """
+    global _TV_LIB
+    if 'torchvision' in sys.modules or importlib.util.find_spec('torchvision') is None:
+        return
+    import torch
+    for _ in range(16):
+        try:
+            import torchvision  # noqa: F401
+            return
+        except RuntimeError as error:
+            missing = re.search(r'operator torchvision::(\w+) does not exist', str(error))
+            if missing is None:
+                raise
+        for name in [k for k in sys.modules if k.partition('.')[0] == 'torchvision']:
+            del sys.modules[name]
+        if _TV_LIB is None:
+            _TV_LIB = torch.library.Library('torchvision', 'FRAGMENT')
+        _TV_LIB.define(f'{missing[1]}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+    raise RuntimeError('torchvision cannot be imported')
+
+
+def fix_mmpretrain() -> None:
+    """Switch mmpretrain's multimodal models off.
+
+    Why: they subclass names that transformers dropped in 4.56, and the import
+    of mmpretrain, mmdet and mmseg models fails with them.
+    Can go: with an mmpretrain later than 1.2.0 that supports transformers 5.
+    """
+    if importlib.util.find_spec('mmpretrain') is None:
+        return
+    try:
+        major, minor = metadata.version('transformers').split('.')[:2]
+    except metadata.PackageNotFoundError:
+        return
+    if (int(major), int(minor)) >= (4, 56):
+        import mmpretrain.utils.dependency as dependency
+        dependency.WITH_MULTIMODAL = False
+
+
+def fix_checkpoint_loading() -> None:
+    """Load local training checkpoints of mmengine.
+
+    Why: they hold HistoryBuffer objects, which torch >= 2.6 refuses by default.
+    Weights alone are tried first. Can go: with an mmengine later than 0.10.7 that
+    passes ``weights_only`` itself.
+    """
+    import torch
+    from mmengine.runner.checkpoint import CheckpointLoader
+
+    def load_from_local(filename: str, map_location: Optional[Any]) -> Any:
+        filename = osp.expanduser(filename)
+        if not osp.isfile(filename):
+            raise FileNotFoundError(f'{filename} can not be found.')
+        try:
+            return torch.load(filename, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            return torch.load(filename, map_location=map_location, weights_only=False)
+
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+
+
+def fix_package_configs() -> None:
+    """Resolve ``_base_ = 'mmdet::...'`` without ``pkg_resources``.
+
+    Why: setuptools 82 removed it and mmengine's package utilities import it.
+    Can go: with an mmengine later than 0.10.7 that uses importlib.metadata.
+    """
+    import mmengine.config.config as config
+    import mmengine.config.utils as config_utils
+    import mmengine.hub.hub as hub
+    import mmengine.utils as utils
+    to_module = {v: k for k, v in config_utils.MODULE2PACKAGE.items()}
+
+    def find(package: str) -> Any:
+        try:
+            return importlib.util.find_spec(to_module.get(package, package).replace('-', '_'))
+        except (ImportError, ValueError):
+            return None
+
+    def is_installed(package: str) -> bool:
+        spec = find(package)
+        return spec is not None and spec.origin is not None
+
+    def get_installed_path(package: str) -> str:
+        if not is_installed(package):
+            raise ModuleNotFoundError(f'{package} is not installed')
+        return osp.dirname(find(package).origin)
+
+    def install_package(package: str) -> None:  # upstream runs `pip install` here
+        if not is_installed(package):
+            raise ModuleNotFoundError(f'{package} is not installed')
+
+    for module in (config, hub, utils, utils.package_utils):
+        for function in (is_installed, get_installed_path, install_package):
+            if hasattr(module, function.__name__):
+                setattr(module, function.__name__, function)
+
+
+def fix_lazy_configs() -> None:
+    """Let Python-style configs call the standard library.
+
+    Why: mmengine takes frozen modules (``os``) and those of a virtual environment
+    for lazy objects and raises a bare RuntimeError.
+    Can go: with an mmengine later than 0.10.7 that asks ``sys.stdlib_module_names``.
+    """
+    import mmengine.config.utils as config_utils
+    original = getattr(config_utils._is_builtin_module, '_original',
+                       config_utils._is_builtin_module)
+
+    def _is_builtin_module(name: str) -> bool:
+        return name.partition('.')[0] in sys.stdlib_module_names or original(name)
+
+    _is_builtin_module._original = original
+    config_utils._is_builtin_module = _is_builtin_module
+
+
+def fix_cpu_dist(cfg: Any) -> None:
+    """Let a distributed launcher run on CPU.
+
+    Why: mmengine calls ``torch.cuda.set_device`` for every launcher and wraps
+    the model with ``device_ids``, which DistributedDataParallel refuses on CPU.
+    Can go: with an mmengine later than 0.10.7 that checks for a device first.
+
+    Args:
+        cfg: Runner config, changed in place; untouched with a GPU or without
+            a launcher.
+    """
+    import torch
+    if torch.cuda.is_available() or cfg.get('launcher', 'none') == 'none':
+        return
+    import torch.distributed as dist
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')  # Runner skips init_dist() if a group exists
+    wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    cfg.model_wrapper_cfg = wrapper
+
+
+def setup() -> None:
+    """Apply every workaround that does not need a config."""
+    fix_torchvision()
+    fix_mmpretrain()
+    fix_checkpoint_loading()
+    fix_package_configs()
+    fix_lazy_configs()

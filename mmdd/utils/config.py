@@ -1,0 +1,115 @@
+"""Finding, loading and fingerprinting config files."""
+import copy
+import hashlib
+import json
+import os.path as osp
+from typing import Any, Mapping, Sequence, Union
+
+from mmengine.config import Config, ConfigDict
+
+from .compat import fix_package_configs
+
+ConfigType = Union[str, Mapping[str, Any], Config]
+
+_PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+# Fields that do not change what a job computes, only where and how it reports.
+VOLATILE_KEYS = ('work_dir', 'resume', 'launcher', 'env_cfg', 'visualizer', 'vis_backends',
+                 'log_level', 'log_processor', 'experiment_name', 'model_wrapper_cfg',
+                 'default_hooks.logger', 'default_hooks.timer', 'default_hooks.visualization')
+
+
+def resolve_path(path: str) -> str:
+    """Find a file or folder of the project.
+
+    An absolute path stays. ``mmdd::x`` is ``x`` inside the package. Any other
+    path is looked for under the working directory, the folder that holds the
+    package, and the package's ``.mim``, in this order.
+
+    Args:
+        path: Path to find.
+
+    Returns:
+        str: A path that exists.
+
+    Raises:
+        FileNotFoundError: If there is none; the message lists what was tried.
+    """
+    path = osp.expanduser(path)
+    if path.startswith('mmdd::'):
+        name = path[len('mmdd::'):]
+        tried = [osp.join(_PACKAGE, name), osp.join(_PACKAGE, '.mim', name)]
+    elif osp.isabs(path):
+        tried = [path]
+    else:
+        tried = [path] + [osp.join(folder, path)
+                          for folder in (osp.dirname(_PACKAGE), osp.join(_PACKAGE, '.mim'))]
+    for candidate in tried:
+        if osp.exists(candidate):
+            return candidate
+    raise FileNotFoundError(f'{path} not found; tried {", ".join(tried)}')
+
+
+def load_config(config: ConfigType) -> Config:
+    """Load a config from a file, another package, or a dict.
+
+    Args:
+        config: A path (see :func:`resolve_path`), ``'mmdet::...'`` for a file of
+            an installed OpenMMLab package, a dict, or a Config (copied).
+
+    Returns:
+        Config: The config; changing it does not change what was passed.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file cannot be read as a config.
+    """
+    fix_package_configs()
+    if isinstance(config, Config):
+        return copy.deepcopy(config)
+    if isinstance(config, Mapping):
+        return Config(copy.deepcopy(ConfigDict(config)))
+    if '::' in config and not config.startswith('mmdd::'):
+        from mmengine.hub import get_config
+        read, path = get_config, config
+    else:
+        read, path = Config.fromfile, resolve_path(config)
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a config is code: anything can come out of it
+        reason = str(error).strip().splitlines() or ['']
+        raise ValueError(f'{path} cannot be read as a config: '
+                         f'{type(error).__name__}: {reason[0]}') from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def fingerprint(config: ConfigType, ignore: Sequence[str] = VOLATILE_KEYS) -> str:
+    """SHA-256 of what a config computes.
+
+    Args:
+        config: Anything :func:`load_config` takes.
+        ignore: Dotted keys that are left out.
+
+    Returns:
+        str: 64 hexadecimal digits, independent of the order of keys and of
+        tuple versus list.
+    """
+    plain = _plain(load_config(config).to_dict())
+    for key in ignore:
+        *parents, last = key.split('.')
+        node = plain
+        for parent in parents:
+            node = node.get(parent) or {}
+        node.pop(last, None)
+    text = json.dumps(plain, sort_keys=True, separators=(',', ':'))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,83 @@
+"""Atomic file writing: a file is either whole or not there."""
+import hashlib
+import json
+import os
+import os.path as osp
+import shutil
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional
+
+import numpy as np
+
+
+@contextmanager
+def atomic_path(path: str) -> Iterator[str]:
+    """Give a temporary path that replaces ``path`` when the block succeeds.
+
+    Raises:
+        OSError: If the folder cannot be written; the message names the path.
+    """
+    folder = osp.dirname(path) or '.'
+    os.makedirs(folder, exist_ok=True)
+    handle, tmp = tempfile.mkstemp(
+        prefix='.tmp_', suffix=osp.splitext(path)[1], dir=folder)
+    os.close(handle)
+    try:
+        yield tmp
+        os.chmod(tmp, 0o644)
+        os.replace(tmp, path)
+    except BaseException:
+        if osp.exists(tmp):
+            os.unlink(tmp)
+        raise
+
+
+def atomic_write_text(path: str, text: str) -> None:
+    """Write ``text`` as UTF-8 to ``path``, atomically."""
+    with atomic_path(path) as tmp, open(tmp, 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+def atomic_write_json(path: str, value: Any) -> None:
+    """Write ``value`` as indented JSON to ``path``, atomically."""
+    atomic_write_text(path, json.dumps(value, indent=1, sort_keys=True) + '\n')
+
+
+def atomic_copy(source: str, path: str) -> None:
+    """Copy a file byte for byte to ``path``, atomically."""
+    with atomic_path(path) as tmp:
+        shutil.copyfile(source, tmp)
+
+
+def atomic_save_image(path: str,
+                      image: np.ndarray,
+                      palette: Optional[np.ndarray] = None) -> None:
+    """Save an image atomically; the extension chooses JPEG or PNG.
+
+    JPEGs are written at quality 98 without chroma subsampling, so that small
+    synthetic images keep their colours.
+
+    Args:
+        path: File to write.
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8 for a mask.
+        palette: (256, 3) uint8 colours of a paletted mask.
+    """
+    from PIL import Image
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    if palette is not None:
+        picture.putpalette(palette.reshape(-1).tolist())
+    options = {}
+    if path.lower().endswith(('.jpg', '.jpeg')):
+        options = dict(quality=98, subsampling=0)
+    with atomic_path(path) as tmp:
+        picture.save(tmp, **options)
+
+
+def sha256(path: str) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as f:
+        for block in iter(lambda: f.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()

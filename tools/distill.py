@@ -1,0 +1,43 @@
+"""Distill a dataset.
+
+    python tools/distill.py configs/unidd/faster-rcnn_digits_5pct.py
+
+Trains the proxy first where its checkpoint is missing. The distilled set goes
+to <work-dir>/distilled; add --resume to go on with an interrupted job.
+"""
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from mmdd.apis import distill
+from mmdd.utils.cli import run_cli
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config file of a distiller or a coreset')
+    parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
+    parser.add_argument('--resume', action='store_true',
+                        help='go on with an interrupted job in the same work dir')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
+                        help='how processes were started; see tools/dist_distill.sh')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main():
+    args = parse_args()
+    folder = distill(args.config, work_dir=args.work_dir, resume=args.resume,
+                     cfg_options=args.cfg_options, launcher=args.launcher)
+    print(f'distilled set: {folder}')
+
+
+if __name__ == '__main__':
+    run_cli(main)

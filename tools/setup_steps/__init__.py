@@ -1,0 +1,1 @@
+"""Parts of tools/setup_venv.py; standard library only."""
