@@ -4,8 +4,9 @@ import os.path as osp
 
 from mmdd.datasets.digit_scenes import CLASSES, DigitScenes
 
-WORDS = list(CLASSES) + ('a an and photo of one two three four left right top bottom center at the '
-                         'large small overlapping above below on textured background').split()
+WORDS = list(CLASSES) + (
+    'a an and photo of one two three four left right top bottom center at the large small '
+    'overlapping above below on textured background').split()
 
 
 def digit_scenes(root, train=12, size=32):

@@ -24,8 +24,13 @@ from mmdd.utils.compat import setup
 
 setup()
 
-from diffusers import (AutoencoderKL, DDIMScheduler, DDPMScheduler,  # noqa: E402
-                       StableDiffusionPipeline, UNet2DConditionModel)
+from diffusers import (  # noqa: E402
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
 
 from mmdd.datasets.digit_scenes import CLASSES, scene_stream  # noqa: E402

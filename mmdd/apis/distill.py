@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmdd.utils.compat import setup
-from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.config import ConfigType, load_config, suggestion
+from .preflight import check_data, check_job
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
 
@@ -25,7 +26,7 @@ def distill(config: ConfigType,
             resume: bool = False,
             cfg_options: Optional[dict] = None,
             launcher: Optional[str] = None) -> str:
-    """Run a distillation job: prepare, train the proxy where it is missing, distill.
+    """Run a distillation job: check, prepare, train the proxy where it is missing, distill.
 
     Args:
         config: Config file or dict.
@@ -47,7 +48,9 @@ def distill(config: ConfigType,
     cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(cfg)
     cfg.train_cfg.resume = resume
     init_launcher(cfg)
+    check_job(cfg, resume)
     prepare(cfg)
+    check_data(cfg)
     proxy = cfg.model.get('proxy')
     if proxy is not None:
         checkpoint = proxy.get('checkpoint') or osp.join(cfg.work_dir, 'proxy.pth')
@@ -77,12 +80,6 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key!r}: a distillation job needs it')
     return cfg
-
-
-def suggestion(key: str, known) -> str:
-    """'; did you mean ...?' where a known key is close."""
-    close = difflib.get_close_matches(key, sorted(known), 1)
-    return f'; did you mean {close[0]!r}?' if close else ''
 
 
 def default_work_dir(cfg: Config) -> str:

@@ -1,22 +1,11 @@
 """What a job needs before it starts: data on disk, checkpoints of other jobs."""
 from typing import Any, Dict, Optional
 
-from mmengine.dist import barrier, get_rank, init_dist, is_distributed
+from mmengine.dist import barrier, get_rank
 
 from mmdd.registry import TASK_UTILS
-from mmdd.utils.compat import fix_cpu_dist
 from mmdd.utils.config import ConfigType, load_config
-
-
-def init_launcher(cfg: Any) -> None:
-    """Start the process group of ``cfg.launcher`` unless it runs already.
-
-    Args:
-        cfg: Runner config; on CPU its model wrapper is adapted in place.
-    """
-    fix_cpu_dist(cfg)
-    if cfg.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+from mmdd.utils.runner import init_launcher
 
 
 def prepare(config: ConfigType) -> None:

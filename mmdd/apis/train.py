@@ -1,7 +1,5 @@
 """Stock training: one Runner, or a checkpoint that is trained once and reused."""
-import itertools
 import json
-import os
 import os.path as osp
 import pickle
 import time
@@ -14,33 +12,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.utils import compat
-from mmdd.utils.config import ConfigType, fingerprint, load_config
+from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_json, atomic_write_text
-from .prepare import init_launcher, prepare
-
-_COUNTER = itertools.count()
-
-
-def build_runner(config: ConfigType, work_dir: str) -> Runner:
-    """Build a stock Runner that can follow others in the same process.
-
-    Args:
-        config: Any mm* config.
-        work_dir: Where it writes.
-
-    Returns:
-        Runner: With an experiment name of its own, which mmengine needs to keep
-        the loggers and scopes of several Runners apart.
-    """
-    compat.setup()
-    cfg = load_config(config)
-    cfg.work_dir = work_dir
-    if is_distributed() and cfg.get('launcher', 'none') == 'none':
-        cfg.launcher = 'pytorch'
-    init_launcher(cfg)
-    name = cfg.get('experiment_name') or osp.basename(osp.normpath(work_dir))
-    cfg.experiment_name = f'{name}_{os.getpid()}_{next(_COUNTER)}'
-    return Runner.from_cfg(cfg)
+from mmdd.utils.runner import build_runner
+from .prepare import prepare
 
 
 def train(config: ConfigType,
@@ -143,7 +118,7 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
     from mmengine.runner.checkpoint import CheckpointLoader
     compat.setup()
     try:
-        content = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     except FileNotFoundError:
         raise
     except (RuntimeError, EOFError, OSError, KeyError, ValueError, BadZipFile,
@@ -173,7 +148,8 @@ def _publish(source: str, checkpoint: str) -> None:
     import torch
     content = read_checkpoint(source)
     with atomic_path(checkpoint) as tmp:
-        torch.save(dict(meta=content['meta'], state_dict=content['state_dict']), tmp)
+        # Plain types only, so that it loads with weights_only=True.
+        torch.save(dict(meta=plain(content['meta']), state_dict=content['state_dict']), tmp)
 
 
 def _warn_if_stale(checkpoint: str, name: str, mark: str) -> None:

@@ -5,6 +5,7 @@ The handwriting is the UCI optical digits that ship inside scikit-learn
 on a textured canvas; boxes, masks and class folders come with it. Training,
 validation and test scenes use disjoint handwriting.
 """
+import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -176,8 +177,8 @@ class DigitScenes:
         seed: The set is a function of ``seed`` and the sizes alone.
 
     Raises:
-        ValueError: If a size is out of range, or ``root`` holds digit scenes
-            that were built with other settings.
+        ValueError: If a size is out of range, or ``root`` holds something else,
+            or digit scenes that were built with other settings.
     """
 
     def __init__(self,
@@ -215,6 +216,14 @@ class DigitScenes:
                     f'{self.root} holds digit scenes of other settings '
                     f'({found.strip()}); give another root')
             return self.root
+        begun = f'{stamp}.part'
+        if not osp.isfile(begun):
+            for name in ('VOC2007', 'single'):
+                if osp.exists(osp.join(self.root, name)):
+                    raise ValueError(
+                        f'{osp.join(self.root, name)} is not of digit scenes; nothing was '
+                        f'changed: give another root')
+            atomic_write_text(begun, self._settings())
         with ThreadPoolExecutor(4) as pool:
             jobs = [pool.submit(self._write_scene, split, i)
                     for split, n in self.num_scenes.items() for i in range(n)]
@@ -224,6 +233,7 @@ class DigitScenes:
                 job.result()
         self._write_splits()
         atomic_write_text(stamp, self._settings())
+        os.unlink(begun)
         return self.root
 
     def _name(self, split: str, index: int) -> str:

@@ -36,25 +36,29 @@ class Journal:
         self.folder = osp.join(out_dir, '_job')
         self.attempts = osp.join(self.folder, 'attempts')
 
-    def open(self, job: Dict[str, Any], resume: bool) -> None:
-        """Start a job in the folder, or go on with the one that is there.
+    def check(self, job: Dict[str, Any], resume: bool) -> bool:
+        """Check that a job may use the folder; writes nothing.
 
         Args:
-            job: Description of the job; ``job['fingerprint']`` identifies it.
+            job: Description of the job or of some of its parts.
             resume: Whether finished attempts may be taken over.
 
+        Returns:
+            bool: Whether the folder holds this job already.
+
         Raises:
-            ValueError: If the folder belongs to something else, holds this job
-                and ``resume`` is not set, or cannot be written.
+            ValueError: If the folder belongs to something else, or holds this
+                job and ``resume`` is not set.
         """
-        path = osp.join(self.folder, 'job.json')
-        found = self._read_job(path)
+        found = self._read_job()
         if found is None:
-            if osp.isdir(self.out_dir) and os.listdir(self.out_dir):
+            if osp.exists(self.out_dir) and not osp.isdir(self.out_dir):
+                raise ValueError(f'{self.out_dir} is a file; give another --work-dir')
+            if holds_files(self.out_dir):
                 raise ValueError(
                     f'{self.out_dir} holds files of something else; nothing was changed: give '
                     f'another --work-dir')
-        elif found.get('fingerprint') != job['fingerprint']:
+        elif any(found.get(part) != job[part] for part in job):
             raise ValueError(
                 f'{self.out_dir} holds a distilled set of another config '
                 f'({describe_difference(found, job)}); nothing was changed: give another '
@@ -63,20 +67,37 @@ class Journal:
             raise ValueError(
                 f'{self.out_dir} already holds this job with {sum(1 for _ in self.keys())} '
                 f'finished attempts: add --resume to go on, or give another --work-dir')
+        return found is not None
+
+    def open(self, job: Dict[str, Any], resume: bool) -> None:
+        """Start a job in the folder, or go on with the one that is there.
+
+        Args:
+            job: Description of the job; ``job['fingerprint']`` identifies it.
+            resume: Whether finished attempts may be taken over.
+
+        Raises:
+            ValueError: As :meth:`check`, or if the folder cannot be written.
+        """
+        exists = self.check(job, resume)
         try:
             os.makedirs(self.attempts, exist_ok=True)
-            if found is None:
-                atomic_write_json(path, job)
+            if not exists:
+                atomic_write_json(osp.join(self.folder, 'job.json'), job)
         except OSError as e:
             raise ValueError(
                 f'{self.out_dir} cannot be written ({e.strerror}); give another --work-dir'
             ) from None
 
-    def _read_job(self, path: str) -> Optional[dict]:
+    def _read_job(self) -> Optional[dict]:
+        path = osp.join(self.folder, 'job.json')
         if not osp.isfile(path):
             return None
-        with open(path, encoding='utf-8') as f:
-            return json.load(f)
+        try:
+            with open(path, encoding='utf-8') as f:
+                return dict(json.load(f))
+        except (ValueError, TypeError):
+            raise ValueError(f'{path} is damaged; give another --work-dir') from None
 
     def store_plan(self, slots: List[DistillSlot]) -> None:
         """Write the plan, or check it against the one that is there.
@@ -113,6 +134,9 @@ class Journal:
                 slot, round = stem.split('_r')
                 yield int(slot), int(round)
 
+    def __contains__(self, key: Key) -> bool:
+        return osp.isfile(self._path(key, '.json'))
+
     def write(self, sample: DistilledSample) -> None:
         """Store a finished attempt."""
         key = (sample.slot.id, sample.slot.round)
@@ -143,6 +167,11 @@ class Journal:
             score=record['score'], accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
             stats=record['stats'])
+
+
+def holds_files(folder: str) -> bool:
+    """Whether a folder holds any file but the temporary ones of a killed writer."""
+    return any(not name.startswith('.tmp_') for _, _, names in os.walk(folder) for name in names)
 
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:

@@ -1,7 +1,7 @@
 """Pascal VOC files: annotation XML, image-set lists, the mask palette."""
 import os.path as osp
 import xml.etree.ElementTree as ET
-from typing import Iterable, Sequence
+from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -68,6 +68,29 @@ def write_voc_xml(path: str,
             ET.SubElement(bndbox, tag).text = str(value)
     ET.indent(root)
     atomic_write_text(path, ET.tostring(root, encoding='unicode') + '\n')
+
+
+def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:
+    """Read boxes and class names of an annotation, counted as mmdet counts.
+
+    Args:
+        path: XML file.
+
+    Returns:
+        tuple: (M, 4) float32 xyxy, 0-based, and M names.
+
+    Raises:
+        ValueError: If the file is missing or no VOC annotation.
+    """
+    tags = ('xmin', 'ymin', 'xmax', 'ymax')
+    try:
+        objects = ET.parse(path).getroot().findall('object')
+        bboxes = [[float(obj.findtext(f'bndbox/{tag}')) - 1 for tag in tags] for obj in objects]
+    except (ET.ParseError, OSError, TypeError, ValueError) as e:
+        raise ValueError(f'{path}: cannot be read as a VOC annotation ({e}); correct or remove '
+                         f'it') from None
+    return (np.array(bboxes, np.float32).reshape(-1, 4),
+            [obj.findtext('name') or '?' for obj in objects])
 
 
 def write_image_set(path: str, names: Iterable[str]) -> None:

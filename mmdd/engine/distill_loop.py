@@ -1,7 +1,7 @@
 """The loop that turns a real set into a distilled one."""
 import resource
 import time
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
@@ -137,7 +137,7 @@ class DistillLoop(BaseLoop):
             check_real_set(dataset)
         barrier()
         self.distiller.classes = tuple(dataset.metainfo['classes'])
-        check_proxy_classes(self.distiller)
+        check_proxy_classes(self.distiller.proxy, self.distiller.classes)
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
 
@@ -156,11 +156,10 @@ class DistillLoop(BaseLoop):
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
         for round in range(self.max_rounds):
-            pending, todo = self._open_slots(round)
+            pending = self._open_slots(round)
             if not pending:
                 return
-            mine = todo[get_rank()::get_world_size()]
-            batches = [mine[i:i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
+            batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:
                 print_log(f'round {round + 1} of {self.max_rounds}: {len(pending)} of '
@@ -168,22 +167,33 @@ class DistillLoop(BaseLoop):
             for batch in batches:
                 self.run_iter(batch)
             barrier()
-        missing = len(self._open_slots(self.max_rounds)[0])
+        missing = len(self._open_slots(self.max_rounds))
         if missing:
             print_log(
                 f'the {self.max_rounds} rounds are used up: {missing} of {len(self.slots)} slots '
                 f'stay below the threshold; each keeps its best reject, marked in the manifest',
                 'current', level=30)
 
-    def _open_slots(self, round: int):
-        """Slots that no earlier round filled, and those not yet tried in this one."""
+    def _open_slots(self, round: int) -> List[DistillSlot]:
+        """Slots that no earlier round filled, seeded for this one.
+
+        Attempts of this round do not count: all ranks get the same list, also
+        those that ask after another one has begun.
+        """
         done = self._attempts()
-        pending = [slot for slot in self.slots if not any(
+        return [slot.retry(self.distiller.seed, round) for slot in self.slots if not any(
             record['accepted'] for r, record in done.get(slot.id, {}).items() if r < round)]
-        seed = self.distiller.seed
-        todo = [slot.retry(seed, round) for slot in pending
-                if round not in done.get(slot.id, {})]
-        return pending, todo
+
+    def _open_batches(self, pending: List[DistillSlot]) -> List[List[DistillSlot]]:
+        """This rank's batches of a round that are not finished.
+
+        A batch that was cut short is made whole again: kernels round differently
+        in batches of other sizes, and a resumed job must give the same bytes.
+        """
+        mine = pending[get_rank()::get_world_size()]
+        batches = [mine[i:i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
+        return [batch for batch in batches
+                if not all((slot.id, slot.round) in self.journal for slot in batch)]
 
     def _attempts(self) -> Dict[int, Dict[int, dict]]:
         """Records of finished attempts by slot and round."""
@@ -199,7 +209,8 @@ class DistillLoop(BaseLoop):
         samples = self.distiller.distill_step(slots, self.runner.call_hook)
         self.distiller.refine(samples)
         for sample in samples:
-            self.journal.write(sample)
+            if (sample.slot.id, sample.slot.round) not in self.journal:
+                self.journal.write(sample)
         self.runner.call_hook('after_train_iter', batch_idx=self._iter, data_batch=None,
                               outputs=scalars(samples))
         self.runner.call_hook('after_distill_iter', samples=samples)
@@ -261,14 +272,14 @@ def peak_memory_mib() -> Dict[str, int]:
     return peak
 
 
-def check_proxy_classes(distiller) -> None:
+def check_proxy_classes(proxy, classes: Tuple[str, ...]) -> None:
     """Check that the proxy knows the classes of the real set in the same order.
 
     Raises:
         ValueError: If it was trained on other class names or another order.
     """
-    names: Optional[tuple] = getattr(distiller.proxy, 'classes', None)
-    if names is not None and names != distiller.classes:
+    names: Optional[tuple] = getattr(proxy, 'classes', None)
+    if names is not None and names != classes:
         raise ValueError(
             f'the proxy was trained on classes {names[:5]}... ({len(names)}), the real set has '
-            f'{distiller.classes[:5]}... ({len(distiller.classes)}): names and order must agree')
+            f'{classes[:5]}... ({len(classes)}): names and order must agree')

@@ -1,6 +1,8 @@
 """What identifies a distillation job."""
 from typing import Any, Dict
 
+from mmdd.registry import HOOKS
+from mmdd.structures import DENOISE_STAGES
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 
@@ -8,20 +10,19 @@ from mmdd.utils.io import sha256
 NOT_IDENTITY = ('batch_size', 'resume', 'out_dir')
 
 
-def describe_job(cfg, distiller) -> Dict[str, Any]:
-    """Fingerprints of the parts of a job that decide what comes out.
+def describe_parts(cfg) -> Dict[str, str]:
+    """Fingerprints of the parts of a config that decide what comes out.
 
     Args:
-        cfg: Config of the Runner.
-        distiller: The distiller, whose proxy's weights count by their content.
+        cfg: Config of a job.
 
     Returns:
-        dict: One hash per part, and ``fingerprint`` over all of them.
+        dict: One hash per part; the weights of the proxy are not among them.
     """
     model = dict(cfg.model)
     model.pop('prompt_file', None)
     proxy = dict(model.pop('proxy', None) or {})
-    checkpoint = proxy.pop('checkpoint', None)
+    proxy.pop('checkpoint', None)
     diffusion = dict(model.pop('diffusion', None) or {})
     for key in ('compile', 'gradient_checkpointing'):
         diffusion.pop(key, None)
@@ -29,10 +30,30 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     parts = dict(
         model=model, proxy=proxy, diffusion=diffusion, train_cfg=settings,
         dataset=cfg.train_dataloader['dataset'],
-        custom_hooks=[hook for hook in cfg.get('custom_hooks') or []
-                      if 'Guidance' in str(hook.get('type'))] )
-    job = {name: fingerprint(dict(part=part)) for name, part in parts.items()}
+        custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)])
+    return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
+
+
+def describe_job(cfg, distiller) -> Dict[str, Any]:
+    """The job with the weights of its proxy, which count by their content.
+
+    Args:
+        cfg: Config of the Runner.
+        distiller: The distiller.
+
+    Returns:
+        dict: :func:`describe_parts`, and ``fingerprint`` over all of them.
+    """
+    job = describe_parts(cfg)
+    checkpoint = (cfg.model.get('proxy') or {}).get('checkpoint')
     if distiller.proxy is not None and checkpoint is not None:
         job['proxy_weights'] = sha256(resolve_path(checkpoint))
     job['fingerprint'] = fingerprint(job)
     return job
+
+
+def changes_images(hook: Any) -> bool:
+    """Whether a hook of a config takes part in denoising."""
+    kind = hook['type'] if isinstance(hook, dict) else type(hook)
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return any(hasattr(kind, stage) for stage in DENOISE_STAGES)

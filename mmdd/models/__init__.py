@@ -6,3 +6,4 @@ from .label_samplers import *  # noqa: F401,F403
 from .prompters import *  # noqa: F401,F403
 from .proxies import *  # noqa: F401,F403
 from .refiners import *  # noqa: F401,F403
+from .students import *  # noqa: F401,F403

@@ -46,6 +46,14 @@ class DistillSlot:
         entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
         return entry
 
+    @classmethod
+    def from_dict(cls, entry: Dict[str, Any]) -> 'DistillSlot':
+        """The slot that :meth:`to_dict` described."""
+        bboxes = entry['bboxes']
+        return cls(**dict(
+            entry, size=tuple(entry['size']), labels=np.array(entry['labels'], np.int64),
+            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4)))
+
 
 def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:
     """Seed of a slot in a round, a function of these three numbers alone."""

@@ -1,9 +1,10 @@
 """Finding, loading and fingerprinting config files."""
 import copy
+import difflib
 import hashlib
 import json
 import os.path as osp
-from typing import Any, Mapping, Sequence, Union
+from typing import Any, Iterable, Mapping, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
@@ -83,11 +84,18 @@ def load_config(config: ConfigType) -> Config:
                          f'{type(error).__name__}: {reason[0]}') from error
 
 
-def _plain(value: Any) -> Any:
+def suggestion(key: str, known: Iterable[str]) -> str:
+    """'; did you mean ...?' where a known name is close to ``key``, else ''."""
+    close = difflib.get_close_matches(key, sorted(known), 1)
+    return f'; did you mean {close[0]!r}?' if close else ''
+
+
+def plain(value: Any) -> Any:
+    """The value as dicts, lists, numbers and text, whatever classes it is made of."""
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -104,12 +112,12 @@ def fingerprint(config: ConfigType, ignore: Sequence[str] = VOLATILE_KEYS) -> st
         str: 64 hexadecimal digits, independent of the order of keys and of
         tuple versus list.
     """
-    plain = _plain(load_config(config).to_dict())
+    content = plain(load_config(config).to_dict())
     for key in ignore:
         *parents, last = key.split('.')
-        node = plain
+        node = content
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(last, None)
-    text = json.dumps(plain, sort_keys=True, separators=(',', ':'))
+    text = json.dumps(content, sort_keys=True, separators=(',', ':'))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,6 @@
 # Digit scenes as object detection: VOC layout, 64x64 images, built on first use.
-dataset_type = 'VOCDataset'
+# XMLDataset reads any classes in VOC layout; VOCDataset would log them under VOC's names.
+dataset_type = 'XMLDataset'
 data_root = 'data/digit_scenes/'
 metainfo = dict(classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
 
@@ -8,10 +9,14 @@ prepare = [dict(type='mmdd.DigitScenes', root=data_root)]
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='Resize', scale=(64, 64), keep_ratio=False),
+    dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(64, 64), keep_ratio=False),
+    # after the resizing: predictions are compared in the image's own pixels
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',

@@ -60,6 +60,7 @@ class VOCWriter(BaseWriter):
 def whole_pixels(bboxes: np.ndarray, labels: np.ndarray, shape: Sequence[int]):
     """Round boxes to pixels inside the image; those left empty are dropped."""
     limit = np.array([shape[1] - 1, shape[0] - 1] * 2)
-    rounded = np.clip(np.round(bboxes), 0, limit).reshape(-1, 4)
+    # np.round goes to the even number, which would empty a box from 5.5 to 6.5.
+    rounded = np.clip(np.floor(np.asarray(bboxes) + 0.5), 0, limit).reshape(-1, 4)
     keep = (rounded[:, 2:] > rounded[:, :2]).all(1)
     return rounded[keep], np.asarray(labels)[keep]

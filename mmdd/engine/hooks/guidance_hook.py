@@ -1,4 +1,5 @@
 """The base of everything that changes the noise prediction at a step."""
+import math
 from dataclasses import replace
 from typing import Optional
 
@@ -61,6 +62,8 @@ class GuidanceHook(Hook):
         if every < 1 or recurrence < 1:
             raise ValueError(
                 f'{name}: every and recurrence must be at least 1, got {every}, {recurrence}')
+        if max_norm is not None and max_norm <= 0:
+            raise ValueError(f'{name}: max_norm must be above 0 or None, got {max_norm}')
         self.scale = scale
         self.wrt = wrt
         self.start = start
@@ -86,12 +89,14 @@ class GuidanceHook(Hook):
                 target = state.denoised.detach().requires_grad_()
                 view = replace(state, denoised=target)
             energy = self.energy(view)
-            if energy.shape != (len(state.slots), ):
+            shape = getattr(energy, 'shape', None)
+            if shape != (len(state.slots), ):
                 raise ValueError(
-                    f'{type(self).__name__}.energy must return one number per sample, shape '
-                    f'({len(state.slots)},), got {tuple(energy.shape)}')
+                    f'{type(self).__name__}.energy must return one number per sample, a tensor '
+                    f'of shape ({len(state.slots)},), got {shape or type(energy).__name__}')
             for i, value in enumerate(energy.tolist()):
-                state.stats[i]['energy'] = value
+                if math.isfinite(value):  # JSON has no word for the others
+                    state.stats[i]['energy'] = value
             if not energy.requires_grad:
                 return torch.zeros_like(state.latents)
             gradient = torch.autograd.grad(energy.sum(), target, retain_graph=True)[0]
@@ -99,9 +104,9 @@ class GuidanceHook(Hook):
 
     def is_active(self, state: DenoiseState) -> bool:
         """Whether this step lies in the window."""
-        progress = state.step / state.num_steps
-        inside = self.start <= progress < self.stop
-        return self.scale != 0 and inside and state.step % self.every == 0
+        inside = self.start <= state.step / state.num_steps < self.stop
+        first = next(i for i in range(state.num_steps + 1) if self.start <= i / state.num_steps)
+        return self.scale != 0 and inside and (state.step - first) % self.every == 0
 
     def apply(self, state: DenoiseState) -> None:
         """Add the scaled, clipped and checked guidance to ``state.guided_noise``."""

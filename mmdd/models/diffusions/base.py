@@ -1,7 +1,7 @@
 """One interface over diffusers' latent diffusion models."""
 import inspect
 from contextlib import nullcontext
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -59,6 +59,17 @@ class BaseDiffusion(BaseModule):
         """(C, h, w) of the latents of an image of ``size`` (height, width)."""
         raise NotImplementedError
 
+    @classmethod
+    def check_config(cls, cfg: Mapping) -> None:
+        """Check a config, and that its weights are there, without loading them.
+
+        Args:
+            cfg: Config of this adapter.
+
+        Raises:
+            ValueError: If a setting is unknown, or weights are missing or damaged.
+        """
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
@@ -92,6 +103,8 @@ class BaseDiffusion(BaseModule):
             tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
             one dict of counters per slot.
         """
+        if not 0 < strength <= 1:
+            raise ValueError(f'{type(self).__name__}: strength must be in (0, 1], got {strength}')
         slots = list(slots)
         self._set_timesteps(steps or self.steps)
         timesteps = list(self.scheduler.timesteps)

@@ -1,8 +1,7 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
 import logging
-import os.path as osp
 import warnings
-from typing import Optional, Sequence, Tuple, Union
+from typing import Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
@@ -13,6 +12,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.config import resolve_path
 from .base import BaseDiffusion
 from .tokenizer import word_tokenizer
+from .weights import check_folder, locate_weights
 
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 
@@ -38,7 +38,8 @@ class StableDiffusion(BaseDiffusion):
             Latents, clean estimate and energy stay in fp32 throughout; the
             decoder runs in fp32 where the others are fp16, which overflows.
         energy_decoder: Folder or hub id of an ``AutoencoderTiny`` that decodes
-            the clean estimates for the energy; None uses the full decoder.
+            the clean estimates for the energy, or settings of a random one;
+            None uses the full decoder.
         compile: Whether to ``torch.compile`` the denoiser.
         gradient_checkpointing: Trade time for memory in guided steps.
         unet, vae, text_encoder: Settings of diffusers' classes of that role.
@@ -56,7 +57,7 @@ class StableDiffusion(BaseDiffusion):
                  negative_prompt: str = '',
                  scheduler: Optional[dict] = None,
                  dtype: str = 'auto',
-                 energy_decoder: Optional[str] = None,
+                 energy_decoder: Union[str, dict, None] = None,
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
                  unet: Optional[dict] = None,
@@ -70,23 +71,35 @@ class StableDiffusion(BaseDiffusion):
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
         if negative_prompt and cfg_scale <= 1:
-            warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1')
+            warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
+                          stacklevel=2)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype)
             self.vae = load_module('AutoencoderKL', folder, 'vae', vae, decoder_dtype)
             self.tokenizer = load_tokenizer(folder, tokenizer)
             self.text_encoder = load_text_encoder(
                 folder, text_encoder, self.tokenizer).to(dtype)
-        self.small_decoder = None
-        if energy_decoder is not None:
-            self.small_decoder = load_module(
-                'AutoencoderTiny', locate_weights(energy_decoder), '', None, decoder_dtype)
+            self.small_decoder = None
+            if energy_decoder is not None:
+                self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
         if compile:
             self.unet.compile()
+
+    @classmethod
+    def check_config(cls, cfg: Mapping) -> None:
+        """Check settings, and that the weights of a config are there and whole."""
+        pick_dtypes(cfg.get('dtype', 'auto'))
+        build_scheduler(None, cfg.get('scheduler'))
+        if cfg.get('pretrained') is not None:
+            others = ('scheduler', ) if cfg.get('tokenizer') else ('scheduler', 'tokenizer')
+            check_folder(
+                locate_weights(cfg['pretrained']), ('unet', 'vae', 'text_encoder'), others)
+        if isinstance(cfg.get('energy_decoder'), str):
+            check_folder(locate_weights(cfg['energy_decoder']), ('', ))
 
     @property
     def factor(self) -> int:
@@ -166,22 +179,6 @@ def pick_dtypes(name: str) -> Tuple[torch.dtype, torch.dtype]:
     return DTYPES[name], torch.float32 if name == 'fp16' else DTYPES[name]
 
 
-def locate_weights(pretrained: str) -> str:
-    """A local folder as an existing path; a hub id as it is."""
-    looks_like_hub_id = pretrained.count('/') == 1 and not pretrained.startswith(('.', '/', '~'))
-    try:
-        path = resolve_path(osp.expanduser(pretrained))
-    except FileNotFoundError:
-        path = None
-    if path is not None and osp.isdir(path):
-        return path
-    if looks_like_hub_id:
-        return pretrained
-    raise ValueError(
-        f'no diffusion weights at {pretrained!r}: give model.diffusion.pretrained a folder in '
-        f'diffusers layout (with model_index.json) or a hub id')
-
-
 def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],
                 dtype: torch.dtype):
     """Load a diffusers model from a folder, or build it small from settings."""
@@ -199,6 +196,13 @@ def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[
         raise ValueError(
             f'cannot load {role or kind} weights of {folder!r} ({type(e).__name__}: '
             f'{first_line(e)}); give a complete diffusers folder with safetensors files') from None
+
+
+def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
+    """An ``AutoencoderTiny`` from a folder or hub id, or a random one from settings."""
+    if isinstance(source, str):
+        return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
+    return load_module('AutoencoderTiny', None, '', source, dtype)
 
 
 def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], None]):

@@ -1,5 +1,4 @@
 """Which real labels the synthetic images are made for."""
-from .samplers import (BalancedLabelSampler, BaseLabelSampler, RandomLabelSampler,
-                       balanced_choice)
+from .samplers import BalancedLabelSampler, BaseLabelSampler, RandomLabelSampler, balanced_choice
 
 __all__ = ['BalancedLabelSampler', 'BaseLabelSampler', 'RandomLabelSampler', 'balanced_choice']

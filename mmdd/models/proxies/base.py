@@ -1,18 +1,18 @@
 """The interface of task-specific proxies."""
 import os.path as osp
-import pickle
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmengine.model import BaseModule
-from mmengine.registry import DefaultScope
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config, resolve_path
+
 
 class TaskProxy(BaseModule):
     """A frozen mm* model trained on the real set (UniDD, equation 6).
@@ -60,7 +60,7 @@ class TaskProxy(BaseModule):
         except FileNotFoundError:
             raise ValueError(f'no proxy checkpoint at {checkpoint!r}; train it with tools/train.py '
                              f'or leave model.proxy.checkpoint out') from None
-        except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, OSError) as e:
+        except Exception as e:  # a damaged pickle raises anything
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
             raise ValueError(
                 f'{osp.abspath(path)}: cannot be loaded as the proxy ({reason}); delete it to '
@@ -80,7 +80,11 @@ class TaskProxy(BaseModule):
         multiple of ``divisor``.
         """
         preprocessor = self.model.data_preprocessor
-        x = (images.float() * 255 - preprocessor.mean.to(images)) / preprocessor.std.to(images)
+        x = images.float() * 255
+        if not takes_rgb(preprocessor):
+            x = x.flip(1)
+        if getattr(preprocessor, '_enable_normalize', True):
+            x = (x - preprocessor.mean.to(x)) / preprocessor.std.to(x)
         height, width = x.shape[-2:]
         return F.pad(x, (0, -width % divisor, 0, -height % divisor))
 
@@ -104,6 +108,13 @@ class TaskProxy(BaseModule):
     def features(self, images: Tensor) -> Tensor:
         """One feature vector an image, (B, D)."""
         raise NotImplementedError
+
+def takes_rgb(preprocessor) -> bool:
+    """Whether a model takes RGB: mm* pipelines read BGR, the preprocessor may turn it."""
+    # Names of that switch in mmdet, mmseg and mmpretrain.
+    names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
+    return any(getattr(preprocessor, name, False) for name in names)
+
 
 def strip_init_cfg(node):
     """Remove ``init_cfg`` everywhere: trained weights follow, nothing downloads."""
@@ -139,6 +150,6 @@ def resize_images(images: Tensor, scale: Optional[Tuple[int, int]], keep_ratio: 
         size = (scale[1], scale[0])
     if size == (height, width):
         return images
-    return F.interpolate(images, size=size, mode='bilinear', align_corners=False,
-                         antialias=size[0] < height)
+    # No antialiasing: OpenCV, by which the detector learned to see, has none.
+    return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
 

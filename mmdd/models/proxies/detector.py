@@ -104,7 +104,8 @@ class DetectorProxy(TaskProxy):
             sample = self._data_sample(x, size, i)
             sample.gt_instances = self._targets(slot, factor, size)
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed('proxy', slot.seed))
+                # The samplers draw on the CPU; torch.manual_seed would reseed the GPU too.
+                torch.default_generator.manual_seed(derive_seed('proxy', slot.seed))
                 losses = self._head_losses([f[i:i + 1] for f in features], x[i:i + 1], sample)
             energies.append(self._weigh(losses, images))
         return torch.stack(energies)
@@ -117,6 +118,9 @@ class DetectorProxy(TaskProxy):
 
     def _targets(self, slot: DistillSlot, factor: Tensor, size: Tuple[int, int]) -> InstanceData:
         """Boxes and labels in input pixels; degenerate boxes are left out."""
+        if slot.bboxes is None:
+            raise ValueError(f'DetectorProxy: slot {slot.id} has no boxes; give it (0, 4) ones '
+                             f'where the image is to be empty')
         bboxes = factor.new_tensor(slot.bboxes).view(-1, 4) * factor
         limit = bboxes.new_tensor([size[1], size[0]] * 2)
         bboxes = bboxes.clamp_min(0).minimum(limit)
@@ -126,7 +130,10 @@ class DetectorProxy(TaskProxy):
 
     def _weigh(self, losses: dict, images: Tensor) -> Tensor:
         """Weighted sum of the chosen terms."""
-        unknown = [f'loss_{name}' for name in self.terms if f'loss_{name}' not in losses]
+        # Without any proposal mmdet leaves the terms of the RoI head out: they are 0.
+        empty = ('cls', 'bbox') if self.model.with_roi_head else ()
+        unknown = [f'loss_{name}' for name in self.terms
+                   if f'loss_{name}' not in losses and name not in empty]
         if unknown:
             raise ValueError(
                 f'{type(self.model).__name__} has no {", ".join(unknown)}; its terms are '
@@ -134,7 +141,7 @@ class DetectorProxy(TaskProxy):
                 f'model.proxy.terms')
         total = images.new_zeros(())
         for name, weight in self.terms.items():
-            value = losses[f'loss_{name}']
+            value = losses.get(f'loss_{name}', ())
             for part in value if isinstance(value, (list, tuple)) else [value]:
                 total = total + weight * part.mean()
         return total

@@ -44,9 +44,10 @@ class ProxyRefiner(BaseRefiner):
         predictions = proxy.predict(images)
         scores = proxy.score(images, samples, predictions)
         labels = proxy.relabel(images, predictions)
-        for sample, score, label in zip(samples, scores.tolist(), labels):
-            sample.score = score
-            sample.accepted = score >= self.threshold
+        # Compared in the scores' own precision: 0.9 as fp32 is less than 0.9 as a double.
+        passed = (scores >= self.threshold).tolist()
+        for sample, score, accepted, label in zip(samples, scores.tolist(), passed, labels):
+            sample.score, sample.accepted = score, accepted
             if not self.relabel:
                 continue
             if len(label['labels']):

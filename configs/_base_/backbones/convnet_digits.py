@@ -1,5 +1,5 @@
-# ResNet-18 with narrow stages and a small stem, trained to classify single digits:
-# the pretrained backbone of the embedded detector.
+# A plain convolutional network, trained to classify single digits of the training
+# handwriting: the pretrained backbone of the embedded detector.
 _base_ = ['../default_runtime.py']
 default_scope = 'mmpretrain'
 data_root = 'data/digit_scenes/'
@@ -14,30 +14,29 @@ model = dict(
         std=[63.75, 63.75, 63.75],
         to_rgb=True),
     backbone=dict(
-        type='ResNet_CIFAR',
-        depth=18,
-        stem_channels=16,
-        base_channels=24,
-        strides=(2, 2, 2, 2),
-        out_indices=(3, ),
-        style='pytorch'),
+        type='mmdd.ConvNet',
+        widths=(24, 48, 96, 128, 128),
+        downsample=(False, True, True, True, False),
+        pool='max',
+        norm_cfg=dict(type='BN'),
+        stem_norm_cfg=dict(type='IN', affine=True)),
     neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=10, in_channels=192))
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=128))
 
-# At 40 pixels a single digit is as large as the digits of a scene.
+# At 32 pixels a single digit is about as large as the digits of a scene.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(40, 40), interpolation='area'),
-    dict(type='RandomCrop', crop_size=40, padding=6, padding_mode='reflect'),
+    dict(type='Resize', scale=(32, 32), interpolation='area'),
+    dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(40, 40), interpolation='area'),
+    dict(type='Resize', scale=(32, 32), interpolation='area'),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=0,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
@@ -56,13 +55,17 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 val_evaluator = dict(type='Accuracy', topk=(1, ))
 
-optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05))
+max_iters = 600
+optim_wrapper = dict(optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=30),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=30, end=300, eta_min=3e-5),
+    dict(
+        type='OneCycleLR',
+        eta_max=3e-3,
+        total_steps=max_iters,
+        pct_start=0.15,
+        by_epoch=False)
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=300)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict()
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=300))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=max_iters))
 log_processor = dict(by_epoch=False)

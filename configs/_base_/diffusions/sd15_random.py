@@ -1,0 +1,34 @@
+# The architecture of Stable Diffusion v1.5 with random weights: what it costs can be
+# measured without downloading it. The energy is decoded by an AutoencoderTiny.
+model = dict(
+    diffusion=dict(
+        type='StableDiffusion',
+        steps=250,
+        cfg_scale=7.5,
+        unet=dict(
+            sample_size=64,
+            block_out_channels=(320, 640, 1280, 1280),
+            layers_per_block=2,
+            down_block_types=('CrossAttnDownBlock2D', ) * 3 + ('DownBlock2D', ),
+            up_block_types=('UpBlock2D', ) + ('CrossAttnUpBlock2D', ) * 3,
+            cross_attention_dim=768,
+            attention_head_dim=8),
+        vae=dict(
+            sample_size=512,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+            down_block_types=('DownEncoderBlock2D', ) * 4,
+            up_block_types=('UpDecoderBlock2D', ) * 4),
+        text_encoder=dict(
+            vocab_size=49408,
+            hidden_size=768,
+            intermediate_size=3072,
+            num_hidden_layers=12,
+            num_attention_heads=12),
+        tokenizer=['a', 'photo', 'of', 'and'],
+        energy_decoder=dict(),
+        scheduler=dict(
+            type='DDIMScheduler',
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule='scaled_linear')))

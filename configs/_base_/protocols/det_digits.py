@@ -1,0 +1,37 @@
+# The student of the digit scenes: the embedded detector with the same pretrained backbone,
+# trained on a small set for a fixed number of updates, whatever the size of the set.
+_base_ = ['../proxies/faster-rcnn_digits.py']
+
+max_iters = 200
+train_dataloader = dict(batch_size=8)
+param_scheduler = [
+    dict(
+        type='OneCycleLR',
+        eta_max=1e-3,
+        total_steps=max_iters,
+        pct_start=0.1,
+        by_epoch=False)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=100)
+default_hooks = dict(
+    checkpoint=dict(interval=100, save_optimizer=False, save_best='pascal_voc/mAP'))
+
+protocol = dict(
+    # how the training set is swapped: detection, classification or segmentation
+    task='detection',
+    # column of the report -> key of the metric, and a factor that makes it percent
+    metrics=dict(AP50='pascal_voc/AP50', mAP='pascal_voc/mAP'),
+    scale=100.,
+    # what changes for the arm that trains on the full real set
+    full=dict(
+        train_cfg=dict(max_iters=320, val_interval=160),
+        train_dataloader=dict(batch_size=16),
+        default_hooks=dict(checkpoint=dict(interval=160)),
+        param_scheduler=[
+            dict(
+                type='OneCycleLR',
+                eta_max=1e-3,
+                total_steps=320,
+                pct_start=0.1,
+                by_epoch=False)
+        ]))

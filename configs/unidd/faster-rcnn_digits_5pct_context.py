@@ -1,0 +1,4 @@
+# Table 5, third row: guidance of the proxy and contextual prompts, no refinement.
+_base_ = './faster-rcnn_digits_5pct.py'
+
+model = dict(refiners=[])

@@ -1,0 +1,4 @@
+# Everything but the guidance of the proxy: what guidance itself adds.
+_base_ = './faster-rcnn_digits_5pct.py'
+
+custom_hooks = [dict(type='ContactSheetHook')]

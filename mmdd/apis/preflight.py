@@ -1,0 +1,143 @@
+"""Checks of a distillation job that cost little and come before everything else."""
+import inspect
+import os
+import tempfile
+from typing import Any, Iterator, Mapping, Optional, Set, Tuple
+
+from mmengine.config import Config
+from mmengine.dist import barrier, get_rank
+from mmengine.registry import DefaultScope, Registry
+
+from mmdd.datasets.checks import open_real_set
+from mmdd.datasets.journal import Journal
+from mmdd.engine.distill_loop import check_proxy_classes
+from mmdd.engine.job import describe_parts
+from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
+from mmdd.utils.config import suggestion
+
+Part = Tuple[str, Registry, Mapping[str, Any]]
+
+
+def check_job(cfg: Config, resume: bool) -> None:
+    """Check a job's components and claim on its folder; reads no data.
+
+    Args:
+        cfg: Config of the job with its ``work_dir``.
+        resume: Whether it goes on in a folder that holds it.
+
+    Raises:
+        ValueError: If a component or one of its settings is unknown or out of
+            range, weights are missing, or the folder cannot be used.
+    """
+    scope = cfg.get('default_scope') or 'mmdd'
+    with DefaultScope.overwrite_default_scope(scope):
+        for where, registry, node in parts_of(cfg):
+            check_part(where, registry, node)
+        for where, registry, node in parts_of(cfg):
+            # A prompter may load a language model; the others are light.
+            if registry in (TASK_UTILS, HOOKS) and where != 'model.prompter':
+                registry.build(node)
+        diffusion = cfg.model.get('diffusion')
+        if diffusion is not None:
+            MODELS.get(diffusion.type).check_config(diffusion)
+    if get_rank() == 0:
+        check_writable(cfg.work_dir)
+        Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled')).check(
+            describe_parts(cfg), resume)
+    barrier()
+
+
+def check_data(cfg: Config) -> None:
+    """Check the real set, the budget, and that the proxy is about the same classes.
+
+    Raises:
+        ValueError: With the first problem.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+        if get_rank() == 0:
+            dataset = open_real_set(cfg.train_dataloader.dataset)
+            classes = tuple(dataset.metainfo['classes'])
+            TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
+            if cfg.model.get('proxy') is not None:
+                proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
+                check_proxy_classes(proxy, classes)
+        barrier()
+
+
+def parts_of(cfg: Config) -> Iterator[Part]:
+    """(place, registry, config) of every component of a job."""
+    model, loop = cfg.model, cfg.train_cfg
+    yield 'model', MODELS, model
+    for name, registry in (('diffusion', MODELS), ('proxy', MODELS),
+                           ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS)):
+        if model.get(name) is not None:
+            yield f'model.{name}', registry, model[name]
+    for i, node in enumerate(model.get('refiners') or []):
+        yield f'model.refiners[{i}]', TASK_UTILS, node
+    yield 'train_cfg', LOOPS, dict(loop, runner=None, dataloader=None)
+    for name in ('budget', 'writer'):
+        if loop.get(name) is None:
+            raise ValueError(f'the config has no train_cfg.{name}: a distillation job needs it')
+        yield f'train_cfg.{name}', TASK_UTILS, loop[name]
+    for i, node in enumerate(cfg.get('custom_hooks') or []):
+        yield f'custom_hooks[{i}]', HOOKS, node
+    if cfg.train_dataloader.get('dataset') is None:
+        raise ValueError('the config has no train_dataloader.dataset: it is the real set')
+    yield 'train_dataloader.dataset', DATASETS, cfg.train_dataloader.dataset
+
+
+def check_part(where: str, registry: Registry, node: Mapping[str, Any]) -> None:
+    """Check that a component exists and knows its settings.
+
+    Args:
+        where: Place in the config, for the message.
+        registry: Where its type is looked up.
+        node: Its config.
+
+    Raises:
+        ValueError: If it does not; the message suggests the nearest name.
+    """
+    name = node.get('type')
+    if name is None:
+        raise ValueError(f'{where} has no type: name a component')
+    scope = node.get('_scope_')
+    with registry.switch_scope_and_registry(scope) as scoped:
+        cls = scoped.get(name) if isinstance(name, str) else name
+        known = set(scoped.module_dict)
+    if cls is None:
+        raise ValueError(f'{where}: there is no component {name!r}{suggestion(name, known)}')
+    accepted = settings_of(cls)
+    for key in node:
+        if accepted is not None and key not in accepted | {'type', '_scope_', 'priority'}:
+            raise ValueError(f'{where}.{key}: {cls.__name__} has no such setting'
+                             f'{suggestion(key, accepted)}')
+
+
+def settings_of(cls) -> Optional[Set[str]]:
+    """Names of the arguments of a class; None where it takes any."""
+    names: Set[str] = set()
+    for base in inspect.getmro(cls) if inspect.isclass(cls) else [cls]:
+        init = base.__dict__.get('__init__') if inspect.isclass(base) else base
+        if init is None:
+            continue
+        parameters = inspect.signature(init).parameters.values()
+        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD,
+                                                           p.KEYWORD_ONLY)}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names - {'self'}
+    return None
+
+
+def check_writable(folder: str) -> None:
+    """Create a folder and check that files can be written there.
+
+    Raises:
+        ValueError: If not.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise ValueError(
+            f'{folder} cannot be written ({e.strerror}); give another --work-dir') from None

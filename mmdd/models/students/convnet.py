@@ -1,0 +1,71 @@
+"""ConvNet-D, the plain network of the dataset-distillation papers."""
+from typing import Dict, Optional, Sequence, Tuple
+
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmdd.registry import MODELS
+
+_POOLS = dict(avg=nn.AvgPool2d, max=nn.MaxPool2d)
+
+
+@MODELS.register_module()
+class ConvNet(BaseModule):
+    """D blocks of 3x3 convolution, normalisation, ReLU and 2x2 pooling.
+
+    The network of "Dataset Condensation with Gradient Matching"
+    (https://arxiv.org/abs/2006.05929) is ``ConvNet(widths=(128, ) * D)``: instance
+    normalisation and average pooling. As a backbone it gives one map per
+    index of ``out_indices``; the pooling comes before a block, not after it,
+    so that block ``i`` has stride ``2 ** sum(downsample[:i + 1])``.
+
+    Args:
+        widths: Channels of the D blocks.
+        downsample: Whether a block starts with a pooling; by default all but the first.
+        pool: 'avg' or 'max'.
+        norm_cfg: Normalisation of the blocks; instance normalisation by default.
+        stem_norm_cfg: Normalisation of the first block, if another one.
+            Instance normalisation there takes the colours of the background out.
+        out_indices: Blocks whose maps are returned; the last one by default.
+        in_channels: Channels of the input.
+        init_cfg: Initialisation.
+
+    Raises:
+        ValueError: If ``pool`` is unknown or ``downsample`` has another length.
+    """
+
+    def __init__(self,
+                 widths: Sequence[int] = (128, 128, 128),
+                 downsample: Optional[Sequence[bool]] = None,
+                 pool: str = 'avg',
+                 norm_cfg: Optional[Dict] = None,
+                 stem_norm_cfg: Optional[Dict] = None,
+                 out_indices: Optional[Sequence[int]] = None,
+                 in_channels: int = 3,
+                 init_cfg: Optional[Dict] = None) -> None:
+        super().__init__(init_cfg)
+        if downsample is None:
+            downsample = [i > 0 for i in range(len(widths))]
+        if pool not in _POOLS or len(downsample) != len(widths):
+            raise ValueError(
+                f'ConvNet: pool must be one of {sorted(_POOLS)} and downsample as long as '
+                f'widths; got pool={pool!r}, {len(downsample)} and {len(widths)}')
+        norm_cfg = norm_cfg or dict(type='IN', affine=True)
+        self.out_indices = tuple(out_indices or (len(widths) - 1, ))
+        self.blocks = nn.ModuleList()
+        for index, (width, down) in enumerate(zip(widths, downsample)):
+            norm = stem_norm_cfg if index == 0 and stem_norm_cfg else norm_cfg
+            layers = [_POOLS[pool](2)] if down else []
+            layers += [nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+                       build_norm_layer(norm, width)[1], nn.ReLU(inplace=True)]
+            self.blocks.append(nn.Sequential(*layers))
+            in_channels = width
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Maps (B, widths[i], H / stride, W / stride) of the blocks in ``out_indices``."""
+        maps = []
+        for block in self.blocks:
+            x = block(x)
+            maps.append(x)
+        return tuple(maps[i] for i in self.out_indices)

@@ -1,0 +1,50 @@
+"""Building stock Runners that follow each other in one process."""
+import itertools
+import os
+import os.path as osp
+from typing import Any
+
+from mmengine.dist import init_dist, is_distributed
+from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+
+from . import compat
+from .config import ConfigType, load_config
+
+_COUNTER = itertools.count()
+
+
+def init_launcher(cfg: Any) -> None:
+    """Start the process group of ``cfg.launcher`` unless it runs already.
+
+    Args:
+        cfg: Runner config; on CPU its model wrapper is adapted in place.
+    """
+    compat.fix_cpu_dist(cfg)
+    if cfg.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+
+
+def build_runner(config: ConfigType, work_dir: str) -> Runner:
+    """Build a stock Runner.
+
+    Args:
+        config: Any mm* config.
+        work_dir: Where it writes.
+
+    Returns:
+        Runner: With an experiment name of its own, which mmengine needs to keep
+        the loggers and scopes of several Runners apart.
+    """
+    compat.setup()
+    cfg = load_config(config)
+    if cfg.get('custom_imports'):
+        # done when a config is read from a file, but not for one that came as a dict
+        import_modules_from_strings(**cfg.custom_imports)
+    cfg.work_dir = work_dir
+    if is_distributed() and cfg.get('launcher', 'none') == 'none':
+        cfg.launcher = 'pytorch'
+    init_launcher(cfg)
+    name = cfg.get('experiment_name') or osp.basename(osp.normpath(work_dir))
+    cfg.experiment_name = f'{name}_{os.getpid()}_{next(_COUNTER)}'
+    return Runner.from_cfg(cfg)

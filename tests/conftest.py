@@ -1,0 +1,47 @@
+"""Fixtures that several test files share; each is built once per session."""
+import os
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from mmdd.utils.compat import setup  # noqa: E402
+
+setup()
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope='session')
+def digits(tmp_path_factory):
+    """Root of a tiny digit-scenes set of 32-pixel images; do not write to it."""
+    import tiny
+    return tiny.digit_scenes(tmp_path_factory.mktemp('digits') / 'scenes')
+
+
+@pytest.fixture(scope='session')
+def detector_checkpoint(digits, tmp_path_factory):
+    """Checkpoint of :func:`tiny.detector` after two updates."""
+    import tiny
+
+    from mmdd.apis import ensure_checkpoint
+    path = tmp_path_factory.mktemp('proxy') / 'detector.pth'
+    return ensure_checkpoint(tiny.detector_job(digits), str(path))
+
+
+@pytest.fixture(scope='session')
+def proxy(digits, detector_checkpoint):
+    """A trained tiny detector as a proxy; settings that a test changes, it puts back."""
+    import tiny
+
+    from mmdd.models import DetectorProxy
+    return DetectorProxy(tiny.detector_job(digits), detector_checkpoint)
+
+
+@pytest.fixture(scope='session')
+def tiny_sd():
+    """A tiny Stable Diffusion with random weights, 3 DDIM steps."""
+    import tiny
+
+    from mmdd.registry import MODELS
+    return MODELS.build(tiny.stable_diffusion())

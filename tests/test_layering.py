@@ -1,0 +1,89 @@
+"""Who may import whom, how light ``import mmdd`` is, and no absolute paths."""
+import ast
+import os
+import os.path as osp
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+# A part imports itself and those before it. ``utils`` holds no mmdd types, so it comes
+# before the structures, whose seeds it makes.
+ORDER = ('version', 'registry', 'utils', 'structures', 'datasets', 'models', 'evaluation',
+         'engine', 'apis')
+
+
+def python_files(*folders):
+    for folder in folders:
+        for base, _, names in os.walk(osp.join(ROOT, folder)):
+            for name in names:
+                if name.endswith('.py'):
+                    yield osp.relpath(osp.join(base, name), ROOT)
+
+
+def imported_parts(path):
+    """First component below mmdd of every import in a file, wherever it stands."""
+    with open(osp.join(ROOT, path)) as f:
+        tree = ast.parse(f.read())
+    package = path[:-3].split('/')[:-1]
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name.split('.') for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[:len(package) + 1 - node.level] if node.level else []
+            module = base + (node.module or '').split('.') if node.module else base
+            names = [module + [alias.name] for alias in node.names]
+        for parts in names:
+            if parts[0] == 'mmdd' and len(parts) > 1:
+                yield parts[1], node.lineno
+
+
+FILES = [path for path in python_files('mmdd') if path != 'mmdd/__init__.py']
+
+
+@pytest.mark.parametrize('path', FILES)
+def test_import_order(path):
+    part = path.split('/')[1].removesuffix('.py')
+    assert part in ORDER, f'{path} is in no known part of mmdd'
+    for other, line in imported_parts(path):
+        assert other in ORDER, f'{path}:{line} imports mmdd.{other}'
+        assert ORDER.index(other) <= ORDER.index(part), f'{path}:{line} imports mmdd.{other}'
+
+
+def test_the_import_reader_sees_absolute_and_relative_imports():
+    found = {part for part, _ in imported_parts('mmdd/models/coresets/base.py')}
+    assert found == {'datasets', 'structures', 'models'}
+
+
+def test_nothing_imports_tools_or_tests():
+    for path in python_files('mmdd'):
+        with open(osp.join(ROOT, path)) as f:
+            text = f.read()
+        assert not re.search(r'^\s*(from|import) (tools|tests|tiny)\b', text, re.M), path
+
+
+def test_import_mmdd_is_light():
+    code = ('import sys, mmdd; heavy = [m for m in sys.modules if m.split(".")[0] in '
+            '("torch", "mmengine", "mmcv", "mmdet", "mmseg", "mmpretrain", "diffusers")]; '
+            'print(mmdd.__version__, heavy)')
+    best, out = 9., ''
+    for _ in range(3):
+        begin = time.perf_counter()
+        out = subprocess.run([sys.executable, '-c', code], cwd=ROOT, text=True,
+                             capture_output=True, check=True).stdout
+        best = min(best, time.perf_counter() - begin)
+    from mmdd import __version__
+    assert out.split(None, 1) == [__version__, '[]\n']
+    assert best < 0.5
+
+
+def test_no_absolute_paths():
+    pattern = re.compile(r"""['"](/(work|home|root|mnt|data|opt|usr|tmp)/|[A-Z]:\\\\)""")
+    for path in python_files('mmdd', 'configs', 'tools'):
+        with open(osp.join(ROOT, path)) as f:
+            for number, line in enumerate(f, 1):
+                assert not pattern.search(line), f'{path}:{number}: {line.strip()}'

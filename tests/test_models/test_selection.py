@@ -1,0 +1,148 @@
+"""Label samplers and coresets: what they pick."""
+import os.path as osp
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmdd.datasets.annotations import load_image
+from mmdd.models import (
+    BalancedLabelSampler,
+    CoresetBaseline,
+    RandomCoreset,
+    RandomLabelSampler,
+    UniformCoreset,
+    balanced_choice,
+)
+from mmdd.registry import MODELS
+from mmdd.structures import RealAnnotation, Total
+
+LABELS = st.lists(st.lists(st.integers(0, 4), max_size=4).map(lambda x: np.array(x, np.int64)),
+                  min_size=1, max_size=30)
+
+
+def annotations(labels):
+    return [RealAnnotation(str(i), f'{i}.jpg', (8, 8), np.asarray(own, np.int64),
+                           np.tile(np.array([[0, 0, 5, 5]], np.float32), (len(own), 1)))
+            for i, own in enumerate(labels)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(LABELS, st.integers(0, 5), st.data())
+def test_every_step_serves_the_rarest_class_that_is_left(labels, seed, data):
+    num = data.draw(st.integers(1, len(labels)))
+    chosen = balanced_choice(labels, num, 5, seed)
+    assert len(set(chosen)) == num and set(chosen) <= set(range(len(labels)))
+    assert chosen == balanced_choice(labels, num, 5, seed)
+    total, free = np.zeros(5, int), set(range(len(labels)))
+    for index in chosen:
+        left = {c for i in free for c in labels[i].tolist()}
+        if left:
+            rarest = min(left, key=lambda c: (total[c], c))
+            assert rarest in labels[index]
+        total += np.bincount(labels[index], minlength=5)
+        free.discard(index)
+
+
+def test_balance_where_it_is_possible():
+    # 90 images of class 0, 10 of class 1, 10 of class 2; one object each.
+    labels = [np.array([0])] * 90 + [np.array([1])] * 10 + [np.array([2])] * 10
+    chosen = balanced_choice(labels, 30, 3, 0)
+    assert np.bincount([labels[i][0] for i in chosen]).tolist() == [10, 10, 10]
+    # Class 1 runs out; what is left is shared by the others.
+    chosen = balanced_choice(labels, 36, 3, 0)
+    assert np.bincount([labels[i][0] for i in chosen]).tolist() == [16, 10, 10]
+    assert balanced_choice(labels, 30, 3, 0) != balanced_choice(labels, 30, 3, 1)
+
+
+@pytest.mark.parametrize('sampler', [RandomLabelSampler(), BalancedLabelSampler()])
+def test_label_samplers(sampler):
+    real = annotations([[i % 3] for i in range(20)])
+    chosen = sampler.sample(real, 20, 3, 4)
+    assert sorted(chosen) == list(range(20)) and chosen != list(range(20))
+    assert sampler.sample(real, 7, 3, 4) == chosen[:7]
+    assert sampler.sample(real, 7, 3, 5) != chosen[:7]
+    np.random.seed(0)
+    assert sampler.sample(real, 20, 3, 4) == chosen
+
+
+@pytest.mark.parametrize('kind', [RandomCoreset, UniformCoreset])
+def test_coresets_copy_distinct_real_images(kind):
+    coreset = kind(seed=1)
+    coreset.classes = ('a', 'b', 'c')
+    coreset.annotations = annotations([[i % 3] for i in range(21)])
+    slots = coreset.plan(Total(9))
+    assert [slot.id for slot in slots] == list(range(9))
+    assert len({slot.source for slot in slots}) == 9
+    for sample in coreset.distill_step(slots, None):
+        assert sample.path == f'{sample.slot.source}.jpg' and sample.label_source == 'real'
+        assert sample.labels.tolist() == [int(sample.slot.source) % 3]
+        assert sample.bboxes.tolist() == [[0, 0, 5, 5]] and sample.image is None
+    if kind is UniformCoreset:
+        counts = np.bincount([slot.labels[0] for slot in slots])
+        assert counts.tolist() == [3, 3, 3]
+    other = kind(seed=2)
+    other.classes, other.annotations = coreset.classes, coreset.annotations
+    assert [s.source for s in other.plan(Total(9))] != [s.source for s in slots]
+
+
+@pytest.mark.parametrize('answer', [[0, 1], [0, 1, 1], [0, 1, 9], [0, 1, -1], [0, 1, 2, 3], []])
+def test_a_broken_select_is_named(answer):
+    class Broken(CoresetBaseline):
+        def select(self, features, labels, budget):
+            return answer
+
+    coreset = Broken()
+    coreset.classes, coreset.annotations = ('a', ), annotations([[0]] * 5)
+    with pytest.raises(ValueError, match=r'Broken.select must return 3 distinct indices in \[0'):
+        coreset.plan(Total(3))
+
+
+@MODELS.register_module(force=True)
+class FirstByFeature(CoresetBaseline):
+    """Keeps what ``select`` was given."""
+    uses_features = True
+
+    def select(self, features, labels, budget):
+        self.seen = features, labels
+        return features[:, 0].argsort()[:budget].numpy()
+
+
+def collect(coreset, digits, batch_size):
+    from mmengine.runner import Runner
+    dataset = tiny.voc_dataset(digits, images=False)
+    loader = Runner.build_dataloader(dict(
+        batch_size=batch_size, num_workers=0, dataset=dataset,
+        sampler=dict(type='DefaultSampler', shuffle=False)))
+    coreset.classes = tiny.CLASSES
+    for batch in loader:
+        coreset.collect(batch)
+    coreset.plan(Total(2))
+    return coreset.seen
+
+
+def test_features_are_those_of_each_image_alone(digits, detector_checkpoint):
+    proxy = dict(type='DetectorProxy', cfg=tiny.detector_job(digits),
+                 checkpoint=detector_checkpoint)
+    coreset = FirstByFeature(proxy=proxy, feature_size=(32, 40))
+    features, labels = collect(coreset, digits, 5)
+    assert features.shape == (12, 16) and features.dtype == torch.float32
+    for i, annotation in enumerate(coreset.annotations):
+        assert annotation.image_id == f'train_{i:06d}'
+        image = load_image(osp.join(digits, 'VOC2007/JPEGImages', f'train_{i:06d}.jpg'), (32, 40))
+        tensor = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+        alone = coreset.proxy.features(tensor)[0]
+        assert torch.allclose(features[i], alone, atol=1e-5) and alone.abs().sum() > 0
+    assert features.std(0).max() > 1e-4
+    stock = tiny.read_stock(digits)
+    assert [own.tolist() for own in labels] == [
+        [label for _, label in stock[f'train_{i:06d}.jpg']] for i in range(12)]
+
+
+def test_features_need_a_proxy():
+    with pytest.raises(ValueError, match='give model.proxy'):
+        FirstByFeature()
+    assert RandomCoreset(proxy=dict(type='NotBuilt')).proxy is None

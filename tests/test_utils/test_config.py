@@ -1,0 +1,71 @@
+"""Finding, loading and fingerprinting configs."""
+import os.path as osp
+
+import pytest
+from mmengine.config import Config
+
+from mmdd.utils.config import fingerprint, load_config, resolve_path
+
+BASE = dict(
+    model=dict(type='A', widths=(1, 2)), optim_wrapper=dict(lr=0.1), work_dir='a', resume=False,
+    default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=1)))
+
+
+def test_paths_resolve_to_the_working_directory_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'configs').mkdir()
+    assert resolve_path('configs') == 'configs'
+    assert osp.isfile(resolve_path('configs/_base_/default_runtime.py'))
+    assert resolve_path('mmdd::registry.py').endswith(osp.join('mmdd', 'registry.py'))
+    assert resolve_path(str(tmp_path)) == str(tmp_path)
+
+
+def test_a_missing_path_names_what_was_tried():
+    with pytest.raises(FileNotFoundError, match=r'such.py not found; tried no/such.py, .*\.mim'):
+        resolve_path('no/such.py')
+
+
+def test_loading_copies(tmp_path):
+    source = Config(BASE)
+    load_config(source).model.type = 'B'
+    load_config(BASE).model.type = 'B'
+    assert source.model.type == 'A' and BASE['model']['type'] == 'A'
+    Config(BASE).dump(str(tmp_path / 'x.py'))
+    assert load_config(str(tmp_path / 'x.py')).optim_wrapper.lr == 0.1
+
+
+def test_other_packages_configs_load():
+    cfg = load_config('mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py')
+    assert cfg.model.roi_head.bbox_head.num_classes == 20
+
+
+def test_a_broken_config_is_one_line(tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(\n')
+    with pytest.raises(ValueError, match='broken.py cannot be read as a config') as caught:
+        load_config(str(path))
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('change', [
+    dict(work_dir='b'), dict(resume=True), dict(launcher='pytorch'), dict(log_level='ERROR'),
+    dict(env_cfg=dict(cudnn_benchmark=True)), {'default_hooks.logger.interval': 9},
+    {'model.widths': [1, 2]}])
+def test_fingerprint_ignores_what_does_not_change_the_result(change):
+    cfg = Config(BASE)
+    cfg.merge_from_dict(change)
+    assert fingerprint(cfg) == fingerprint(BASE)
+
+
+@pytest.mark.parametrize('change', [
+    {'optim_wrapper.lr': 0.2}, {'model.widths': (1, 3)}, {'default_hooks.checkpoint.interval': 2},
+    dict(randomness=dict(seed=1))])
+def test_fingerprint_sees_what_does(change):
+    cfg = Config(BASE)
+    cfg.merge_from_dict(change)
+    assert fingerprint(cfg) != fingerprint(BASE)
+
+
+def test_fingerprint_does_not_depend_on_the_order_of_keys():
+    assert fingerprint(dict(reversed(BASE.items()))) == fingerprint(BASE)
+    assert len(fingerprint(BASE)) == 64

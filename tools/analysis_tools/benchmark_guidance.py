@@ -1,0 +1,140 @@
+"""Measure what guidance costs: time per step, time per image, peak memory.
+
+    python tools/analysis_tools/benchmark_guidance.py
+    python tools/analysis_tools/benchmark_guidance.py --arch sd15 --dtype bf16 \\
+        --decoders full small --out guidance_cost.md
+
+Runs unguided sampling, guidance through the denoiser (wrt='latent') and guidance
+around it (wrt='denoised') in one process, through the same adapter, hook and
+proxy as a distillation. The detector has random weights: they do not change the
+cost. The last column compares the images per second with those of the plain loop:
+batch size 1, fp32, guidance through denoiser and full decoder.
+"""
+import argparse
+from typing import Optional
+
+import torch
+
+from mmdd.engine import TaskGuidanceHook
+from mmdd.evaluation.guidance_cost import Cost, measure_sampling, random_slots
+from mmdd.models import DetectorProxy
+from mmdd.models.diffusions.stable_diffusion import pick_dtypes
+from mmdd.registry import MODELS
+from mmdd.utils.cli import run_cli
+from mmdd.utils.compat import setup
+from mmdd.utils.config import load_config
+from mmdd.utils.io import atomic_write_text
+from mmdd.utils.table import markdown_table, print_table
+
+ARCHS = dict(
+    digits=dict(
+        diffusion='configs/_base_/diffusions/digits_sd.py',
+        proxy='configs/_base_/proxies/faster-rcnn_digits.py', size=64,
+        # a quarter of the channels of the full decoder, at the prior's factor of 4
+        small=dict(encoder_block_out_channels=(16, ) * 3, decoder_block_out_channels=(16, ) * 3,
+                   num_encoder_blocks=(1, ) * 3, num_decoder_blocks=(1, ) * 3)),
+    sd15=dict(
+        diffusion='configs/_base_/diffusions/sd15_random.py',
+        proxy='mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', size=256, small=dict()))
+COLUMNS = ('guidance', 'decoder', 'batch', 'ms / step', 'x unguided', 's / image', 'peak MiB',
+           'x plain loop')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--arch', choices=sorted(ARCHS), default='digits',
+                        help='digits: the embedded prior; sd15: random weights of SD 1.5 size')
+    parser.add_argument('--pretrained', help='folder of diffusion weights to use instead')
+    parser.add_argument('--size', type=int, help='side of the images (digits 64, sd15 256)')
+    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[1, 8, 32])
+    parser.add_argument('--decoders', nargs='+', choices=['full', 'small'], default=['full'],
+                        help='what decodes the clean estimate for the energy')
+    parser.add_argument('--steps', type=int, default=5, help='steps that are measured')
+    parser.add_argument('--warmup', type=int, default=1, help='steps before them')
+    parser.add_argument('--dtype', choices=['auto', 'fp32', 'bf16', 'fp16'], default='auto')
+    parser.add_argument('--compile', action='store_true', help='torch.compile the denoiser')
+    parser.add_argument('--out', help='Markdown file for the table')
+    return parser.parse_args()
+
+
+class Benchmark:
+    """The networks of an architecture, and the measurements on them."""
+
+    def __init__(self, args) -> None:
+        self.args = args
+        self.arch = ARCHS[args.arch]
+        self.size = args.size or self.arch['size']
+        self.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        self.proxy = DetectorProxy(self.arch['proxy']).to(self.device)
+        self.num_classes = len(self.proxy.classes or range(20))
+
+    def build(self, dtype: str, compile: bool):
+        """The diffusion adapter with a small decoder, and that decoder."""
+        cfg = load_config(self.arch['diffusion']).model.diffusion
+        cfg.update(type='mmdd.StableDiffusion', dtype=dtype, compile=compile,
+                   energy_decoder=self.arch['small'])
+        if self.args.pretrained:
+            cfg.pretrained = self.args.pretrained
+        diffusion = MODELS.build(cfg).to(self.device)
+        return diffusion, diffusion.small_decoder
+
+    def measure(self, diffusion, batch: int, wrt: str) -> Optional[Cost]:
+        """Measure one cell; ``wrt`` '' is unguided. None where the GPU's memory ends."""
+        hook = TaskGuidanceHook(wrt=wrt) if wrt else None
+        slots = random_slots(batch, self.size, self.num_classes)
+        try:
+            return measure_sampling(diffusion, slots, hook, self.proxy, self.args.steps,
+                                    self.args.warmup)
+        except torch.cuda.OutOfMemoryError:
+            return None
+
+    def rows(self):
+        """Cells of the table, one row at a time."""
+        diffusion, small = self.build('fp32', compile=False)
+        diffusion.small_decoder = None
+        plain = self.measure(diffusion, 1, 'latent')
+        yield row('latent, fp32, plain loop', 'full', 1, plain, None, plain)
+        if self.args.compile or pick_dtypes(self.args.dtype)[0] != torch.float32:
+            del diffusion, small
+            diffusion, small = self.build(self.args.dtype, self.args.compile)
+        for batch in self.args.batch_sizes:
+            diffusion.small_decoder = None
+            free = self.measure(diffusion, batch, '')
+            yield row('none', '-', batch, free, free, plain)
+            for decoder in self.args.decoders:
+                diffusion.small_decoder = small if decoder == 'small' else None
+                for wrt in ('latent', 'denoised'):
+                    cost = self.measure(diffusion, batch, wrt)
+                    yield row(wrt, decoder, batch, cost, free, plain)
+
+
+def row(name: str, decoder: str, batch: int, cost: Optional[Cost], free: Optional[Cost],
+        plain: Optional[Cost]):
+    """One row of the table; '-' where there is nothing to compare with."""
+    if cost is None:
+        return (name, decoder, str(batch), 'out of memory', '-', '-', '-', '-')
+    return (name, decoder, str(batch), f'{cost.step * 1000:.1f}',
+            '-' if free is None else f'{cost.step / free.step:.2f}', f'{cost.image:.3f}',
+            str(cost.memory), '-' if plain is None else f'{plain.image / cost.image:.2f}')
+
+
+def main():
+    args = parse_args()
+    setup()
+    bench = Benchmark(args)
+    name = torch.cuda.get_device_name() if bench.device == 'cuda' else \
+        f'CPU, {torch.get_num_threads()} threads'
+    steps = load_config(bench.arch['diffusion']).model.diffusion.steps
+    title = (f'{args.arch}, {bench.size}x{bench.size}, {steps} steps per image, dtype '
+             f'{args.dtype}{", compiled" if args.compile else ""}, {name}, torch '
+             f'{torch.__version__}')
+    rows = list(bench.rows())
+    print_table(title, COLUMNS, rows)
+    if args.out:
+        atomic_write_text(args.out, f'{title}\n\n{markdown_table(COLUMNS, rows)}')
+        print(f'table: {args.out}')
+
+
+if __name__ == '__main__':
+    run_cli(main)

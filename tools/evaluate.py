@@ -1,0 +1,62 @@
+"""Train students on sets and measure them on real data.
+
+    python tools/evaluate.py configs/_base_/protocols/det_digits.py \\
+        --sets mine=work_dirs/unidd/distilled random=work_dirs/random/distilled --full
+
+Finished trainings are kept under the work dir and skipped, so the same command
+goes on where it stopped. Writes results.md and results.json there.
+"""
+import argparse
+import os.path as osp
+
+from mmengine.config import DictAction
+
+from mmdd.apis import evaluate
+from mmdd.utils.cli import run_cli
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('protocol', help='student protocol, or a distillation config that '
+                        'names one in evaluation.protocol')
+    parser.add_argument('--sets', nargs='+', default=[], metavar='NAME=FOLDER',
+                        help='sets to train students on')
+    parser.add_argument('--full', action='store_true', help='also train on the full real set')
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
+                        help='one student per set and seed (0 1 2)')
+    parser.add_argument('--jobs', type=int,
+                        help='students at once (one per GPU, or per CPU core); 0: no workers')
+    parser.add_argument('--work-dir', help='where everything goes (work_dirs/evaluate_<protocol>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change fields of the protocol, e.g. train_cfg.max_iters=400')
+    return parser.parse_args()
+
+
+def named_sets(pairs, full):
+    """NAME=FOLDER arguments as a dict, with 'full' at its end."""
+    sets = {}
+    for pair in pairs:
+        name, found, folder = pair.partition('=')
+        if not (name and found and folder):
+            raise ValueError(f'--sets {pair}: write NAME=FOLDER')
+        if name in sets:
+            raise ValueError(f'--sets: the name {name!r} is given twice')
+        sets[name] = folder
+    if full:
+        sets['Full'] = 'full'
+    if not sets:
+        raise ValueError('nothing to evaluate: give --sets NAME=FOLDER, or --full')
+    return sets
+
+
+def main():
+    args = parse_args()
+    sets = named_sets(args.sets, args.full)
+    name = osp.splitext(osp.basename(args.protocol))[0]
+    evaluate(args.protocol, sets, args.work_dir or osp.join('work_dirs', f'evaluate_{name}'),
+             seeds=args.seeds, jobs=args.jobs, cfg_options=args.cfg_options)
+
+
+if __name__ == '__main__':
+    run_cli(main)
