@@ -6,7 +6,10 @@ _base_ = [
 model = dict(
     type='UniDD',
     image_size=64,
-    proxy=dict(type='DetectorProxy', cfg='configs/_base_/proxies/faster-rcnn_digits.py'),
+    proxy=dict(
+        type='DetectorProxy',
+        cfg='configs/_base_/proxies/faster-rcnn_digits.py',
+        checkpoint='work_dirs/digits/faster-rcnn_proxy.pth'),
     label_sampler=dict(type='BalancedLabelSampler'),
     prompter=dict(type='AnnotationPrompter', plural='', background='on a textured background'),
     refiners=[dict(type='ProxyRefiner', threshold=0.85)])

@@ -45,7 +45,8 @@ def benchmark(arms: Dict[str, str],
               seeds: Sequence[int] = (0, 1, 2),
               full: bool = False,
               jobs: Optional[int] = None,
-              cfg_options: Optional[dict] = None) -> List[dict]:
+              cfg_options: Optional[dict] = None,
+              full_seeds: Optional[Sequence[int]] = None) -> List[dict]:
     """Distill every arm, train students on each and tabulate their metrics.
 
     Everything that is finished is kept and skipped in the next run.
@@ -60,6 +61,7 @@ def benchmark(arms: Dict[str, str],
         jobs: Students that are trained at once; as many as there are cores
             if None.
         cfg_options: Dotted options merged into every distillation config.
+        full_seeds: Seeds of the full real set, the slowest arm; ``seeds`` if None.
 
     Returns:
         list[dict]: Rows of the table.
@@ -75,4 +77,5 @@ def benchmark(arms: Dict[str, str],
     sets = distill_arms(arms, work_dir, cfg_options)
     if full:
         sets['Full'] = 'full'
-    return evaluate(protocols.pop(), sets, osp.join(work_dir, 'students'), seeds=seeds, jobs=jobs)
+    return evaluate(protocols.pop(), sets, osp.join(work_dir, 'students'), seeds=seeds, jobs=jobs,
+                    full_seeds=full_seeds)

@@ -13,7 +13,8 @@ def evaluate(protocol: ConfigType,
              work_dir: str,
              seeds: Sequence[int] = (0, 1, 2),
              jobs: Optional[int] = None,
-             cfg_options: Optional[Dict[str, Any]] = None) -> List[Dict[str, Any]]:
+             cfg_options: Optional[Dict[str, Any]] = None,
+             full_seeds: Optional[Sequence[int]] = None) -> List[Dict[str, Any]]:
     """Train students on every set, test them on real data, write the table.
 
     Args:
@@ -26,6 +27,7 @@ def evaluate(protocol: ConfigType,
         jobs: Students that are trained at once; as many as there are GPUs, or
             CPU cores, if None.
         cfg_options: Dotted options merged into the protocol.
+        full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
 
     Returns:
         list[dict]: One row per arm, see :func:`mmdd.evaluation.summarize`.
@@ -38,9 +40,9 @@ def evaluate(protocol: ConfigType,
     cfg = read_protocol(protocol)
     cfg.merge_from_dict(cfg_options or {})
     prepare(cfg)
-    for line in describe_runs(plan_runs(sets, cfg, work_dir, seeds)):
+    for line in describe_runs(plan_runs(sets, cfg, work_dir, seeds, full_seeds)):
         print(line, flush=True)
-    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs)
+    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
     rows = write_report(results, work_dir, f'Students, {len(seeds)} seeds')
     failed = [result for result in results if 'error' in result]
     if failed:

@@ -97,9 +97,10 @@ def check_part(where: str, registry: Registry, node: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it does not; the message suggests the nearest name.
     """
-    name = node.get('type')
-    if name is None:
-        raise ValueError(f'{where} has no type: name a component')
+    if not isinstance(node, Mapping) or node.get('type') is None:
+        raise ValueError(f'{where} must be a dict that names a component by type, got '
+                         f'{str(node)[:80]}')
+    name = node['type']
     scope = node.get('_scope_')
     with registry.switch_scope_and_registry(scope) as scoped:
         cls = scoped.get(name) if isinstance(name, str) else name

@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from mmdd.utils.config import ConfigType
 from mmdd.utils.io import atomic_write_json
-from .protocol import num_updates, read_protocol, run_key, set_files, student_config
+from .protocol import FULL, num_updates, read_protocol, run_key, set_files, student_config
 
 
 @dataclass
@@ -55,7 +55,8 @@ def evaluate_sets(sets: Mapping[str, str],
                   protocol: ConfigType,
                   work_dir: str,
                   seeds: Sequence[int] = (0, 1, 2),
-                  jobs: Optional[int] = None) -> List[Dict[str, Any]]:
+                  jobs: Optional[int] = None,
+                  full_seeds: Optional[Sequence[int]] = None) -> List[Dict[str, Any]]:
     """Train students on every set with every seed and test them on real data.
 
     Finished runs are kept in ``<work_dir>/runs/<key>.json`` and skipped the next
@@ -69,6 +70,7 @@ def evaluate_sets(sets: Mapping[str, str],
         seeds: Seeds of the trainings.
         jobs: Worker processes; one per GPU, or per CPU core, if None. 0 trains
             in this process.
+        full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
 
     Returns:
         list[dict]: One row per set and seed: arm, images, seed, updates, seconds,
@@ -80,7 +82,7 @@ def evaluate_sets(sets: Mapping[str, str],
         FileNotFoundError: If a set is incomplete.
         ValueError: If a set or the protocol is unusable.
     """
-    runs = plan_runs(sets, protocol, work_dir, seeds)
+    runs = plan_runs(sets, protocol, work_dir, seeds, full_seeds)
     pending = list({run.key: run for run in runs if not osp.isfile(run.result_file)}.values())
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
@@ -97,13 +99,14 @@ def evaluate_sets(sets: Mapping[str, str],
 
 
 def plan_runs(sets: Mapping[str, str], protocol: ConfigType, work_dir: str,
-              seeds: Sequence[int]) -> List[StudentRun]:
+              seeds: Sequence[int],
+              full_seeds: Optional[Sequence[int]] = None) -> List[StudentRun]:
     """Check every set and list the runs, set by set."""
     cfg = read_protocol(protocol)
     runs = []
     for arm, folder in sets.items():
         content = set_files(cfg, folder)
-        for seed in seeds:
+        for seed in seeds if folder != FULL or full_seeds is None else full_seeds:
             student = student_config(cfg, folder, seed)
             key = run_key(student, content['sha256'], seed)
             runs.append(StudentRun(

@@ -6,9 +6,11 @@ import time
 from contextlib import contextmanager
 from typing import Iterator, TextIO
 
-_ITERATION = re.compile(r'(?:Iter|Epoch)\((\w+)\)[^[]*((?:\[\s*\d+\])?\[\s*\d+/\d+\]).*?eta: (\S+)')
-_NEWS = re.compile(r'- (?:mmengine )?- ?INFO - (.*(?:is missing: training|images to make|are tried '
-                   r'again|images pass).*)|- (?:WARNING) - (.*rounds are used up.*)')
+_ITERATION = re.compile(
+    r'(?:Iter|Epoch)\((\w+)\)[^[]*((?:\[\s*\d+\])?\[\s*\d+/\d+\]).*?eta: (\S+)')
+_NEWS = re.compile(
+    r' - (?:INFO|WARNING) - (.*(?:is missing: training|images to make|are tried again|'
+    r'images pass|rounds are used up).*)')
 
 
 class ProgressFilter(io.TextIOBase):
@@ -43,7 +45,7 @@ class ProgressFilter(io.TextIOBase):
     def _show(self, line: str) -> None:
         news = _NEWS.search(line)
         if news:
-            print(f'    {news[1] or news[2]}', file=self.screen, flush=True)
+            print(f'    {news[1]}', file=self.screen, flush=True)
             return
         found = _ITERATION.search(line)
         if found and time.monotonic() - self._last >= self.every:
