@@ -34,7 +34,7 @@ def parse_args():
     parser.add_argument('--prior', default='mmdd::priors/digits-sd')
     parser.add_argument('--num', type=int, default=200, help='number of samples')
     parser.add_argument('--steps', type=int, default=25)
-    parser.add_argument('--cfg-scale', type=float, default=4.)
+    parser.add_argument('--cfg-scale', type=float, default=7.)
     parser.add_argument('--batch-size', type=int, default=20)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--classifier', default='configs/_base_/backbones/convnet_digits.py')

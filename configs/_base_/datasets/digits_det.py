@@ -6,9 +6,12 @@ metainfo = dict(classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
 
 prepare = [dict(type='mmdd.DigitScenes', root=data_root)]
 
+# A no-op for the real scenes; distilled ones may be larger.
+resize = dict(type='mmdet.Resize', scale=(64, 64), keep_ratio=False)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
+    resize,
     dict(type='Resize', scale=(64, 64), keep_ratio=False),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
