@@ -86,5 +86,3 @@ class DistilledSample:
     label_source: str = 'slot'
     seconds: float = 0.
     stats: Dict[str, float] = field(default_factory=dict)
-
-

@@ -90,5 +90,3 @@ def place_of(box: np.ndarray) -> str:
     column = 'left' if x < 0.4 else 'right' if x > 0.6 else ''
     row = 'top' if y < 0.4 else 'bottom' if y > 0.6 else ''
     return ' '.join(word for word in (row, column) if word) or 'center'
-
-

@@ -58,8 +58,9 @@ class TaskProxy(BaseModule):
             path = resolve_path(checkpoint)
             load_checkpoint(self.model, path, map_location='cpu', strict=True, logger='silent')
         except FileNotFoundError:
-            raise ValueError(f'no proxy checkpoint at {checkpoint!r}; train it with tools/train.py '
-                             f'or leave model.proxy.checkpoint out') from None
+            raise ValueError(
+                f'no proxy checkpoint at {checkpoint!r}; train it with tools/train.py or leave '
+                f'model.proxy.checkpoint out') from None
         except Exception as e:  # a damaged pickle raises anything
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
             raise ValueError(
@@ -152,4 +153,3 @@ def resize_images(images: Tensor, scale: Optional[Tuple[int, int]], keep_ratio: 
         return images
     # No antialiasing: OpenCV, by which the detector learned to see, has none.
     return F.interpolate(images, size=size, mode='bilinear', align_corners=False)
-
