@@ -12,6 +12,7 @@ import os.path as osp
 import time
 
 from mmdd.apis import benchmark
+from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.cli import run_cli
 from mmdd.utils.picture import save_contact_sheet
@@ -32,12 +33,15 @@ def parse_args():
 
 
 def draw(work_dir):
-    """Real scenes in the upper half, distilled ones in the lower; returns the path."""
-    real, classes = read_gallery('data/digit_scenes/VOC2007', 16)
-    made, found = read_gallery(osp.join(work_dir, 'unidd', 'distilled'), 32)
-    for tile in made:
-        tile.labels = [classes.index(found[label]) for label in tile.labels]
-    return save_contact_sheet(osp.join(work_dir, 'demo.png'), real + made, classes)
+    """Two rows of real scenes, then distilled ones; returns the path of the picture."""
+    tiles = []
+    for folder, num in (('data/digit_scenes/VOC2007', 16),
+                        (osp.join(work_dir, 'unidd', 'distilled'), 32)):
+        found, names = read_gallery(folder, num)
+        for tile in found:
+            tile.labels = [CLASSES.index(names[label]) for label in tile.labels]
+        tiles += found
+    return save_contact_sheet(osp.join(work_dir, 'demo.png'), tiles, CLASSES)
 
 
 def main():

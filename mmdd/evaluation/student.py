@@ -84,6 +84,7 @@ def evaluate_sets(sets: Mapping[str, str],
     """
     runs = plan_runs(sets, protocol, work_dir, seeds, full_seeds)
     pending = list({run.key: run for run in runs if not osp.isfile(run.result_file)}.values())
+    pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
     errors: Dict[str, str] = {}
