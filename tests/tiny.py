@@ -103,7 +103,7 @@ def detector_job(root, max_iters=2):
     """Stock mmdet training config of :func:`detector` on digit scenes."""
     loader = dict(batch_size=4, num_workers=0, dataset=voc_dataset(root))
     return dict(
-        default_scope='mmdet', model=detector(),
+        default_scope='mmdet', model=detector(), randomness=dict(seed=0),
         train_dataloader=dict(loader, sampler=dict(type='InfiniteSampler', shuffle=True)),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01)),
