@@ -82,4 +82,9 @@ def _cells(row: Dict[str, Any], metrics: Sequence[str],
         return [name, '-', '-', '-', runs] + ['-'] * (len(which_ones) * len(metrics))
     values = [row.get(which, {}).get(metric) for which in which_ones for metric in metrics]
     return [name, str(row['images']), str(row['updates']), f'{row["seconds"]:.0f}', runs] + [
-        f'{value["mean"]:.1f} ± {value["std"]:.1f}' if value else '-' for value in values]
+        mean_std_text(value, row['runs']) if value else '-' for value in values]
+
+
+def mean_std_text(value: Dict[str, float], runs: int) -> str:
+    """'mean ± std' with one decimal; of a single run the value alone."""
+    return f'{value["mean"]:.1f}' + (f' ± {value["std"]:.1f}' if runs > 1 else '')

@@ -16,7 +16,8 @@ train_cfg = dict(max_iters=max_iters, val_interval=100)
 # Validation only selects the best checkpoint: one threshold instead of ten.
 val_evaluator = dict(iou_thrs=[0.5])
 default_hooks = dict(
-    checkpoint=dict(interval=100, save_optimizer=False, save_best='pascal_voc/AP50', rule='greater'))
+    checkpoint=dict(
+        interval=100, save_optimizer=False, save_best='pascal_voc/AP50', rule='greater'))
 
 protocol = dict(
     # how the training set is swapped: detection, classification or segmentation
