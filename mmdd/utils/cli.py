@@ -16,12 +16,21 @@ def run_cli(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        leave_process_group()
     except KeyboardInterrupt:
         sys.exit('interrupted: what is finished is on disk, add --resume to go on')
     except BAD_INPUT as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
         sys.exit(f'error: {one_line(error)} (MMDD_DEBUG=1 shows the traceback)')
+
+
+def leave_process_group() -> None:
+    """End a distributed job together: a rank that exits early aborts the others."""
+    dist = sys.modules.get('torch.distributed')
+    if dist is not None and dist.is_available() and dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def one_line(error: BaseException) -> str:
