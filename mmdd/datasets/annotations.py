@@ -1,24 +1,75 @@
 """Views on the real set: what a batch of a stock mm* dataset says."""
-from typing import Any, Dict, List, Tuple
+import os.path as osp
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from mmdd.structures import RealAnnotation
+from mmdd.structures import BACKGROUND, IGNORE, RealAnnotation, encode_mask
 
 
-def annotations_from_batch(data_batch: Dict[str, Any]) -> List[RealAnnotation]:
+def annotations_from_batch(data_batch: Dict[str, Any],
+                           classes: Sequence[str]) -> List[RealAnnotation]:
     """Read the labels of a batch as an mm* dataloader gives it.
 
     Boxes that the dataset marks as ignored (VOC's difficult ones) are left out;
     boxes that stick out by at most one pixel are clipped.
 
     Args:
-        data_batch: Dict with ``data_samples``, a list of ``DetDataSample``.
+        data_batch: Dict with ``data_samples``, a list of ``DetDataSample``,
+            ``SegDataSample`` or mmpretrain's ``DataSample``.
+        classes: Class names by index.
 
     Raises:
-        ValueError: If a box leaves its image.
+        ValueError: If a box leaves its image, a mask holds unknown classes, or
+            a sample has no label of a known kind.
     """
-    return [_detection(sample) for sample in data_batch['data_samples']]
+    return [_read_sample(sample, classes) for sample in data_batch['data_samples']]
+
+
+def _read_sample(sample, classes: Sequence[str]) -> RealAnnotation:
+    if 'gt_instances' in sample:
+        return _detection(sample)
+    if 'gt_sem_seg' in sample:
+        return _segmentation(sample, classes)
+    if 'gt_label' in sample:
+        return _classification(sample)
+    raise ValueError(
+        f'{sample.get("img_path", "an image")}: the pipeline gives no label; end it with '
+        f'PackDetInputs, PackSegInputs or PackInputs, after loading the annotations')
+
+
+def _classification(sample) -> RealAnnotation:
+    path = sample.img_path
+    image_id = f'{osp.basename(osp.dirname(path))}/{osp.basename(path)}'
+    size = tuple(int(v) for v in sample.get('ori_shape', (0, 0))[:2])
+    return RealAnnotation(image_id=image_id, path=path, size=size,
+                          labels=sample.gt_label.cpu().numpy().astype(np.int64).reshape(-1))
+
+
+def _segmentation(sample, classes: Sequence[str]) -> RealAnnotation:
+    mask = sample.gt_sem_seg.data.cpu().numpy().reshape(sample.gt_sem_seg.shape[-2:])
+    present = check_mask(mask, len(classes), sample.get('seg_map_path') or sample.img_path)
+    labels = [i for i in present if classes[i] != BACKGROUND]
+    return RealAnnotation(
+        image_id=osp.splitext(osp.basename(sample.img_path))[0], path=sample.img_path,
+        size=tuple(mask.shape), labels=np.array(labels, np.int64),
+        mask_png=encode_mask(mask.astype(np.uint8)))
+
+
+def check_mask(mask: np.ndarray, num_classes: int, where: str) -> List[int]:
+    """Check the class indices of a mask and return those that occur, without 255.
+
+    Raises:
+        ValueError: If one is unknown; the message says which and where.
+    """
+    present = [int(i) for i in np.unique(mask) if i != IGNORE]
+    unknown = [i for i in present if not 0 <= i < num_classes]
+    if unknown:
+        raise ValueError(
+            f'{where}: the mask holds the class ids {unknown[:8]}, but the dataset has '
+            f'{num_classes} classes (0 to {num_classes - 1}, {IGNORE} is ignored); correct the '
+            f'mask, metainfo.classes or reduce_zero_label')
+    return present
 
 
 def _detection(sample) -> RealAnnotation:

@@ -7,6 +7,8 @@ Everything lies in one folder, ``_job`` inside the distilled set:
     attempts/000012_r0.json  what came out for slot 12 in round 0
     attempts/000012_r0.png   its image, lossless (synthetic images only)
 
+A mask is part of the JSON, as the text of a PNG.
+
 Each file is written atomically, the JSON after the image, so a job that is
 killed at any moment finds every finished attempt again.
 """
@@ -19,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures.mask import mask_from_text, mask_to_text
 from mmdd.utils.io import atomic_save_image, atomic_write_json, atomic_write_text
 
 Key = Tuple[int, int]
@@ -164,6 +167,7 @@ class Journal:
             path=record['path'],
             labels=np.array(record['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
+            mask=mask_from_text(record['mask']),
             score=record['score'], accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
             stats=record['stats'])
@@ -180,7 +184,7 @@ def sample_record(sample: DistilledSample) -> Dict[str, Any]:
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
         labels=np.asarray(sample.labels).tolist(),
         bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
-        score=sample.score, accepted=bool(sample.accepted), label_source=sample.label_source,
+        mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted), label_source=sample.label_source,
         seconds=round(sample.seconds, 4), stats=sample.stats)
 
 

@@ -146,11 +146,10 @@ class DistillLoop(BaseLoop):
         if getattr(self.distiller, 'prompt_file', '') is None:
             self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
         if get_rank() == 0:
-            self.slots = self.distiller.plan(self.budget)
-            self.journal.store_plan(self.slots)
+            # Once: prompts may cost money, features time. The others read it.
+            self.journal.store_plan(self.distiller.plan(self.budget))
         barrier()
-        if get_rank() != 0:
-            self.slots = self.distiller.plan(self.budget)
+        self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
 
     def synthesize(self) -> None:

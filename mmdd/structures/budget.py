@@ -1,4 +1,8 @@
 """How many synthetic images to make."""
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
 from mmdd.registry import TASK_UTILS
 
 
@@ -25,6 +29,21 @@ class BaseBudget:
                 f'({num_images}); lower it')
         return total
 
+    def groups(self, labels: Sequence[np.ndarray], num_classes: int,
+               num: int) -> List[Tuple[np.ndarray, int]]:
+        """Split the choice among images that compete with each other.
+
+        Args:
+            labels: Class indices of each image that may be chosen.
+            num_classes: Number of classes.
+            num: What :meth:`resolve` gave.
+
+        Returns:
+            list[tuple]: Pairs of indices into ``labels`` and how many of these
+            images to choose; here one pair, all images.
+        """
+        return [(np.arange(len(labels)), num)]
+
     def _total(self, num_images: int, num_classes: int) -> int:
         raise NotImplementedError
 
@@ -33,12 +52,33 @@ class BaseBudget:
 class IPC(BaseBudget):
     """Images per class.
 
+    Where every image has one label, each class gets exactly ``n`` images.
+    Where images hold objects of several classes, it is the total ``n`` times
+    the number of classes.
+
     Args:
         n: Number of images for each class.
     """
 
     def __init__(self, n: int) -> None:
         self.n = n
+
+    def groups(self, labels: Sequence[np.ndarray], num_classes: int,
+               num: int) -> List[Tuple[np.ndarray, int]]:
+        """One pair per class where every image has one label.
+
+        Raises:
+            ValueError: If a class has fewer images than ``n``.
+        """
+        if any(len(own) != 1 for own in labels):
+            return super().groups(labels, num_classes, num)
+        flat = np.array([own[0] for own in labels])
+        groups = [np.flatnonzero(flat == label) for label in range(num_classes)]
+        for label, group in enumerate(groups):
+            if len(group) < self.n:
+                raise ValueError(f'{self}: class {label} has only {len(group)} real images; '
+                                 f'lower the budget or leave the class out')
+        return [(group, int(self.n)) for group in groups]
 
     def _total(self, num_images: int, num_classes: int) -> int:
         return int(self.n) * num_classes

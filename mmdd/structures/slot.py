@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 
 from mmdd.utils.seed import derive_seed
+from .mask import mask_from_text, mask_to_text
 
 
 @dataclass
@@ -23,6 +24,7 @@ class DistillSlot:
         source: Id of the real image that the labels come from.
         source_path: File of that image.
         round: How often the slot was tried before.
+        mask: (H, W) uint8 class indices of ``size``, 255 to ignore; None without masks.
     """
     id: int
     seed: int
@@ -33,6 +35,7 @@ class DistillSlot:
     source: str = ''
     source_path: str = ''
     round: int = 0
+    mask: Optional[np.ndarray] = None
 
     def retry(self, base_seed: int, round: int) -> 'DistillSlot':
         """The same slot for another round, with that round's fresh seed."""
@@ -44,6 +47,7 @@ class DistillSlot:
         entry['size'] = list(self.size)
         entry['labels'] = self.labels.tolist()
         entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
+        entry['mask'] = mask_to_text(self.mask)
         return entry
 
     @classmethod
@@ -52,7 +56,8 @@ class DistillSlot:
         bboxes = entry['bboxes']
         return cls(**dict(
             entry, size=tuple(entry['size']), labels=np.array(entry['labels'], np.int64),
-            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4)))
+            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
+            mask=mask_from_text(entry.get('mask'))))
 
 
 def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:
@@ -70,6 +75,7 @@ class DistilledSample:
         path: Real image file of a coreset sample.
         labels: (M,) int64 class indices of the final label.
         bboxes: (M, 4) float32 xyxy in pixels; None without boxes.
+        mask: (H, W) uint8 class indices, 255 to ignore; None without masks.
         score: Proxy score in [0, 1]; None where nothing scored it.
         accepted: Whether refinement keeps it.
         label_source: 'slot', 'proxy' or 'real'.
@@ -81,6 +87,7 @@ class DistilledSample:
     path: str = ''
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     bboxes: Optional[np.ndarray] = None
+    mask: Optional[np.ndarray] = None
     score: Optional[float] = None
     accepted: bool = True
     label_source: str = 'slot'

@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from mmdd.datasets.annotations import load_image
-from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, slot_seed
+from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from ..distillers import DatasetDistiller
 
 
@@ -40,6 +40,9 @@ class CoresetBaseline(DatasetDistiller):
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:
         """Choose real images.
+
+        For an IPC budget it is called once per class, with the images of that
+        class alone.
 
         Args:
             features: (N, D) fp32 on the CPU; D is 0 unless ``uses_features``.
@@ -76,22 +79,34 @@ class CoresetBaseline(DatasetDistiller):
         total = len(self.annotations)
         num = budget.resolve(total, len(self.classes))
         features = torch.cat(self._features) if self._features else torch.zeros(total, 0)
-        chosen = [int(i) for i in self.select(features, [a.labels for a in self.annotations], num)]
-        if len(chosen) != num or len(set(chosen)) != num or not all(
+        labels = [a.labels for a in self.annotations]
+        slots: List[DistillSlot] = []
+        for members, quota in budget.groups(labels, len(self.classes), num):
+            picked = self._checked(
+                self.select(features[torch.from_numpy(members)], [labels[i] for i in members],
+                            quota), quota, len(members))
+            slots += [self._real_slot(len(slots) + k, self.annotations[members[i]])
+                      for k, i in enumerate(picked)]
+        return slots
+
+    def _checked(self, picked: Sequence[int], quota: int, total: int) -> List[int]:
+        chosen = [int(i) for i in picked]
+        if len(chosen) != quota or len(set(chosen)) != quota or not all(
                 0 <= i < total for i in chosen):
             raise ValueError(
-                f'{type(self).__name__}.select must return {num} distinct indices in '
+                f'{type(self).__name__}.select must return {quota} distinct indices in '
                 f'[0, {total}), got {len(chosen)} ({len(set(chosen))} distinct)')
-        slots = []
-        for i, index in enumerate(chosen):
-            source = self.annotations[index]
-            slots.append(DistillSlot(
-                id=i, seed=slot_seed(self.seed, i), size=source.size, labels=source.labels,
-                bboxes=source.bboxes, source=source.image_id, source_path=source.path))
-        return slots
+        return chosen
+
+    def _real_slot(self, index: int, source: RealAnnotation) -> DistillSlot:
+        return DistillSlot(
+            id=index, seed=slot_seed(self.seed, index), size=source.size, labels=source.labels,
+            bboxes=source.bboxes, mask=source.mask, source=source.image_id,
+            source_path=source.path)
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
         """Hand over the chosen real images; their files are copied as they are."""
         return [DistilledSample(slot, path=slot.source_path, labels=slot.labels,
-                                bboxes=slot.bboxes, label_source='real') for slot in slots]
+                                bboxes=slot.bboxes, mask=slot.mask, label_source='real')
+                for slot in slots]

@@ -1,4 +1,5 @@
 """The interface of dataset distillers."""
+from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -8,6 +9,7 @@ from mmengine.model import BaseModel
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.seed import derive_seed
 
 
 class DatasetDistiller(BaseModel):
@@ -66,7 +68,7 @@ class DatasetDistiller(BaseModel):
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
         """Learn from one batch of the real set; keeps the annotations."""
-        self.annotations += annotations_from_batch(data_batch)
+        self.annotations += annotations_from_batch(data_batch, self.classes)
 
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Decide which images are to be made.
@@ -81,20 +83,31 @@ class DatasetDistiller(BaseModel):
         if num > len(usable):
             raise ValueError(
                 f'{budget}: {num} images are asked for, but only {len(usable)} of '
-                f'{len(self.annotations)} real images have boxes of at least {self.min_box} '
-                f'pixels at {self.image_size}; lower the budget or model.min_box')
-        chosen = self.label_sampler.sample(usable, num, len(self.classes), self.seed)
-        sources = [usable[i] for i in chosen]
+                f'{len(self.annotations)} real images have labels to ask for (boxes of at least '
+                f'{self.min_box} pixels at {self.image_size}); lower the budget or model.min_box')
+        sources = [usable[i] for i in self._choose_labels(usable, budget, num)]
         prompts = [''] * num if self.prompter is None else self.prompter.prompts(
             sources, self.classes, self.prompt_file or '')
         return [self._slot(i, source, prompt)
                 for i, (source, prompt) in enumerate(zip(sources, prompts))]
 
+    def _choose_labels(self, usable: List[RealAnnotation], budget: BaseBudget,
+                       num: int) -> List[int]:
+        """Indices of the real images whose labels are asked for, class by class for IPC."""
+        chosen: List[int] = []
+        groups = budget.groups([a.labels for a in usable], len(self.classes), num)
+        for number, (members, quota) in enumerate(groups):
+            seed = self.seed if len(groups) == 1 else derive_seed('group', self.seed, number)
+            picked = self.label_sampler.sample(
+                [usable[i] for i in members], quota, len(self.classes), seed)
+            chosen += [int(members[i]) for i in picked]
+        return chosen
+
     def _slot(self, index: int, source: RealAnnotation, prompt: str) -> DistillSlot:
-        bboxes = None if source.bboxes is None else source.scaled_bboxes(self.image_size)
         return DistillSlot(
             id=index, seed=slot_seed(self.seed, index), size=self.image_size,
-            labels=source.labels, bboxes=bboxes, prompt=prompt, source=source.image_id,
+            labels=source.labels, bboxes=source.scaled_bboxes(self.image_size),
+            mask=source.scaled_mask(self.image_size), prompt=prompt, source=source.image_id,
             source_path=source.path)
 
     def _usable_annotations(self) -> List[RealAnnotation]:
@@ -105,9 +118,8 @@ class DatasetDistiller(BaseModel):
                 bboxes = annotation.scaled_bboxes(self.image_size)
                 keep = ((bboxes[:, 2:] - bboxes[:, :2]) >= self.min_box).all(1)
                 dropped += int((~keep).sum())
-                annotation = RealAnnotation(
-                    annotation.image_id, annotation.path, annotation.size,
-                    annotation.labels[keep], annotation.bboxes[keep])
+                annotation = replace(annotation, labels=annotation.labels[keep],
+                                     bboxes=annotation.bboxes[keep])
             if len(annotation.labels):
                 usable.append(annotation)
         if dropped:

@@ -34,6 +34,6 @@ class UniDD(DatasetDistiller):
         seconds = (time.perf_counter() - begin) / len(slots)
         return [
             DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
-                            seconds=seconds, stats=stat)
+                            mask=slot.mask, seconds=seconds, stats=stat)
             for slot, image, stat in zip(slots, to_uint8(images), stats)
         ]

@@ -52,6 +52,7 @@ class ProxyRefiner(BaseRefiner):
                 continue
             if len(label['labels']):
                 sample.labels, sample.bboxes = label['labels'], label.get('bboxes')
+                sample.mask = label.get('mask')
                 sample.label_source = 'proxy'
             else:
                 sample.accepted = False

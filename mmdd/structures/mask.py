@@ -1,0 +1,38 @@
+"""Masks as arrays, as PNG bytes and as text."""
+import base64
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+# The index of pixels that no loss and no metric looks at, as in VOC and mmseg.
+IGNORE = 255
+# A class of this name is what is left where nothing is: it is never asked for.
+BACKGROUND = 'background'
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+    """Compress a mask (H, W) uint8 without loss."""
+    return cv2.imencode('.png', np.ascontiguousarray(mask, np.uint8))[1].tobytes()
+
+
+def decode_mask(data: bytes) -> np.ndarray:
+    """The mask (H, W) uint8 that :func:`encode_mask` compressed."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def mask_to_text(mask: Optional[np.ndarray]) -> Optional[str]:
+    """A mask as one word of text; None stays None."""
+    return None if mask is None else base64.b64encode(encode_mask(mask)).decode()
+
+
+def mask_from_text(text: Optional[str]) -> Optional[np.ndarray]:
+    """The mask that :func:`mask_to_text` wrote."""
+    return None if text is None else decode_mask(base64.b64decode(text))
+
+
+def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Stretch a mask to ``size`` (height, width), nearest neighbour."""
+    if mask.shape == tuple(size):
+        return mask
+    return cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT)
