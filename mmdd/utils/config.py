@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from .compat import fix_package_configs
 
-ConfigType = Union[str, Mapping[str, Any], Config]
+ConfigType = Union[str, Mapping[str, Any], Config, Sequence[str]]
 
 _PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 # Fields that do not change what a job computes, only where and how it reports.
@@ -55,7 +55,9 @@ def load_config(config: ConfigType) -> Config:
 
     Args:
         config: A path (see :func:`resolve_path`), ``'mmdet::...'`` for a file of
-            an installed OpenMMLab package, a dict, or a Config (copied).
+            an installed OpenMMLab package, a dict, a Config (copied), or a list
+            of these, merged from left to right: a model, a dataset and a
+            schedule make one training config.
 
     Returns:
         Config: The config; changing it does not change what was passed.
@@ -69,6 +71,11 @@ def load_config(config: ConfigType) -> Config:
         return copy.deepcopy(config)
     if isinstance(config, Mapping):
         return Config(copy.deepcopy(ConfigDict(config)))
+    if isinstance(config, (list, tuple)):
+        merged = Config()
+        for part in config:
+            merged.merge_from_dict(load_config(part).to_dict())
+        return merged
     if '::' in config and not config.startswith('mmdd::'):
         from mmengine.hub import get_config
         read, path = get_config, config
