@@ -25,7 +25,7 @@ demo: install
 	@$(VENV_PYTHON) tools/demo.py
 
 test: install
-	@$(VENV_PYTHON) -m pytest tests $(PYTEST_ARGS)
+	@$(VENV_PYTHON) -m pytest tests -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: install
 	@$(VENV_PYTHON) -c 'import ruff' 2>/dev/null || \

@@ -78,7 +78,7 @@ setup(
     license_files=['LICENSE'],
     keywords='computer vision, dataset distillation, diffusion models',
     packages=find_packages(include=['mmdd', 'mmdd.*']),
-    package_data={'mmdd': ['priors/**']},
+    package_data={'mmdd': ['priors/**', 'evaluation/templates/*', 'datasets/class_names/*.txt']},
     include_package_data=False,
     python_requires='>=3.11,<3.13',
     install_requires=runtime,

@@ -6,6 +6,7 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
@@ -22,13 +23,17 @@ DATASETS = Registry(
 # the order in which the real set is read
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='mmdd', locations=['mmdd.datasets'])
+# steps of a data pipeline that mm* does not have
+TRANSFORMS = Registry(
+    'transform', parent=MMENGINE_TRANSFORMS, scope='mmdd', locations=['mmdd.datasets.transforms'])
 # measures that mm* does not have
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation'])
-# budgets, label samplers, prompters, refiners, writers, dataset builders
+# budgets, label samplers, prompters, refiners, writers, dataset builders, schedule rules
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, scope='mmdd',
-    locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.apis'])
+    locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.evaluation.schedule_rules',
+               'mmdd.apis'])
 # who draws, and where pictures and scalars go; here so that mmengine's own are found
 VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmdd')
 VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, scope='mmdd')

@@ -39,6 +39,30 @@ def proxy(digits, detector_checkpoint):
 
 
 @pytest.fixture(scope='session')
+def classifier_proxy(digits, tmp_path_factory):
+    """A trained tiny classifier as a proxy; settings that a test changes, it puts back."""
+    import tiny
+
+    from mmdd.apis import ensure_checkpoint
+    from mmdd.models import ClassifierProxy
+    job = tiny.classifier_job(digits)
+    path = tmp_path_factory.mktemp('proxy') / 'classifier.pth'
+    return ClassifierProxy(job, ensure_checkpoint(job, str(path)))
+
+
+@pytest.fixture(scope='session')
+def segmentor_proxy(digits, tmp_path_factory):
+    """A trained tiny segmentor as a proxy; settings that a test changes, it puts back."""
+    import tiny
+
+    from mmdd.apis import ensure_checkpoint
+    from mmdd.models import SegmentorProxy
+    job = tiny.segmentor_job(digits)
+    path = tmp_path_factory.mktemp('proxy') / 'segmentor.pth'
+    return SegmentorProxy(job, ensure_checkpoint(job, str(path)))
+
+
+@pytest.fixture(scope='session')
 def tiny_sd():
     """A tiny Stable Diffusion with random weights, 3 DDIM steps."""
     import tiny

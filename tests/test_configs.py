@@ -1,5 +1,6 @@
-"""Every config file resolves, and every component that it names is there."""
-import glob
+"""Every config file resolves, and every component that it names is there and can be built."""
+import copy
+import json
 import os.path as osp
 import re
 from functools import cache
@@ -7,20 +8,26 @@ from functools import cache
 import diffusers
 import mmcv.ops
 import pytest
-from mmengine.registry import DefaultScope, root
+import tiny
+from leaves import CONFIGS, LEAVES, ROOT, job, read_config, students, training
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS as ROOT_HOOKS
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import PARAM_SCHEDULERS, TRANSFORMS, DefaultScope, root
+from mmpretrain.registry import BATCH_AUGMENTS
 
-from mmdd.apis.distill import KNOWN_KEYS, read_job
+from mmdd.apis.distill import KNOWN_KEYS
 from mmdd.apis.preflight import check_part, parts_of
-from mmdd.utils.config import load_config, resolve_path
+from mmdd.evaluation.protocol import read_protocol
+from mmdd.models.proxies.base import read_classes, strip_init_cfg
+from mmdd.registry import HOOKS, LOOPS, MODELS, TASK_UTILS
+from mmdd.utils.config import plain
 
-ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-CONFIGS = sorted(osp.relpath(path, ROOT) for path in glob.glob(
-    osp.join(ROOT, 'configs', '**', '*.py'), recursive=True))
-LEAVES = [path for path in CONFIGS if '_base_' not in path]
-VOC = [path for path in LEAVES if '_voc_' in path]
-PERCENT = {'0.5pct': 0.5, '1pct': 1, '2pct': 2}
 SCOPES = ('mmdd', 'mmdet', 'mmpretrain', 'mmseg', 'mmengine')
 REGISTRIES = [value for name, value in vars(root).items() if name.isupper()]
+REGISTRIES.append(BATCH_AUGMENTS)
 
 
 def nodes_with_type(node, scope):
@@ -52,7 +59,7 @@ def is_known(name, scopes):
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_every_component_is_known(path):
-    cfg = load_config(osp.join(ROOT, path))
+    cfg = job(path) if path in LEAVES else read_config(path)
     scope = cfg.get('default_scope')
     # Other keys are variables of the file, which are used below a `_scope_`.
     keys = {key: cfg.get(key) for key in KNOWN_KEYS}
@@ -64,58 +71,153 @@ def test_every_component_is_known(path):
 @pytest.mark.parametrize('path', LEAVES)
 def test_leaf_is_a_job(path):
     """Components know their settings; the files that a leaf names are there."""
-    cfg = read_job(osp.join(ROOT, path))
+    cfg = job(path)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         for where, registry, node in parts_of(cfg):
             check_part(where, registry, node)
-    resolve_path(cfg.evaluation.protocol)
-    if cfg.model.get('proxy') is not None:
-        resolve_path(cfg.model.proxy.cfg)
+    for protocol in students(cfg).values():
+        for name, own in nodes_with_type(plain(read_protocol(training(protocol)).to_dict()), None):
+            assert is_known(name, (own, ) if own else SCOPES), f'{path}: {name} of scope {own}'
     with open(osp.join(ROOT, path)) as f:
         assert sum(1 for _ in f) <= 40
 
 
 @pytest.mark.parametrize('path', LEAVES)
 def test_file_name_says_the_budget(path):
-    cfg = load_config(osp.join(ROOT, path))
-    percent = float(re.search(r'_([\d.]+)pct', path)[1])
-    assert cfg.train_cfg.budget == dict(type='Ratio', percent=percent)
+    percent, ipc = re.search(r'_(?:([\d.]+)pct|ipc(\d+))', path).groups()
+    assert job(path).train_cfg.budget == (
+        dict(type='Ratio', percent=float(percent)) if percent else dict(type='IPC', n=int(ipc)))
 
 
-@pytest.mark.parametrize('budget', ['0.5pct', '1pct', '2pct'])
-def test_constants_of_the_paper(budget):
-    """UniDD, sections 4.1 and 4.4."""
-    cfg = load_config(osp.join(ROOT, f'configs/unidd/faster-rcnn_voc_{budget}.py'))
-    guidance = [hook for hook in cfg.custom_hooks if hook.type == 'TaskGuidanceHook']
-    assert [(hook.scale, hook.wrt) for hook in guidance] == [(100., 'latent')]
-    assert cfg.model.diffusion.steps == 250
-    assert cfg.model.diffusion.scheduler.type == 'DDIMScheduler'
-    assert 'stable-diffusion-v1-5' in cfg.model.diffusion.pretrained
-    assert cfg.model.image_size == 512
-    assert [refiner.threshold for refiner in cfg.model.refiners] == [0.85]
-    assert cfg.train_cfg.budget.percent == PERCENT[budget]
+@pytest.mark.parametrize('path', LEAVES)
+def test_proxy_and_students_know_the_classes_of_the_real_set(path):
+    cfg = job(path)
+    classes = read_classes(cfg, 'mmdd')
+    assert classes
+    trained = [training(protocol) for protocol in students(cfg).values()]
+    if cfg.model.get('proxy') is not None:
+        trained.append(training(cfg.model.proxy.cfg))
+    for each in trained:
+        # Class folders need no names in the config; they are read in sorted order.
+        assert read_classes(each, each.default_scope) in (
+            (None, classes) if list(classes) == sorted(classes) else (classes, ))
+        assert set(outputs(each.model)) == {len(classes)}
 
 
-@pytest.mark.parametrize('path', VOC)
-def test_voc_set(path):
-    """VOC 2007 and 2012 trainval, 16,551 images; classes in the order of mmdet."""
-    from mmdd.structures import Ratio
-    cfg = load_config(osp.join(ROOT, path))
-    parts = cfg.train_dataloader.dataset.datasets
-    assert [part.ann_file for part in parts] == [
-        f'VOC{year}/ImageSets/Main/trainval.txt' for year in (2007, 2012)]
-    assert all('metainfo' not in part for part in parts)
-    images = Ratio(cfg.train_cfg.budget.percent).resolve(16551, 20)
-    assert images == {0.5: 83, 1: 166, 2: 331}[cfg.train_cfg.budget.percent]
+def outputs(node):
+    """Every ``num_classes`` inside a model, but those of preprocessors and losses."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'num_classes':
+                yield value
+            elif key not in ('data_preprocessor', 'teacher', 'mix'):
+                yield from outputs(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from outputs(value)
 
 
-@pytest.mark.parametrize('method', ['random', 'uniform'])
-@pytest.mark.parametrize('budget', ['0.5pct', '1pct', '2pct'])
-def test_coreset_twin(method, budget):
-    """A baseline differs from the method in nothing but the model and the loop."""
-    method_cfg = load_config(osp.join(ROOT, f'configs/unidd/faster-rcnn_voc_{budget}.py'))
-    twin = load_config(osp.join(ROOT, f'configs/coreset/{method}_faster-rcnn_voc_{budget}.py'))
-    for key in ('train_dataloader', 'evaluation'):
-        assert twin[key] == method_cfg[key]
-    for key in ('budget', 'writer'):
-        assert twin.train_cfg[key] == method_cfg.train_cfg[key]
+BUILT = set()
+
+
+def once(kind, node):
+    """Whether a part is met for the first time in this run."""
+    key = kind + json.dumps(plain(node), sort_keys=True)
+    new = key not in BUILT
+    BUILT.add(key)
+    return new
+
+
+@pytest.mark.parametrize('path', LEAVES)
+def test_components_build(path):
+    """Whatever no earlier leaf had: the diffusion tiny, everything else in its own size."""
+    cfg = job(path)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for where, registry, node in parts_of(cfg):
+            if registry in (TASK_UTILS, HOOKS) and once(where, node):
+                registry.build(copy.deepcopy(node))
+        assert LOOPS.get(cfg.train_cfg.type) is not None
+        model = copy.deepcopy(cfg.model)
+        if model.get('diffusion') is not None:
+            real = model.diffusion
+            if real.pretrained.startswith('mmdd::'):
+                MODELS.get(real.type).check_config(real)
+            model.diffusion = tiny.stable_diffusion(**{
+                key: real[key] for key in real if key in ('steps', 'cfg_scale')})
+        proxy = model.pop('proxy', None)
+        if proxy is not None:
+            build_proxy(proxy, training(proxy.cfg))
+            if model.type != 'UniDD':
+                model.proxy = TINY_PROXY
+        if once('model', model):
+            assert MODELS.build(model).classes == ()
+    for protocol in students(cfg).values():
+        build_training(training(protocol), cfg.train_cfg.budget)
+
+
+# Coresets that select by features cannot be built without a proxy.
+TINY_PROXY = dict(type='ClassifierProxy', cfg=dict(model=dict(
+    type='ImageClassifier', backbone=dict(type='mmdd.ConvNet', widths=(4, )),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=2, in_channels=4))))
+
+
+def build_proxy(proxy, cfg):
+    """Build a proxy, whose ``cfg`` is given, and what trains it."""
+    if once('proxy', [proxy.type, cfg.model, cfg.get('test_dataloader')]):
+        built = MODELS.build(dict(proxy, cfg=cfg, checkpoint=None))
+        assert not any(p.requires_grad for p in built.parameters())
+    build_training(cfg)
+
+
+def build_training(cfg, budget=None):
+    """Build what a training config consists of, but for data sets and loops.
+
+    For a student of a distilled set, the rule of its protocol comes first.
+    """
+    cfg = Config(copy.deepcopy(cfg.to_dict()))
+    rule = cfg.get('protocol', {}).get('schedule')
+    if rule:
+        classes = len(read_classes(cfg, cfg.default_scope))
+        images = budget.n * classes if budget.type == 'IPC' else 100
+        TASK_UTILS.build(rule).apply(cfg, images, classes)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        for name in ('train', 'val', 'test'):
+            for pipeline in pipelines(cfg.get(f'{name}_dataloader')):
+                for step in pipeline:
+                    if once('transform', step):
+                        TRANSFORMS.build(step)
+            evaluator = cfg.get(f'{name}_evaluator')
+            for metric in evaluator if isinstance(evaluator, list) else [evaluator or {}]:
+                metric.pop('ann_file', None)  # read at once, where COCO lies
+                if metric and once('metric', metric):
+                    Evaluator(metric)
+        for hook in [*cfg.default_hooks.values(), *(cfg.get('custom_hooks') or [])]:
+            if hook is not None and once('hook', hook):
+                ROOT_HOOKS.build(hook)
+        if once('training', [cfg.model, cfg.optim_wrapper, cfg.get('param_scheduler')]):
+            model = ROOT_MODELS.build(without_teacher(strip_init_cfg(cfg.model)))
+            optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+            for scheduler in cfg.get('param_scheduler') or []:
+                scheduler.pop('convert_to_iter_based', None)
+                PARAM_SCHEDULERS.build(scheduler, default_args=dict(optimizer=optimizer))
+
+
+def without_teacher(model):
+    """A model whose teacher, if any, has no weights yet."""
+    if model.get('teacher') is not None:
+        model.teacher.checkpoint = None
+    return model
+
+
+def pipelines(node):
+    """Pipelines of the data sets below a node."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'pipeline':
+                yield value
+            else:
+                yield from pipelines(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from pipelines(value)

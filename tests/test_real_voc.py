@@ -60,7 +60,8 @@ def shrink(config, parts, num_classes, **budget):
     if cfg.model.type == 'UniDD':
         cfg.model.update(image_size=SIZE, min_box=4)
         cfg.model.diffusion = tiny.stable_diffusion(steps=2)
-        cfg.model.proxy.update(cfg=proxy_job(parts[0], num_classes), relabel_thr=0.)
+        cfg.model.proxy.update(
+            cfg=proxy_job(parts[0], num_classes), checkpoint=None, relabel_thr=0.)
         cfg.model.refiners[0].threshold = 0.
         cfg.train_cfg.update(max_rounds=1)
     return cfg

@@ -153,3 +153,79 @@ def read_stock(folder):
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     return {osp.basename(info['img_path']): [(i['bbox'], i['bbox_label'])
                                              for i in info['instances']] for info in infos}
+
+
+def classifier(num_classes=10):
+    """mmpretrain config of a ResNet that fits 32-pixel images."""
+    return dict(
+        type='ImageClassifier', _scope_='mmpretrain',
+        data_preprocessor=dict(type='ClsDataPreprocessor', mean=[123.675, 116.28, 103.53],
+                               std=[58.395, 57.12, 57.375], to_rgb=True),
+        backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8, num_stages=2,
+                      strides=(1, 2), dilations=(1, 1), out_indices=(1, )),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=num_classes, in_channels=16, topk=(1, )))
+
+
+def class_folders(root, split='train', images=True):
+    """Stock CustomDataset on the single digits."""
+    pipeline = [dict(type='PackInputs', meta_keys=('img_path', ))]
+    if images:
+        pipeline.insert(0, dict(type='LoadImageFromFile'))
+    return dict(type='CustomDataset', _scope_='mmpretrain', data_root=str(root),
+                data_prefix=f'single/{split}', metainfo=dict(classes=CLASSES), pipeline=pipeline)
+
+
+def _job(scope, model, dataset, max_iters, lr=0.01):
+    """Stock training config of a few updates."""
+    return dict(
+        default_scope=scope, model=model, randomness=dict(seed=0),
+        train_dataloader=dict(batch_size=4, num_workers=0, dataset=dataset,
+                              sampler=dict(type='InfiniteSampler', shuffle=True)),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=lr)),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=max_iters,
+                                           by_epoch=False)),
+        log_processor=dict(by_epoch=False))
+
+
+def classifier_job(root, max_iters=8):
+    """Stock mmpretrain training config of :func:`classifier` on single digits."""
+    return _job('mmpretrain', classifier(), class_folders(root), max_iters, lr=0.1)
+
+
+SEG_CLASSES = ('background', ) + CLASSES
+
+
+def segmentor(num_classes=11):
+    """mmseg config of an FCN that fits 32-pixel images."""
+    norm_cfg = dict(type='BN')
+    return dict(
+        type='EncoderDecoder', _scope_='mmseg',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=[123.675, 116.28, 103.53],
+                               std=[58.395, 57.12, 57.375], bgr_to_rgb=True, size=(32, 32)),
+        backbone=dict(type='ResNet', depth=18, stem_channels=8, base_channels=8, num_stages=2,
+                      strides=(1, 2), dilations=(1, 1), out_indices=(0, 1), norm_cfg=norm_cfg),
+        decode_head=dict(
+            type='FCNHead', in_channels=16, in_index=1, channels=16, num_convs=1,
+            concat_input=False, dropout_ratio=0.1, num_classes=num_classes, norm_cfg=norm_cfg,
+            align_corners=False, loss_decode=dict(type='CrossEntropyLoss')),
+        train_cfg=dict(), test_cfg=dict(mode='whole'))
+
+
+def mask_dataset(root, split='train', images=True):
+    """Stock mmseg dataset on digit scenes."""
+    pipeline = [dict(type='LoadAnnotations'),
+                dict(type='PackSegInputs', meta_keys=('img_path', 'seg_map_path'))]
+    if images:
+        pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+                    dict(type='PackSegInputs')]
+    return dict(type='BaseSegDataset', _scope_='mmseg', data_root=f'{root}/VOC2007',
+                ann_file=f'ImageSets/Segmentation/{split}.txt',
+                data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+                metainfo=dict(classes=SEG_CLASSES), pipeline=pipeline)
+
+
+def segmentor_job(root, max_iters=8):
+    """Stock mmseg training config of :func:`segmentor` on digit scenes."""
+    return _job('mmseg', segmentor(), mask_dataset(root), max_iters, lr=0.1)

@@ -1,44 +1,112 @@
-"""Distill with several configs, train students on each, print one table.
+"""Distill with several configs, train students on each set, write tables, plots and a report.
 
-    python tools/benchmark.py Random=configs/coreset/random_faster-rcnn_digits_5pct.py \\
-        UniDD=configs/unidd/faster-rcnn_digits_5pct.py --seeds 0 1 2 --work-dir work_dirs/table
+    python tools/benchmark.py --suite digits --work-dir work_dirs/digits_benchmark
+    python tools/benchmark.py UniDD=configs/unidd/faster-rcnn_voc_1pct.py \\
+        Uniform=configs/coreset/uniform_faster-rcnn_voc_1pct.py --sets 3 --seeds 0 1 2 3 4
 
-Finished parts are kept: run the same command again to go on.
+Arms with the same student protocol share a table. A random arm of the same budget is added
+where there is none. Finished parts are kept: run the same command again to go on. Sets go to
+<work dir>/<arm>/seed<k>, so a set may as well be made there beforehand by
+tools/dist_distill.sh with model.seed=<k>. The papers' tables are means over --sets 3 and
+--seeds 0 1 2 3 4. Writes results.json, results.md, plots/ and report.html.
 """
 import argparse
+import os.path as osp
+import shlex
+import sys
 
 from mmengine.config import DictAction
 
-from mmdd.apis import benchmark
+from mmdd.apis.benchmark import benchmark, describe_benchmark, make_plan
+from mmdd.apis.suite import config_title, read_suite
+from mmdd.evaluation.embedding import check_embedding
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('arms', nargs='+', metavar='NAME=CONFIG', help='arms of the table')
-    parser.add_argument('--work-dir', default='work_dirs/benchmark')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2],
-                        help='one student is trained for each arm and seed')
+    parser.add_argument('arms', nargs='*', metavar='[NAME=]CONFIG', help='arms of the tables')
+    parser.add_argument('--suite', help='a suite file, or the name of one in configs/benchmarks')
+    parser.add_argument('--only', nargs='+', metavar='GROUP', help='groups of the suite to do')
+    parser.add_argument('--work-dir', help='where everything goes (work_dirs/benchmark_<suite>)')
+    parser.add_argument('--sets', type=int, help='sets per arm, model.seed 0, 1, ... (1)')
+    parser.add_argument('--seeds', type=int, nargs='+',
+                        help='one student is trained for each set and seed (0 1 2)')
     parser.add_argument('--full', action='store_true',
                         help='train students on the full real set as well')
-    parser.add_argument('--jobs', type=int, help='students trained at once (number of cores)')
+    parser.add_argument('--full-seeds', type=int, nargs='+',
+                        help='seeds of these students, the slowest ones (as --seeds)')
+    parser.add_argument('--students', nargs='+', metavar='NAME',
+                        help='more students of evaluation.students: names, or all')
+    parser.add_argument('--jobs', type=int,
+                        help='students at once (one per GPU, or per CPU core); 0: no workers')
+    parser.add_argument('--embedding', default='tsne', choices=['tsne', 'umap', 'none'],
+                        help='map of real and distilled features')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='say what would be done and what is finished')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change fields of every distillation config')
     return parser.parse_args()
 
 
-def main():
-    args = parse_args()
+def read_arms(args):
+    """The suite, or the arms of the command line, and the settings that go with them."""
+    if bool(args.arms) == bool(args.suite):
+        raise ValueError('give either configs or --suite NAME')
+    if args.suite:
+        suite = read_suite(args.suite, args.cfg_options)
+        names = [group.name for group in suite['groups']]
+        for name in args.only or []:
+            if name not in names:
+                raise ValueError(f'--only {name}: the suite has the groups {", ".join(names)}')
+        if args.only:
+            suite['groups'] = [group for group in suite['groups'] if group.name in args.only]
+        return suite.pop('groups'), suite
+    if args.only:
+        raise ValueError('--only goes with --suite')
     arms = {}
     for arm in args.arms:
-        name, _, config = arm.partition('=')
-        if not config or name in arms:
-            raise ValueError(f'{arm!r}: arms are given once each, as NAME=CONFIG')
+        name, found, config = arm.partition('=')
+        name, config = (name, config) if found else (config_title(arm), arm)
+        if not name or not config or name in arms:
+            raise ValueError(f'{arm!r}: arms are given once each, as CONFIG or NAME=CONFIG')
         arms[name] = config
-    benchmark(arms, args.work_dir, seeds=args.seeds, full=args.full, jobs=args.jobs,
-              cfg_options=args.cfg_options)
+    return arms, dict(title='Benchmark')
+
+
+def main():
+    args = parse_args()
+    embedding = None if args.embedding == 'none' else args.embedding
+    check_embedding(embedding)
+    arms, settings = read_arms(args)
+
+    def setting(name, default):
+        given = getattr(args, name)
+        return settings.get(name, default) if given is None else given
+
+    suite = osp.splitext(osp.basename(args.suite or ''))[0]
+    work_dir = args.work_dir or osp.join(
+        'work_dirs', f'benchmark_{suite}' if suite else 'benchmark')
+    sets, seeds = setting('sets', 1), setting('seeds', [0, 1, 2])
+    full_seeds, students = setting('full_seeds', None), setting('students', 'default')
+    if students in (['all'], ['default']):
+        students = students[0]
+    if args.dry_run:
+        plan = make_plan(arms, work_dir, sets, args.cfg_options)
+        print('\n'.join(describe_benchmark(plan, work_dir, seeds, students, args.full,
+                                           full_seeds)))
+        return
+    benchmark(arms, work_dir, seeds=seeds, full=args.full, jobs=args.jobs,
+              cfg_options=args.cfg_options, full_seeds=full_seeds, sets=sets, students=students,
+              embedding=embedding, title=settings['title'],
+              command=shlex.join(['python', 'tools/benchmark.py'] + sys.argv[1:]))
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    try:
+        run_cli(main)
+    except SystemExit as stop:
+        if str(stop.code).startswith('interrupted'):
+            sys.exit('interrupted: what is finished is on disk, run the same command to go on')
+        raise

@@ -1,10 +1,12 @@
-"""Look at a set: a contact sheet with boxes, class names and scores.
+"""Look at a set: a contact sheet with boxes or masks, class names and scores.
 
     python tools/browse.py work_dirs/faster-rcnn_digits_5pct
     python tools/browse.py data/VOCdevkit --num 32 --columns 8 --out voc.png
 
 Takes a distilled set (scores and rejects come from its manifest.json), a VOC
-folder or a folder of class folders.
+folder, a folder with annotations/*.json in COCO format, img_dir with ann_dir, or
+a folder of class folders. Real VOC images have boxes and masks: --masks shows
+the masks.
 """
 import argparse
 import os.path as osp
@@ -17,12 +19,13 @@ from mmdd.utils.picture import save_contact_sheet
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', help='a distilled set or its work dir, a VOC folder, class '
-                        'folders')
+    parser.add_argument('folder', help='a distilled set or its work dir, a VOC or COCO folder, '
+                        'class folders')
     parser.add_argument('--out', help='picture to write (<name of the folder>.png)')
     parser.add_argument('--num', type=int, default=64, help='images, spread over the set')
     parser.add_argument('--columns', type=int, default=8)
     parser.add_argument('--side', type=int, default=160, help='pixels of one image on the sheet')
+    parser.add_argument('--masks', action='store_true', help='masks, where there are boxes too')
     return parser.parse_args()
 
 
@@ -33,7 +36,7 @@ def main():
     out = args.out or f'{osp.basename(osp.abspath(args.folder))}.png'
     if not out.lower().endswith(('.png', '.jpg')):
         raise ValueError(f'--out {out}: expected a .png or .jpg file')
-    tiles, classes = read_gallery(args.folder, args.num)
+    tiles, classes = read_gallery(args.folder, args.num, args.masks)
     save_contact_sheet(out, tiles, classes, args.columns, args.side)
     print(f'{len(tiles)} images: {out}')
 

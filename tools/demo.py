@@ -4,8 +4,8 @@
 
 Trains the proxy, distills with UniDD and with the Random and Uniform coresets
 at the same budget, trains students on each over several seeds, prints what they
-reach on real test scenes, and draws the distilled set. Finished parts are kept:
-run it again to go on.
+reach on real test scenes, writes a report and draws the distilled set. Finished
+parts are kept: run it again to go on.
 """
 import argparse
 import os.path as osp
@@ -36,7 +36,7 @@ def draw(work_dir):
     """Two rows of real scenes, then distilled ones; returns the path of the picture."""
     tiles = []
     for folder, num in (('data/digit_scenes/VOC2007', 16),
-                        (osp.join(work_dir, 'unidd', 'distilled'), 32)):
+                        (osp.join(work_dir, 'unidd', 'seed0', 'distilled'), 32)):
         found, names = read_gallery(folder, num)
         for tile in found:
             tile.labels = [CLASSES.index(names[label]) for label in tile.labels]
@@ -49,7 +49,7 @@ def main():
     begin = time.time()
     print('mmdd demo: digit scenes, object detection, a budget of 5 %: about 7 minutes on 2 cores')
     benchmark(ARMS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
-              full_seeds=args.seeds[:1])
+              full_seeds=args.seeds[:1], title='Digit scenes', command='python tools/demo.py')
     print(f'picture: {draw(args.work_dir)}')
     print(f'done in {(time.time() - begin) / 60:.1f} minutes')
 

@@ -1,7 +1,12 @@
 """Train students on sets and measure them on real data.
 
-    python tools/evaluate.py configs/_base_/protocols/det_digits.py \\
-        --sets mine=work_dirs/unidd/distilled random=work_dirs/random/distilled --full
+    python tools/evaluate.py configs/unidd/faster-rcnn_digits_5pct.py \\
+        --sets mine=work_dirs/unidd/distilled other=work_dirs/a/distilled,work_dirs/b/distilled \\
+        --full
+
+Several folders, separated by commas, are the generated sets of one arm. Beside the sets
+stands an arm of random real images of the same number: with a distillation
+config, as above, it is made where it is missing.
 
 Finished trainings are kept under the work dir and skipped, so the same command
 goes on where it stopped. Writes results.md and results.json there.
@@ -12,6 +17,7 @@ import os.path as osp
 from mmengine.config import DictAction
 
 from mmdd.apis import evaluate
+from mmdd.evaluation.lr_grid import LR_GRID
 from mmdd.utils.cli import run_cli
 
 
@@ -21,10 +27,18 @@ def parse_args():
     parser.add_argument('protocol', help='student protocol, or a distillation config that '
                         'names one in evaluation.protocol')
     parser.add_argument('--sets', nargs='+', default=[], metavar='NAME=FOLDER',
-                        help='sets to train students on')
+                        help='sets to train students on; NAME=FOLDER,FOLDER for several '
+                        'generated sets of one arm')
     parser.add_argument('--full', action='store_true', help='also train on the full real set')
+    parser.add_argument('--no-random', dest='random', action='store_false',
+                        help='add no arm of random real images')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
                         help='one student per set and seed (0 1 2)')
+    parser.add_argument('--full-seeds', nargs='+', type=int,
+                        help='seeds of the full real set, the slowest arm; as --seeds')
+    parser.add_argument('--lr-grid', nargs='*', type=float, metavar='LR',
+                        help='pick the learning rate of each arm on validation images; without '
+                        f'values from {", ".join(map(str, LR_GRID))}')
     parser.add_argument('--jobs', type=int,
                         help='students at once (one per GPU, or per CPU core); 0: no workers')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/evaluate_<protocol>)')
@@ -38,11 +52,12 @@ def named_sets(pairs, full):
     sets = {}
     for pair in pairs:
         name, found, folder = pair.partition('=')
-        if not (name and found and folder):
+        if not (name and found and folder.strip(',')):
             raise ValueError(f'--sets {pair}: write NAME=FOLDER')
         if name in sets:
             raise ValueError(f'--sets: the name {name!r} is given twice')
-        sets[name] = folder
+        folders = [part for part in folder.split(',') if part]
+        sets[name] = folders if len(folders) > 1 else folders[0]
     if full:
         sets['Full'] = 'full'
     if not sets:
@@ -55,7 +70,9 @@ def main():
     sets = named_sets(args.sets, args.full)
     name = osp.splitext(osp.basename(args.protocol))[0]
     evaluate(args.protocol, sets, args.work_dir or osp.join('work_dirs', f'evaluate_{name}'),
-             seeds=args.seeds, jobs=args.jobs, cfg_options=args.cfg_options)
+             seeds=args.seeds, jobs=args.jobs, cfg_options=args.cfg_options,
+             full_seeds=args.full_seeds, random=args.random,
+             lr_grid=LR_GRID if args.lr_grid == [] else args.lr_grid)
 
 
 if __name__ == '__main__':

@@ -1,81 +1,247 @@
-"""Several methods side by side: distill each, train students on all, one table."""
-import os
+"""Several methods side by side: distill each, train students on all, one report."""
 import os.path as osp
-import time
-from typing import Dict, List, Optional, Sequence
+from datetime import UTC, datetime
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from mmdd.utils.config import load_config
-from mmdd.utils.quiet import quiet
-from .distill import distill
+from mmdd.datasets.manifest import versions
+from mmdd.evaluation.benchmark_report import write_benchmark
+from mmdd.evaluation.benchmark_tables import robust_scores
+from mmdd.evaluation.paper_values import paper_entry, paper_values, read_metrics
+from mmdd.evaluation.protocol import FULL, read_protocol, set_content
+from mmdd.evaluation.report import summarize, warnings_of
+from mmdd.evaluation.set_facts import proxy_facts, set_facts
+from mmdd.evaluation.settings import protocol_settings
+from mmdd.evaluation.student import describe_runs, evaluate_sets, plan_runs
+from mmdd.utils.cli import BAD_INPUT, one_line
+from mmdd.utils.config import ConfigType, plain
+from mmdd.utils.machine import commit, machine_facts
+from .prepare import prepare
+from .set_jobs import Plan, SetJob, describe_set_jobs, distill_sets, plan_sets
+from .soft_labels import ensure_teacher
+from .suite import Arm, Group, add_random_arms, load_groups
 
-
-def distill_arms(arms: Dict[str, str],
-                 work_dir: str,
-                 cfg_options: Optional[dict] = None) -> Dict[str, str]:
-    """Distill every arm, or go on with it, with a short progress display.
-
-    Args:
-        arms: Config file by name of the arm.
-        work_dir: Each arm works in ``<work_dir>/<name>``; the full output of
-            all is in ``<work_dir>/distill.log``.
-        cfg_options: Dotted options merged into every config.
-
-    Returns:
-        dict: Folder of the distilled set by name of the arm.
-    """
-    os.makedirs(work_dir, exist_ok=True)
-    sets = {}
-    for number, (name, config) in enumerate(arms.items(), 1):
-        begin = time.perf_counter()
-        print(f'[{number}/{len(arms)}] distilling {name}: {config}', flush=True)
-        with quiet(osp.join(work_dir, 'distill.log')):
-            sets[name] = distill(config, work_dir=osp.join(work_dir, folder_name(name)),
-                                 resume=True, cfg_options=cfg_options)
-        print(f'    {sets[name]} ({time.perf_counter() - begin:.0f} s)', flush=True)
-    return sets
+FULL_ARM = 'Full'
 
 
-def folder_name(name: str) -> str:
-    """The name of an arm as a folder: letters, digits and dashes."""
-    return ''.join(c if c.isalnum() else '-' for c in name.lower()).strip('-')
-
-
-def benchmark(arms: Dict[str, str],
+def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
               work_dir: str,
               seeds: Sequence[int] = (0, 1, 2),
               full: bool = False,
               jobs: Optional[int] = None,
               cfg_options: Optional[dict] = None,
-              full_seeds: Optional[Sequence[int]] = None) -> List[dict]:
-    """Distill every arm, train students on each and tabulate their metrics.
+              full_seeds: Optional[Sequence[int]] = None,
+              sets: int = 1,
+              students: Union[str, Sequence[str]] = 'default',
+              embedding: Optional[str] = 'tsne',
+              title: str = 'Benchmark',
+              command: str = '') -> Dict[str, Any]:
+    """Distill every arm, train students on each set, and write tables, plots and a report.
 
-    Everything that is finished is kept and skipped in the next run.
+    Everything that is finished is kept and skipped in the next run. A random arm
+    is added for every budget that has none.
 
     Args:
-        arms: Config file by name of the arm; all must name one evaluation
-            protocol.
-        work_dir: Where everything goes; results in ``results.json`` and
-            ``results.md``.
-        seeds: One student is trained for each arm and seed.
+        arms: Config file by name of the arm (entries of :func:`read_arm`), or
+            groups of :func:`read_suite`.
+        work_dir: Where everything goes: sets in ``<arm>/seed<k>``, students in
+            ``students``, ``results.json``, ``results.md``, ``plots`` and
+            ``report.html``.
+        seeds: One student is trained for each set and seed.
         full: Whether to train students on the full real set as well.
         jobs: Students that are trained at once; as many as there are cores
-            if None.
+            if None. 0 does everything in this process.
         cfg_options: Dotted options merged into every distillation config.
         full_seeds: Seeds of the full real set, the slowest arm; ``seeds`` if None.
+        sets: Generated sets per arm. The papers' tables use 3, with 5 students on each.
+        students: See :meth:`Group.students`.
+        embedding: 'tsne', 'umap' or None: the map of real and distilled features.
+        title: Heading of the report.
+        command: The command line, for the report.
 
     Returns:
-        list[dict]: Rows of the table.
+        dict: The content of ``results.json``.
 
     Raises:
-        ValueError: If the arms do not share a protocol.
+        ValueError: If arms do not fit together, or something failed; what is
+            finished is in the report then.
     """
-    from .evaluate import evaluate
-    protocols = {load_config(config).get('evaluation', {}).get('protocol')
-                 for config in arms.values()}
-    if len(protocols) != 1 or None in protocols:
-        raise ValueError(f'all configs must name one evaluation.protocol, got {protocols}')
-    sets = distill_arms(arms, work_dir, cfg_options)
+    plan = make_plan(arms, work_dir, sets, cfg_options)
+    for group, _ in plan:
+        group.students(students)
+        group.full = bool(full or group.full)
+    results = dict(
+        title=title, command=command, created=_now(), commit=commit(), machine=machine_facts(),
+        versions=versions(), groups=[], settings=dict(
+            sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
+            cfg_options=plain(cfg_options or {})))
+    for group, members in plan:
+        print(f'== {group.name}', flush=True)
+        distill_sets([(group, members)], spawn=jobs != 0)
+        results['groups'].append(measure_group(group, members, osp.join(work_dir, 'students'),
+                                               seeds, jobs, full_seeds, students))
+        write_benchmark(results, work_dir, embedding=None, report=False)
+    results['created'] = _now()
+    write_benchmark(results, work_dir, embedding=embedding)
+    failed = failures(results)
+    if failed:
+        raise ValueError(f'{len(failed)} parts failed, the rest is in '
+                         f'{osp.join(work_dir, "report.html")}; the first: {failed[0]}')
+    return results
+
+
+def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, sets: int,
+              cfg_options: Optional[dict] = None) -> Plan:
+    """Groups with their random arms, and the sets of all arms.
+
+    Raises:
+        ValueError: If arms do not fit together.
+    """
+    groups = load_groups(arms, cfg_options)
+    for group in groups:
+        for arm in add_random_arms(group):
+            print(f'{group.name}: no random arm at {arm.budget}; {arm.name!r} is added',
+                  flush=True)
+    return plan_sets(groups, work_dir, sets)
+
+
+def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
+                       students: Union[str, Sequence[str]] = 'default', full: bool = False,
+                       full_seeds: Optional[Sequence[int]] = None) -> List[str]:
+    """What a benchmark would do and what of it is finished; writes nothing."""
+    lines = describe_set_jobs(plan)
+    for group, members in plan:
+        for student, protocol in group.students(students).items():
+            cfg, missing = read_protocol(protocol), 0
+            runs = []
+            for arm, folder in _arm_sets(group, members, full or bool(group.full)).items():
+                own = full_seeds if folder == [FULL] and full_seeds is not None else seeds
+                try:
+                    runs += plan_runs({arm: folder}, cfg, osp.join(work_dir, 'students'), own)
+                except BAD_INPUT:  # its data or its sets are not there yet
+                    missing += len(own) * len(folder)
+            missing += sum(not job.done for job in members) * len(seeds)
+            done = sum(osp.isfile(run.result_file) for run in runs)
+            lines.append(f'{group.name}: {done} of {len(runs) + missing} students'
+                         f'{f" {student}" if student else ""} are trained')
+    return lines
+
+
+def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Sequence[int],
+                  jobs: Optional[int], full_seeds: Optional[Sequence[int]],
+                  students: Union[str, Sequence[str]]) -> Dict[str, Any]:
+    """Train the students of a group.
+
+    Returns:
+        dict: The group's part of ``results.json``.
+    """
+    protocol = group.protocol
+    facts = {id(job): _facts(job) for job in members}
+    content = dict(
+        name=group.name, task=protocol.protocol.task,
+        metrics=list(protocol.protocol.metrics), full=group.full,
+        ablation=list(group.ablation), students=[], failures=[
+            f'{job.arm.name} seed {job.seed}: {job.error}' for job in members if job.error])
+    for name, source in group.students(students).items():
+        try:
+            student = _measure(group, members, source, work_dir, seeds, jobs, full_seeds, content)
+        except BAD_INPUT as error:  # a group must not end the others
+            content['failures'].append(f'students{f" {name}" if name else ""}: {one_line(error)}')
+            continue
+        content['students'].append(dict(student, student=name))
+    content['arms'] = [_arm_content(arm, [(job, facts[id(job)]) for job in members
+                                          if job.arm is arm], content['metrics'], group, students)
+                       for arm in group.arms]
+    if group.full:
+        content['arms'].append(dict(
+            arm=FULL_ARM, method=FULL_ARM, budget='all', config='', added=False, sets=[],
+            sweep=None, paper=_paper(FULL_ARM, '', content['metrics'], group,
+                                     group.students(students))))
+    content['scores'] = robust_scores(content)
+    return content
+
+
+def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: str,
+             seeds: Sequence[int], jobs: Optional[int], full_seeds: Optional[Sequence[int]],
+             content: Dict[str, Any]) -> Dict[str, Any]:
+    cfg = read_protocol(source)
+    prepare(cfg)
+    cfg = ensure_teacher(cfg, work_dir)
+    sets = _arm_sets(group, [job for job in members if not job.error], bool(group.full))
+    for arm, folders in list(sets.items()):
+        try:
+            for folder in folders:
+                set_content(cfg, folder)
+        except BAD_INPUT as error:
+            content['failures'].append(f'{arm}: {one_line(error)}')
+            del sets[arm]
+    if not sets:
+        raise ValueError('no set is there to train on')
+    planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
+    settings = protocol_settings(planned, cfg.protocol.task)
+    print('\n'.join(describe_runs(planned)), flush=True)
+    runs = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
+    content['failures'] += [f'{run["arm"]} student {run["seed"]}: {run["error"]}; see '
+                            f'{run["log"]}' for run in runs if 'error' in run]
+    return dict(rows=summarize(runs), runs=runs, settings=settings, config=cfg.pretty_text,
+                warnings=warnings_of(runs, cfg.protocol.task))
+
+
+def _arm_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
+    """Folders of finished sets by arm; 'full' for the full real set."""
+    sets: Dict[str, List[str]] = {}
+    for arm in group.arms:
+        folders = [job.folder for job in members if job.arm is arm and job.done]
+        if folders:
+            sets[arm.name] = folders
     if full:
-        sets['Full'] = 'full'
-    return evaluate(protocols.pop(), sets, osp.join(work_dir, 'students'), seeds=seeds, jobs=jobs,
-                    full_seeds=full_seeds)
+        sets[FULL_ARM] = [FULL]
+    return sets
+
+
+def _facts(job: SetJob) -> Optional[Dict[str, Any]]:
+    """Facts of a job's set; None, and its error, where it has none."""
+    try:
+        return None if job.error else set_facts(job.folder)
+    except BAD_INPUT as error:
+        job.error = one_line(error)
+        return None
+
+
+def _arm_content(arm: Arm, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence[str],
+                 group: Group, students: Union[str, Sequence[str]]) -> Dict[str, Any]:
+    first = jobs[0][0]
+    return dict(
+        arm=arm.name, method=arm.method, budget=arm.budget, config=arm.config_name,
+        added=arm.added, sweep=plain(arm.sweep), options=plain(arm.options),
+        reference={key: value for key, value in paper_entry(arm.config_name).items()
+                   if key in ('name', 'collection', 'title', 'url', 'source')},
+        proxy=proxy_facts(first.checkpoint),
+        paper=_paper(arm.name, arm.config_name, metrics, group, group.students(students)),
+        sets=[dict(seed=job.seed, folder=osp.relpath(job.folder), error=job.error,
+                   facts=facts) for job, facts in jobs],
+        dataset=plain(arm.cfg.train_dataloader.dataset),
+        image_size=plain(arm.cfg.model.get('image_size', 224)),
+        proxy_config=plain(arm.cfg.model.get('proxy')), checkpoint=first.checkpoint)
+
+
+def _paper(arm: str, config: str, metrics: Sequence[str], group: Group,
+           students: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+    """The paper's values by student: of the suite, else of the metafile."""
+    own = read_metrics(group.paper.get(arm), metrics)
+    found: Dict[str, Dict[str, Any]] = {}
+    for student in students:
+        found[student] = paper_values(config, metrics, student) if config else {}
+        if len(found) == 1:  # the configs' own student: entries without a name are its
+            unnamed = paper_values(config, metrics) if config else {}
+            found[student] = {**unnamed, **found[student], **own}
+    return found
+
+
+def failures(results: Mapping[str, Any]) -> List[str]:
+    """One line for everything that failed, group by group."""
+    return [f'{group["name"]}: {line}' for group in results['groups']
+            for line in group['failures']]
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')

@@ -6,6 +6,7 @@ from typing import Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, load_config, suggestion
 from .preflight import check_data, check_job
@@ -53,11 +54,26 @@ def distill(config: ConfigType,
     check_data(cfg)
     proxy = cfg.model.get('proxy')
     if proxy is not None:
-        checkpoint = proxy.get('checkpoint') or osp.join(cfg.work_dir, 'proxy.pth')
-        proxy.checkpoint = ensure_checkpoint(proxy.cfg, checkpoint)
+        proxy.checkpoint = ready_weights(proxy, cfg.work_dir)
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.train_loop.out_dir
+
+
+def ready_weights(proxy, work_dir: str) -> str:
+    """Path of the weights of a proxy: found, downloaded or trained.
+
+    Args:
+        proxy: Config of the proxy.
+        work_dir: Where weights without a place of their own are kept.
+
+    Raises:
+        ValueError: If the proxy is not trained here and its weights are missing.
+    """
+    kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
+    if hasattr(kind, 'local_checkpoint'):
+        return kind.local_checkpoint(proxy.get('checkpoint'))
+    return ensure_checkpoint(proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, 'proxy.pth'))
 
 
 def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:

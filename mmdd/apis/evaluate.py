@@ -1,26 +1,45 @@
 """From sets to a table of what students learn from them."""
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmdd.evaluation.protocol import read_protocol
+from mmengine.config import Config
+
+from mmdd.evaluation.adapters import read_manifest
+from mmdd.evaluation.protocol import protocol_classes, read_protocol
 from mmdd.evaluation.report import write_report
-from mmdd.evaluation.student import describe_runs, evaluate_sets, plan_runs
-from mmdd.utils.config import ConfigType
+from mmdd.evaluation.settings import protocol_settings
+from mmdd.evaluation.student import (
+    Sets,
+    arm_folders,
+    describe_runs,
+    evaluate_sets,
+    missing_random,
+    plan_runs,
+)
+from mmdd.utils.config import ConfigType, load_config
 from .prepare import prepare
+
+NO_RANDOM = ('No arm of random real images: a protocol alone does not say how the real set is '
+             'distilled. Give a distillation config that names it in evaluation.protocol, or add '
+             'the set of a RandomCoreset to the sets.')
 
 
 def evaluate(protocol: ConfigType,
-             sets: Mapping[str, str],
+             sets: Sets,
              work_dir: str,
              seeds: Sequence[int] = (0, 1, 2),
              jobs: Optional[int] = None,
              cfg_options: Optional[Dict[str, Any]] = None,
-             full_seeds: Optional[Sequence[int]] = None) -> List[Dict[str, Any]]:
+             full_seeds: Optional[Sequence[int]] = None,
+             random: bool = True,
+             lr_grid: Optional[Sequence[float]] = None) -> List[Dict[str, Any]]:
     """Train students on every set, test them on real data, write the table.
 
     Args:
         protocol: Student protocol, or a distillation config that names one in
             ``evaluation.protocol``.
-        sets: Folder of each set by name; 'full' for the protocol's real set.
+        sets: Folder of each set by name, or the folders of several generated sets of one
+            arm; 'full' for the protocol's real set.
         work_dir: Where ``results.json``, ``results.md`` and the runs go. Finished
             runs are skipped, so calling it again goes on where it stopped.
         seeds: One student is trained per set and seed.
@@ -28,6 +47,11 @@ def evaluate(protocol: ConfigType,
             CPU cores, if None.
         cfg_options: Dotted options merged into the protocol.
         full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
+        random: Whether to add an arm of random real images for each size that has none.
+            Takes a distillation config; its real set and writer are used. The sets are kept
+            in ``<work_dir>/random``.
+        lr_grid: Learning rates of which each arm takes the best, see
+            :func:`mmdd.evaluation.student.pick_rates`.
 
     Returns:
         list[dict]: One row per arm, see :func:`mmdd.evaluation.summarize`.
@@ -37,16 +61,98 @@ def evaluate(protocol: ConfigType,
         ValueError: If a set or the protocol is unusable, or a run failed; the
             finished runs are in the report then.
     """
-    cfg = read_protocol(protocol)
+    from .soft_labels import ensure_teacher
+    source = load_config(protocol)
+    cfg = read_protocol(source if source.get('evaluation') else protocol)
     cfg.merge_from_dict(cfg_options or {})
     prepare(cfg)
-    for line in describe_runs(plan_runs(sets, cfg, work_dir, seeds, full_seeds)):
+    cfg = ensure_teacher(cfg, work_dir)
+    notes: List[str] = []
+    if random:
+        sets, notes = with_random(source, cfg, sets, work_dir, jobs)
+    runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
+    for line in describe_runs(runs) + notes:
         print(line, flush=True)
-    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
-    rows = write_report(results, work_dir, f'Students, {len(seeds)} seeds')
+    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
+    rows = write_report(results, work_dir, f'Students, {len(seeds)} seeds',
+                        protocol_settings(runs, cfg.protocol.task), notes)
     failed = [result for result in results if 'error' in result]
     if failed:
         raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: arm '
                          f'{failed[0]["arm"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
                          f'see {failed[0]["log"]}')
     return rows
+
+
+def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
+                jobs: Optional[int] = None) -> Tuple[Dict[str, Any], List[str]]:
+    """Add an arm of random real images for every size of set that has none.
+
+    Args:
+        source: Distillation config whose real set is drawn from.
+        protocol: See :func:`read_protocol`.
+        sets: See :func:`evaluate`.
+        work_dir: The sets go to ``<work_dir>/random/<budget>_seed<k>``; those that are
+            there are used.
+        jobs: 0 distills in this process.
+
+    Returns:
+        tuple: The sets with the new arms, and lines that say what was done or why not.
+
+    Raises:
+        ValueError: If a random set cannot be made.
+    """
+    missing = missing_random(sets, protocol)
+    if not missing:
+        return dict(sets), []
+    if source.get('train_dataloader') is None or (source.get('train_cfg') or {}).get(
+            'writer') is None:
+        return dict(sets), [NO_RANDOM]
+    folders: Dict[str, List[str]] = {}
+    for arm, folder in arm_folders(sets):
+        folders.setdefault(arm, []).append(folder)
+    budgets = {arm: random_budget(protocol, folders[arm][0], images)
+               for arm, images in missing.items()}
+    added, notes = dict(sets), []
+    for images in sorted(set(missing.values())):
+        arms = [arm for arm in missing if missing[arm] == images]
+        # An IPC budget draws from each class, which is the harder opponent.
+        budget = next((budgets[arm] for arm in arms if budgets[arm]['type'] == 'IPC'),
+                      budgets[arms[0]])
+        name = 'Random' if len(set(missing.values())) == 1 else f'Random, {images} images'
+        while name in added:
+            name += ' (added)'
+        number = max(len(folders[arm]) for arm in arms)
+        made = [_random_set(source, budget, seed, work_dir, jobs) for seed in range(number)]
+        added[name] = made if number > 1 else made[0]
+        notes.append(f'{name}: {images} real images drawn at random '
+                     f'({budget["type"]} {budget["n"]}), added beside {", ".join(arms)}.')
+    return added, notes
+
+
+def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
+    """Budget of the random set of a set: its IPC where its manifest says so, else its size."""
+    classes = len(protocol_classes(protocol) or ())
+    asked = str(read_manifest(folder).get('budget', ''))
+    if asked.startswith('IPC') and classes and images % classes == 0:
+        return dict(type='IPC', n=images // classes)
+    return dict(type='Total', n=images)
+
+
+def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
+                jobs: Optional[int]) -> str:
+    """Make one random set unless it is there; returns its folder."""
+    from .isolated import distill_isolated
+    from .random_arm import random_twin
+    twin = random_twin(source)
+    twin.train_cfg.budget = budget
+    twin.train_cfg.pop('out_dir', None)
+    twin.model.seed = seed
+    name = f'{budget["type"].lower()}{budget["n"]}_seed{seed}'
+    place = osp.join(work_dir, 'random', name)
+    folder = osp.join(place, 'distilled')
+    print(f'random real images, {name}: {folder}', flush=True)
+    error = distill_isolated(twin.to_dict(), place, spawn=jobs != 0)
+    if error:
+        raise ValueError(f'the random arm cannot be made: {error}; --no-random leaves it out')
+    return folder

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
 from mmengine.registry import DefaultScope, Registry
 
-from mmdd.datasets.checks import open_real_set
+from mmdd.datasets.checks import check_writer, open_real_set
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import describe_parts
@@ -33,18 +33,33 @@ def check_job(cfg: Config, resume: bool) -> None:
     with DefaultScope.overwrite_default_scope(scope):
         for where, registry, node in parts_of(cfg):
             check_part(where, registry, node)
-        for where, registry, node in parts_of(cfg):
-            # A prompter may load a language model; the others are light.
-            if registry in (TASK_UTILS, HOOKS) and where != 'model.prompter':
+        for _, registry, node in parts_of(cfg):
+            if registry in (TASK_UTILS, HOOKS):
                 registry.build(node)
         diffusion = cfg.model.get('diffusion')
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
-        Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled')).check(
-            describe_parts(cfg), resume)
+        journal = Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
+        journal.check(describe_parts(cfg), resume)
+        if not os.path.isfile(os.path.join(journal.folder, 'plan.jsonl')):
+            with DefaultScope.overwrite_default_scope(scope):
+                check_prompter(cfg)
     barrier()
+
+
+def check_prompter(cfg: Config) -> None:
+    """Check that prompts can be made, before hours go into a proxy.
+
+    A prompt file of the config may hold all of them, so nothing is asked then.
+
+    Raises:
+        ValueError: If a key, an endpoint or weights are missing.
+    """
+    file = cfg.model.get('prompt_file')
+    if cfg.model.get('prompter') is not None and not (file and os.path.isfile(file)):
+        TASK_UTILS.build(cfg.model.prompter).check()
 
 
 def check_data(cfg: Config) -> None:
@@ -58,6 +73,7 @@ def check_data(cfg: Config) -> None:
             dataset = open_real_set(cfg.train_dataloader.dataset)
             classes = tuple(dataset.metainfo['classes'])
             TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
+            check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
             if cfg.model.get('proxy') is not None:
                 proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
                 check_proxy_classes(proxy, classes)
@@ -72,6 +88,9 @@ def parts_of(cfg: Config) -> Iterator[Part]:
                            ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS)):
         if model.get(name) is not None:
             yield f'model.{name}', registry, model[name]
+    backend = (model.get('prompter') or {}).get('backend')
+    if backend is not None:
+        yield 'model.prompter.backend', TASK_UTILS, backend
     for i, node in enumerate(model.get('refiners') or []):
         yield f'model.refiners[{i}]', TASK_UTILS, node
     yield 'train_cfg', LOOPS, dict(loop, runner=None, dataloader=None)

@@ -4,10 +4,12 @@ from .checks import check_real_set
 from .digit_scenes import DigitScenes
 from .journal import Journal
 from .manifest import write_manifest
+from .replay import ReplaySampler, SoftLabelDataset
 from .samplers import WholeSetSampler
-from .writers import BaseWriter, VOCWriter
+from .writers import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 
 __all__ = [
-    'BaseWriter', 'DigitScenes', 'Journal', 'VOCWriter', 'WholeSetSampler',
-    'annotations_from_batch', 'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
+    'BaseWriter', 'COCOWriter', 'ClassFolderWriter', 'DigitScenes', 'Journal', 'ReplaySampler',
+    'SegMapWriter', 'SoftLabelDataset', 'VOCWriter', 'WholeSetSampler', 'annotations_from_batch',
+    'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
 ]

@@ -12,7 +12,7 @@ def annotations_from_batch(data_batch: Dict[str, Any],
     """Read the labels of a batch as an mm* dataloader gives it.
 
     Boxes that the dataset marks as ignored (VOC's difficult ones) are left out;
-    boxes that stick out by at most one pixel are clipped.
+    boxes that stick out by at most one pixel are clipped to the image.
 
     Args:
         data_batch: Dict with ``data_samples``, a list of ``DetDataSample``,
@@ -79,7 +79,8 @@ def _detection(sample) -> RealAnnotation:
     height, width = _size(sample)
     image_id = str(sample.img_id)
     check_boxes(bboxes, (height, width), sample.img_path)
-    limit = np.array([width - 1, height - 1] * 2, np.float32)
+    # COCO's right and bottom edges may be those of the image; VOC's are pixels inside.
+    limit = np.array([width, height] * 2, np.float32)
     return RealAnnotation(
         image_id=image_id, path=sample.img_path, size=(height, width),
         labels=instances.labels.cpu().numpy().astype(np.int64),
@@ -101,7 +102,7 @@ def check_boxes(bboxes: np.ndarray, size: Tuple[int, int], where: str) -> None:
     height, width = size
     for box in bboxes:
         x1, y1, x2, y2 = box
-        if x1 < -1 or y1 < -1 or x2 > width or y2 > height:
+        if x1 < -1 or y1 < -1 or x2 > width + 1 or y2 > height + 1:
             raise ValueError(
                 f'{where}: box {box.tolist()} leaves the {width}x{height} image; correct its '
                 f'annotation')

@@ -1,28 +1,30 @@
 """Checks of a real set before any work is spent on it."""
-import os
 import os.path as osp
-import xml.etree.ElementTree as ET
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import repeat
-from typing import Any, Iterable, List, Mapping, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
+from mmengine.dataset import pseudo_collate
 from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS as ROOT_DATASETS
-from PIL import Image, UnidentifiedImageError
 
-from .annotations import check_boxes
+from mmdd.structures import DistillSlot
+from .annotations import annotations_from_batch, check_boxes
+from .file_checks import image_problem, mask_problem, xml_problem
+from .list_checks import class_folder_problems, coco_problem, label_list_problem
 
 EMPTY = ('the real set, or a part of it, is empty: check data_root, ann_file, data_prefix and '
          'filter_cfg of train_dataloader.dataset')
+# Images that are handed to the threads at a time.
+CHUNK = 4096
 
 
 def open_real_set(cfg: Mapping[str, Any]):
     """Build a mm* dataset and check it.
 
-    VOC annotations are checked before the dataset class reads them: it leaves
-    out what it does not know and names no file where it stops.
+    Lists and annotations are checked before the dataset class reads them: it
+    leaves out what it does not know and names no file where it stops.
 
     Args:
         cfg: Config of the dataset, ``train_dataloader.dataset``.
@@ -33,12 +35,19 @@ def open_real_set(cfg: Mapping[str, Any]):
     Raises:
         ValueError: With the first problem; the message names file and mend.
     """
-    dataset = ROOT_DATASETS.build(_lazy(cfg))
+    try:
+        dataset = ROOT_DATASETS.build(_lazy(cfg))
+    except AssertionError as e:  # mmseg looks for the files of VOC at once, and names none
+        missing = str(e) or f'{", ".join(_missing(cfg)) or "a path"} not found'
+        raise ValueError(f'the real set cannot be opened ({missing}); check data_root, ann_file '
+                         f'and data_prefix of train_dataloader.dataset') from None
     _raise_first(problem for part in _parts(dataset) for problem in _list_problems(part))
     try:
         dataset.full_init()
-    except (OSError, KeyError, TypeError, AttributeError, ValueError, AssertionError) as e:
-        if 'need at least one array to concatenate' in str(e):  # mmengine, of no image at all
+    except (OSError, KeyError, TypeError, AttributeError, ValueError, AssertionError,
+            RuntimeError) as e:
+        # the words of mmengine and of mmpretrain where there is no image at all
+        if 'need at least one array to concatenate' in str(e) or 'Found 0 files' in str(e):
             raise ValueError(EMPTY) from None
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())
         raise ValueError(f'the real set cannot be read ({reason[:200]}); check '
@@ -54,16 +63,30 @@ def check_real_set(dataset) -> None:
 
     Raises:
         ValueError: With the first problem: an empty set, a class that the
-            dataset does not know, a box outside its image, an unreadable
-            annotation or image.
+            dataset does not know, a box outside its image, a mask with unknown
+            ids or of another size, an unreadable annotation or image.
     """
     if len(dataset) == 0:
         raise ValueError(EMPTY)
     for part in _parts(dataset):
         classes = tuple(part.metainfo.get('classes') or ())
-        infos = [part.get_data_info(i) for i in range(len(part))]
         with ThreadPoolExecutor(8) as pool:
-            _raise_first(pool.map(_problem, infos, repeat(classes)))
+            for start in range(0, len(part), CHUNK):
+                infos = [part.get_data_info(i)
+                         for i in range(start, min(start + CHUNK, len(part)))]
+                _raise_first(pool.map(_problem, infos, repeat(classes)))
+
+
+def check_writer(writer, dataset) -> None:
+    """Check that a writer suits the labels of a real set, by its first image.
+
+    Raises:
+        ValueError: If not: boxes or masks are missing, or class names do not fit.
+    """
+    classes = tuple(dataset.metainfo['classes'])
+    first, = annotations_from_batch(pseudo_collate([dataset[0]]), classes)
+    writer.check(classes, [DistillSlot(0, 0, first.size, first.labels, first.bboxes,
+                                       mask=first.mask)])
 
 
 def _raise_first(problems: Iterable[str]) -> None:
@@ -82,6 +105,16 @@ def _lazy(cfg: Mapping[str, Any]) -> dict:
     return lazy
 
 
+def _missing(cfg: Mapping[str, Any]) -> List[str]:
+    """Paths that a dataset config names and that are not there."""
+    inner = [cfg['dataset']] if 'dataset' in cfg else cfg.get('datasets')
+    if inner:
+        return [path for part in inner for path in _missing(part)]
+    names = [cfg.get('ann_file'), *dict(cfg.get('data_prefix') or {}).values()]
+    paths = [osp.join(cfg.get('data_root') or '', name) for name in names if name]
+    return [path for path in paths if not osp.exists(path)]
+
+
 def _parts(dataset) -> List:
     """The plain datasets inside of a ConcatDataset or another wrapper."""
     if hasattr(dataset, 'datasets'):
@@ -91,17 +124,23 @@ def _parts(dataset) -> List:
     return [dataset]
 
 
-def _list_problems(part) -> Iterable[str]:
-    """Problems of the image list and the XML files of a dataset that reads some."""
+def _list_problems(part) -> Iterator[str]:
+    """Problems of what lists the images and labels of a dataset."""
+    classes = tuple(part.metainfo.get('classes') or ())
     if part.ann_file and not osp.exists(part.ann_file):
         yield (f'{part.ann_file}: the list of the real images is missing; check data_root and '
                f'ann_file of train_dataloader.dataset')
-        return
-    if hasattr(part, 'ann_subdir'):
+    elif hasattr(part, 'ann_subdir'):  # VOC layout
         folder = osp.join(part.sub_data_root, part.ann_subdir)
-        classes = tuple(part.metainfo.get('classes') or ())
         for name in list_from_file(part.ann_file):
-            yield _xml_problem(osp.join(folder, f'{name}.xml'), classes)
+            yield xml_problem(osp.join(folder, f'{name}.xml'), classes)
+    elif hasattr(part, 'COCOAPI'):
+        yield coco_problem(part.ann_file, classes)
+    elif getattr(part, 'with_label', False):  # mmpretrain's CustomDataset and ImageNet
+        if part.ann_file:
+            yield label_list_problem(part.ann_file, len(classes))
+        else:
+            yield from class_folder_problems(part.img_prefix, classes, part.extensions)
 
 
 def _problem(info: dict, classes: Tuple[str, ...]) -> str:
@@ -114,52 +153,8 @@ def _problem(info: dict, classes: Tuple[str, ...]) -> str:
         except ValueError as e:
             return str(e)
     xml = info.get('xml_path')
-    return (_xml_problem(xml, classes) if xml else '') or _image_problem(info['img_path'], size)
-
-
-def _xml_problem(path: str, classes: Tuple[str, ...]) -> str:
-    if not osp.isfile(path):
-        return f'{path}: the annotation is missing; restore it or take it out of the image list'
-    return _read_xml_problem(path, os.stat(path).st_mtime_ns, classes)
-
-
-@cache
-def _read_xml_problem(path: str, changed: int, classes: Sequence[str]) -> str:
-    try:
-        objects = ET.parse(path).getroot().findall('object')
-    except (ET.ParseError, OSError) as e:
-        return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it'
-    for obj in objects:
-        name = obj.findtext('name')
-        if name not in classes:
-            return (f'{path}: class {name!r} is unknown to the dataset ({len(classes)} classes: '
-                    f'{", ".join(map(str, classes))[:120]}); correct metainfo.classes or the '
-                    f'annotation')
-        try:
-            [float(obj.findtext(f'bndbox/{tag}')) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
-        except (TypeError, ValueError):
-            return (f'{path}: an object {name!r} has no bndbox with four numbers; correct the '
-                    f'annotation')
-    return ''
-
-
-def _image_problem(path: str, size) -> str:
-    if not osp.isfile(path):
-        return f'{path}: the image is missing; restore it or take it out of the image list'
-    return _read_image_problem(path, os.stat(path).st_mtime_ns, size)
-
-
-@cache
-def _read_image_problem(path: str, changed: int, size) -> str:
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # JPEGs are decoded at an eighth of their size: enough to notice damage.
-            image.draft('RGB', (width // 8, height // 8))
-            image.load()
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        return f'{path}: cannot be read as an image ({e}); replace or remove it'
-    if size and size != (height, width):
-        return (f'{path}: the image is {width}x{height}, its annotation says '
-                f'{size[1]}x{size[0]}; correct the annotation')
-    return ''
+    problem = (xml_problem(xml, classes) if xml else '') or image_problem(info['img_path'], size)
+    if not problem and 'label_map' in info and info.get('seg_map_path'):
+        problem = mask_problem(info['seg_map_path'], info['img_path'], len(classes),
+                               info['reduce_zero_label'], info['label_map'])
+    return problem

@@ -1,21 +1,39 @@
-"""Pictures of any set on disk: distilled, real VOC, class folders."""
+"""Pictures of any set on disk: distilled or real; VOC, COCO, masks, class folders."""
 import glob
 import json
 import os
 import os.path as osp
-from typing import Any, Dict, List, Tuple
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmdd.utils.picture import Tile
+from .class_names import class_names, synset_names
 from .manifest import MANIFEST
 from .voc import read_voc_xml
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
-def read_gallery(folder: str, num: int) -> Tuple[List[Tile], List[str]]:
+@dataclass
+class Labels:
+    """What is known of an image of a set.
+
+    Attributes:
+        bboxes: (M, 4) float32 xyxy.
+        names: M class names of the boxes.
+        mask: File of its mask; '' without one.
+        group: Name of its class, where it lies in a class folder.
+    """
+    bboxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    names: List[str] = field(default_factory=list)
+    mask: str = ''
+    group: str = ''
+
+
+def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile], List[str]]:
     """Tiles of images that are spread evenly over a set, and its class names.
 
     A distilled set's captions hold score and fate from its manifest, those of
@@ -23,57 +41,128 @@ def read_gallery(folder: str, num: int) -> Tuple[List[Tile], List[str]]:
 
     Args:
         folder: A distilled set or its work dir, a VOC folder (``VOCdevkit``,
-            ``VOC2007`` or their parent), or a folder of class folders.
+            ``VOC2007`` or their parent), a folder with ``annotations/*.json`` in
+            COCO format, ``img_dir`` with ``ann_dir``, or class folders.
         num: How many images at most.
+        masks: Whether masks are shown where an image has boxes too.
 
     Raises:
         ValueError: If the folder holds no images or a file is damaged.
     """
     if not osp.isdir(folder):
-        raise ValueError(f'{folder} is no folder; give a distilled set, a VOC folder or class '
-                         f'folders')
+        raise ValueError(f'{folder} is no folder; give a distilled set, a VOC or COCO folder or '
+                         f'class folders')
     if num < 1:
         raise ValueError(f'{num} images make no sheet; give --num 1 or more')
-    entries = read_manifest(folder)
-    images = sorted(entries) or find_images(folder)
+    manifest, entries = read_manifest(folder)
+    coco = read_coco(folder)
+    images = sorted(entries or coco) or find_images(folder)
     if not images:
-        raise ValueError(f'{folder} holds no images in JPEGImages or class folders, and no '
-                         f'{MANIFEST}; give a distilled set, a VOC folder or class folders')
+        raise ValueError(f'{folder} holds no images in JPEGImages, of annotations/*.json or in '
+                         f'class folders, and no {MANIFEST}; give a distilled set, a VOC or COCO '
+                         f'folder or class folders')
     chosen = [images[i] for i in
               np.linspace(0, len(images) - 1, min(num, len(images))).round().astype(int)]
-    boxes = [read_annotation(path) for path in chosen]
-    classes = sorted({name for _, names in boxes for name in names})
-    tiles = []
-    for path, (bboxes, names) in zip(chosen, boxes):
-        tiles.append(Tile(read_image(path), bboxes, [classes.index(name) for name in names],
-                          caption=caption(path, entries.get(path))))
-    return tiles, classes
+    labels = [coco.get(path) or read_labels(path) for path in chosen]
+    if masks:
+        labels = [Labels(mask=label.mask) if label.mask else label for label in labels]
+    classes = known_classes(manifest, labels)
+    return [make_tile(path, label, classes, entries.get(path))
+            for path, label in zip(chosen, labels)], classes
 
 
-def read_manifest(folder: str) -> Dict[str, Dict[str, Any]]:
-    """Entries of a distilled set by the path of their image; empty without a manifest."""
+def make_tile(path: str, labels: Labels, classes: List[str],
+              entry: Optional[Dict[str, Any]]) -> Tile:
+    """One tile: boxes where there are some, else the mask."""
+    mask = read_mask(labels.mask) if labels.mask and not labels.names else None
+    return Tile(read_image(path), labels.bboxes, [classes.index(name) for name in labels.names],
+                caption=caption(path, labels, entry), mask=mask)
+
+
+def known_classes(manifest: Dict[str, Any], labels: List[Labels]) -> List[str]:
+    """Class names by index: of the manifest, of VOC, or those that occur."""
+    if manifest.get('classes'):
+        return list(manifest['classes'])
+    if any(label.mask and not label.names for label in labels):
+        seen = {i for label in labels if label.mask and not label.names
+                for i in np.unique(read_mask(label.mask)).tolist()} - {255}
+        voc = any(osp.basename(osp.dirname(label.mask)) == 'SegmentationClass'
+                  for label in labels)
+        named = class_names('voc_seg') if voc and max(seen, default=0) < 21 else ()
+        highest = max(seen, default=0)
+        return [named[i] if named else str(i) for i in range(highest + 1)] + sorted(
+            {name for label in labels for name in label.names} - set(named))
+    return sorted({name for label in labels for name in label.names})
+
+
+def read_manifest(folder: str) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
+    """The manifest of a distilled set, and its entries by the path of their image.
+
+    Both are empty where there is no manifest.
+    """
     for root in (folder, osp.join(folder, 'distilled')):
         path = osp.join(root, MANIFEST)
         if osp.isfile(path):
             try:
                 with open(path, encoding='utf-8') as f:
-                    return {osp.join(root, entry['files'][0]): entry
-                            for entry in json.load(f)['images']}
+                    manifest = json.load(f)
+                return manifest, {osp.join(root, entry['files'][0]): entry
+                                  for entry in manifest['images']}
             except (ValueError, KeyError, TypeError, IndexError) as e:
                 raise ValueError(f'{path} is damaged ({type(e).__name__}: {e})') from None
-    return {}
+    return {}, {}
+
+
+def read_coco(folder: str) -> Dict[str, Labels]:
+    """Labels of the images of COCO files below a folder, by path of the image."""
+    base = glob.escape(folder)
+    found: Dict[str, Labels] = {}
+    for depth in ('', '*', '*/*'):
+        for file in sorted(glob.glob(osp.join(base, depth, 'annotations', 'instances_*.json'))):
+            found.update(read_coco_file(file))
+        if found:
+            break
+    return found
+
+
+def read_coco_file(path: str) -> Dict[str, Labels]:
+    """Labels of the images of ``annotations/instances_<split>.json``, by path.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    split = osp.splitext(osp.basename(path))[0][len('instances_'):]
+    folder = osp.join(osp.dirname(osp.dirname(path)), split)
+    try:
+        with open(path, encoding='utf-8') as f:
+            content = json.load(f)
+        names = {category['id']: category['name'] for category in content['categories']}
+        boxes: Dict[int, List[Tuple[List[float], str]]] = {}
+        for annotation in content['annotations']:
+            x, y, width, height = annotation['bbox']
+            boxes.setdefault(annotation['image_id'], []).append(
+                ([x, y, x + width, y + height], names[annotation['category_id']]))
+        return {osp.join(folder, image['file_name']): Labels(
+            np.array([box for box, _ in boxes.get(image['id'], [])], np.float32).reshape(-1, 4),
+            [name for _, name in boxes.get(image['id'], [])]) for image in content['images']}
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f'{path}: cannot be read as COCO annotations ({type(e).__name__}: {e}); '
+                         f'correct or remove it') from None
 
 
 def find_images(folder: str) -> List[str]:
-    """Images of a VOC folder, else those of class folders, sorted by path."""
+    """Images of a VOC folder or of ``img_dir``, else of class folders, sorted by path."""
     base = glob.escape(folder)
     for depth in ('', '*', '*/*'):
-        found = with_image_suffix(glob.glob(osp.join(base, depth, 'JPEGImages', '*')))
-        if found:
-            return found
+        for pattern in ('JPEGImages/*', 'img_dir/**/*'):
+            found = with_image_suffix(glob.glob(osp.join(base, depth, pattern), recursive=True))
+            if found:
+                return found
     return with_image_suffix(
         path for path in glob.glob(osp.join(base, '**', '*'), recursive=True)
-        if osp.dirname(osp.relpath(path, folder)))
+        if osp.dirname(osp.relpath(path, folder))
+        # lossless copies of a job that is running
+        and '_job' not in osp.relpath(path, folder).split(os.sep))
 
 
 def with_image_suffix(paths) -> List[str]:
@@ -81,13 +170,24 @@ def with_image_suffix(paths) -> List[str]:
     return sorted(path for path in paths if path.lower().endswith(SUFFIXES))
 
 
-def read_annotation(path: str) -> Tuple[np.ndarray, List[str]]:
-    """Boxes and names of a VOC image; none for others and for unannotated ones."""
+def read_labels(path: str) -> Labels:
+    """Boxes and mask file of an image in VOC layout or ``img_dir``, else its class folder."""
     parent, kind = osp.split(osp.dirname(path))
-    xml = osp.join(parent, 'Annotations', osp.splitext(osp.basename(path))[0] + '.xml')
-    if kind != 'JPEGImages' or not osp.isfile(xml):
-        return np.zeros((0, 4), np.float32), []
-    return read_voc_xml(xml)
+    name = osp.splitext(osp.basename(path))[0]
+    if kind == 'JPEGImages':
+        labels = Labels()
+        xml = osp.join(parent, 'Annotations', f'{name}.xml')
+        mask = osp.join(parent, 'SegmentationClass', f'{name}.png')
+        if osp.isfile(xml):
+            labels.bboxes, labels.names = read_voc_xml(xml)
+    elif 'img_dir' in path.split(os.sep):
+        head, tail = osp.splitext(path)[0].rsplit(f'img_dir{os.sep}', 1)
+        labels, mask = Labels(), osp.join(head, 'ann_dir', f'{tail}.png')
+    else:
+        words = synset_names().get(kind, kind)
+        return Labels(group=words.split(',')[0])
+    labels.mask = mask if osp.isfile(mask) else ''
+    return labels
 
 
 def read_image(path: str) -> np.ndarray:
@@ -104,11 +204,29 @@ def read_image(path: str) -> np.ndarray:
                          ) from None
 
 
-def caption(path: str, entry) -> str:
+def read_mask(path: str) -> np.ndarray:
+    """(H, W) uint8 class indices.
+
+    Raises:
+        ValueError: If the file is no image of one channel.
+    """
+    try:
+        with Image.open(path) as image:
+            mask = np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError) as e:
+        raise ValueError(f'{path}: cannot be read as a mask ({e}); restore or remove it') from None
+    if mask.ndim != 2:
+        raise ValueError(f'{path}: a mask has one channel of class ids, this has '
+                         f'{mask.shape[-1]}; save it anew')
+    return mask.astype(np.uint8)
+
+
+def caption(path: str, labels: Labels, entry: Optional[Dict[str, Any]]) -> str:
     """What stands below an image."""
     if entry is None:
-        folder, name = osp.split(path)
-        return name if osp.basename(folder) == 'JPEGImages' else \
-            f'{osp.basename(folder)}{os.sep}{name}'
-    score = '' if entry['score'] is None else f' {entry["score"]:.2f}'
-    return f'{entry["slot"]}{score}{"" if entry["accepted"] else " rejected"}'
+        name = osp.basename(path)
+        return f'{labels.group}{os.sep}{name}' if labels.group else name
+    score = '' if entry['score'] is None else f'{entry["score"]:.2f}'
+    mark = '' if entry['accepted'] else 'rejected'
+    group = (entry.get('classes') or [labels.group])[0].split(',')[0] if labels.group else ''
+    return '  '.join(word for word in (f'#{entry["slot"]}', group, score, mark) if word)

@@ -184,8 +184,8 @@ def sample_record(sample: DistilledSample) -> Dict[str, Any]:
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
         labels=np.asarray(sample.labels).tolist(),
         bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
-        mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted), label_source=sample.label_source,
-        seconds=round(sample.seconds, 4), stats=sample.stats)
+        mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted),
+        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=sample.stats)
 
 
 def describe_difference(found: Dict[str, Any], job: Dict[str, Any]) -> str:

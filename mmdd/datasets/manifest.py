@@ -32,7 +32,8 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
 def versions() -> Dict[str, str]:
     """Versions of mmdd and of what the images depend on."""
     found = dict(mmdd=__version__, python=platform.python_version())
-    for name in ('torch', 'diffusers', 'transformers', 'mmengine', 'mmcv', 'mmdet', 'numpy'):
+    for name in ('torch', 'diffusers', 'transformers', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain',
+                 'mmsegmentation', 'numpy'):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

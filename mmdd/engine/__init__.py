@@ -1,5 +1,7 @@
 """The distillation loop and its hooks."""
 from .distill_loop import DistillLoop
-from .hooks import ContactSheetHook, GuidanceHook, TaskGuidanceHook
+from .hooks import ContactSheetHook, FeatureMetricsHook, GuidanceHook, TaskGuidanceHook
 
-__all__ = ['ContactSheetHook', 'DistillLoop', 'GuidanceHook', 'TaskGuidanceHook']
+__all__ = [
+    'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'TaskGuidanceHook'
+]

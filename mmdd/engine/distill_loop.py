@@ -140,16 +140,22 @@ class DistillLoop(BaseLoop):
         check_proxy_classes(self.distiller.proxy, self.distiller.classes)
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
+        self.distiller.finish_collect(self.journal.folder)
 
     def plan(self) -> None:
         """Step 2: turn the budget into slots."""
         if getattr(self.distiller, 'prompt_file', '') is None:
             self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
+        prompter = getattr(self.distiller, 'prompter', None)
+        if getattr(prompter, 'cache', '') is None:
+            # Not in the distilled set: paid answers outlive it.
+            prompter.cache = f'{self.runner.work_dir}/vlm_cache.jsonl'
         if get_rank() == 0:
             # Once: prompts may cost money, features time. The others read it.
             self.journal.store_plan(self.distiller.plan(self.budget))
         barrier()
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
+        self.writer.check(self.distiller.classes, self.slots)
         print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
 
     def synthesize(self) -> None:
@@ -228,11 +234,12 @@ class DistillLoop(BaseLoop):
             entries.append(image_entry(sample, written, self.distiller.classes, len(tried)))
             sample.image = None
             samples.append(sample)
-        files = self.writer.close(samples, self.out_dir)
+        files = self.writer.close(samples, self.out_dir, self.distiller.classes)
         made = sum(len(tried) for tried in attempts.values())
         met = sum(sample.accepted for sample in samples)
-        path = write_manifest(
-            self.out_dir, entries, files, **self._summary(made, met))
+        summary = self._summary(made, met)
+        self.runner.call_hook('before_manifest', samples=samples, summary=summary)
+        path = write_manifest(self.out_dir, entries, files, **summary)
         print_log(f'{met} of {len(samples)} images pass ({made} made): {path}', 'current')
 
     def _summary(self, made: int, met: int) -> Dict[str, Any]:

@@ -1,5 +1,5 @@
 """What identifies a distillation job."""
-from typing import Any, Dict
+from typing import Any, Dict, Mapping, Sequence
 
 from mmdd.registry import HOOKS
 from mmdd.structures import DENOISE_STAGES
@@ -8,6 +8,10 @@ from mmdd.utils.io import sha256
 
 # Fields that change speed or place, not the images.
 NOT_IDENTITY = ('batch_size', 'resume', 'out_dir')
+# Settings of a prompter and its backend that change how answers are got, not what they say.
+PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
+BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
+                        'device')
 
 
 def describe_parts(cfg) -> Dict[str, str]:
@@ -21,6 +25,11 @@ def describe_parts(cfg) -> Dict[str, str]:
     """
     model = dict(cfg.model)
     model.pop('prompt_file', None)
+    if model.get('prompter'):
+        model['prompter'] = without(model['prompter'], PROMPTER_NOT_IDENTITY)
+        if model['prompter'].get('backend'):
+            model['prompter']['backend'] = without(
+                model['prompter']['backend'], BACKEND_NOT_IDENTITY)
     proxy = dict(model.pop('proxy', None) or {})
     proxy.pop('checkpoint', None)
     diffusion = dict(model.pop('diffusion', None) or {})
@@ -32,6 +41,11 @@ def describe_parts(cfg) -> Dict[str, str]:
         dataset=cfg.train_dataloader['dataset'],
         custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)])
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
+
+
+def without(settings: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]:
+    """A copy of settings that lacks some of them."""
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def describe_job(cfg, distiller) -> Dict[str, Any]:

@@ -3,17 +3,32 @@ import copy
 import hashlib
 import math
 import os.path as osp
-import xml.etree.ElementTree as ET
-from typing import Any, Callable, Dict, List, Sequence, Set
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS
 
-from mmdd.utils.compat import setup
+from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, fingerprint, load_config
 from mmdd.utils.io import sha256
+from .adapters import (
+    TASKS,
+    SetContent,
+    adapt,
+    full_content,
+    leaf_dataset,
+    leaf_datasets,
+    protocol_classes,
+)
+
+__all__ = [
+    'FULL', 'has_validation', 'leaf_dataset', 'leaf_datasets', 'num_updates', 'param_schedulers',
+    'protocol_classes', 'read_protocol', 'run_key', 'scale_lr', 'selection', 'set_content',
+    'set_files', 'student_config', 'swap_dataset', 'weights_of'
+]
 
 FULL = 'full'
+SELECT = ('val', 'test', 'none')
+DATA_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'split', 'indices')
 
 
 def read_protocol(config: ConfigType) -> Config:
@@ -22,36 +37,46 @@ def read_protocol(config: ConfigType) -> Config:
     Args:
         config: Training config of an mm* package with a field ``protocol``:
             ``task`` (how the set is swapped), ``metrics`` (column -> metric key),
-            ``scale`` (factor on the metrics, 100 for percent) and ``full`` (options
-            merged for the arm that trains on the full real set); or a distillation
-            config that names one in ``evaluation.protocol``.
+            ``scale`` (factor on the metrics, 100 for percent), ``schedule`` (a
+            :class:`ScheduleRule`), ``select`` (the split whose validations choose
+            the best checkpoint: 'val', the default, selects none where the validation split is
+            missing or is the test split; 'test' is what many papers do; 'none') and ``full``
+            (options merged for the arm that trains on the full real set); or a
+            distillation config that names one in ``evaluation.protocol``.
 
     Raises:
         ValueError: If the field is missing or incomplete.
     """
     cfg = load_config(config)
     name = config if isinstance(config, str) else 'the config'
-    if 'evaluation' in cfg:
+    if cfg.get('evaluation') is not None:
+        if cfg.evaluation.get('protocol') is None:
+            raise ValueError(f'{name}: evaluation has no protocol')
         return read_protocol(cfg.evaluation.protocol)
     protocol = cfg.get('protocol')
     if protocol is None:
         raise ValueError(f'{name} has neither a field protocol=dict(task=..., metrics=...) nor '
                          f'evaluation=dict(protocol=...)')
-    if protocol.get('task') not in ADAPTERS or not protocol.get('metrics'):
-        raise ValueError(f'{name}: protocol needs metrics and a task of {sorted(ADAPTERS)}, '
+    if protocol.get('task') not in TASKS or not protocol.get('metrics'):
+        raise ValueError(f'{name}: protocol needs metrics and a task of {sorted(TASKS)}, '
                          f'got task {protocol.get("task")!r}')
+    if protocol.get('select', 'val') not in SELECT:
+        raise ValueError(f'{name}: protocol.select must be one of {", ".join(SELECT)}, got '
+                         f'{protocol.select!r}')
+    for part, missing in (
+            ('model', not (cfg.get('model') or {}).get('type')),
+            ('training set', not _is_set(cfg, 'train')), ('test set', not _is_set(cfg, 'test')),
+            ('train_cfg', cfg.get('train_cfg') is None),
+            ('optim_wrapper', cfg.get('optim_wrapper') is None)):
+        if missing:
+            raise ValueError(f'{name}: the protocol has no {part}; a fragment of '
+                             f'configs/_base_/protocols is listed after a model and a dataset')
     return cfg
 
 
-def leaf_dataset(dataset: Dict[str, Any]) -> Dict[str, Any]:
-    """The first dataset inside wrappers such as RepeatDataset and ConcatDataset."""
-    while True:
-        if 'datasets' in dataset:
-            dataset = dataset['datasets'][0]
-        elif 'dataset' in dataset:
-            dataset = dataset['dataset']
-        else:
-            return dataset
+def _is_set(cfg: Config, split: str) -> bool:
+    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    return bool(dataset) and 'type' in leaf_dataset(dataset)
 
 
 def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
@@ -77,50 +102,141 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
     return swapped
 
 
-def student_config(protocol: Config, folder: str, seed: int) -> Config:
+def set_content(protocol: Config, folder: str) -> SetContent:
+    """Check a set, or the protocol's real set for 'full', and say what it is made of.
+
+    Raises:
+        FileNotFoundError: If the folder or a file of the set is missing.
+        ValueError: See :func:`adapt`.
+    """
+    if folder != FULL:
+        return adapt(protocol, folder)
+    images, lines = full_content(protocol)
+    return SetContent(images, lines, {})
+
+
+def student_config(protocol: Config, folder: str, seed: int,
+                   content: Optional[SetContent] = None, lr: Optional[float] = None) -> Config:
     """The training config of one student.
 
     Args:
         protocol: See :func:`read_protocol`.
         folder: Folder of the set, or 'full' for the protocol's own real set.
         seed: Seed of the training.
+        content: See :func:`set_content`, if it is known already.
+        lr: Learning rate in place of the protocol's, see :func:`scale_lr`.
 
     Returns:
-        Config: Only the training set, the seed and, for 'full', the protocol's
-        options for the full set differ from the protocol.
+        Config: What differs from the protocol is the training set, the seed, what
+        ``protocol.schedule`` sets for so many images, for 'full' the protocol's
+        options for the full set, and the split that selects a checkpoint.
     """
+    content = content or set_content(protocol, folder)
     cfg = copy.deepcopy(protocol)
     options = cfg.pop('protocol')
+    if folder != FULL:
+        cfg.train_dataloader.dataset = swap_dataset(cfg.train_dataloader.dataset, content.changes)
+    elif options.get('rest'):  # of a search for learning rates
+        cfg.train_dataloader.dataset = copy.deepcopy(options.rest)
+    if options.get('schedule'):
+        rule = TASK_UTILS.build(copy.deepcopy(options.schedule))
+        rule.apply(cfg, content.images, len(protocol_classes(protocol) or ()))
     if folder == FULL:
         cfg.merge_from_dict(options.get('full') or {})
-    else:
-        changes = ADAPTERS[options.task](cfg, folder)['dataset']
-        cfg.train_dataloader.dataset = swap_dataset(cfg.train_dataloader.dataset, changes)
+    if lr is not None:
+        scale_lr(cfg, lr)
+    _set_selection(cfg, options)
     cfg.randomness = dict(seed=seed, deterministic=False)
     return cfg
 
 
-def set_files(protocol: Config, folder: str) -> Dict[str, Any]:
-    """Check a set and list what it is made of.
+def _set_selection(cfg: Config, options: Any) -> None:
+    """Validate on, and keep the best checkpoint of, what ``protocol.select`` asks for."""
+    cfg.setdefault('default_hooks', {})
+    hook = cfg.default_hooks.get('checkpoint') or dict(type='CheckpointHook')
+    cfg.default_hooks.checkpoint = hook
+    select = options.get('select', 'val')
+    if select == 'test':
+        cfg.val_dataloader = copy.deepcopy(cfg.test_dataloader)
+        cfg.val_evaluator = copy.deepcopy(cfg.test_evaluator)
+        cfg.val_cfg = cfg.get('val_cfg') or dict()
+    elif select == 'none' or not has_validation(cfg):
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+        cfg.default_hooks.checkpoint.pop('save_best', None)
+        return
+    if not hook.get('save_best'):
+        cfg.default_hooks.checkpoint.update(
+            save_best=next(iter(options.metrics.values())), rule='greater')
+
+
+def has_validation(cfg: Config) -> bool:
+    """Whether a config has a validation split that is not its test split."""
+    if cfg.get('val_dataloader') is None:
+        return False
+    val, test = ([{key: leaf.get(key) for key in DATA_KEYS}
+                  for leaf in leaf_datasets(loader.dataset)]
+                 for loader in (cfg.val_dataloader, cfg.test_dataloader))
+    return val != test
+
+
+def selection(cfg: Config) -> Optional[str]:
+    """The split that chooses the best checkpoint of a student: 'val', 'test' or None."""
+    if not cfg.default_hooks.checkpoint.get('save_best'):
+        return None
+    return 'val' if has_validation(cfg) else 'test'
+
+
+def scale_lr(cfg: Config, lr: float) -> None:
+    """Give a training another learning rate, in place.
+
+    Absolute rates of its parameter schedulers change by the same factor.
+
+    Raises:
+        ValueError: If the training has several optimizers.
+    """
+    optimizer = cfg.optim_wrapper.get('optimizer')
+    if optimizer is None or 'lr' not in optimizer:
+        raise ValueError('a learning rate can only be set for one optimizer: the protocol has no '
+                         'optim_wrapper.optimizer.lr')
+    factor = lr / optimizer.lr
+    optimizer.lr = lr
+    for node in param_schedulers(cfg):
+        for key in ('eta_max', 'eta_min'):
+            if node.get(key):
+                node[key] = node[key] * factor
+
+
+def param_schedulers(cfg: Config) -> List[Dict[str, Any]]:
+    """The parameter schedulers of a training; none or one are lists as well."""
+    nodes = cfg.get('param_scheduler') or []
+    return [nodes] if isinstance(nodes, dict) else list(nodes)
+
+
+def set_files(protocol: Config, folder: str,
+              content: Optional[SetContent] = None) -> Dict[str, Any]:
+    """Check a set and say how large it is and what identifies it.
 
     Args:
         protocol: See :func:`read_protocol`.
         folder: Folder of the set, or 'full'.
+        content: See :func:`set_content`, if it is known already.
 
     Returns:
         dict: ``images`` (number, None for 'full') and ``sha256`` of the contents.
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: If the set is empty or has classes the protocol does not know.
+        ValueError: See :func:`adapt`.
     """
+    content = content or set_content(protocol, folder)
     if folder == FULL:
-        files = _annotation_lists(protocol.train_dataloader.dataset)
-        return dict(images=None, sha256=_digest('', files))
-    if not osp.isdir(folder):
-        raise FileNotFoundError(f'set folder {folder} not found')
-    found = ADAPTERS[protocol.protocol.task](protocol, folder)
-    return dict(images=found['images'], sha256=_digest(folder, found['files']))
+        return dict(images=None, sha256=_hash(content.files))
+    lines = (f'{name} {sha256(osp.join(folder, name))}' for name in sorted(content.files))
+    return dict(images=content.images, sha256=_hash(lines))
+
+
+def _hash(lines: Sequence[str]) -> str:
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
 def run_key(cfg: Config, content: str, seed: int) -> str:
@@ -138,13 +254,15 @@ def run_key(cfg: Config, content: str, seed: int) -> str:
 
 
 def weights_of(node: Any) -> List[str]:
-    """SHA-256 of every local checkpoint that a config starts from."""
+    """SHA-256 of every local checkpoint, and index of soft labels, that a config reads."""
     if isinstance(node, (list, tuple)):
         return [digest for value in node for digest in weights_of(value)]
     if not isinstance(node, dict):
         return []
-    found = [sha256(node[key]) for key in ('checkpoint', 'load_from')
-             if isinstance(node.get(key), str) and osp.isfile(node[key])]
+    files = [node.get('checkpoint'), node.get('load_from')]
+    if isinstance(node.get('labels'), str):
+        files.append(osp.join(node['labels'], 'labels.json'))
+    found = [sha256(file) for file in files if isinstance(file, str) and osp.isfile(file)]
     return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]
 
 
@@ -155,75 +273,14 @@ def num_updates(cfg: Config, images: int) -> int:
         cfg: Training config.
         images: Images of its training set, without repetitions.
     """
+    accumulated = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
     if 'max_iters' in cfg.train_cfg:
-        return cfg.train_cfg.max_iters
-    node, repeats = cfg.train_dataloader.dataset, 1
+        return math.ceil(cfg.train_cfg.max_iters / accumulated)
+    loader = cfg.train_dataloader
+    node, repeats = loader.dataset, 1
     while 'dataset' in node:
         repeats *= node.get('times', 1)
         node = node['dataset']
-    per_epoch = math.ceil(images * repeats / cfg.train_dataloader.batch_size)
-    return cfg.train_cfg.max_epochs * per_epoch
-
-
-def known_classes(protocol: Config) -> Set[str]:
-    """Class names of the protocol's training set: of its config or of its dataset class."""
-    leaf = leaf_dataset(protocol.train_dataloader.dataset)
-    names = (leaf.get('metainfo') or {}).get('classes')
-    if names is None:
-        setup()
-        scope = leaf.get('_scope_') or protocol.get('default_scope') or 'mmengine'
-        with DATASETS.switch_scope_and_registry(scope) as registry:
-            names = getattr(registry.get(leaf['type']), 'METAINFO', {}).get('classes')
-    return set(names or ())
-
-
-def _digest(folder: str, files: Sequence[str]) -> str:
-    lines = [f'{name} {sha256(osp.join(folder, name))}' for name in sorted(files)]
-    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
-
-
-def _annotation_lists(dataset: Dict[str, Any]) -> List[str]:
-    if 'datasets' in dataset:
-        return [file for inner in dataset['datasets'] for file in _annotation_lists(inner)]
-    if 'dataset' in dataset:
-        return _annotation_lists(dataset['dataset'])
-    path = osp.join(dataset.get('data_root') or '', dataset.get('ann_file') or '')
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'the full real set: {path} not found')
-    return [path]
-
-
-def _voc_set(protocol: Config, folder: str) -> Dict[str, Any]:
-    """A detection set in Pascal VOC layout."""
-    image_set = 'VOC2007/ImageSets/Main/train.txt'
-    if not osp.isfile(osp.join(folder, image_set)):
-        raise FileNotFoundError(f'{folder} is not a set in VOC layout: {image_set} not found')
-    with open(osp.join(folder, image_set)) as f:
-        names = f.read().split()
-    if not names:
-        raise ValueError(f'{folder}: {image_set} lists no image')
-    known = known_classes(protocol)
-    files = [image_set]
-    for name in names:
-        image, xml = f'VOC2007/JPEGImages/{name}.jpg', f'VOC2007/Annotations/{name}.xml'
-        for file in (image, xml):
-            if not osp.isfile(osp.join(folder, file)):
-                raise FileNotFoundError(f'{folder}: {file} is listed in {image_set} but missing')
-        classes = _voc_classes(osp.join(folder, xml))
-        if known and classes - known:
-            raise ValueError(f'{folder}: {xml} has classes {sorted(classes - known)} that the '
-                             f'protocol does not know ({", ".join(sorted(known))})')
-        files += [image, xml]
-    return dict(images=len(names), files=files, dataset=dict(
-        data_root=folder, ann_file=image_set, data_prefix=dict(sub_data_root='VOC2007/')))
-
-
-def _voc_classes(path: str) -> Set[str]:
-    try:
-        return {str(node.findtext('name')) for node in ET.parse(path).iter('object')}
-    except ET.ParseError as error:
-        raise ValueError(f'{path} is not valid XML: {error}') from error
-
-
-# task -> how a folder becomes images (number), files (relative) and dataset (changed fields)
-ADAPTERS: Dict[str, Callable[[Config, str], Dict[str, Any]]] = dict(detection=_voc_set)
+    cut = math.floor if loader.get('drop_last') else math.ceil
+    per_epoch = cut(images * repeats / loader.batch_size)
+    return math.ceil(cfg.train_cfg.max_epochs * per_epoch / accumulated)

@@ -1,20 +1,37 @@
 """Students: one stock training per set and seed, in worker processes, resumable."""
 import json
-import multiprocessing
+import math
 import os
 import os.path as osp
 import re
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from mmengine.config import Config
 
 from mmdd.utils.config import ConfigType
 from mmdd.utils.io import atomic_write_json
-from .protocol import FULL, num_updates, read_protocol, run_key, set_files, student_config
+from .adapters import read_manifest
+from .lr_grid import best_rates, search_protocol
+from .protocol import (
+    FULL,
+    protocol_classes,
+    read_protocol,
+    run_key,
+    selection,
+    set_content,
+    set_files,
+    student_config,
+)
+from .settings import arm_line, protocol_settings, settings_lines
+from .workers import execute
+
+# Folder of each set by name; several folders are generated sets of one arm; 'full'.
+Sets = Mapping[str, Union[str, Sequence[str]]]
+RANDOM_METHOD = 'RandomCoreset'
 
 
 @dataclass
@@ -27,18 +44,22 @@ class StudentRun:
         folder: Folder of the set, or 'full'.
         seed: Seed of the training.
         images: Images of the set; None if only the training will tell.
+        listed: Images that the lists of the full real set name, where they tell.
         config: The student's config as plain dicts.
         protocol: The field ``protocol`` as plain dicts.
         work_dir: Where the training writes; the result is ``<work_dir>.json``.
+        lr: Learning rate in place of the protocol's.
     """
     key: str
     arm: str
     folder: str
     seed: int
     images: Optional[int]
+    listed: Optional[int]
     config: Dict[str, Any]
     protocol: Dict[str, Any]
     work_dir: str
+    lr: Optional[float] = None
 
     @property
     def result_file(self) -> str:
@@ -50,13 +71,20 @@ class StudentRun:
         """Everything the run printed."""
         return osp.join(self.work_dir, 'output.log')
 
+    @property
+    def evaluation_dir(self) -> str:
+        """The work dir that all runs share."""
+        return osp.dirname(osp.dirname(self.work_dir))
 
-def evaluate_sets(sets: Mapping[str, str],
+
+def evaluate_sets(sets: Sets,
                   protocol: ConfigType,
                   work_dir: str,
                   seeds: Sequence[int] = (0, 1, 2),
                   jobs: Optional[int] = None,
-                  full_seeds: Optional[Sequence[int]] = None) -> List[Dict[str, Any]]:
+                  full_seeds: Optional[Sequence[int]] = None,
+                  lr_grid: Optional[Sequence[float]] = None,
+                  require_random: bool = False) -> List[Dict[str, Any]]:
     """Train students on every set with every seed and test them on real data.
 
     Finished runs are kept in ``<work_dir>/runs/<key>.json`` and skipped the next
@@ -64,66 +92,174 @@ def evaluate_sets(sets: Mapping[str, str],
     the number of workers.
 
     Args:
-        sets: Folder of each set by name; 'full' for the protocol's real set.
+        sets: Folder of each set by name, or a list of folders: the generated sets of
+            one arm, each with a student per seed (the papers' tables have 3 sets
+            and 5 students); 'full' for the protocol's real set.
         protocol: See :func:`read_protocol`; its data and weights must be there.
         work_dir: Where the runs go.
         seeds: Seeds of the trainings.
         jobs: Worker processes; one per GPU, or per CPU core, if None. 0 trains
             in this process.
         full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
+        lr_grid: Learning rates, of which each arm takes the best; see :func:`pick_rates`.
+            None keeps the protocol's.
+        require_random: Whether every budget must have an arm of random real images.
 
     Returns:
-        list[dict]: One row per set and seed: arm, images, seed, updates, seconds,
-        metrics ``last`` and ``best`` (selected on the validation split, measured
-        on the test split; None where the protocol selects none). A failed run has
+        list[dict]: One row per set and seed: arm, set (folder), images, seed, updates,
+        seconds, lr (where picked), metrics ``last`` and ``best`` (at the checkpoint that
+        the split ``select`` chose, measured on the test split; None where none is
+        selected), ``select`` ('val', 'test' or None) and ``num_classes``. A failed run has
         ``error`` and ``log`` instead.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
-        ValueError: If a set or the protocol is unusable.
+        ValueError: If a set or the protocol is unusable, or a random arm is missing.
     """
-    runs = plan_runs(sets, protocol, work_dir, seeds, full_seeds)
-    pending = list({run.key: run for run in runs if not osp.isfile(run.result_file)}.values())
-    pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
-    if len(pending) < len(runs):
-        print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
-    errors: Dict[str, str] = {}
-    begin = time.time()
-    for done, (run, error) in enumerate(_execute(pending, jobs), 1):
-        eta = (time.time() - begin) / done * (len(pending) - done)
-        if error:
-            errors[run.key] = error
-        text = f'failed: {error}; see {run.log_file}' if error else _brief(_read(run))
-        print(f'[{done}/{len(pending)}] {run.arm} seed {run.seed}: {text}, eta {eta:.0f} s',
-              flush=True)
-    return [_row(run, errors.get(run.key)) for run in runs]
+    cfg = read_protocol(protocol)
+    if require_random:
+        missing = missing_random(sets, cfg)
+        if missing:
+            raise ValueError('no arm of random real images beside '
+                             + ', '.join(f'{arm} ({n} images)' for arm, n in missing.items())
+                             + ': add one of the same size (model=dict(type="RandomCoreset"))')
+    rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
+    runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds, rates)
+    return _train_all(runs, jobs)
 
 
-def plan_runs(sets: Mapping[str, str], protocol: ConfigType, work_dir: str,
+def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
               seeds: Sequence[int],
-              full_seeds: Optional[Sequence[int]] = None) -> List[StudentRun]:
-    """Check every set and list the runs, set by set."""
+              full_seeds: Optional[Sequence[int]] = None,
+              rates: Optional[Mapping[str, Optional[float]]] = None) -> List[StudentRun]:
+    """Check every set and list the runs, set by set.
+
+    Args:
+        sets: See :func:`evaluate_sets`, as for the other arguments.
+        protocol: See :func:`read_protocol`.
+        work_dir: Where the runs go.
+        seeds: Seeds of the trainings.
+        full_seeds: Seeds of the arm 'full'.
+        rates: Learning rate by arm; None keeps the protocol's.
+    """
     cfg = read_protocol(protocol)
     runs = []
-    for arm, folder in sets.items():
-        content = set_files(cfg, folder)
+    for arm, folder in arm_folders(sets):
+        content = set_content(cfg, folder)
+        found = set_files(cfg, folder, content)
+        rate = (rates or {}).get(arm)
         for seed in seeds if folder != FULL or full_seeds is None else full_seeds:
-            student = student_config(cfg, folder, seed)
-            key = run_key(student, content['sha256'], seed)
+            student = student_config(cfg, folder, seed, content, rate)
+            key = run_key(student, found['sha256'], seed)
             runs.append(StudentRun(
-                key, arm, folder, seed, content['images'], student.to_dict(),
-                cfg.protocol.to_dict(), osp.join(work_dir, 'runs', key)))
+                key, arm, folder, seed, found['images'], content.images, student.to_dict(),
+                dict(cfg.protocol.to_dict(), num_classes=len(protocol_classes(cfg) or ())),
+                osp.join(work_dir, 'runs', key), rate))
     if not runs:
         raise ValueError('nothing to evaluate: no sets or no seeds')
     return runs
 
 
-def default_jobs() -> int:
-    """One worker per GPU, or per CPU core this process may use."""
-    import torch
-    if torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+def arm_folders(sets: Sets) -> List[tuple]:
+    """(arm, folder) of every set.
+
+    Raises:
+        ValueError: If an arm has no folder, or the same one twice.
+    """
+    pairs = []
+    for arm, folders in sets.items():
+        folders = [folders] if isinstance(folders, str) else list(folders)
+        if not folders or len(set(map(osp.normpath, folders))) < len(folders):
+            raise ValueError(f'arm {arm}: {"no folder" if not folders else "a folder is twice"} '
+                             f'in its sets ({", ".join(folders)})')
+        pairs += [(arm, folder) for folder in folders]
+    return pairs
+
+
+def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[int],
+               jobs: Optional[int], lr_grid: Sequence[float]) -> Dict[str, Optional[float]]:
+    """The learning rate of each arm: the best of a grid, on no test image.
+
+    One student with the first seed is trained for each rate on the first set of each
+    arm. They are kept and skipped like all runs.
+
+    Args:
+        sets: See :func:`evaluate_sets`, as for the other arguments.
+        protocol: See :func:`read_protocol`.
+        work_dir: Where the runs go.
+        seeds: Only the first is used.
+        jobs: Worker processes.
+        lr_grid: Learning rates.
+
+    Returns:
+        dict: Learning rate by arm; None, the protocol's, where all trainings failed.
+    """
+    cfg, how = search_protocol(read_protocol(protocol))
+    first = {arm: folder if isinstance(folder, str) else folder[0]
+             for arm, folder in sets.items()}
+    runs = [run for rate in lr_grid
+            for run in plan_runs(first, cfg, work_dir, seeds[:1],
+                                 rates={arm: rate for arm in first})]
+    print(f'{how}, {len(lr_grid)} rates for each of {len(first)} arms', flush=True)
+    rates = best_rates(_train_all(runs, jobs))
+    for arm, rate in rates.items():
+        print(f'{arm}: ' + ("all rates failed, the protocol's is kept" if rate is None
+                            else f'lr {rate:g}'), flush=True)
+    return rates
+
+
+def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
+    """Arms that no arm of random real images stands beside, with their images.
+
+    An arm is random if the manifests of its sets name ``RandomCoreset``; it measures
+    all arms of as many images.
+    """
+    cfg, images, random = read_protocol(protocol), {}, set()
+    for arm, folder in arm_folders(sets):
+        if folder == FULL:
+            continue
+        images.setdefault(arm, set_content(cfg, folder).images)
+        if str(read_manifest(folder).get('method')).rsplit('.', 1)[-1] == RANDOM_METHOD:
+            random.add(images[arm])
+    return {arm: number for arm, number in images.items() if number not in random}
+
+
+def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
+    """Train what is not finished; returns the rows of all runs."""
+    pending = list({run.key: run for run in runs if not osp.isfile(run.result_file)}.values())
+    pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
+    if len(pending) < len(runs):
+        print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
+    _write_labels(pending)
+    errors: Dict[str, str] = {}
+    begin = time.time()
+    for done, (run, error) in enumerate(execute(_guarded, pending, jobs), 1):
+        eta = (time.time() - begin) / done * (len(pending) - done)
+        if error:
+            errors[run.key] = error
+        rate = '' if run.lr is None else f' lr {run.lr:g}'
+        text = f'failed: {error}; see {run.log_file}' if error else _brief(_read(run))
+        print(f'[{done}/{len(pending)}] {run.arm} seed {run.seed}{rate}: {text}, '
+              f'eta {eta:.0f} s', flush=True)
+    return [_row(run, errors.get(run.key)) for run in runs]
+
+
+def _write_labels(pending: Sequence[StudentRun]) -> None:
+    """Write stored soft labels once, before several workers would."""
+    for folder in dict.fromkeys(run.folder for run in pending):
+        run = next(run for run in pending if run.folder == folder)
+        try:
+            _with_labels(run)
+        except Exception as error:  # the run itself fails again, and says so
+            print(f'{run.arm}: no soft labels ({" ".join(str(error).split())[:200]})', flush=True)
+
+
+def _with_labels(run: StudentRun) -> Config:
+    """The config of a run; stored soft labels that its protocol asks for are there then."""
+    if run.config.get('soft_labels') is None:
+        return Config(run.config)
+    from .label_writer import prepare_student
+    return prepare_student(run.config, run.evaluation_dir)
 
 
 def train_student(run: StudentRun) -> Dict[str, Any]:
@@ -132,12 +268,11 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     Returns:
         dict: The row of :func:`evaluate_sets` without the name of the arm.
     """
-    from mmengine.config import Config
     from mmengine.registry import DefaultScope
     from mmengine.runner import find_latest_checkpoint
 
     from mmdd.utils.runner import build_runner
-    cfg = Config(run.config)
+    cfg = _with_labels(run)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, run.work_dir)
         begin = time.time()
@@ -145,10 +280,12 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
         seconds = time.time() - begin
         last = find_latest_checkpoint(run.work_dir)
         best = runner.message_hub.runtime_info.get('best_ckpt')
+        accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
         result = dict(
             images=run.images or _num_images(runner.train_dataloader.dataset), seed=run.seed,
-            updates=runner.iter, seconds=round(seconds, 1), last_step=_step(last),
-            best_step=best and _step(best), last=_test(cfg, last, run), best=None)
+            updates=math.ceil(runner.iter / accumulated), seconds=round(seconds, 1),
+            last_step=_step(last), best_step=best and _step(best), last=_test(cfg, last, run),
+            best=None, select=selection(cfg), num_classes=run.protocol.get('num_classes'))
         if best:
             same = result['best_step'] == result['last_step']
             result['best'] = result['last'] if same else _test(cfg, best, run)
@@ -183,16 +320,10 @@ def _step(checkpoint: str) -> int:
 
 
 def _num_images(dataset: Any) -> int:
+    """Images of a dataset without repetitions."""
     inner = getattr(dataset, 'dataset', None)
-    return len(dataset) if inner is None else _num_images(inner)
-
-
-def _start_worker(devices: Optional[Any]) -> None:
-    """Give a worker its one CPU thread and, where there are GPUs, its device."""
-    if devices is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
-    import torch
-    torch.set_num_threads(1)
+    repeated = inner is not None and len(dataset) >= len(inner)
+    return _num_images(inner) if repeated else len(dataset)
 
 
 def _guarded(run: StudentRun) -> Optional[str]:
@@ -208,59 +339,15 @@ def _guarded(run: StudentRun) -> Optional[str]:
                 return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
 
 
-def _execute(pending: Sequence[StudentRun],
-             jobs: Optional[int]) -> Iterator[Tuple[StudentRun, Optional[str]]]:
-    """Run everything; yields each run with its error, as they finish."""
-    if jobs == 0:
-        for run in pending:
-            yield run, _guarded(run)
-        return
-    unfinished = list(pending)
-    for run, error in _in_pool(pending, min(jobs or default_jobs(), len(pending))):
-        unfinished.remove(run)
-        yield run, error
-    # A dead worker takes its whole pool along: the rest is tried again, each in its own.
-    for run in unfinished:
-        yield next(_in_pool([run], 1), (run, 'its worker process died twice (out of memory?)'))
-
-
-def _in_pool(runs: Sequence[StudentRun],
-             workers: int) -> Iterator[Tuple[StudentRun, Optional[str]]]:
-    """Run in worker processes; runs that are lost with their worker are not yielded."""
-    if not runs:
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
-                             (_devices(workers), )) as pool:
-        futures = {pool.submit(_guarded, run): run for run in runs}
-        for future in as_completed(futures):
-            try:
-                error = future.result()
-            except BrokenProcessPool:
-                continue
-            yield futures[future], error
-
-
-def _devices(workers: int) -> Optional[Any]:
-    """A queue with one GPU number per worker, or None without a GPU."""
-    import torch
-    count = torch.cuda.device_count()
-    if not count:
-        return None
-    visible = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
-    names = visible if len(visible) == count else [str(i) for i in range(count)]
-    queue = multiprocessing.get_context('spawn').Queue()
-    for i in range(workers):
-        queue.put(names[i % count])
-    return queue
-
-
 def _read(run: StudentRun) -> Dict[str, Any]:
     with open(run.result_file) as f:
         return json.load(f)
 
 
 def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
-    head = dict(arm=run.arm, set=run.folder, seed=run.seed, key=run.key)
+    head: Dict[str, Any] = dict(arm=run.arm, set=run.folder, seed=run.seed, key=run.key)
+    if run.lr is not None:
+        head['lr'] = run.lr
     if error:
         return dict(head, error=error, log=run.log_file)
     return dict(_read(run), **head)
@@ -272,16 +359,12 @@ def _brief(result: Dict[str, Any]) -> str:
 
 
 def describe_runs(runs: Sequence[StudentRun]) -> List[str]:
-    """One line per arm: what will be trained, before it starts."""
-    from mmengine.config import Config
-    lines = []
-    for run in {run.arm: run for run in runs}.values():
-        cfg = Config(run.config)
-        loader = cfg.train_dataloader
-        schedule = (f'{num_updates(cfg, run.images)} updates'
-                    if run.images or 'max_iters' in cfg.train_cfg
-                    else f'{cfg.train_cfg.max_epochs} epochs')
-        rate = cfg.optim_wrapper.optimizer
-        lines.append(f'{run.arm}: {run.images or "all"} images, {schedule} of batch '
-                     f'{loader.batch_size}, {rate.type} lr {rate.lr:g}, {run.folder}')
-    return lines
+    """What will be trained, before it starts: the shared settings, then one line per arm."""
+    settings = protocol_settings(list(runs), runs[0].protocol['task'])
+    folders: Dict[str, List[str]] = {}
+    for run in runs:
+        if run.folder not in folders.setdefault(run.arm, []):
+            folders[run.arm].append(run.folder)
+    return settings_lines(settings) + [
+        f'{arm_line(arm, own, len(folders[arm]))}, {", ".join(folders[arm])}'
+        for arm, own in settings['arms'].items()]

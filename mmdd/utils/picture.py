@@ -1,7 +1,8 @@
-"""Contact sheets: images with boxes, class names and scores."""
+"""Contact sheets: images with boxes, masks, class names and scores."""
+import colorsys
 import math
 from dataclasses import dataclass, field
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -11,6 +12,10 @@ from .io import atomic_save_image
 COLOURS = [(31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
            (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207)]
 ASKED = (255, 255, 255)
+# Share of the class colour where a mask lies over a picture.
+OPACITY = 0.45
+# Ids of masks that are not drawn: this class, and what is to be ignored.
+BACKGROUND, IGNORE = 'background', 255
 
 
 @dataclass
@@ -20,15 +25,28 @@ class Tile:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         bboxes: (M, 4) xyxy in pixels.
-        labels: (M,) class indices.
+        labels: (M,) class indices of the boxes.
         asked: (A, 4) boxes that were asked for, drawn thin and white.
         caption: Text under the picture.
+        mask: (H, W) uint8 class indices, drawn as translucent colours.
+        asked_mask: (H, W) uint8, the mask that was asked for, a thin white outline.
     """
     image: np.ndarray
     bboxes: Optional[np.ndarray] = None
     labels: Sequence[int] = field(default_factory=tuple)
     asked: Optional[np.ndarray] = None
     caption: str = ''
+    mask: Optional[np.ndarray] = None
+    asked_mask: Optional[np.ndarray] = None
+
+
+def class_colour(index: int) -> Tuple[int, int, int]:
+    """RGB colour of a class: ten well-known ones, then hues a golden angle apart."""
+    if index < len(COLOURS):
+        return COLOURS[index]
+    hue = (index * 0.618034) % 1
+    value = (0.95, 0.75, 0.55)[index % 3]
+    return tuple(round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.75, value))
 
 
 def draw_tile(tile: Tile, classes: Sequence[str], side: int) -> np.ndarray:
@@ -39,21 +57,70 @@ def draw_tile(tile: Tile, classes: Sequence[str], side: int) -> np.ndarray:
     method = cv2.INTER_NEAREST if factor > 2 else cv2.INTER_AREA
     canvas = np.full((side + 16, side, 3), 24, np.uint8)
     picture = np.ascontiguousarray(cv2.resize(tile.image, size, interpolation=method))
+    if tile.mask is not None:
+        picture = _overlay(picture, _shown(tile.mask, classes, size))
+    if tile.asked_mask is not None:
+        _outline(picture, _shown(tile.asked_mask, classes, size))
     for box in [] if tile.asked is None else tile.asked:
         x1, y1, x2, y2 = (int(round(float(v) * factor)) for v in box)
         cv2.rectangle(picture, (x1, y1), (x2, y2), ASKED, 1)
     for box, label in zip([] if tile.bboxes is None else tile.bboxes, tile.labels):
         x1, y1, x2, y2 = (int(round(float(v) * factor)) for v in box)
-        colour = COLOURS[int(label) % len(COLOURS)]
-        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, 2)
-        cv2.putText(picture, str(classes[int(label)]), (x1 + 2, max(10, y1 + 11)),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 2, cv2.LINE_AA)
-        cv2.putText(picture, str(classes[int(label)]), (x1 + 2, max(10, y1 + 11)),
-                    cv2.FONT_HERSHEY_SIMPLEX, 0.38, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), class_colour(int(label)), 2)
+        _write(picture, str(classes[int(label)]), x1 + 2, max(10, y1 + 11))
+    if tile.mask is not None:
+        _name_regions(picture, _shown(tile.mask, classes, size), classes)
     canvas[:size[1], :size[0]] = picture
     cv2.putText(canvas, tile.caption[:side // 6], (2, side + 12), cv2.FONT_HERSHEY_SIMPLEX, 0.35,
                 (220, 220, 220), 1, cv2.LINE_AA)
     return canvas
+
+
+def _shown(mask: np.ndarray, classes: Sequence[str], size: Tuple[int, int]) -> np.ndarray:
+    """The mask as (height, width) int32 of the picture, -1 where nothing is drawn."""
+    small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int32)
+    hidden = [IGNORE] + [i for i, name in enumerate(classes) if name == BACKGROUND]
+    small[np.isin(small, hidden)] = -1
+    return small
+
+
+def _ids(shown: np.ndarray) -> List[int]:
+    return [int(i) for i in np.unique(shown) if i >= 0]
+
+
+def _overlay(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    colours = np.zeros_like(picture)
+    for index in _ids(shown):
+        colours[shown == index] = class_colour(index)
+    mixed = cv2.addWeighted(picture, 1 - OPACITY, colours, OPACITY, 0)
+    return np.where((shown >= 0)[..., None], mixed, picture)
+
+
+def _outline(picture: np.ndarray, shown: np.ndarray) -> None:
+    for index in _ids(shown):
+        contours, _ = cv2.findContours((shown == index).astype(np.uint8), cv2.RETR_LIST,
+                                       cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, ASKED, 1)
+
+
+def _name_regions(picture: np.ndarray, shown: np.ndarray, classes: Sequence[str]) -> None:
+    """Write each class once, in the middle of where it is thickest."""
+    for index in _ids(shown):
+        inside = np.pad((shown == index).astype(np.uint8), 1)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        name = str(classes[index]) if index < len(classes) else str(index)
+        width = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0]
+        left = min(max(1, x - width // 2), max(1, picture.shape[1] - width - 2))
+        _write(picture, name, int(left), int(min(max(10, y + 4), picture.shape[0] - 3)))
+
+
+def _write(picture: np.ndarray, text: str, x: int, y: int) -> None:
+    """White letters with a black rim."""
+    # Bolder letters would be set wider, so the rim is made of shifted ones.
+    for dx, dy, colour in ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, 255)):
+        cv2.putText(picture, text, (x + dx, y + dy), cv2.FONT_HERSHEY_SIMPLEX, 0.38,
+                    (colour, ) * 3, 1, cv2.LINE_AA)
 
 
 def contact_sheet(tiles: List[Tile], classes: Sequence[str], columns: int = 8,

@@ -27,7 +27,7 @@ def sample(id=0, bboxes=((2, 3, 10, 12), ), labels=(7, ), size=(24, 32), **kwarg
 def write(folder, *samples):
     writer = VOCWriter()
     files = [writer.write(s, str(folder), tiny.CLASSES) for s in samples]
-    return files, writer.close(samples, str(folder))
+    return files, writer.close(samples, str(folder), tiny.CLASSES)
 
 
 def plain_boxes(path):

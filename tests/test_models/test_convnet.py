@@ -37,3 +37,87 @@ def test_contrast_does_not_pass_the_instance_norm():
 def test_wrong_settings(kwargs):
     with pytest.raises(ValueError, match='ConvNet: pool must be one of'):
         MODELS.build(dict(type='ConvNet', widths=(4, 4), **kwargs))
+
+
+class Reference(nn.Module):
+    """ConvNet-D written down from the papers: pooling after each block, all values classified."""
+
+    def __init__(self, depth, size, num_classes=10, width=128):
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(3 if i == 0 else width, width, 3, padding=1) for i in range(depth))
+        # Instance normalisation as group normalisation of one channel a group.
+        self.norms = nn.ModuleList(nn.GroupNorm(width, width) for _ in range(depth))
+        self.classifier = nn.Linear(width * (size // 2**depth)**2, num_classes)
+
+    def forward(self, x):
+        for conv, norm in zip(self.convs, self.norms):
+            x = nn.functional.avg_pool2d(norm(conv(x)).relu(), 2)
+        return self.classifier(x.reshape(len(x), -1))
+
+
+def paper_net(depth, **kwargs):
+    return MODELS.build(dict(type='ConvNet', widths=(128, ) * depth, conv_bias=True,
+                             final_pool=True, flatten=True, **kwargs))
+
+
+@pytest.mark.parametrize('depth, size', [(3, 32), (4, 64), (5, 128), (3, 33)])
+def test_convnet_d_equals_a_second_implementation(depth, size):
+    torch.manual_seed(0)
+    other = Reference(depth, size).eval()
+    for norm in other.norms:
+        nn.init.normal_(norm.weight)
+        nn.init.normal_(norm.bias)
+    net = paper_net(depth).eval()
+    head = nn.Linear(other.classifier.in_features, 10)
+    mine = [*net.parameters(), *head.parameters()]
+    theirs = [p for conv, norm in zip(other.convs, other.norms)
+              for p in (*conv.parameters(), *norm.parameters())] + [*other.classifier.parameters()]
+    assert [p.shape for p in mine] == [p.shape for p in theirs]
+    with torch.no_grad():
+        for a, b in zip(mine, theirs):
+            a.copy_(b)
+        x = torch.randn(2, 3, size, size)
+        torch.testing.assert_close(head(net(x)[0]), other(x), atol=1e-4, rtol=1e-4)
+
+
+def test_known_number_of_parameters():
+    """320,010 with a classifier of ten classes: the ConvNet-3 that the papers report."""
+    assert sum(p.numel() for p in paper_net(3).parameters()) + 128 * 4 * 4 * 10 + 10 == 320010
+
+
+@pytest.mark.parametrize('depth, size, side', [
+    (3, 32, 4), (4, 64, 4), (5, 128, 4), (6, 128, 2), (6, 224, 3), (6, 256, 4)])
+def test_length_of_the_vector(depth, size, side):
+    with torch.device('meta'):
+        assert paper_net(depth)(torch.zeros(2, 3, size, size))[0].shape == (2, 128 * side**2)
+
+
+@pytest.mark.parametrize('depth, field', [(1, 3), (2, 8), (3, 18), (4, 38)])
+def test_receptive_field(depth, field):
+    """A value of block D sees r(D) = 2 r(D - 1) + 2 pixels a side, with r(1) = 3.
+
+    Its 3x3 window spans three pooled values, 2**(D - 1) pixels apart. With batch
+    normalisation: an instance normalisation looks at the whole map.
+    """
+    net = MODELS.build(dict(type='ConvNet', widths=(4, ) * depth, norm_cfg=dict(type='BN'))).eval()
+    size = 128
+    x = torch.randn(1, 3, size, size, requires_grad=True)
+    out = net(x)[0]
+    assert out.shape[-1] == size // 2**(depth - 1)
+    middle = out.shape[-1] // 2
+    seen = torch.autograd.grad(out[0, :, middle, middle].sum(), x)[0].abs().sum((0, 1))
+    columns = (seen.sum(0) > 0).nonzero().flatten()
+    assert int(columns[-1] - columns[0]) + 1 == field
+
+
+def test_maps_before_the_tail_are_unchanged():
+    torch.manual_seed(0)
+    plain = MODELS.build(dict(type='ConvNet', widths=(4, 4), out_indices=(0, 1)))
+    tailed = MODELS.build(dict(type='ConvNet', widths=(4, 4), out_indices=(0, 1),
+                               final_pool=True, flatten=True))
+    tailed.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, 16, 16)
+    a, b = plain(x), tailed(x)
+    assert torch.equal(a[0], b[0])
+    assert torch.equal(nn.functional.avg_pool2d(a[1], 2).flatten(1), b[1])

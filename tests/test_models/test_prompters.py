@@ -1,5 +1,6 @@
 """Prompts of hand-made annotations, and their editable cache."""
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from mmdd.models import AnnotationPrompter, ClassPrompter, enumerate_classes
 from mmdd.models.prompters import read_prompts
 from mmdd.models.prompters.annotation_prompter import place_of
-from mmdd.structures import RealAnnotation
+from mmdd.structures import RealAnnotation, encode_mask
 
 CLASSES = ('cat', 'dog', 'owl', 'hour')
 
@@ -99,3 +100,25 @@ def test_malformed_cache(tmp_path, line):
     with pytest.raises(ValueError, match='prompts.jsonl:2: expected'):
         ClassPrompter().prompts([annotation([0])], CLASSES, str(cache))
     assert cache.read_text().endswith(line + '\n')
+
+
+def test_places_of_a_mask():
+    mask = np.full((40, 80), 255, np.uint8)
+    mask[:20, :40], mask[30:, 70:] = 1, 2  # a quarter, and a fortieth of the image
+    found = replace(annotation([1, 2]), mask_png=encode_mask(mask))
+    assert AnnotationPrompter().describe(found, CLASSES) == (
+        'a photo of a dog and an owl, large dog at the top left, small owl at the bottom right, '
+        'dog left of owl')
+
+
+def test_prompts_before_a_failure_are_kept(tmp_path):
+    class Failing(ClassPrompter):
+        def describe(self, annotation, classes):
+            if annotation.image_id == '2':
+                raise ValueError('no more')
+            return super().describe(annotation, classes)
+
+    cache = str(tmp_path / 'prompts.jsonl')
+    with pytest.raises(ValueError, match='no more'):
+        Failing().prompts([annotation([1], image_id=i) for i in '123'], CLASSES, cache)
+    assert read_prompts(cache) == {'1': 'a photo of a dog'}

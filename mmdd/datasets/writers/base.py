@@ -1,7 +1,11 @@
 """The interface of writers."""
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
-from mmdd.structures import DistilledSample
+import numpy as np
+from PIL import Image
+
+from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.io import atomic_copy, atomic_save_image
 
 
 class BaseWriter:
@@ -21,10 +25,60 @@ class BaseWriter:
         """File name of a sample without suffix."""
         return f'{sample.slot.id:06d}'
 
+    def check(self, classes: Sequence[str], slots: Sequence[DistillSlot]) -> None:
+        """Check, before anything is made, that samples of these slots can be written.
+
+        Raises:
+            ValueError: If not: labels of another task, class names that do not
+                fit the layout.
+        """
+
     def write(self, sample: DistilledSample, out_dir: str, classes: Sequence[str]) -> List[str]:
         """Write one sample and return its files relative to ``out_dir``, image first."""
         raise NotImplementedError
 
-    def close(self, samples: Sequence[DistilledSample], out_dir: str) -> List[str]:
-        """Write what belongs to the whole set; returns files like :meth:`write`."""
+    def close(self, samples: Sequence[DistilledSample], out_dir: str,
+              classes: Sequence[str]) -> List[str]:
+        """Write what belongs to the whole set; returns files like :meth:`write`.
+
+        Args:
+            samples: All samples; their images may be gone already.
+            out_dir: Folder of the set.
+            classes: Class names by index.
+        """
         raise NotImplementedError
+
+
+def write_jpeg(sample: DistilledSample, path: str) -> Tuple[int, int]:
+    """Write the image of a sample as JPEG and return its (height, width).
+
+    Synthetic images are saved at quality 98. A JPEG of a coreset is copied byte
+    for byte, an image of another format is converted.
+    """
+    if not sample.path:
+        atomic_save_image(path, sample.image)
+        return tuple(sample.image.shape[:2])
+    with Image.open(sample.path) as picture:
+        width, height = picture.size
+        if picture.format == 'JPEG':
+            atomic_copy(sample.path, path)
+        else:
+            atomic_save_image(path, np.asarray(picture.convert('RGB')))
+    return height, width
+
+
+def image_size(path: str) -> Tuple[int, int]:
+    """(height, width) of an image file, from its header."""
+    with Image.open(path) as picture:
+        return picture.size[1], picture.size[0]
+
+
+def require(field: str, slots: Sequence[DistillSlot], writer: str, mend: str) -> None:
+    """Check that every slot has boxes or a mask.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    for slot in slots:
+        if getattr(slot, field) is None:
+            raise ValueError(f'{writer} cannot write slot {slot.id}: it has no {field}; {mend}')

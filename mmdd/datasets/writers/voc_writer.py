@@ -3,13 +3,11 @@ import os.path as osp
 from typing import List, Sequence
 
 import numpy as np
-from PIL import Image
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import DistilledSample
-from mmdd.utils.io import atomic_copy, atomic_save_image
+from mmdd.structures import DistilledSample, DistillSlot
 from ..voc import write_image_set, write_voc_xml
-from .base import BaseWriter
+from .base import BaseWriter, require, write_jpeg
 
 
 @TASK_UTILS.register_module()
@@ -23,31 +21,24 @@ class VOCWriter(BaseWriter):
 
     root = 'VOC2007'
 
+    def check(self, classes: Sequence[str], slots: Sequence[DistillSlot]) -> None:
+        """Check that every slot has boxes."""
+        require('bboxes', slots, 'VOCWriter', 'use ClassFolderWriter for classification and '
+                'SegMapWriter for segmentation')
+
     def write(self, sample: DistilledSample, out_dir: str, classes: Sequence[str]) -> List[str]:
         """Write image and annotation of one sample."""
         name = self.name(sample)
         image = f'{self.root}/JPEGImages/{name}.jpg'
         annotation = f'{self.root}/Annotations/{name}.xml'
-        if sample.path:
-            shape = self._copy(sample.path, osp.join(out_dir, image))
-        else:
-            shape = sample.image.shape
-            atomic_save_image(osp.join(out_dir, image), sample.image)
+        shape = write_jpeg(sample, osp.join(out_dir, image))
         bboxes, labels = whole_pixels(sample.bboxes, sample.labels, shape)
         write_voc_xml(osp.join(out_dir, annotation), f'{name}.jpg', shape, bboxes,
                       [classes[i] for i in labels])
         return [image, annotation]
 
-    def _copy(self, source: str, target: str) -> Sequence[int]:
-        with Image.open(source) as picture:
-            width, height = picture.size
-            if picture.format == 'JPEG':
-                atomic_copy(source, target)
-            else:
-                atomic_save_image(target, np.asarray(picture.convert('RGB')))
-        return height, width, 3
-
-    def close(self, samples: Sequence[DistilledSample], out_dir: str) -> List[str]:
+    def close(self, samples: Sequence[DistilledSample], out_dir: str,
+              classes: Sequence[str]) -> List[str]:
         """Write the image lists: the split, and trainval with the same images."""
         names = [self.name(sample) for sample in samples]
         files = [f'{self.root}/ImageSets/Main/{split}.txt'

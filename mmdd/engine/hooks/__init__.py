@@ -1,6 +1,7 @@
 """Hooks of distillation jobs."""
 from .contact_sheet_hook import ContactSheetHook
+from .feature_metrics_hook import FeatureMetricsHook
 from .guidance_hook import GuidanceHook
 from .task_guidance_hook import TaskGuidanceHook
 
-__all__ = ['ContactSheetHook', 'GuidanceHook', 'TaskGuidanceHook']
+__all__ = ['ContactSheetHook', 'FeatureMetricsHook', 'GuidanceHook', 'TaskGuidanceHook']

@@ -4,9 +4,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import numpy as np
 import torch
 
-from mmdd.datasets.annotations import load_image
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
+from .feature_pass import FeaturePass
 
 
 class CoresetBaseline(DatasetDistiller):
@@ -16,10 +17,15 @@ class CoresetBaseline(DatasetDistiller):
     evaluation are those of every distiller.
 
     Args:
-        proxy: Config of a task proxy whose features :meth:`select` gets.
+        proxy: Config of a task proxy, or of a ``BackboneFeatures``, whose
+            features :meth:`select` gets.
         feature_size: (height, width) to which images are stretched for
             features; one number for squares.
         seed: Seed of the selection, as ``self.seed``.
+
+    Attributes:
+        draw_seed: Seed of the random draws in :meth:`select`: another one for
+            every class of an IPC budget.
     """
 
     # Whether ``select`` reads features; they need a proxy.
@@ -35,7 +41,9 @@ class CoresetBaseline(DatasetDistiller):
                 f'{type(self).__name__} selects by features: give model.proxy')
         proxy = proxy if self.uses_features else None
         super().__init__(proxy=proxy, image_size=feature_size, seed=seed, **kwargs)
-        self._features: List[torch.Tensor] = []
+        self.draw_seed = seed
+        self._features: Optional[torch.Tensor] = None
+        self._batch_size = 1
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:
@@ -60,14 +68,24 @@ class CoresetBaseline(DatasetDistiller):
         return len(self.classes)
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
-        """Keep annotations and, where they are used, features."""
+        """Keep annotations; features are made in batches as large as these."""
         before = len(self.annotations)
         super().collect(data_batch)
+        self._batch_size = max(self._batch_size, len(self.annotations) - before)
+        self._features = None
+
+    def finish_collect(self, folder: Optional[str] = None) -> None:
+        """Stream the real images through the proxy; the ranks share the work.
+
+        Args:
+            folder: Folder of the job's journal: a resumed job finds its
+                features there. None keeps nothing.
+        """
         if self.uses_features:
-            images = [load_image(a.path, self.image_size) for a in self.annotations[before:]]
-            tensor = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-            device = next(self.proxy.parameters()).device
-            self._features.append(self.proxy.features(tensor.to(device)).float().cpu())
+            self._features = FeaturePass(
+                self.proxy, [a.path for a in self.annotations], self.image_size,
+                self._batch_size, folder and f'{folder}/features',
+                name='features of the real set').run()
 
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Turn the selection into slots.
@@ -78,13 +96,18 @@ class CoresetBaseline(DatasetDistiller):
         """
         total = len(self.annotations)
         num = budget.resolve(total, len(self.classes))
-        features = torch.cat(self._features) if self._features else torch.zeros(total, 0)
+        if self.uses_features and self._features is None:
+            self.finish_collect()
+        features = self._features if self.uses_features else torch.zeros(total, 0)
         labels = [a.labels for a in self.annotations]
         slots: List[DistillSlot] = []
-        for members, quota in budget.groups(labels, len(self.classes), num):
+        groups = budget.groups(labels, len(self.classes), num)
+        for number, (members, quota) in enumerate(groups):
+            self.draw_seed = self.seed if len(groups) == 1 else derive_seed(
+                'group', self.seed, number)
+            own = features if len(members) == total else features[torch.from_numpy(members)]
             picked = self._checked(
-                self.select(features[torch.from_numpy(members)], [labels[i] for i in members],
-                            quota), quota, len(members))
+                self.select(own, [labels[i] for i in members], quota), quota, len(members))
             slots += [self._real_slot(len(slots) + k, self.annotations[members[i]])
                       for k, i in enumerate(picked)]
         return slots

@@ -16,5 +16,5 @@ class RandomCoreset(CoresetBaseline):
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:
         """Return the first ``budget`` of a random permutation."""
-        rng = np.random.default_rng(derive_seed('random coreset', self.seed))
+        rng = np.random.default_rng(derive_seed('random coreset', self.draw_seed))
         return rng.permutation(len(labels))[:budget].tolist()

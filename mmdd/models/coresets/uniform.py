@@ -13,11 +13,12 @@ from .base import CoresetBaseline
 class UniformCoreset(CoresetBaseline):
     """Real images with balanced classes (UniDD, section 4.3, 'Uniform').
 
-    For images of several objects the balance is over objects, by the greedy
-    rule of :func:`balanced_choice`.
+    For images of several objects the balance is over objects, in segmentation
+    over the images in which a class is present, by the greedy rule of
+    :func:`balanced_choice`.
     """
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:
         """Return ``budget`` indices, the rarest class served first."""
-        return balanced_choice(labels, budget, self.num_classes, self.seed)
+        return balanced_choice(labels, budget, self.num_classes, self.draw_seed)

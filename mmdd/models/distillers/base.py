@@ -70,6 +70,13 @@ class DatasetDistiller(BaseModel):
         """Learn from one batch of the real set; keeps the annotations."""
         self.annotations += annotations_from_batch(data_batch, self.classes)
 
+    def finish_collect(self, folder: Optional[str] = None) -> None:
+        """Called once on every rank when the real set was read.
+
+        Args:
+            folder: Where a resumed job finds again what this one computes.
+        """
+
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Decide which images are to be made.
 

@@ -1,5 +1,6 @@
 """Which real labels the synthetic images are made for."""
-from typing import List, Sequence
+from collections import deque
+from typing import Deque, Dict, List, Sequence
 
 import numpy as np
 
@@ -60,19 +61,28 @@ def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
         seed: Seed of the random choices.
     """
     rng = np.random.default_rng(derive_seed('balanced', seed))
-    order = rng.permutation(len(labels))
-    counts = np.stack([np.bincount(labels[i], minlength=num_classes) for i in order])
-    free = np.ones(len(order), bool)
-    chosen: List[int] = []
-    total = np.zeros(num_classes, np.int64)
+    order = rng.permutation(len(labels)).tolist()
+    # Images of each class in that order; the first of a queue is always free.
+    queues: List[Deque[int]] = [deque() for _ in range(num_classes)]
+    bare: Deque[int] = deque()
+    for index in order:
+        for label in set(labels[index].tolist()):
+            queues[label].append(index)
+        if not len(labels[index]):
+            bare.append(index)
+    total = np.array([0. if queue else np.inf for queue in queues])
+    chosen: Dict[int, None] = {}
     while len(chosen) < num:
-        available = (counts[free] > 0).any(0)
-        if available.any():
-            rarest = np.where(available, total, np.iinfo(np.int64).max).argmin()
-            position = int(np.flatnonzero(free & (counts[:, rarest] > 0))[0])
-        else:
-            position = int(np.flatnonzero(free)[0])
-        free[position] = False
-        total += counts[position]
-        chosen.append(int(order[position]))
-    return chosen
+        rarest = int(total.argmin())
+        if not np.isfinite(total[rarest]):
+            chosen[bare.popleft()] = None
+            continue
+        index = queues[rarest][0]
+        chosen[index] = None
+        np.add.at(total, labels[index], 1)
+        for label in set(labels[index].tolist()):
+            while queues[label] and queues[label][0] in chosen:
+                queues[label].popleft()
+            if not queues[label]:
+                total[label] = np.inf
+    return list(chosen)

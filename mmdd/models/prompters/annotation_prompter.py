@@ -1,5 +1,5 @@
-"""Task-aligned contextual prompts from annotations (UniDD, section 3.2)."""
-from typing import List, Sequence
+"""Contextual prompts from annotations alone (UniDD, section 3.2)."""
+from typing import List, Sequence, Tuple
 
 import numpy as np
 
@@ -11,14 +11,14 @@ from .class_prompter import enumerate_classes
 
 @TASK_UTILS.register_module()
 class AnnotationPrompter(BasePrompter):
-    """Writes the context of an image from its own boxes.
+    """Writes the context of an image from its own boxes or mask.
 
     Section 3.2 of `Towards Universal Dataset Distillation via Task-Driven
     Diffusion` (CVPR 2025) asks a vision-language model for the objects, the
     relations between them and their interaction with the background. Here the
     same three come from the annotation: classes with counts; size and place of
-    each object; the relation of each object to the next one; and a wording for
-    the background.
+    each object (of each class in a mask); the relation of each one to the next;
+    and a wording for the background.
 
     Args:
         template: Prompt with the field ``{objects}``.
@@ -50,9 +50,8 @@ class AnnotationPrompter(BasePrompter):
         """Return objects, places, relations and background in one line."""
         names = [classes[label] for label in annotation.labels]
         parts = [self.template.format(objects=enumerate_classes(names, self.plural))]
-        if annotation.bboxes is not None and len(annotation.bboxes):
-            boxes = annotation.scaled_bboxes((1, 1))
-            areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        boxes, areas = regions_of(annotation)
+        if len(boxes):
             order = np.argsort(-areas, kind='stable')[:self.max_objects]
             boxes, names = boxes[order], [names[i] for i in order]
             parts += self._places(boxes, areas[order], names)
@@ -82,6 +81,31 @@ class AnnotationPrompter(BasePrompter):
         if abs(dx) >= abs(dy):
             return 'left of' if dx < 0 else 'right of'
         return 'above' if dy < 0 else 'below'
+
+
+def regions_of(annotation: RealAnnotation) -> Tuple[np.ndarray, np.ndarray]:
+    """Where the labels of an image are.
+
+    Args:
+        annotation: Labels of one image.
+
+    Returns:
+        tuple: (M, 4) xyxy boxes in [0, 1] around the objects, or around the pixels
+        of each class of a mask; (M,) shares of the image they cover. Both are
+        empty where the annotation has neither boxes nor a mask.
+    """
+    if annotation.bboxes is not None:
+        boxes = annotation.scaled_bboxes((1, 1))
+        return boxes, (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    mask = annotation.mask
+    if mask is None:
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    height, width = mask.shape
+    regions = [np.nonzero(mask == label) for label in annotation.labels]
+    boxes = [[x.min() / width, y.min() / height, (x.max() + 1) / width, (y.max() + 1) / height]
+             for y, x in regions]
+    return (np.array(boxes, np.float32).reshape(-1, 4),
+            np.array([len(y) / mask.size for y, _ in regions], np.float32))
 
 
 def place_of(box: np.ndarray) -> str:

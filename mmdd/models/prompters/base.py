@@ -1,7 +1,7 @@
 """The interface of prompters, and their jsonl cache."""
 import json
 import os.path as osp
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from mmengine.utils import is_list_of
 
@@ -12,14 +12,34 @@ from mmdd.utils.io import atomic_write_text
 class BasePrompter:
     """Turns the labels of a real image into the text of a slot.
 
-    A subclass writes :meth:`describe`. Prompts are kept in a jsonl file, one
+    A subclass writes :meth:`describe`, or :meth:`describe_all` where images are
+    better handled together. Its constructor is light: what is large is loaded
+    when the first prompt is asked for. Prompts are kept in a jsonl file, one
     ``{"image": ..., "prompt": ...}`` a line. A line that is already there wins,
     so prompts can be edited by hand before images are made.
     """
 
+    def check(self) -> None:
+        """Check what prompts need, before anything else of the job is done.
+
+        Raises:
+            ValueError: If prompts could not be made.
+        """
+
     def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
         """Return the prompt for one annotated image."""
         raise NotImplementedError
+
+    def describe_all(self, annotations: Sequence[RealAnnotation],
+                     classes: Sequence[str]) -> Iterator[Tuple[str, str]]:
+        """Yield (image id, prompt) as prompts get ready, in any order.
+
+        Args:
+            annotations: Labels of different images.
+            classes: Class names by index.
+        """
+        for annotation in annotations:
+            yield annotation.image_id, self.describe(annotation, classes)
 
     def prompts(self, annotations: Sequence[RealAnnotation], classes: Sequence[str],
                 cache: str = '') -> List[str]:
@@ -28,17 +48,20 @@ class BasePrompter:
         Args:
             annotations: Labels of the real images, any length, repeats allowed.
             classes: Class names by index.
-            cache: jsonl file to read prompts from and to complete; '' for none.
+            cache: jsonl file to read prompts from and to complete, also with those
+                that are ready when another one fails; '' for none.
 
         Raises:
             ValueError: If a line of ``cache`` is not as described above.
         """
         known = read_prompts(cache) if cache and osp.isfile(cache) else {}
         missing = {a.image_id: a for a in annotations if a.image_id not in known}
-        if missing:
-            for image_id, annotation in missing.items():
-                known[image_id] = self.describe(annotation, classes)
-            if cache:
+        before = len(known)
+        try:
+            for image_id, prompt in self.describe_all(list(missing.values()), classes):
+                known[image_id] = prompt
+        finally:
+            if cache and len(known) > before:
                 write_prompts(cache, known)
         return [known[a.image_id] for a in annotations]
 

@@ -2,9 +2,12 @@
 import os.path as osp
 from typing import List, Optional, Sequence, Tuple, Union
 
+import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
+from mmengine.fileio import list_from_file
 from mmengine.model import BaseModule
+from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config, resolve_path
+from .view import dataset_config, test_pipeline
 
 
 class TaskProxy(BaseModule):
@@ -23,7 +27,7 @@ class TaskProxy(BaseModule):
 
     Args:
         cfg: The stock mm* training config that describes the proxy: a path,
-            ``mmdet::...`` or a dict.
+            ``mmdet::...``, a dict, or a list of these that is merged.
         checkpoint: Its weights. Where they are missing, ``tools/distill.py``
             trains them by ``cfg`` first; None keeps them under the work dir.
     """
@@ -32,7 +36,7 @@ class TaskProxy(BaseModule):
     scope = 'mmengine'
 
     def __init__(self,
-                 cfg: Union[str, dict],
+                 cfg: Union[str, dict, Sequence],
                  checkpoint: Optional[str] = None) -> None:
         super().__init__()
         self.cfg = load_config(cfg)
@@ -74,20 +78,31 @@ class TaskProxy(BaseModule):
     def init_weights(self) -> None:
         """Keep the weights that were loaded."""
 
+    @property
+    def classes(self) -> Optional[Tuple[str, ...]]:
+        """Class names that the proxy was trained on.
+
+        Those of the training set in the config, or else those that its dataset
+        class has by itself; None where neither says.
+        """
+        return read_classes(self.cfg, self.scope)
+
     def normalize(self, images: Tensor, divisor: int = 1) -> Tensor:
         """RGB images (B, 3, H, W) in [0, 1] to the model's own input.
 
-        Padding is at the right and the bottom, with the mean colour, up to a
-        multiple of ``divisor``.
+        The same as the stock preprocessor makes of what the stock pipeline
+        reads: channel order, mean, std, and padding at the right and the bottom
+        up to a multiple of ``divisor``.
         """
         preprocessor = self.model.data_preprocessor
-        x = images.float() * 255
-        if not takes_rgb(preprocessor):
+        x = in_full(images) * 255
+        if takes_rgb(preprocessor) == reads_rgb(self.cfg):
             x = x.flip(1)
         if getattr(preprocessor, '_enable_normalize', True):
             x = (x - preprocessor.mean.to(x)) / preprocessor.std.to(x)
         height, width = x.shape[-2:]
-        return F.pad(x, (0, -width % divisor, 0, -height % divisor))
+        value = getattr(preprocessor, 'pad_value', getattr(preprocessor, 'pad_val', 0))
+        return F.pad(x, (0, -width % divisor, 0, -height % divisor), value=value)
 
     def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
         """Task loss of each image against its slot's label, (B,), differentiable."""
@@ -110,8 +125,14 @@ class TaskProxy(BaseModule):
         """One feature vector an image, (B, D)."""
         raise NotImplementedError
 
+
+def in_full(x: Tensor) -> Tensor:
+    """The tensor in fp32, or in fp64 where it is that already."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def takes_rgb(preprocessor) -> bool:
-    """Whether a model takes RGB: mm* pipelines read BGR, the preprocessor may turn it."""
+    """Whether the preprocessor turns the channels round: mm* pipelines read BGR."""
     # Names of that switch in mmdet, mmseg and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)
@@ -129,15 +150,42 @@ def strip_init_cfg(node):
             strip_init_cfg(value)
     return node
 
+
+def reads_rgb(cfg) -> bool:
+    """Whether the images of a config are RGB already.
+
+    Pipelines read files as BGR. mmpretrain's CIFAR sets hold RGB arrays.
+    """
+    kind = dataset_config(cfg, 'train_dataloader', 'test_dataloader').get('type', '')
+    return getattr(kind, '__name__', kind).rpartition('.')[2] in ('CIFAR10', 'CIFAR100')
+
+
+def read_classes(cfg, scope: str) -> Optional[Tuple[str, ...]]:
+    """Class names of the training set of a config, see :attr:`TaskProxy.classes`.
+
+    Args:
+        cfg: Training config of a mm* model.
+        scope: Registry scope of that mm* package.
+    """
+    dataset = dataset_config(cfg, 'train_dataloader')
+    names = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes')
+    if isinstance(names, str):
+        names = list_from_file(resolve_path(names))
+    if names is None and dataset:
+        with ROOT_DATASETS.switch_scope_and_registry(dataset.get('_scope_', scope)) as registry:
+            kind = dataset['type']
+            kind = registry.get(kind) if isinstance(kind, str) else kind
+        names = getattr(kind, 'METAINFO', {}).get('classes')
+    return None if names is None else tuple(names)
+
+
 def read_test_scale(cfg) -> Tuple[Optional[Tuple[int, int]], bool]:
     """(scale, keep_ratio) of the Resize in a config's test pipeline, if any."""
-    dataset = cfg.get('test_dataloader', cfg.get('val_dataloader', {})).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    for step in dataset.get('pipeline', []):
+    for step in test_pipeline(cfg):
         if step.get('type', '').endswith('Resize') and step.get('scale') is not None:
             return tuple(step['scale']), bool(step.get('keep_ratio', False))
     return None, False
+
 
 def resize_images(images: Tensor, scale: Optional[Tuple[int, int]], keep_ratio: bool) -> Tensor:
     """Resize (B, 3, H, W) as mmcv's Resize does: ``scale`` is (width, height)."""

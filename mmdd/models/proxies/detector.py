@@ -41,7 +41,7 @@ class DetectorProxy(TaskProxy):
     scope = 'mmdet'
 
     def __init__(self,
-                 cfg: Union[str, dict],
+                 cfg: Union[str, dict, Sequence],
                  checkpoint: Optional[str] = None,
                  terms: Optional[Dict[str, float]] = None,
                  score_mode: str = 'mean',
@@ -59,15 +59,6 @@ class DetectorProxy(TaskProxy):
         self.score_mode = score_mode
         self.relabel_thr = relabel_thr
         self.scale = read_test_scale(self.cfg) if input_scale == 'test' else (None, False)
-
-    @property
-    def classes(self) -> Optional[Tuple[str, ...]]:
-        """Class names that the detector was trained on, where the config says."""
-        dataset = self.cfg.get('train_dataloader', {}).get('dataset', {})
-        while 'dataset' in dataset or 'datasets' in dataset:
-            dataset = dataset.get('dataset') or dataset['datasets'][0]
-        names = dataset.get('metainfo', {}).get('classes')
-        return None if names is None else tuple(names)
 
     def _inputs(self, images: Tensor) -> Tuple[Tensor, Tensor, Tuple[int, int]]:
         """Model input, box factors (4,) from image to input, input size."""

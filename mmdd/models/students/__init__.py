@@ -1,4 +1,8 @@
 """Networks that students use and mm* does not have."""
 from .convnet import ConvNet
+from .dsa import DSA
+from .lraspp_head import AdaptiveLRASPPHead
+from .resnet_ap import ResNetAP
+from .soft_label_classifier import SoftLabelClassifier
 
-__all__ = ['ConvNet']
+__all__ = ['DSA', 'AdaptiveLRASPPHead', 'ConvNet', 'ResNetAP', 'SoftLabelClassifier']

@@ -14,11 +14,15 @@ _POOLS = dict(avg=nn.AvgPool2d, max=nn.MaxPool2d)
 class ConvNet(BaseModule):
     """D blocks of 3x3 convolution, normalisation, ReLU and 2x2 pooling.
 
-    The network of "Dataset Condensation with Gradient Matching"
-    (https://arxiv.org/abs/2006.05929) is ``ConvNet(widths=(128, ) * D)``: instance
-    normalisation and average pooling. As a backbone it gives one map per
-    index of ``out_indices``; the pooling comes before a block, not after it,
-    so that block ``i`` has stride ``2 ** sum(downsample[:i + 1])``.
+    As a backbone it gives one map per index of ``out_indices``; the pooling
+    comes before a block, not after it, so that block ``i`` has stride
+    ``2 ** sum(downsample[:i + 1])``.
+
+    The network of `Dataset Condensation with Gradient Matching
+    <https://arxiv.org/abs/2006.05929>`_ and its successors is
+    ``ConvNet(widths=(128, ) * D, conv_bias=True, final_pool=True, flatten=True)``
+    with a linear classifier on its ``128 * (H // 2**D) * (W // 2**D)`` values:
+    instance normalisation, and average pooling after every block.
 
     Args:
         widths: Channels of the D blocks.
@@ -29,7 +33,11 @@ class ConvNet(BaseModule):
             Instance normalisation there takes the colours of the background out.
         out_indices: Blocks whose maps are returned; the last one by default.
         in_channels: Channels of the input.
-        init_cfg: Initialisation.
+        conv_bias: Whether the convolutions have a bias.
+        final_pool: Whether one more pooling follows the last block.
+        flatten: Whether the map of the last block is returned as a vector
+            (B, C * h * w), for a linear classifier on all of it.
+        init_cfg: Initialisation; that of PyTorch by default, as in the papers.
 
     Raises:
         ValueError: If ``pool`` is unknown or ``downsample`` has another length.
@@ -43,6 +51,9 @@ class ConvNet(BaseModule):
                  stem_norm_cfg: Optional[Dict] = None,
                  out_indices: Optional[Sequence[int]] = None,
                  in_channels: int = 3,
+                 conv_bias: bool = False,
+                 final_pool: bool = False,
+                 flatten: bool = False,
                  init_cfg: Optional[Dict] = None) -> None:
         super().__init__(init_cfg)
         if downsample is None:
@@ -53,19 +64,26 @@ class ConvNet(BaseModule):
                 f'widths; got pool={pool!r}, {len(downsample)} and {len(widths)}')
         norm_cfg = norm_cfg or dict(type='IN', affine=True)
         self.out_indices = tuple(out_indices or (len(widths) - 1, ))
+        # Without weights: checkpoints are the same with and without it.
+        tail = [_POOLS[pool](2)] if final_pool else []
+        self.tail = nn.Sequential(*tail, *([nn.Flatten()] if flatten else []))
         self.blocks = nn.ModuleList()
         for index, (width, down) in enumerate(zip(widths, downsample)):
             norm = stem_norm_cfg if index == 0 and stem_norm_cfg else norm_cfg
             layers = [_POOLS[pool](2)] if down else []
-            layers += [nn.Conv2d(in_channels, width, 3, padding=1, bias=False),
+            layers += [nn.Conv2d(in_channels, width, 3, padding=1, bias=conv_bias),
                        build_norm_layer(norm, width)[1], nn.ReLU(inplace=True)]
             self.blocks.append(nn.Sequential(*layers))
             in_channels = width
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Maps (B, widths[i], H / stride, W / stride) of the blocks in ``out_indices``."""
+        """Maps (B, widths[i], H / stride, W / stride) of the blocks in ``out_indices``.
+
+        ``final_pool`` and ``flatten`` change that of the last block.
+        """
         maps = []
         for block in self.blocks:
             x = block(x)
             maps.append(x)
+        maps[-1] = self.tail(x)
         return tuple(maps[i] for i in self.out_indices)

@@ -1,0 +1,4 @@
+# A coreset of a segmentation set: real images, written like a distilled set.
+_base_ = './distill_runtime.py'
+train_cfg = dict(
+    type='DistillLoop', writer=dict(type='SegMapWriter'), batch_size=64, max_rounds=1)

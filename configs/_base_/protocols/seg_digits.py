@@ -1,0 +1,37 @@
+# The student of the digit scenes: the embedded segmentor with the same pretrained backbone,
+# trained on a small set for a fixed number of updates, whatever the size of the set.
+_base_ = ['../proxies/fcn_digits.py']
+
+max_iters = 200
+train_dataloader = dict(batch_size=8)
+param_scheduler = [
+    dict(
+        type='OneCycleLR',
+        eta_max=3e-3,
+        total_steps=max_iters,
+        pct_start=0.1,
+        by_epoch=False)
+]
+train_cfg = dict(max_iters=max_iters, val_interval=100)
+default_hooks = dict(
+    checkpoint=dict(interval=100, save_optimizer=False, save_best='mIoU', rule='greater'))
+
+protocol = dict(
+    # how the training set is swapped: detection, classification or segmentation
+    task='segmentation',
+    # column of the report -> key of the metric; mmseg's values are in percent already
+    metrics=dict(mIoU='mIoU'),
+    scale=1.,
+    # what changes for the arm that trains on the full real set
+    full=dict(
+        train_cfg=dict(max_iters=400, val_interval=200),
+        train_dataloader=dict(batch_size=16),
+        default_hooks=dict(checkpoint=dict(interval=200)),
+        param_scheduler=[
+            dict(
+                type='OneCycleLR',
+                eta_max=3e-3,
+                total_steps=400,
+                pct_start=0.1,
+                by_epoch=False)
+        ]))

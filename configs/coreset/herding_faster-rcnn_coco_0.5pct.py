@@ -1,0 +1,2 @@
+_base_ = './herding_faster-rcnn_coco_1pct.py'
+train_cfg = dict(budget=dict(percent=0.5))

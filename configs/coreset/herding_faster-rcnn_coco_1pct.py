@@ -1,0 +1,2 @@
+_base_ = './kcenter_faster-rcnn_coco_1pct.py'
+model = dict(type='HerdingCoreset')

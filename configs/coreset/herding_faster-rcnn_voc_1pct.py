@@ -1,0 +1,2 @@
+_base_ = './kcenter_faster-rcnn_voc_1pct.py'
+model = dict(type='HerdingCoreset')

@@ -1,0 +1,8 @@
+_base_ = './random_faster-rcnn_coco_1pct.py'
+model = dict(
+    type='KCenterCoreset',
+    feature_size=512,
+    proxy=dict(
+        type='DetectorProxy',
+        cfg='configs/_base_/proxies/faster-rcnn_r50_coco.py',
+        checkpoint='work_dirs/proxies/faster-rcnn_coco.pth'))

@@ -1,0 +1,2 @@
+_base_ = './kcenter_faster-rcnn_voc_1pct.py'
+train_cfg = dict(budget=dict(percent=2))

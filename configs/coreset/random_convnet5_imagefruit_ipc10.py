@@ -1,0 +1,9 @@
+_base_ = ['../_base_/datasets/imagefruit_real_cls.py', '../_base_/coreset_cls.py']
+
+model = dict(type='RandomCoreset')
+train_cfg = dict(budget=dict(type='IPC', n=10), writer=dict(folders='wnid'))
+evaluation = dict(protocol=[
+    'configs/_base_/models/convnet5.py',
+    'configs/_base_/datasets/imagefruit_cls.py',
+    'configs/_base_/protocols/dc_dsa.py',
+])

@@ -1,0 +1,2 @@
+_base_ = './random_lraspp_voc_3.5pct.py'
+train_cfg = dict(budget=dict(percent=7))

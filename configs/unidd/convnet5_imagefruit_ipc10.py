@@ -1,0 +1,18 @@
+# Table 2, ImageFruit: guided by a ResNet-18, measured with a 5-layer ConvNet.
+_base_ = ['../_base_/datasets/imagefruit_real_cls.py', '../_base_/unidd_cls.py']
+
+model = dict(
+    proxy=dict(
+        type='ClassifierProxy',
+        cfg=[
+            'configs/_base_/models/resnet18.py',
+            'configs/_base_/datasets/imagefruit_cls.py',
+            'configs/_base_/schedules/proxy_cls.py',
+        ],
+        checkpoint='work_dirs/proxies/resnet18_imagefruit.pth'))
+train_cfg = dict(budget=dict(type='IPC', n=10), writer=dict(folders='wnid'))
+evaluation = dict(protocol=[
+    'configs/_base_/models/convnet5.py',
+    'configs/_base_/datasets/imagefruit_cls.py',
+    'configs/_base_/protocols/dc_dsa.py',
+])

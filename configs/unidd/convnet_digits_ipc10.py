@@ -1,0 +1,28 @@
+# UniDD on single digits: 100 images for a classifier, for two CPU cores.
+_base_ = [
+    '../_base_/datasets/digits_real_cls.py', '../_base_/diffusions/digits_sd.py',
+    '../_base_/distill_runtime.py'
+]
+
+model = dict(
+    type='UniDD',
+    image_size=64,
+    proxy=dict(
+        type='ClassifierProxy',
+        cfg='configs/_base_/backbones/convnet_digits.py',
+        checkpoint='work_dirs/digits/convnet_backbone.pth'),
+    label_sampler=dict(type='RandomLabelSampler'),
+    prompter=dict(type='AnnotationPrompter', plural='', background='on a textured background'),
+    refiners=[dict(type='ProxyRefiner', threshold=0.9)])
+custom_hooks = [
+    dict(type='ContactSheetHook'),
+    # The paper's scale; clipped to a quarter of the norm of the noise, which keeps the colours.
+    dict(type='TaskGuidanceHook', scale=100., max_norm=8.),
+]
+train_cfg = dict(
+    type='DistillLoop',
+    budget=dict(type='IPC', n=10),
+    writer=dict(type='ClassFolderWriter'),
+    batch_size=10,
+    max_rounds=4)
+evaluation = dict(protocol='configs/_base_/protocols/cls_digits.py')

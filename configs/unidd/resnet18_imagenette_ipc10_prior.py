@@ -1,0 +1,3 @@
+# Table 5, first row: the prior alone, class names as prompts, the slots' labels as they are.
+_base_ = './resnet18_imagenette_ipc10_proxy.py'
+custom_hooks = [dict(type='ContactSheetHook')]

@@ -1,0 +1,170 @@
+"""The distillations of a benchmark: which there are, which are done, doing the rest."""
+import copy
+import os.path as osp
+import time
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from mmengine.registry import DefaultScope
+
+from mmdd.datasets.journal import Journal
+from mmdd.datasets.manifest import MANIFEST
+from mmdd.engine.job import describe_parts
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.config import fingerprint
+from .isolated import distill_isolated
+from .suite import Arm, Group
+
+
+@dataclass
+class SetJob:
+    """One generated set of an arm.
+
+    Attributes:
+        arm: The arm.
+        seed: ``model.seed`` of the distillation.
+        work_dir: Where it works; shared by arms that ask for the same set.
+        options: Dotted options merged into the arm's config.
+        description: What identifies the job, see :func:`describe_parts`.
+        error: Why it failed, once it did.
+    """
+    arm: Arm
+    seed: int
+    work_dir: str
+    options: Dict[str, Any]
+    description: Dict[str, str] = field(default_factory=dict)
+    error: Optional[str] = None
+
+    @property
+    def folder(self) -> str:
+        """Folder of the set."""
+        return osp.join(self.work_dir, 'distilled')
+
+    @property
+    def done(self) -> bool:
+        """Whether the set is whole: its manifest is written last.
+
+        Raises:
+            ValueError: If the folder holds the set of another config.
+        """
+        Journal(self.folder).check(self.description, resume=True)
+        return osp.isfile(osp.join(self.folder, MANIFEST))
+
+    @property
+    def attempts(self) -> int:
+        """Finished attempts of a set that is not whole yet."""
+        return sum(1 for _ in Journal(self.folder).keys())
+
+    @property
+    def checkpoint(self) -> Optional[str]:
+        """Where the weights of its proxy are, or will be."""
+        return self.options.get('model.proxy.checkpoint') or (
+            self.arm.cfg.model.get('proxy') or {}).get('checkpoint')
+
+
+Plan = List[Tuple[Group, List[SetJob]]]
+
+
+def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
+    """List the sets of every group; equal jobs share a folder.
+
+    Args:
+        groups: Groups of arms.
+        work_dir: Work dir of the benchmark.
+        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...
+
+    Raises:
+        ValueError: If ``sets`` is below 1.
+    """
+    if sets < 1:
+        raise ValueError(f'--sets {sets}: an arm needs at least one set')
+    setup()
+    places: Dict[str, str] = {}
+    plan: Plan = []
+    for group in groups:
+        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
+        for job in jobs:
+            job.work_dir = places.setdefault(fingerprint(job.description), job.work_dir)
+        plan.append((group, jobs))
+    return plan
+
+
+def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
+    options: Dict[str, Any] = dict(arm.options, **{'model.seed': seed})
+    if arm.cfg.train_cfg.get('out_dir'):
+        options['train_cfg.out_dir'] = None
+    proxy = arm.cfg.model.get('proxy')
+    if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
+        # Trained once for all sets and arms, not once in each work dir.
+        name = fingerprint(dict(part=dict(cfg=proxy.cfg)))[:12]
+        options['model.proxy.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
+    cfg = copy.deepcopy(arm.cfg)
+    cfg.merge_from_dict(options)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+        description = describe_parts(cfg)
+    return SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options, description)
+
+
+def is_trained_here(proxy: Any) -> bool:
+    """Whether distilling trains a proxy where its weights are missing."""
+    kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
+    return proxy.get('cfg') is not None and not hasattr(kind, 'local_checkpoint')
+
+
+def describe_set_jobs(plan: Plan) -> List[str]:
+    """One line per arm: how many of its sets are finished."""
+    lines = []
+    for group, jobs in plan:
+        lines.append(f'{group.name}:')
+        for arm in group.arms:
+            mine = [job for job in jobs if job.arm is arm]
+            done = sum(job.done for job in mine)
+            begun = sum(job.attempts for job in mine if not job.done)
+            more = f', {begun} images of the others' if begun else ''
+            added = ' (added: the random arm of this budget)' if arm.added else ''
+            lines.append(f'  {arm.name}: {done} of {len(mine)} sets are finished{more}; '
+                         f'{arm.budget}, {mine[0].work_dir}{added}')
+    return lines
+
+
+def distill_sets(plan: Plan, spawn: bool = True) -> None:
+    """Distill what is not finished, one after another; failures stay with their job.
+
+    Args:
+        plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
+        spawn: Whether each job gets a process of its own.
+    """
+    jobs: Dict[str, List[SetJob]] = {}
+    for _, members in plan:
+        for job in members:
+            jobs.setdefault(job.work_dir, []).append(job)
+    pending = [same for same in jobs.values() if not _finished(same)]
+    kept = sum(1 for same in jobs.values() if not same[0].error) - len(pending)
+    if kept:
+        print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
+    begin = time.perf_counter()
+    for number, same in enumerate(pending, 1):
+        job, start = same[0], time.perf_counter()
+        print(f'[set {number}/{len(pending)}] {job.arm.name} seed {job.seed}: '
+              f'{job.arm.config_name or "random twin"}', flush=True)
+        config = job.arm.config if job.arm.config_name else job.arm.cfg.to_dict()
+        error = distill_isolated(config, job.work_dir, job.options, spawn)
+        if not error and not job.done:
+            error = f'no {MANIFEST} in {job.folder} afterwards'
+        for twin in same:
+            twin.error = error
+        now = time.perf_counter()
+        eta = (now - begin) / number * (len(pending) - number)
+        print(f'    {"failed: " + error if error else job.folder} ({now - start:.0f} s, '
+              f'eta of all sets {eta:.0f} s)', flush=True)
+
+
+def _finished(same: List[SetJob]) -> bool:
+    """Whether nothing is to be done; a folder of something else is a failure."""
+    try:
+        return same[0].done
+    except ValueError as error:
+        for job in same:
+            job.error = str(error)
+        return True

@@ -1,0 +1,115 @@
+"""Checks of single files of a real set: images, masks, VOC annotations.
+
+Each gives the problem as one line, '' where there is none. What was found sound
+is not opened again as long as the file is unchanged.
+"""
+import os
+import os.path as osp
+import xml.etree.ElementTree as ET
+from functools import cache
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from .annotations import check_mask
+
+UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError)
+
+
+def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
+    """The problem of a VOC annotation: missing, unreadable, unknown class, no box."""
+    if not osp.isfile(path):
+        return f'{path}: the annotation is missing; restore it or take it out of the image list'
+    return _read_xml_problem(path, os.stat(path).st_mtime_ns, classes)
+
+
+@cache
+def _read_xml_problem(path: str, changed: int, classes: Sequence[str]) -> str:
+    try:
+        objects = ET.parse(path).getroot().findall('object')
+    except (ET.ParseError, OSError) as e:
+        return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it'
+    for obj in objects:
+        name = obj.findtext('name')
+        if name not in classes:
+            return (f'{path}: class {name!r} is unknown to the dataset ({len(classes)} classes: '
+                    f'{", ".join(map(str, classes))[:120]}); correct metainfo.classes or the '
+                    f'annotation')
+        try:
+            [float(obj.findtext(f'bndbox/{tag}')) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
+        except (TypeError, ValueError):
+            return (f'{path}: an object {name!r} has no bndbox with four numbers; correct the '
+                    f'annotation')
+    return ''
+
+
+def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
+    """The problem of an image: missing, unreadable, of another (height, width)."""
+    if not osp.isfile(path):
+        return f'{path}: the image is missing; restore it or take it out of the image list'
+    return _read_image_problem(path, os.stat(path).st_mtime_ns, size)
+
+
+@cache
+def _read_image_problem(path: str, changed: int, size: Optional[Tuple[int, int]]) -> str:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # JPEGs are decoded at an eighth of their size: enough to notice damage.
+            image.draft('RGB', (width // 8, height // 8))
+            image.load()
+    except UNREADABLE as e:
+        return f'{path}: cannot be read as an image ({e}); replace or remove it'
+    if size and size != (height, width):
+        return (f'{path}: the image is {width}x{height}, its annotation says '
+                f'{size[1]}x{size[0]}; correct the annotation')
+    return ''
+
+
+def mask_problem(path: str, image: str, num_classes: int, reduce_zero_label: bool,
+                 label_map: Optional[dict]) -> str:
+    """The problem of a mask: missing, unreadable, coloured, of another size, unknown ids.
+
+    Args:
+        path: The mask.
+        image: Its image, which is there.
+        num_classes: Number of classes.
+        reduce_zero_label: Whether 0 is to be ignored and the others count from 1.
+        label_map: New class index by the index in the file; None where they agree.
+    """
+    if not osp.isfile(path):
+        return f'{path}: the mask is missing; restore it or take it out of the image list'
+    changed = tuple(os.stat(file).st_mtime_ns for file in (path, image))
+    mapping = None if label_map is None else tuple(sorted(label_map.items()))
+    return _read_mask_problem(path, image, changed, num_classes, reduce_zero_label, mapping)
+
+
+@cache
+def _read_mask_problem(path: str, image: str, changed: Tuple[int, int], num_classes: int,
+                       reduce_zero_label: bool, label_map: Optional[tuple]) -> str:
+    try:
+        with Image.open(path) as picture:
+            if picture.mode not in ('P', 'L', '1'):
+                return (f'{path}: the mask has mode {picture.mode}, not one channel of 8 bits; '
+                        f'save it with class ids as pixel values, as PNG with or without a '
+                        f'palette')
+            mask = np.asarray(picture).astype(np.uint8)
+    except UNREADABLE as e:
+        return f'{path}: cannot be read as a mask ({e}); replace or remove it'
+    with Image.open(image) as picture:
+        width, height = picture.size
+    if mask.shape != (height, width):
+        return (f'{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image '
+                f'{width}x{height}; make the mask anew from the image')
+    ids = np.arange(256)
+    if reduce_zero_label:
+        ids = np.concatenate([[255], ids[:254], [255]])
+    mapping = dict(label_map or ())
+    ids = np.array([mapping.get(i, i) for i in ids.tolist()])
+    try:
+        # the ids that occur, as the dataset will number them
+        check_mask(ids[np.bincount(mask.ravel(), minlength=256) > 0], num_classes, path)
+    except ValueError as e:
+        return str(e)
+    return ''

@@ -1,0 +1,141 @@
+"""A training set that repeats the augmentations stored with soft labels."""
+import hashlib
+import os.path as osp
+from typing import Any, Dict, Iterator, Optional
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.registry import DATASETS as ROOT_DATASETS
+
+from mmdd.registry import DATA_SAMPLERS, DATASETS
+from mmdd.utils.io import sha256
+from .soft_labels import SoftLabelStore
+
+
+def set_digest(dataset: Any) -> str:
+    """SHA-256 of the images of a classification dataset, their order and their labels."""
+    root = dataset.img_prefix if hasattr(dataset, 'img_prefix') else ''
+    lines = []
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        name = osp.relpath(info['img_path'], root) if root else info['img_path']
+        lines.append(f'{name} {info["gt_label"]} {sha256(info["img_path"])}')
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+
+@DATASETS.register_module()
+class SoftLabelDataset:
+    """The images a teacher saw, epoch by epoch, with its logits.
+
+    An item is self-contained: its partner is read too, and the box is
+    filled here. So the student's batch size and the number of ranks are free. The index of
+    an item is ``epoch * len(self) + row``; :class:`ReplaySampler` makes them.
+
+    Args:
+        dataset: A stock classification dataset that reads image files, or its config;
+            its pipeline has one ``mmdd.RecordedCrop`` and no other random step, and packs
+            the image as uint8.
+        labels: Folder of a :class:`SoftLabelStore`, or an open one.
+        reuse: Whether later epochs begin again with the first ones.
+        check: Whether the images are compared with those the labels are of.
+
+    Raises:
+        FileNotFoundError: If there are no soft labels.
+        ValueError: If they are of another set.
+    """
+
+    def __init__(self, dataset: Any, labels: Any, reuse: bool = False,
+                 check: bool = True, lazy_init: bool = False) -> None:
+        if labels is None:
+            raise ValueError('SoftLabelDataset: no folder of soft labels; write them with '
+                             'tools/relabel.py and set protocol.schedule.labels')
+        self.store = SoftLabelStore(labels) if isinstance(labels, str) else labels
+        self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self.reuse = reuse
+        self._epoch: Optional[int] = None
+        self._rows: Optional[np.ndarray] = None
+        if not lazy_init:
+            self.full_init()
+        if check:
+            self._check_set()
+
+    def full_init(self) -> None:
+        """Read the list of images."""
+        self.dataset.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and more of the stock dataset."""
+        return self.dataset.metainfo
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        epoch, row = divmod(int(index), len(self))
+        rows = self._epoch_rows(epoch)
+        item = self._crop(rows[row])
+        x1, y1, x2, y2 = (int(value) for value in rows[row]['box'])
+        if x2 > x1 and y2 > y1 and rows[row]['partner'] != row:
+            partner = self._crop(rows[rows[row]['partner']])
+            # PackInputs may return a view of the decoded array.
+            item['inputs'] = item['inputs'].clone()
+            item['inputs'][:, y1:y2, x1:x2] = partner['inputs'][:, y1:y2, x1:x2]
+        item['data_samples'].set_field(
+            torch.from_numpy(self.store.logits(rows[row])), 'soft_logits')
+        return item
+
+    def _epoch_rows(self, epoch: int) -> np.ndarray:
+        if self.reuse and self.store.epochs:
+            epoch %= self.store.epochs
+        if epoch != self._epoch:
+            self._epoch, self._rows = epoch, self.store.rows(epoch)
+        return self._rows
+
+    def _crop(self, row: np.void) -> Dict[str, Any]:
+        info = self.dataset.get_data_info(int(row['image']))
+        info['crop_box'] = row['crop']
+        info['crop_flip'] = bool(row['flip'])
+        return self.dataset.pipeline(info)
+
+    def _check_set(self) -> None:
+        settings, folder = self.store.settings, self.store.folder
+        classes = list(self.metainfo.get('classes') or ())
+        if settings['images'] != len(self):
+            raise ValueError(f'{folder} has soft labels of {settings["images"]} images, the set '
+                             f'has {len(self)}; write labels for this set')
+        if classes and settings['classes'] and classes != settings['classes']:
+            raise ValueError(f'{folder} has soft labels of other classes than the set, or in '
+                             f'another order; write labels for this set')
+        if settings['set'] != set_digest(self.dataset):
+            raise ValueError(f'{folder} has soft labels of a set with other images; write labels '
+                             f'for this set')
+
+
+@DATA_SAMPLERS.register_module()
+class ReplaySampler:
+    """The rows of an epoch in their stored order, dealt out to the ranks.
+
+    Args:
+        dataset: A :class:`SoftLabelDataset`.
+        seed: Unused; the order is that of the labels.
+    """
+
+    def __init__(self, dataset: SoftLabelDataset, seed: Optional[int] = None) -> None:
+        self.size = len(dataset)
+        self.rank, self.world_size = get_dist_info()
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        start = self.epoch * self.size
+        for step in range(len(self)):
+            # The last ranks repeat the first rows where the set cannot be divided.
+            yield start + (step * self.world_size + self.rank) % self.size
+
+    def __len__(self) -> int:
+        return -(-self.size // self.world_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by ``DistSamplerSeedHook`` before each epoch."""
+        self.epoch = epoch

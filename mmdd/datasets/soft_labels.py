@@ -1,0 +1,262 @@
+"""Soft labels on disk: what a teacher says of every augmented image of every epoch.
+
+The layout follows "A Fast Knowledge Distillation Framework"
+(https://arxiv.org/abs/2112.01528): the augmentation of an image is stored beside the
+logits, so that a student sees just the images that the teacher saw.
+"""
+import json
+import math
+import os.path as osp
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmdd.utils.io import atomic_path, atomic_write_json, sha256
+from mmdd.utils.seed import derive_seed
+
+INDEX = 'labels.json'
+
+
+def row_type(num_classes: int, topk: Optional[int] = None) -> np.dtype:
+    """One augmented image as it lies on disk.
+
+    Fields: ``image`` (index in the set), ``partner`` (row of the epoch whose
+    pixels fill the box), ``crop`` (x, y, width, height in pixels of the file), ``flip``,
+    ``box`` (x1, y1, x2, y2 in pixels of the crop after resizing; empty without mixing),
+    ``share`` (area left of the image itself) and ``logits`` in fp16. With
+    ``topk`` the logits are the k largest ones and one for the rest, and ``classes`` are
+    the k classes.
+    """
+    fields = [('image', '<u4'), ('partner', '<u4'), ('crop', '<u2', 4), ('flip', '?'),
+              ('box', '<u2', 4), ('share', '<f4')]
+    if topk is None:
+        return np.dtype(fields + [('logits', '<f2', (num_classes, ))])
+    return np.dtype(fields + [('logits', '<f2', (topk + 1, )), ('classes', '<u2', (topk, ))])
+
+
+def compress(logits: np.ndarray, topk: int, temperature: float) -> Tuple[np.ndarray, np.ndarray]:
+    """Keep the largest logits, and the mass of the others in one number.
+
+    At ``temperature`` the k largest classes keep their probabilities exactly; what
+    is left is shared evenly by the others: their common logit is
+    T log mean exp(logit / T).
+
+    Args:
+        logits: (N, K).
+        topk: Classes to keep, 1 to K - 1.
+        temperature: T of the student's loss.
+
+    Returns:
+        tuple: Logits (N, topk + 1), the last one for the rest, and classes (N, topk).
+    """
+    order = np.argsort(-logits, axis=1, kind='stable')
+    values = np.take_along_axis(logits, order, 1).astype(np.float64)
+    rest = values[:, topk:] / temperature
+    peak = rest.max(1, keepdims=True)
+    rest = temperature * (peak + np.log(np.exp(rest - peak).mean(1, keepdims=True)))
+    return np.concatenate([values[:, :topk], rest], 1), order[:, :topk]
+
+
+def draw_crop(rng: np.random.Generator, size: Sequence[int], area: Sequence[float],
+              aspect: Sequence[float] = (3 / 4, 4 / 3)) -> Tuple[int, int, int, int]:
+    """A random crop (x, y, width, height) of an image.
+
+    Args:
+        rng: Source of randomness.
+        size: (height, width) of the image in pixels.
+        area: Smallest and largest share of the area.
+        aspect: Smallest and largest width / height. After ten crops that
+            do not fit, the largest central one within these is taken.
+    """
+    height, width = (int(side) for side in size)
+    for _ in range(10):
+        target = rng.uniform(*area) * height * width
+        ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
+        w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return (int(rng.integers(0, width - w + 1)), int(rng.integers(0, height - h + 1)),
+                    w, h)
+    ratio = min(max(width / height, aspect[0]), aspect[1])
+    w, h = min(width, round(height * ratio)), min(height, round(width / ratio))
+    return (width - w) // 2, (height - h) // 2, w, h
+
+
+def draw_box(rng: np.random.Generator, size: int, alpha: float) -> Tuple[int, int, int, int]:
+    """A CutMix box (x1, y1, x2, y2) on a square image (https://arxiv.org/abs/1905.04899).
+
+    Its area before clipping is 1 - Beta(alpha, alpha) of the image; its centre is uniform.
+    """
+    side = int(size * math.sqrt(1 - rng.beta(alpha, alpha)))
+    centre = rng.integers(0, size, 2)
+    low = np.clip(centre - side // 2, 0, size)
+    high = np.clip(centre + side // 2, 0, size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def draw_epoch(settings: Dict[str, Any], epoch: int, sizes: np.ndarray,
+               dtype: np.dtype) -> np.ndarray:
+    """Order and augmentation of one epoch, without logits.
+
+    Args:
+        settings: ``seed``, ``batch_size``, ``image_size``, ``crop_area``, ``flip_prob``
+            and ``cutmix`` (alpha, 0 for none) of the labels.
+        epoch: Number of the epoch from 0.
+        sizes: (N, 2) height and width of each image in pixels.
+        dtype: See :func:`row_type`.
+
+    Returns:
+        np.ndarray: (N, ) rows. Within a batch all boxes are the same and
+        partners are a permutation.
+    """
+    seed, total = settings['seed'], len(sizes)
+    rng = np.random.default_rng(derive_seed('soft labels', seed, epoch))
+    rows = np.zeros(total, dtype)
+    rows['image'] = rng.permutation(total)
+    rows['share'] = 1
+    for row in rows:
+        own = np.random.default_rng(derive_seed('soft labels', seed, epoch, int(row['image'])))
+        row['crop'] = draw_crop(own, sizes[row['image']], settings['crop_area'])
+        row['flip'] = own.random() < settings['flip_prob']
+    size = settings['image_size']
+    for start in range(0, total, settings['batch_size']):
+        batch = slice(start, min(start + settings['batch_size'], total))
+        rows['partner'][batch] = start + rng.permutation(batch.stop - start)
+        if settings['cutmix']:
+            box = draw_box(rng, size, settings['cutmix'])
+            rows['box'][batch] = box
+            rows['share'][batch] = 1 - (box[2] - box[0]) * (box[3] - box[1]) / size**2
+    return rows
+
+
+class SoftLabelStore:
+    """A folder with ``labels.json`` and one ``epoch_XXXX.npy`` an epoch.
+
+    Args:
+        folder: The folder.
+
+    Attributes:
+        info: Content of ``labels.json``: ``settings`` (what the labels depend on),
+            ``bytes`` (planned size) and ``files`` (SHA-256 of each finished epoch).
+
+    Raises:
+        FileNotFoundError: If there are no soft labels.
+        ValueError: If ``labels.json`` cannot be read.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        path = osp.join(folder, INDEX)
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them '
+                                    f'with tools/relabel.py')
+        try:
+            with open(path, encoding='utf-8') as f:
+                self.info = json.load(f)
+            settings = self.settings
+            self.dtype = row_type(settings['num_classes'], settings['topk'])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ValueError(f'{path} is damaged ({error}); write the labels again in another '
+                             f'folder') from error
+
+    @classmethod
+    def create(cls, folder: str, settings: Dict[str, Any]) -> 'SoftLabelStore':
+        """Begin a store, or go on with one of the same settings; epochs may be added.
+
+        Args:
+            folder: Where it goes.
+            settings: What the labels depend on: ``images``, ``num_classes``, ``epochs``,
+                ``topk``, ``temperature``, those of :func:`draw_epoch`, and whatever identifies
+                set and teacher; plain JSON values.
+
+        Raises:
+            ValueError: If the folder holds labels of other settings.
+        """
+        settings = json.loads(json.dumps(settings))
+        if osp.isfile(osp.join(folder, INDEX)):
+            store = cls(folder)
+            other = sorted(key for key in {*settings, *store.settings} - {'epochs'}
+                           if settings.get(key) != store.settings.get(key))
+            if other:
+                raise ValueError(f'{folder} holds soft labels that differ in {", ".join(other)}; '
+                                 f'give another folder')
+            if settings['epochs'] <= store.settings['epochs']:
+                return store
+            files = store.info['files']
+        else:
+            files = {}
+        size = row_type(settings['num_classes'], settings['topk']).itemsize
+        atomic_write_json(osp.join(folder, INDEX), dict(
+            settings=settings, files=files,
+            bytes=size * settings['images'] * settings['epochs']))
+        return cls(folder)
+
+    @property
+    def settings(self) -> Dict[str, Any]:
+        """What the labels depend on."""
+        return self.info['settings']
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.info['files'])
+
+    def file(self, epoch: int) -> str:
+        """Name of the file of an epoch."""
+        return f'epoch_{epoch:04d}.npy'
+
+    def write(self, epoch: int, rows: np.ndarray) -> None:
+        """Store the rows of an epoch; epochs come in their order."""
+        path = osp.join(self.folder, self.file(epoch))
+        with atomic_path(path) as tmp:
+            np.save(tmp, rows)
+        self.info['files'][self.file(epoch)] = sha256(path)
+        atomic_write_json(osp.join(self.folder, INDEX), self.info)
+
+    def rows(self, epoch: int) -> np.ndarray:
+        """Rows of an epoch, mapped from disk, not read into memory.
+
+        Raises:
+            ValueError: If the epoch is not there, or its file is not of this store.
+        """
+        if not 0 <= epoch < self.epochs:
+            raise ValueError(f'{self.folder} has soft labels of {self.epochs} epochs, epoch '
+                             f'{epoch + 1} is asked for; write more with tools/relabel.py')
+        path = osp.join(self.folder, self.file(epoch))
+        try:
+            rows = np.load(path, mmap_mode='r')
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{path} cannot be read ({error}); write the labels again in '
+                             f'another folder') from error
+        if rows.dtype != self.dtype or len(rows) != self.settings['images']:
+            raise ValueError(f'{path} does not belong to these soft labels; write them again in '
+                             f'another folder')
+        return rows
+
+    def logits(self, row: np.void) -> np.ndarray:
+        """All logits (K, ) of a row, float32; with ``topk`` the rest has one value."""
+        if self.settings['topk'] is None:
+            return row['logits'].astype(np.float32)
+        full = np.full(self.settings['num_classes'], row['logits'][-1], np.float32)
+        full[row['classes']] = row['logits'][:-1]
+        return full
+
+    def verify(self) -> None:
+        """Compare every file with its SHA-256.
+
+        Raises:
+            ValueError: With the first file that is missing or changed.
+        """
+        for name, digest in self.info['files'].items():
+            path = osp.join(self.folder, name)
+            if not osp.isfile(path) or sha256(path) != digest:
+                raise ValueError(f'{path} is missing or changed; write the labels again in '
+                                 f'another folder')
+
+
+def planned_size(settings: Dict[str, Any]) -> str:
+    """One line that tells the size of the labels before they are written."""
+    row = row_type(settings['num_classes'], settings['topk']).itemsize
+    total = row * settings['images'] * settings['epochs']
+    kept = '' if settings['topk'] is None else f', top {settings["topk"]} kept'
+    return (f'soft labels: {settings["images"]} images x {settings["epochs"]} epochs x {row} '
+            f'bytes ({settings["num_classes"]} classes in fp16{kept}) = {total / 2**20:.1f} MiB')

@@ -1,0 +1,174 @@
+"""How near the set is to the real one, while it is made and in its manifest."""
+import os.path as osp
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from PIL import Image
+
+from mmdd.datasets.annotations import load_image
+from mmdd.evaluation.feature_metrics import RunningMMD, feature_metrics, score_statistics
+from mmdd.models.coresets.feature_pass import FeaturePass, extract
+from mmdd.registry import HOOKS, MODELS
+from mmdd.structures import DistilledSample
+from mmdd.utils.config import fingerprint, resolve_path
+from mmdd.utils.io import atomic_path, sha256
+from mmdd.utils.seed import derive_seed
+
+
+@HOOKS.register_module()
+class FeatureMetricsHook(Hook):
+    """Compares features of the distilled set with those of real images.
+
+    While images are made, the log shows ``mmd2`` of the accepted ones that this
+    process made. The manifest gets ``metrics`` of the final set: MMD, coverage,
+    density and statistics of the proxy's scores, see
+    :mod:`mmdd.evaluation.feature_metrics`. Every image passes the extractor once:
+    features lie in the job's journal, also for a resumed job. They change no image.
+
+    Args:
+        extractor: Config of what gives features, with its ``checkpoint``: a
+            proxy or ``BackboneFeatures``. None takes the distiller's proxy. Figures
+            of two sets can be compared only where extractor and ``size`` agree.
+        size: (height, width) to which all images are stretched first, one number
+            for squares; None takes the distiller's image size.
+        num_real: How many real images stand for the real set; the same ones for
+            every set.
+        k: Neighbour that sets the reach of coverage and density.
+        batch_size: Images in one forward pass of the extractor.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self,
+                 extractor: Optional[dict] = None,
+                 size: Any = None,
+                 num_real: int = 2000,
+                 k: int = 5,
+                 batch_size: int = 32) -> None:
+        if num_real < 2 or k < 1 or batch_size < 1:
+            raise ValueError(
+                f'FeatureMetricsHook: num_real must be at least 2, k and batch_size at least 1, '
+                f'got {num_real}, {k} and {batch_size}')
+        if extractor is not None and extractor.get('checkpoint') is None:
+            raise ValueError('FeatureMetricsHook: extractor needs a checkpoint; random weights '
+                             'measure nothing')
+        self.extractor = extractor
+        self.size: Optional[Tuple[int, int]] = (size, size) if isinstance(size, int) else size
+        self.num_real = num_real
+        self.k = k
+        self.batch_size = batch_size
+        self.model: Optional[torch.nn.Module] = None
+        self.folder = ''
+        self._real: Optional[np.ndarray] = None
+        self._running: Optional[RunningMMD] = None
+
+    def before_train(self, runner) -> None:
+        """Build the extractor before any work is done.
+
+        Raises:
+            ValueError: If there is none, or its weights are missing.
+        """
+        distiller = runner.train_loop.distiller
+        if self.extractor is None and distiller.proxy is None:
+            raise ValueError(
+                f'FeatureMetricsHook: {type(distiller).__name__} has no proxy; set extractor, '
+                f"such as dict(type='BackboneFeatures', cfg=..., checkpoint=...)")
+        self.size = tuple(self.size or distiller.image_size)
+        node = dict(self.extractor or runner.cfg.model.get('proxy') or {})
+        kind = MODELS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
+        if hasattr(kind, 'local_checkpoint'):
+            node['checkpoint'] = kind.local_checkpoint(node.get('checkpoint'))
+        self.model = distiller.proxy
+        if self.extractor is not None:
+            self.model = MODELS.build(node).to(get_device())
+        weights = node.pop('checkpoint', None)
+        key = fingerprint(dict(part=dict(
+            node, size=list(self.size), weights=weights and sha256(resolve_path(weights)))))
+        self.folder = osp.join(runner.train_loop.journal.folder, 'metrics', key[:12])
+
+    def after_distill_iter(self, runner, samples: List[DistilledSample]) -> None:
+        """Keep the features of accepted images and log how near they are."""
+        accepted = [sample for sample in samples if sample.accepted]
+        if not accepted:
+            return
+        features = self._features(runner, accepted)
+        if get_rank() != 0:
+            return
+        if self._running is None:
+            self._running = RunningMMD(self._real_features(runner))
+        self._running.add(features)
+        value = self._running.value()
+        if value is not None:
+            runner.message_hub.update_scalar('train/mmd2', value)
+
+    def before_manifest(self, runner, samples: List[DistilledSample],
+                        summary: Dict[str, Any]) -> None:
+        """Add ``metrics`` of the final set to the manifest's summary."""
+        distiller = runner.train_loop.distiller
+        real, made = self._real_features(runner), self._features(runner, samples)
+        thresholds = [refiner.threshold for refiner in distiller.refiners
+                      if hasattr(refiner, 'threshold')]
+        found = dict(
+            feature_metrics(real, made, self.k),
+            extractor=type(self.model).__name__, extractor_id=osp.basename(self.folder),
+            size=list(self.size), dim=real.shape[1], num_real=len(real), num_distilled=len(made),
+            score=score_statistics([s.score for s in samples], [s.labels for s in samples],
+                                   distiller.classes, thresholds[0] if thresholds else None))
+        summary['metrics'] = found
+        print_log('distance to the real set: ' + ', '.join(
+            f'{name} {found[name]:.4f}' for name in ('mmd2', 'coverage', 'density')
+            if found[name] is not None), 'current')
+
+    def _real_features(self, runner) -> np.ndarray:
+        """Features of the real images that stand for all, (M, D)."""
+        if self._real is None:
+            annotations = runner.train_loop.distiller.annotations
+            rng = np.random.default_rng(derive_seed('real features', self.num_real))
+            picked = np.sort(rng.permutation(len(annotations))[:self.num_real])
+            self._real = FeaturePass(
+                self.model, [annotations[i].path for i in picked], self.size, self.batch_size,
+                osp.join(self.folder, 'real'), 'features for the metrics', share=False
+            ).run().numpy()
+        return self._real
+
+    def _features(self, runner, samples: List[DistilledSample]) -> np.ndarray:
+        """Features of samples, (N, D): those on disk, the others computed and kept."""
+        found = [self._load(sample) for sample in samples]
+        missing = [i for i, features in enumerate(found) if features is None]
+        for begin in range(0, len(missing), self.batch_size):
+            batch = missing[begin:begin + self.batch_size]
+            images = [self._image(runner, samples[i]) for i in batch]
+            for i, features in zip(batch, extract(self.model, images)):
+                found[i] = features
+                with atomic_path(self._file(samples[i])) as tmp:
+                    np.save(tmp, features)
+        return np.stack(found)
+
+    def _file(self, sample: DistilledSample) -> str:
+        return osp.join(self.folder, f'{sample.slot.id:06d}_r{sample.slot.round}.npy')
+
+    def _load(self, sample: DistilledSample) -> Optional[np.ndarray]:
+        try:
+            return np.load(self._file(sample))
+        except (OSError, ValueError, EOFError):  # missing or damaged
+            return None
+
+    def _image(self, runner, sample: DistilledSample) -> np.ndarray:
+        """The image of a sample at the extractor's size, (H, W, 3) uint8 RGB."""
+        if sample.path:
+            return load_image(sample.path, self.size)
+        image = sample.image
+        if image is None:
+            image = runner.train_loop.journal.read_image((sample.slot.id, sample.slot.round))
+        if image.shape[:2] == self.size:
+            return image
+        height, width = self.size
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR))

@@ -1,0 +1,235 @@
+"""Scores that separate a distilled set from the tricks of its evaluation.
+
+Label-robust and augmentation-robust score of DD-Ranking (https://arxiv.org/abs/2505.13300).
+They are stated for accuracies; the same formulas hold for mAP and mIoU, which lie in
+[0, 1] as well.
+"""
+import math
+import statistics
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from mmdd.utils.config import ConfigType
+from .lr_grid import LR_GRID
+from .report import mean_std
+from .student import evaluate_sets
+
+Row = Mapping[str, Any]
+
+
+def hlr(real_hard: float, syn_hard: float) -> float:
+    """Hard-label recovery: accuracy of the full real set minus that of the distilled set.
+
+    Both with hard labels, in [0, 1]. Smaller is better.
+    """
+    return _share(real_hard) - _share(syn_hard)
+
+
+def ior(syn_any: float, random_any: float) -> float:
+    """Improvement over random: the distilled set minus random real images.
+
+    Of the same size, both with the same labels of any kind, in [0, 1]. Larger is better.
+    """
+    return _share(syn_any) - _share(random_any)
+
+
+def normalized(alpha: float) -> float:
+    """(exp(alpha) - exp(-1)) / (e - exp(-1)): monotone, 0 for -1 and 1 for 1.
+
+    Raises:
+        ValueError: If alpha is not in [-1, 1].
+    """
+    if not -1 <= alpha <= 1:
+        raise ValueError(f'the score is defined from -1 to 1, got {alpha}')
+    return (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
+
+
+def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random_any: float,
+                       w: float = 0.5) -> float:
+    """LRS: what a set gains beyond what soft labels give.
+
+    alpha = w IOR - (1 - w) HLR, then :func:`normalized`. DD-Ranking, w = 0.5.
+
+    Args:
+        real_hard: Full real set, hard labels.
+        syn_hard: Distilled set, hard labels.
+        syn_any: Distilled set, any labels.
+        random_any: Random real images of the same number, labels as for ``syn_any``.
+        w: Weight of IOR, in [0, 1].
+
+    Returns:
+        float: In [0, 1]; all accuracies are in [0, 1], not percent.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+    return normalized(_weight(w) * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
+
+
+def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
+                              rnd_noaug: float, gamma: float = 0.5) -> float:
+    """ARS: what a set gains over random images with and without augmentation.
+
+    beta = gamma (syn_aug - rnd_aug) + (1 - gamma) (syn_noaug - rnd_noaug), then
+    :func:`normalized`. DD-Ranking, gamma = 0.5.
+
+    Args:
+        syn_aug: Distilled set, with augmentation.
+        rnd_aug: Random real images of the same number, with augmentation.
+        syn_noaug: Distilled set, without.
+        rnd_noaug: Random real images, without.
+        gamma: Weight of training with augmentation, in [0, 1].
+
+    Returns:
+        float: In [0, 1]; all accuracies are in [0, 1], not percent.
+
+    Raises:
+        ValueError: If a value is outside its range.
+    """
+    return normalized(_weight(gamma) * ior(syn_aug, rnd_aug)
+                      + (1 - gamma) * ior(syn_noaug, rnd_noaug))
+
+
+def rank_set(set_hard: Sequence[Row],
+             full_hard: Sequence[Row] = (),
+             set_any: Sequence[Row] = (),
+             random_any: Sequence[Row] = (),
+             set_noaug: Sequence[Row] = (),
+             random_noaug: Sequence[Row] = (),
+             random_hard: Sequence[Row] = (),
+             metric: Optional[str] = None,
+             which: str = 'last',
+             w: float = 0.5,
+             gamma: float = 0.5) -> Dict[str, Any]:
+    """Scores of a distilled set from rows of :func:`evaluate_sets`, in percent there.
+
+    A run of the set is compared with the runs of the others that have its seed, or
+    with the mean of all of theirs where none has.
+
+    Args:
+        set_hard: The set with hard labels and augmentation; one score for each row.
+        full_hard: The full real set with hard labels; for LRS.
+        set_any: The set with any labels, such as soft ones; for LRS.
+        random_any: Random real images with the labels of ``set_any``; for LRS.
+        set_noaug: The set with hard labels, without augmentation; for ARS.
+        random_noaug: Random real images likewise; for ARS.
+        random_hard: Random real images with augmentation; for ARS.
+        metric: Column; the first one if None.
+        which: 'last' or 'best'.
+        w: See :func:`label_robust_score`.
+        gamma: See :func:`augmentation_robust_score`.
+
+    Returns:
+        dict: ``runs`` (seed, set and scores of each run) and, of ``HLR``, ``IOR``,
+        ``LRS`` and ``ARS`` those that the rows allow, each ``dict(mean=, std=)``.
+
+    Raises:
+        ValueError: If no score can be computed, or all runs of an input failed.
+    """
+    wanted = dict(LRS=bool(full_hard and set_any and random_any),
+                  ARS=bool(set_noaug and random_noaug and random_hard))
+    if not set_hard or not any(wanted.values()):
+        raise ValueError('rank_set: LRS needs set_hard, full_hard, set_any and random_any; ARS '
+                         'needs set_hard, random_hard, set_noaug and random_noaug')
+
+    def value(rows: Sequence[Row], run: Row) -> float:
+        return _matching(rows, run, lambda row: _value(row, which, metric))
+
+    runs: List[Dict[str, Any]] = []
+    for run in _finished(set_hard, 'set_hard'):
+        hard, found = _value(run, which, metric), dict(seed=run['seed'], set=run.get('set'))
+        if wanted['LRS']:
+            real, soft, random = (value(rows, run) for rows in (full_hard, set_any, random_any))
+            found.update(HLR=hlr(real, hard), IOR=ior(soft, random),
+                         LRS=label_robust_score(real, hard, soft, random, w))
+        if wanted['ARS']:
+            plain, other, bare = (value(rows, run)
+                                  for rows in (random_hard, set_noaug, random_noaug))
+            found['ARS'] = augmentation_robust_score(hard, plain, other, bare, gamma)
+        runs.append(found)
+    names = [name for name in ('HLR', 'IOR', 'LRS', 'ARS') if name in runs[0]]
+    return dict({name: mean_std([run[name] for run in runs]) for name in names}, runs=runs)
+
+
+def rank_protocols(sets: Mapping[str, Any],
+                   random: Any,
+                   hard: ConfigType,
+                   soft: ConfigType,
+                   work_dir: str,
+                   noaug: Optional[ConfigType] = None,
+                   seeds: Sequence[int] = (0, 1, 2, 3, 4),
+                   jobs: Optional[int] = None,
+                   lr_grid: Optional[Sequence[float]] = LR_GRID,
+                   **kwargs: Any) -> Dict[str, Any]:
+    """Train everything that LRS and ARS need, and score every set.
+
+    Args:
+        sets: Folder, or list of folders, of each set by name; all of one size.
+        random: Folder, or folders, of random real images of that size.
+        hard: Protocol with hard labels.
+        soft: Protocol with soft labels, or any other kind.
+        work_dir: Where the runs go; finished ones are skipped.
+        noaug: ``hard`` without augmentation; there is no ARS if None.
+        seeds: Seeds of the trainings; DD-Ranking takes 5.
+        jobs: See :func:`evaluate_sets`.
+        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each arm.
+        kwargs: See :func:`rank_set`.
+
+    Returns:
+        dict: :func:`rank_set` of each set by name.
+
+    Raises:
+        ValueError: If a name is used for the random or the full set, or a set has
+            no finished run.
+    """
+    others = {'random real images': random, 'full real set': 'full'}
+    if set(sets) & set(others):
+        raise ValueError(f'rank_protocols: the names {sorted(others)} are taken')
+
+    def rows(protocol: Optional[ConfigType], full: bool) -> Dict[str, List[Row]]:
+        if protocol is None:
+            return {}
+        arms = dict(sets, **{k: v for k, v in others.items() if full or v != 'full'})
+        found = evaluate_sets(arms, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
+        return {arm: [row for row in found if row['arm'] == arm] for arm in arms}
+
+    rnd, full = others
+    by_hard, by_soft, bare = rows(hard, True), rows(soft, False), rows(noaug, False)
+    return {arm: rank_set(
+        by_hard[arm], by_hard[full], by_soft[arm], by_soft[rnd], bare.get(arm, ()),
+        bare.get(rnd, ()), by_hard[rnd], **kwargs) for arm in sets}
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f'accuracies are shares from 0 to 1 here, got {value}: divide percent '
+                         f'by 100')
+    return value
+
+
+def _weight(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(f'the weight must be 0 to 1, got {value}')
+    return value
+
+
+def _finished(rows: Sequence[Row], name: str = 'an input') -> List[Row]:
+    good = [row for row in rows if 'error' not in row]
+    if not good:
+        raise ValueError(f'rank_set: all runs of {name} failed')
+    return good
+
+
+def _value(row: Row, which: str, metric: Optional[str]) -> float:
+    values = row.get(which)
+    if not values:
+        raise ValueError(f'rank_set: the run of {row.get("arm")} with seed {row["seed"]} has no '
+                         f'{which!r} value; the protocol selects no checkpoint')
+    return values[metric or next(iter(values))] / 100
+
+
+def _matching(rows: Sequence[Row], run: Row, value: Callable[[Row], float]) -> float:
+    """Mean over the rows of the same set and seed, else of the same seed, else of all."""
+    good = _finished(rows)
+    same_seed = [row for row in good if row['seed'] == run['seed']]
+    same = [row for row in same_seed if row.get('set') == run.get('set')]
+    return statistics.fmean(value(row) for row in same or same_seed or good)

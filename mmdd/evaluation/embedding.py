@@ -1,0 +1,150 @@
+"""A map of real and distilled images by what a proxy sees in them."""
+import hashlib
+import importlib.util
+import json
+import os.path as osp
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.registry import DATASETS
+
+from mmdd.datasets.annotations import load_image
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.io import atomic_path
+from .set_facts import read_set_manifest
+
+REAL = 'real'
+MAX_ARMS = 6
+
+
+def check_embedding(method: Optional[str]) -> None:
+    """Check that a method is known and installed.
+
+    Raises:
+        ValueError: If not.
+    """
+    if method not in (None, 'tsne', 'umap'):
+        raise ValueError(f'--embedding {method}: choose tsne, umap or none')
+    if method == 'umap' and importlib.util.find_spec('umap') is None:
+        raise ValueError('--embedding umap: the package umap-learn is not installed; install it '
+                         'or choose tsne')
+
+
+def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
+                num_real: int = 1000, num_each: int = 300) -> Optional[Dict[str, np.ndarray]]:
+    """Place the real set and the first sets of the arms in one plane.
+
+    Steps of an ablation are left out, and all but the last six arms. Features are
+    those of the first proxy among the arms. The result is kept in
+    ``<work_dir>/embeddings``.
+
+    Args:
+        group: A group of ``results.json``.
+        work_dir: Work dir of the benchmark.
+        method: 'tsne' or 'umap'.
+        num_real: Real images at most, spread over the set.
+        num_each: Images of every arm at most.
+
+    Returns:
+        dict: (N, 2) coordinates by name, the real set first; None without a
+        proxy or without sets.
+    """
+    judge = next((arm for arm in group['arms'] if arm.get('proxy_config')
+                  and osp.isfile(arm.get('checkpoint') or '')), None)
+    steps = list(group['ablation'])[:-1]
+    folders = {arm['arm']: arm['sets'][0]['folder'] for arm in group['arms']
+               if arm['sets'] and arm['sets'][0]['facts'] and arm['arm'] not in steps}
+    folders = dict(list(folders.items())[-MAX_ARMS:])
+    if judge is None or not folders:
+        return None
+    jobs = [[name, arm['sets'][0]['facts']['job']] for name in folders
+            for arm in group['arms'] if arm['arm'] == name]
+    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge['arm']]).encode())
+    path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
+    if not osp.isfile(path):
+        setup()
+        paths = {REAL: real_paths(judge['dataset'], num_real)}
+        paths.update({name: set_paths(folder, num_each) for name, folder in folders.items()})
+        proxy = MODELS.build(dict(judge['proxy_config'], checkpoint=judge['checkpoint']))
+        features = {name: image_features(proxy, files, judge['image_size'])
+                    for name, files in paths.items()}
+        points = embed(features, method)
+        with atomic_path(path) as tmp:
+            np.savez(tmp, names=np.array(list(points)),
+                     **{f'points{i}': xy for i, xy in enumerate(points.values())})
+    with np.load(path) as content:
+        return {str(name): content[f'points{i}'] for i, name in enumerate(content['names'])}
+
+
+def spread_over(items: Sequence[Any], num: int) -> List[Any]:
+    """At most ``num`` items at even distances."""
+    if len(items) <= num:
+        return list(items)
+    return [items[i] for i in np.linspace(0, len(items) - 1, num).round().astype(int)]
+
+
+def real_paths(dataset: Mapping[str, Any], num: int) -> List[str]:
+    """Image files of a mm* dataset, at most ``num``, at even distances."""
+    built = DATASETS.build(dict(dataset))
+    built.full_init()
+    return [built.get_data_info(int(i))['img_path']
+            for i in spread_over(range(len(built)), num)]
+
+
+def set_paths(folder: str, num: int) -> List[str]:
+    """Image files of a distilled set, at most ``num``, at even distances."""
+    images = read_set_manifest(folder)['images']
+    return [osp.join(folder, entry['files'][0]) for entry in spread_over(images, num)]
+
+
+@torch.no_grad()
+def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
+                   batch_size: int = 32) -> np.ndarray:
+    """Features of image files by a proxy, (N, D) fp32.
+
+    Args:
+        proxy: Gives ``features(images) -> (B, D)``.
+        paths: Image files.
+        image_size: (height, width) to which they are stretched; one number for
+            squares.
+        batch_size: Images of a forward pass.
+    """
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    proxy = proxy.to(device)
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    found = []
+    for i in range(0, len(paths), batch_size):
+        images = np.stack([load_image(path, size) for path in paths[i:i + batch_size]])
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        found.append(proxy.features(batch.to(device)).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def embed(features: Mapping[str, np.ndarray], method: str = 'tsne') -> Dict[str, np.ndarray]:
+    """Map features of several sets together into one plane.
+
+    Args:
+        features: (N, D) by name.
+        method: 'tsne' (scikit-learn) or 'umap'.
+
+    Returns:
+        dict: (N, 2) fp32 by name; the same features give the same map.
+    """
+    check_embedding(method)
+    together = np.concatenate(list(features.values())).astype(np.float32)
+    spread = together.std(0)
+    together = (together - together.mean(0)) / np.where(spread > 0, spread, 1.)
+    if method == 'umap':
+        import umap
+        flat = umap.UMAP(n_components=2, random_state=0).fit_transform(together)
+    elif len(together) < 4:
+        flat = np.pad(together, ((0, 0), (0, 2)))[:, :2]
+    else:
+        from sklearn.manifold import TSNE
+        perplexity = min(30., (len(together) - 1) / 3)
+        flat = TSNE(2, perplexity=perplexity, init='random' if together.shape[1] < 2 else 'pca',
+                    random_state=0).fit_transform(together)
+    ends = np.cumsum([len(values) for values in features.values()])[:-1]
+    return dict(zip(features, np.split(flat.astype(np.float32), ends)))

@@ -1,0 +1,219 @@
+"""A teacher writes the soft labels of a set, once for all students."""
+import copy
+import os.path as osp
+import time
+from typing import Any, Dict, Mapping
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, DefaultScope
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from mmdd.datasets.replay import SoftLabelDataset, set_digest
+from mmdd.datasets.soft_labels import (
+    SoftLabelStore,
+    compress,
+    draw_epoch,
+    planned_size,
+    row_type,
+)
+from mmdd.models.proxies.base import read_classes, reads_rgb
+from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.utils import compat
+from mmdd.utils.config import fingerprint, resolve_path
+from mmdd.utils.io import sha256
+from .schedule_rules import check_classes
+
+# Images per forward pass of the teacher. In evaluation mode it changes nothing else.
+_CHUNK = 128
+
+
+class _Draft:
+    """Rows of one epoch that have no logits yet; stands in for a store."""
+
+    def __init__(self, rows: np.ndarray, num_classes: int) -> None:
+        self.folder, self.epochs = '', 1
+        self._rows, self._logits = rows, np.zeros(num_classes, np.float32)
+
+    def rows(self, epoch: int) -> np.ndarray:
+        return self._rows
+
+    def logits(self, row: np.void) -> np.ndarray:
+        return self._logits
+
+
+def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
+    """Make what a student's training reads beside the set: its soft labels.
+
+    Args:
+        config: Student config as :func:`student_config` gives it.
+        work_dir: Folder of the evaluation; labels go to
+            ``<work_dir>/soft_labels/<key>``, where the key stands for images, teacher
+            and settings. Labels that are there are used, unfinished ones finished.
+
+    Returns:
+        Config: The config with the folder of the labels filled in; unchanged for
+        a protocol without stored labels.
+
+    Raises:
+        FileNotFoundError: If labels that the config names are missing.
+        ValueError: If they are of another set or teacher, or of too few epochs.
+    """
+    cfg = Config(copy.deepcopy(config if isinstance(config, dict) else config.to_dict()))
+    if cfg.get('soft_labels') is None:
+        return cfg
+    dataset = cfg.train_dataloader.dataset
+    if dataset.labels is None:
+        settings = read_settings(cfg)
+        key = fingerprint(dict(settings=settings))[:16]
+        dataset.labels = write_soft_labels(
+            cfg, osp.join(work_dir, 'soft_labels', key), settings)
+    else:
+        check_labels(cfg, dataset.labels)
+    return cfg
+
+
+def read_settings(cfg: Config) -> Dict[str, Any]:
+    """Everything the soft labels of a student config depend on.
+
+    Args:
+        cfg: Student config of a protocol with stored labels.
+
+    Raises:
+        ValueError: If there is no teacher, or its classes differ from the set's.
+    """
+    compat.setup()
+    wanted = cfg.get('soft_labels')
+    if wanted is None:
+        raise ValueError('the protocol has no stored soft labels: its schedule must be '
+                         'FKDSchedule, as in configs/_base_/protocols/fkd_soft.py')
+    checkpoint = wanted.teacher.get('checkpoint')
+    if checkpoint is None:
+        raise ValueError('the teacher has no weights; set protocol.schedule.teacher.checkpoint')
+    dataset = _open_set(cfg)
+    classes = list(dataset.metainfo.get('classes') or ())
+    model = wanted.teacher.cfg.model
+    num_classes = model.get('head', {}).get('num_classes') or len(classes)
+    if classes and num_classes != len(classes):
+        raise ValueError(f'the teacher has {num_classes} classes, the set {len(classes)}; give a '
+                         f'teacher of the same classes')
+    settings = {k: v for k, v in wanted.to_dict().items() if k != 'teacher'}
+    settings.update(
+        images=len(dataset), classes=classes, num_classes=num_classes, set=set_digest(dataset),
+        teacher=sha256(resolve_path(checkpoint)), network=fingerprint(dict(model=model)),
+        pipeline=fingerprint(dict(pipeline=cfg.train_dataloader.dataset.dataset.pipeline)))
+    return settings
+
+
+def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:
+    """Write soft labels epoch by epoch; finished epochs are kept.
+
+    The size is printed before anything is written.
+
+    Args:
+        cfg: Student config of a protocol with stored labels.
+        folder: Where they go.
+        settings: See :func:`read_settings`.
+
+    Returns:
+        str: ``folder``.
+
+    Raises:
+        ValueError: If the folder holds other labels.
+    """
+    store = SoftLabelStore.create(folder, settings)
+    if store.epochs >= settings['epochs']:
+        return folder
+    print(f'{planned_size(settings)} in {folder}', flush=True)
+    wanted = cfg.soft_labels
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    teacher = Teacher(wanted.teacher.cfg, wanted.teacher.checkpoint).to(device)
+    dataset = _open_set(cfg)
+    sizes = _image_sizes(dataset)
+    dtype = row_type(settings['num_classes'], settings['topk'])
+    first, begin = store.epochs, time.time()
+    for epoch in range(first, settings['epochs']):
+        rows = draw_epoch(settings, epoch, sizes, dtype)
+        logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'])
+        if settings['topk'] is None:
+            rows['logits'] = logits
+        else:
+            rows['logits'], rows['classes'] = compress(
+                logits, settings['topk'], settings['temperature'])
+        store.write(epoch, rows)
+        done, left = epoch + 1 - first, settings['epochs'] - epoch - 1
+        if not left or epoch % max(1, settings['epochs'] // 10) == 0:
+            eta = (time.time() - begin) / done * left
+            print(f'soft labels of epoch {epoch + 1} of {settings["epochs"]}, eta {eta:.0f} s',
+                  flush=True)
+    return folder
+
+
+def check_labels(cfg: Config, folder: str) -> None:
+    """Check labels that a student config names against the schedule and the teacher.
+
+    The set is compared when the training opens it.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If they do not fit.
+    """
+    store = SoftLabelStore(folder)
+    wanted, settings = cfg.soft_labels, store.settings
+    if store.epochs < wanted.epochs:
+        raise ValueError(f'{folder} has soft labels of {store.epochs} epochs, the schedule needs '
+                         f'{wanted.epochs}; write more with tools/relabel.py or set '
+                         f'protocol.schedule.pool={store.epochs}')
+    check_classes(read_classes(cfg, 'mmpretrain'), settings['classes'])
+    if settings['topk'] is not None and settings['temperature'] != wanted.temperature:
+        raise ValueError(f'{folder} keeps the top {settings["topk"]} classes at temperature '
+                         f'{settings["temperature"]:g}, the student has {wanted.temperature:g}; '
+                         f'write labels for this temperature')
+    if settings['image_size'] != wanted.image_size:
+        raise ValueError(f'{folder} has soft labels of {settings["image_size"]} pixel images, the '
+                         f'student takes {wanted.image_size}; write labels for this size')
+    checkpoint = wanted.teacher.get('checkpoint')
+    if checkpoint is not None and sha256(resolve_path(checkpoint)) != settings['teacher']:
+        raise ValueError(f'{folder} has soft labels of another teacher than {checkpoint}; write '
+                         f'labels of this teacher')
+    store.verify()
+
+
+def _open_set(cfg: Config) -> Any:
+    dataset = copy.deepcopy(cfg.train_dataloader.dataset.dataset)
+    # Read by one process, so there is nothing to gain from packing it.
+    dataset.setdefault('serialize_data', False)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
+        return DATASETS.build(dataset)
+
+
+def _image_sizes(dataset: Any) -> np.ndarray:
+    """(N, 2) height and width of the files."""
+    sizes = np.zeros((len(dataset), 2), np.int64)
+    for index in range(len(dataset)):
+        with Image.open(dataset.get_data_info(index)['img_path']) as image:
+            sizes[index] = image.height, image.width
+    return sizes
+
+
+def _ask(cfg: Config, dataset: Any, teacher: Teacher, rows: np.ndarray,
+         num_classes: int) -> np.ndarray:
+    """Logits (N, K) of the teacher for the rows of an epoch, in their order."""
+    loader_cfg = cfg.train_dataloader
+    loader = DataLoader(
+        SoftLabelDataset(dataset, _Draft(rows, num_classes), check=False), _CHUNK,
+        num_workers=loader_cfg.get('num_workers', 0), collate_fn=pseudo_collate)
+    device = next(teacher.parameters()).device
+    rgb = reads_rgb(dict(train_dataloader=dict(dataset=loader_cfg.dataset.dataset)))
+    found = []
+    for batch in loader:
+        images = torch.stack(batch['inputs']).to(device).float() / 255
+        found.append(teacher.logits(images if rgb else images.flip(1)).cpu().numpy())
+    logits = np.concatenate(found)
+    if logits.shape[1] != num_classes:
+        raise ValueError(f'the teacher has {logits.shape[1]} classes, its config says '
+                         f'{num_classes}; correct model.head.num_classes')
+    return logits

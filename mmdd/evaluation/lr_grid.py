@@ -1,0 +1,132 @@
+"""Learning rates picked per arm, on real images that no result is measured on."""
+import copy
+import math
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS as ROOT_DATASETS
+
+from mmdd.registry import DATASETS
+from .adapters import leaf_dataset, leaf_datasets
+from .protocol import has_validation
+
+# Of DD-Ranking, https://arxiv.org/abs/2505.13300
+LR_GRID = (0.001, 0.005, 0.01, 0.05, 0.1)
+# Share of the real training set that is held out where there is no validation split: 1 / EVERY.
+EVERY = 10
+
+
+@DATASETS.register_module()
+class HeldOut:
+    """Every n-th image of a dataset, or all the others.
+
+    Args:
+        dataset: Config of a stock dataset.
+        held: Whether these are the images held out.
+        every: n.
+    """
+
+    def __init__(self, dataset: Dict[str, Any], held: bool, every: int = EVERY) -> None:
+        self.dataset = ROOT_DATASETS.build(dataset)
+        self.indices = [i for i in range(len(self.dataset)) if (i % every == 0) == held]
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and more of the stock dataset."""
+        return self.dataset.metainfo
+
+    def get_data_info(self, index: int) -> dict:
+        """What the stock dataset knows of an image."""
+        return self.dataset.get_data_info(self.indices[index])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[self.indices[index]]
+
+
+def search_protocol(protocol: Config) -> Tuple[Config, str]:
+    """The protocol that measures learning rates: on validation images, never on the test split.
+
+    Args:
+        protocol: See :func:`read_protocol`; not changed.
+
+    Returns:
+        tuple: A protocol whose test split is the validation split or, where there
+        is none, every tenth image of the real training set, on which 'full' does
+        not train then; and one line that says which.
+    """
+    cfg = copy.deepcopy(protocol)
+    options = cfg.protocol
+    first = next(iter(options.metrics))
+    options.metrics = {first: options.metrics[first]}
+    options.select = 'none'
+    if has_validation(cfg):
+        cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+        where = 'the validation split'
+    else:
+        _hold_out(cfg)
+        where = f'a held-out {100 // EVERY} % of the real training set'
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    return cfg, f'learning rates are picked by {first} on {where}'
+
+
+def _hold_out(cfg: Config) -> None:
+    """Make every tenth training image the test split, and take it from 'full'."""
+    parent, inner = None, cfg.train_dataloader.dataset
+    while 'dataset' in inner:  # inside the repetitions, so that no repeated image slips through
+        parent, inner = inner, inner['dataset']
+    # Filters stay: both halves must count the same images.
+    held = copy.deepcopy(inner)
+    pipeline = leaf_dataset(cfg.test_dataloader.dataset).get('pipeline')
+    for leaf in leaf_datasets(held):
+        if pipeline is not None:
+            leaf['pipeline'] = copy.deepcopy(pipeline)
+    evaluators = cfg.test_evaluator
+    for evaluator in [evaluators] if isinstance(evaluators, dict) else evaluators:
+        if evaluator.get('ann_file'):
+            evaluator['ann_file'] = None
+            _keep_instances(held)
+    cfg.test_dataloader.dataset = dict(type='mmdd.HeldOut', dataset=held, held=True)
+    rest = dict(type='mmdd.HeldOut', dataset=copy.deepcopy(inner), held=False)
+    if parent is None:
+        cfg.protocol.rest = rest
+    else:
+        repeated = copy.deepcopy(cfg.train_dataloader.dataset)
+        node = repeated
+        while 'dataset' in node['dataset']:
+            node = node['dataset']
+        node['dataset'] = rest
+        cfg.protocol.rest = repeated
+
+
+def _keep_instances(dataset: Dict[str, Any]) -> None:
+    """Let samples carry their ground truth, for a metric without its own annotation file."""
+    for leaf in leaf_datasets(dataset):
+        for step in leaf['pipeline']:
+            if str(step['type']).endswith('PackDetInputs'):
+                keys = step.get('meta_keys') or (
+                    'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+                step['meta_keys'] = tuple(keys) + ('instances', )
+
+
+def best_rates(rows: Sequence[Dict[str, Any]]) -> Dict[str, Optional[float]]:
+    """The rate with the best last value, by arm.
+
+    Args:
+        rows: Rows of students with ``arm``, ``lr`` and ``last`` (one metric) or ``error``.
+
+    Returns:
+        dict: Learning rate by arm; of equal ones the smaller; None where all failed.
+    """
+    found: Dict[str, Optional[float]] = {}
+    for arm in dict.fromkeys(row['arm'] for row in rows):
+        scores: List[Tuple[float, float]] = []
+        for row in rows:
+            if row['arm'] == arm and 'error' not in row:
+                value = next(iter(row['last'].values()))
+                if math.isfinite(value):
+                    scores.append((value, -row['lr']))
+        found[arm] = -max(scores)[1] if scores else None
+    return found

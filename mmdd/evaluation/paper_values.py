@@ -1,0 +1,149 @@
+"""What the papers report, from the ``metafile.yml`` beside a config."""
+import math
+import os.path as osp
+import re
+from functools import cache
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import yaml
+
+from mmdd.utils.config import resolve_path
+
+METAFILE = 'metafile.yml'
+# Names under which one metric goes in metafiles, protocols and mm* packages.
+ALIASES = (
+    ('top1', 'top1accuracy', 'accuracytop1', 'accuracy', 'acc', 'acc1', 'top1acc'),
+    ('top5', 'top5accuracy', 'accuracytop5', 'acc5', 'top5acc'),
+    ('map', 'boxap', 'bboxmap', 'boxmap', 'ap', 'pascalvocmap', 'cocobboxmap'),
+    ('ap50', 'map50', 'bboxmap50', 'boxap50', 'pascalvocap50', 'cocobboxmap50'),
+    ('miou', 'meaniou', 'iou'))
+_NUMBER = re.compile(r'[-+]?\d*\.?\d+')
+
+
+def metric_key(name: str) -> str:
+    """A metric's name without case, blanks and signs; one of several names for one thing."""
+    bare = ''.join(c for c in str(name).lower() if c.isalnum())
+    return next((names[0] for names in ALIASES if bare in names), bare)
+
+
+def paper_entry(config: str) -> Dict[str, Any]:
+    """What a metafile says of a config.
+
+    Args:
+        config: Config file; its folder is searched for ``metafile.yml``.
+
+    Returns:
+        dict: ``name``, ``collection``, ``title`` and ``url`` of the paper,
+        ``source`` and ``results`` (list of the entry's results). Empty where there
+        is no file or no entry for the config.
+
+    Raises:
+        ValueError: If the metafile is no valid YAML.
+    """
+    try:
+        path = resolve_path(osp.join(osp.dirname(config), METAFILE))
+    except FileNotFoundError:
+        return {}
+    content = _read(path, osp.getmtime(path))
+    for model in _items(content.get('Models')):
+        if osp.basename(str(model.get('Config'))) == osp.basename(config):
+            break
+    else:
+        return {}
+    collections = {entry.get('Name'): entry for entry in _items(content.get('Collections'))}
+    paper = (collections.get(model.get('In Collection')) or {}).get('Paper') or {}
+    own = model.get('Paper') or paper
+    return dict(
+        name=str(model.get('Name') or ''), collection=str(model.get('In Collection') or ''),
+        title=str(own.get('Title') or ''), url=str(own.get('URL') or ''),
+        source=str((model.get('Metadata') or {}).get('Source') or ''),
+        results=_items(model.get('Results')))
+
+
+def paper_values(config: str, metrics: Sequence[str],
+                 student: str = '') -> Dict[str, Dict[str, Optional[float]]]:
+    """The paper's values of a config, in the columns of a protocol.
+
+    Args:
+        config: Config file.
+        metrics: Columns of the protocol.
+        student: Name of the student, for metafiles that list several; entries
+            with ``Student`` count for that student alone.
+
+    Returns:
+        dict: ``dict(mean=, std=)`` by column; ``std`` is None where the paper gives
+        none. Columns without a value are left out.
+    """
+    found: Dict[str, Dict[str, Optional[float]]] = {}
+    for result in paper_entry(config).get('results', []):
+        owner = result.get('Student')
+        if metric_key(owner or '') != metric_key(student) and (owner or student):
+            continue
+        for column, value in read_metrics(result.get('Metrics'), metrics).items():
+            found.setdefault(column, value)
+    return found
+
+
+def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, Dict[str, Optional[float]]]:
+    """Values by column from a ``Metrics`` mapping.
+
+    A value is a number with its deviation under ``<metric>_std``, a text like
+    ``'16.8 ± 0.5'``, a pair, or ``dict(mean=, std=)``. Anything else is passed over.
+
+    Args:
+        node: The mapping.
+        metrics: Columns to look for; signs and case of names do not count.
+    """
+    if not isinstance(node, Mapping):
+        return {}
+    given = {metric_key(name): value for name, value in node.items()}
+    found = {}
+    for column in metrics:
+        value = _mean_std(given.get(metric_key(column)))
+        if value is None:
+            continue
+        if value['std'] is None:
+            deviation = [_mean_std(item) for name, item in node.items()
+                         if re.fullmatch(r'.*[ _-]std', str(name), re.I)
+                         and metric_key(str(name)[:-4]) == metric_key(column)]
+            value['std'] = next((entry['mean'] for entry in deviation if entry), None)
+        found[column] = value
+    return found
+
+
+def _mean_std(value: Any) -> Optional[Dict[str, Optional[float]]]:
+    if isinstance(value, Mapping):
+        parts = [value.get('mean'), value.get('std')]
+    elif isinstance(value, (list, tuple)):
+        parts = list(value[:2])
+    elif isinstance(value, str):
+        parts = _NUMBER.findall(value)[:2]
+    else:
+        parts = [value]
+    numbers = [_number(part) for part in parts]
+    if not numbers or numbers[0] is None or not math.isfinite(numbers[0]):
+        return None
+    return dict(mean=numbers[0], std=numbers[1] if len(numbers) > 1 else None)
+
+
+def _number(value: Any) -> Optional[float]:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+@cache
+def _read(path: str, changed: float) -> Mapping[str, Any]:
+    with open(path, encoding='utf-8') as f:
+        try:
+            content = yaml.safe_load(f)
+        except yaml.YAMLError as error:
+            raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
+    return content if isinstance(content, Mapping) else {}
+
+
+def _items(node: Any) -> List[Mapping[str, Any]]:
+    return [item for item in node if isinstance(item, Mapping)] if isinstance(node, list) else []

@@ -1,0 +1,98 @@
+"""What the manifest of a distilled set says of it: budget, scores, cost."""
+import json
+import os.path as osp
+import statistics
+from collections import Counter
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from mmdd.datasets.manifest import MANIFEST
+
+SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
+           'stage_seconds', 'peak_memory_mib', 'versions', 'metrics')
+
+
+def read_set_manifest(folder: str) -> Dict[str, Any]:
+    """The manifest of a distilled set.
+
+    Raises:
+        FileNotFoundError: If there is none: the set is not finished.
+        ValueError: If it is damaged.
+    """
+    path = osp.join(folder, MANIFEST)
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'{path} not found: the set is not finished')
+    try:
+        with open(path, encoding='utf-8') as f:
+            content = json.load(f)
+        content['images'][0]['files'][0]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f'{path} is damaged ({type(error).__name__}: {error}); distill the set '
+                         f'again') from None
+    return content
+
+
+def set_facts(folder: str) -> Dict[str, Any]:
+    """Facts of a distilled set, all from its manifest.
+
+    Args:
+        folder: Folder of the set.
+
+    Returns:
+        dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
+        ``job`` (fingerprint), ``label_sources`` (images by source), ``score``
+        (:func:`spread` or None), ``rounds`` (mean tries per slot),
+        ``seconds_per_image`` (of one attempt) and ``seconds_per_kept`` (with the
+        share of those that were discarded).
+    """
+    content = read_set_manifest(folder)
+    images: Sequence[Mapping[str, Any]] = content['images']
+    seconds = [float(entry.get('seconds') or 0.) for entry in images]
+    mean = statistics.fmean(seconds)
+    made = content.get('images_made') or len(images)
+    facts = {key: content.get(key) for key in SUMMARY}
+    facts.update(
+        images=len(images), classes=len(content.get('classes') or ()),
+        job=(content.get('job') or {}).get('fingerprint'),
+        label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
+        score=spread([entry['score'] for entry in images if entry.get('score') is not None]),
+        rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
+        seconds_per_image=mean, seconds_per_kept=mean * made / len(images))
+    return facts
+
+
+def spread(values: Sequence[float]) -> Optional[Dict[str, float]]:
+    """Mean, sample standard deviation, least, median and greatest; None of nothing."""
+    if not values:
+        return None
+    return dict(mean=statistics.fmean(values), min=min(values), max=max(values),
+                median=statistics.median(values),
+                std=statistics.stdev(values) if len(values) > 1 else 0.)
+
+
+def mean_facts(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
+    """Cost of an arm, the mean over its sets.
+
+    Args:
+        facts: :func:`set_facts` of each set.
+
+    Returns:
+        dict: ``seconds_per_image``, ``seconds_per_kept``, and ``host`` and ``gpu``
+        peak memory in MiB, those that are known.
+    """
+    found: Dict[str, List[float]] = {}
+    for entry in facts:
+        for key in ('seconds_per_image', 'seconds_per_kept'):
+            found.setdefault(key, []).append(entry[key])
+        for key, value in (entry.get('peak_memory_mib') or {}).items():
+            found.setdefault(key, []).append(float(value))
+    return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def proxy_facts(checkpoint: Optional[str]) -> Optional[Dict[str, Any]]:
+    """What training a proxy cost and reached: the JSON file beside its checkpoint."""
+    path = f'{osp.splitext(checkpoint)[0]}.json' if checkpoint else ''
+    if not osp.isfile(path):
+        return None
+    with open(path, encoding='utf-8') as f:
+        content = json.load(f)
+    return {key: content.get(key) for key in ('config', 'seconds', 'updates', 'metrics')}

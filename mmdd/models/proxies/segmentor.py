@@ -1,0 +1,186 @@
+"""Any mmseg segmentor as a proxy."""
+from typing import List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmdd.registry import MODELS
+from mmdd.structures import BACKGROUND, IGNORE, DistilledSample, DistillSlot
+from .base import TaskProxy, in_full
+from .view import InputView, test_pipeline
+
+
+@MODELS.register_module()
+class SegmentorProxy(TaskProxy):
+    """A frozen mmseg EncoderDecoder whose classes exclude each other.
+
+    Args:
+        cfg: mmseg config of the segmentor, see :class:`TaskProxy`.
+        checkpoint: Trained weights.
+        score_mode: The score of an image. 'mean': mean over all pixels of the
+            largest probability (softmax). 'matched': mean over the pixels of
+            the slot's mask that are not ignored of the probability of its
+            class, 0 where all are ignored. 'both': the lesser of the two.
+            UniDD does not define its ``score``.
+        input_scale: 'test' resizes images as the config's test pipeline does;
+            None takes them as they are.
+
+    Raises:
+        ValueError: If an argument is out of range, or the model is no
+            EncoderDecoder with one channel a class.
+    """
+
+    scope = 'mmseg'
+
+    def __init__(self,
+                 cfg: Union[str, dict, Sequence],
+                 checkpoint: Optional[str] = None,
+                 score_mode: str = 'mean',
+                 input_scale: Optional[str] = 'test') -> None:
+        if score_mode not in ('mean', 'matched', 'both'):
+            raise ValueError(
+                f"SegmentorProxy: score_mode must be 'mean', 'matched' or 'both', got "
+                f'{score_mode!r}')
+        if input_scale not in ('test', None):
+            raise ValueError(
+                f"SegmentorProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        super().__init__(cfg, checkpoint)
+        self.score_mode = score_mode
+        self.view = InputView(test_pipeline(self.cfg) if input_scale == 'test' else ())
+        if self.view.crops:
+            raise ValueError('SegmentorProxy: the test pipeline of the proxy crops its images; '
+                             'resize them there, or set model.proxy.input_scale=None')
+        self._check_model()
+
+    def _check_model(self) -> None:
+        """Check that the model gives one channel a class."""
+        channels = getattr(self.model, 'out_channels', None)
+        if channels is None or not hasattr(self.model, 'inference'):
+            raise ValueError(
+                f'SegmentorProxy: {type(self.model).__name__} is no EncoderDecoder of mmseg')
+        if not 2 <= channels <= IGNORE:
+            raise ValueError(
+                f'SegmentorProxy: the decode head gives {channels} channels, it must be one a '
+                f'class, 2 to {IGNORE}; train two classes with softmax instead of one sigmoid '
+                f'channel')
+
+    def _inputs(self, images: Tensor) -> Tuple[Tensor, Tuple[int, int]]:
+        """Model input, padded as at test time, and its size without the padding."""
+        x = self.view(images)
+        height, width = x.shape[-2:]
+        preprocessor = self.model.data_preprocessor
+        padding = getattr(preprocessor, 'test_cfg', None) or {}
+        x = self.normalize(x, padding.get('size_divisor') or 1)
+        size = padding.get('size') or (0, 0)
+        missing = [max(0, n - m) for n, m in zip(size, x.shape[-2:])]
+        x = F.pad(x, (0, missing[1], 0, missing[0]), value=getattr(preprocessor, 'pad_val', 0))
+        return x, (height, width)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores before the softmax, (B, K, H, W) fp32, differentiable.
+
+        As in stock inference: whole or in slides, padding cut off, resized to
+        the size of ``images``. Auxiliary heads are left out.
+        """
+        x, (height, width) = self._inputs(images)
+        # Stock slide inference changes these, so that each call has its own.
+        metas = [dict(ori_shape=x.shape[2:], img_shape=x.shape[2:], pad_shape=x.shape[2:],
+                      padding_size=[0] * 4) for _ in x]
+        logits = in_full(self.model.inference(x, metas)[..., :height, :width])
+        if logits.shape[-2:] == images.shape[-2:]:
+            return logits
+        return F.interpolate(logits, size=images.shape[-2:], mode='bilinear',
+                             align_corners=self.model.align_corners)
+
+    def _target(self, slot: DistillSlot, size: Tuple[int, int], num_classes: int) -> Tensor:
+        """The slot's mask (H, W), checked."""
+        if slot.mask is None:
+            raise ValueError(f'SegmentorProxy: slot {slot.id} has no mask')
+        if slot.mask.shape != tuple(size):
+            raise ValueError(f'SegmentorProxy: the mask of slot {slot.id} has the size '
+                             f'{slot.mask.shape}, the image {tuple(size)}: they must agree')
+        mask = torch.from_numpy(slot.mask.astype(np.int64))
+        wrong = mask[(mask != IGNORE) & (mask >= num_classes)]
+        if len(wrong):
+            raise ValueError(f'SegmentorProxy: the mask of slot {slot.id} has the index '
+                             f'{int(wrong[0])}; the proxy knows {num_classes} classes')
+        return mask
+
+    def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
+        """Mean cross-entropy of each image's pixels against its slot's mask, (B,).
+
+        UniDD, equations 6 and 8. Pixels of index 255 are left out; a mask of
+        nothing else gives 0. Class weights, sampling of hard pixels and
+        auxiliary losses of the training are left out.
+
+        Args:
+            images: (B, 3, H, W) RGB, nominally in [0, 1], differentiable.
+            slots: B slots with masks (H, W).
+        """
+        logits = self.logits(images)
+        masks = torch.stack([self._target(slot, logits.shape[-2:], logits.shape[1])
+                             for slot in slots]).to(logits.device)
+        losses = F.cross_entropy(logits, masks, ignore_index=IGNORE, reduction='none')
+        counted = (masks != IGNORE).flatten(1).sum(1)
+        return losses.flatten(1).sum(1) / counted.clamp_min(1)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> List[Tensor]:
+        """Probabilities of the classes, (K, H, W) an image, on the device of the images."""
+        return list(self.logits(images).softmax(1))
+
+    def score(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> Tensor:
+        """Score of each sample in [0, 1], see ``score_mode``."""
+        predictions = self.predict(images) if predictions is None else predictions
+        scores = []
+        for sample, found in zip(samples, predictions):
+            values = []
+            if self.score_mode != 'matched':
+                values.append(float(found.amax(0).mean()))
+            if self.score_mode != 'mean':
+                values.append(matched_score(
+                    found, self._target(sample.slot, found.shape[1:], len(found))))
+            scores.append(min(values))
+        # A mean of ones may round to a little more.
+        return torch.tensor(scores).clamp(0, 1)
+
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
+        """The most probable class of each pixel as ``mask``, those present as ``labels``.
+
+        The mask is (H, W) uint8. A class named 'background' is no label.
+        """
+        predictions = self.predict(images) if predictions is None else predictions
+        names, labels = self.classes or (), []
+        for found in predictions:
+            mask = found.argmax(0).byte().cpu().numpy()
+            present = [i for i in np.unique(mask).tolist()
+                       if i >= len(names) or names[i] != BACKGROUND]
+            labels.append(dict(labels=np.array(present, np.int64), mask=mask))
+        return labels
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """Mean over the deepest backbone map, (B, D)."""
+        maps = self.model.backbone(self._inputs(images)[0])
+        return in_full(maps[-1]).mean((2, 3))
+
+
+def matched_score(probabilities: Tensor, mask: Tensor) -> float:
+    """Mean probability of the classes that were asked for, 0 to 1.
+
+    Args:
+        probabilities: (K, H, W), sums to 1 over the classes.
+        mask: (H, W) int64 class indices, 255 to ignore.
+
+    Returns:
+        float: Mean over the pixels that are not ignored; 0 without any.
+    """
+    mask = mask.to(probabilities.device)
+    counted = mask != IGNORE
+    if not counted.any():
+        return 0.
+    chosen = probabilities.gather(0, mask.where(counted, torch.zeros_like(mask))[None])[0]
+    return float(chosen[counted].mean())

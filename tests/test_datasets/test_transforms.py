@@ -1,0 +1,83 @@
+"""Pipeline steps: patches, lighting, crops with given numbers."""
+import numpy as np
+import pytest
+from mmengine.registry import TRANSFORMS
+
+from mmdd.datasets.transforms import PatchShuffle, PCALighting, RecordedCrop
+
+
+def image(height=6, width=8, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def patches(picture, n):
+    h, w = picture.shape[0] // n, picture.shape[1] // n
+    return [picture[y * h:y * h + h, x * w:x * w + w].tobytes()
+            for y in range(n) for x in range(n)]
+
+
+@pytest.mark.parametrize('shape, factor', [((6, 8), 2), ((9, 9), 3), ((7, 9), 2), ((8, 8), 1)])
+def test_patch_shuffle_permutes_patches(shape, factor):
+    picture = image(*shape)
+    np.random.seed(1)
+    step = PatchShuffle(factor)
+    found = {step(dict(img=picture))['img'].tobytes() for _ in range(60)}
+    for shuffled in found:
+        shuffled = np.frombuffer(shuffled, np.uint8).reshape(picture.shape)
+        assert sorted(patches(shuffled, factor)) == sorted(patches(picture, factor))
+        h, w = shape[0] // factor * factor, shape[1] // factor * factor
+        assert (shuffled[h:] == picture[h:]).all() and (shuffled[:, w:] == picture[:, w:]).all()
+    # 60 draws out of 4! = 24 orders: some twenty are expected
+    assert len(found) == 1 if factor == 1 else len(found) > 15
+
+
+def test_patch_shuffle_refuses():
+    with pytest.raises(ValueError, match='factor must be at least 1, got 0'):
+        PatchShuffle(0)
+
+
+def test_lighting_adds_one_colour_along_the_principal_axes():
+    np.random.seed(0)
+    step = TRANSFORMS.build(dict(type='mmdd.PCALighting', std=0.1))
+    picture = np.concatenate([np.zeros((2, 2, 3)), np.full((2, 2, 3), 255)]).astype(np.uint8)
+    shifts = []
+    for _ in range(4000):
+        changed = step(dict(img=picture))['img']
+        difference = changed - picture.astype(np.float32)
+        assert changed.dtype == np.float32 and np.ptp(difference, (0, 1)).max() < 1e-4
+        shifts.append(difference[0, 0, ::-1])  # RGB
+    # Values below 0 and above 255 are kept, not wrapped around.
+    assert min(s.min() for s in shifts) < -5 and max(s.max() for s in shifts) > 5
+    # The covariance's axes are those of ImageNet: greyish first, with std 0.1 * 55.46.
+    values, vectors = np.linalg.eigh(np.cov(np.array(shifts).T))
+    assert np.sqrt(values[::-1]) == pytest.approx([5.546, 0.4794, 0.1148], rel=0.05)
+    assert abs(vectors[:, -1] @ [0.5675, 0.5808, 0.5836]) > 0.999
+    assert abs(vectors[:, -2] @ [0.7192, -0.0045, -0.6948]) > 0.999
+
+
+def test_lighting_of_rgb_images():
+    shifts = []
+    for bgr in (True, False):
+        np.random.seed(3)
+        shifts.append(PCALighting(bgr=bgr)(dict(img=np.zeros((1, 1, 3), np.uint8)))['img'][0, 0])
+    assert (shifts[0] == shifts[1][::-1]).all() and shifts[0][0] != shifts[1][0]
+
+
+def test_recorded_crop_takes_the_given_box():
+    picture = image(10, 12)
+    step = RecordedCrop(4)
+    out = step(dict(img=picture, crop_box=np.array([3, 2, 4, 4], np.uint16), crop_flip=False))
+    assert (out['img'] == picture[2:6, 3:7]).all() and out['img_shape'] == (4, 4)
+    flipped = step(dict(img=picture, crop_box=(3, 2, 4, 4), crop_flip=True))['img']
+    assert (flipped == picture[2:6, 3:7][:, ::-1]).all()
+    with pytest.raises(ValueError, match=r'crop \(10, 2, 4, 4\) leaves the 12x10 image a.png'):
+        step(dict(img=picture, crop_box=(10, 2, 4, 4), img_path='a.png'))
+    assert step(dict(img=np.full((9, 5, 3), 7, np.uint8)))['img'].tolist() == [[[7] * 3] * 4] * 4
+
+
+def test_recorded_crop_resizes_as_pillow():
+    from PIL import Image
+    picture = image(40, 30)
+    out = RecordedCrop((6, 8))(dict(img=picture, crop_box=(2, 4, 20, 30)))['img']
+    expected = Image.fromarray(picture[4:34, 2:22]).resize((8, 6), Image.BILINEAR)
+    assert (out == np.array(expected)).all()

@@ -1,0 +1,237 @@
+"""Every row of UniDD's tables is a config with the paper's settings and values.
+
+``paper_tables.yml`` holds the tables as the paper prints them; configs, metafiles and READMEs
+are compared with it.
+"""
+import copy
+import os.path as osp
+import re
+from functools import cache
+
+import leaves
+import pytest
+import yaml
+from leaves import METHODS, ROOT, job, students, training
+
+from mmdd.evaluation.paper_values import metric_key, paper_values
+from mmdd.registry import TASK_UTILS
+
+CORESETS = dict(random='RandomCoreset', uniform='UniformCoreset', kcenter='KCenterCoreset',
+                herding='HerdingCoreset')
+WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWriter',
+               voc2012='SegMapWriter')
+# What `--cfg-options` of a sweep change, and the paper's choice.
+SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
+ARM = re.compile(r'_(prior|proxy|context|gpt-4o)$')
+
+
+def read_yaml(path):
+    with open(osp.join(ROOT, path), encoding='utf-8') as f:
+        return yaml.safe_load(f)
+
+
+PAPER = read_yaml('tests/paper_tables.yml')
+CONSTANTS = PAPER['constants']
+ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
+        for row in table['rows']}
+LEAVES = [path[len('configs/'):-len('.py')] for path in leaves.LEAVES]
+# The embedded digit scenes are not in the paper.
+PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf]
+
+
+def config(leaf):
+    return job(f'configs/{leaf}.py')
+
+
+def mean_std(text):
+    """'16.8±0.5' as (16.8, 0.5); without a deviation, None stands there."""
+    mean, _, std = str(text).partition('±')
+    return float(mean), float(std) if std else None
+
+
+def network(model):
+    """Which network of the paper a model config describes."""
+    backbone, kind = model.backbone, model.type.rpartition('.')[2]
+    if kind == 'FasterRCNN':
+        return 'faster-rcnn'
+    if kind == 'EncoderDecoder':
+        assert (backbone.type, backbone.arch) == ('MobileNetV3', 'large')
+        assert 'LRASPP' in model.decode_head.type
+        return 'lraspp'
+    if backbone.type.rpartition('.')[2] == 'ConvNet':
+        return f'convnet{len(backbone.widths)}'
+    assert backbone.type.rpartition('.')[2] == 'ResNet'
+    return f'resnet{backbone.depth}'
+
+
+def student_network(protocol):
+    """The network that a student protocol trains, below a wrapper for soft labels too."""
+    model = training(protocol).model
+    return network(model.get('student', model))
+
+
+def guidance(cfg):
+    return [hook for hook in cfg.custom_hooks if hook.type == 'TaskGuidanceHook']
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_budget_and_loop(name):
+    table, (leaf, real_set, images, *_) = ROWS[name]
+    cfg = config(leaf)
+    budget = TASK_UTILS.build(cfg.train_cfg.budget)
+    assert budget.resolve(*PAPER['real_sets'][real_set]) == images
+    assert type(budget).__name__ == ('IPC' if table['task'] == 'classification' else 'Ratio')
+    kind = 'imagenet' if table['task'] == 'classification' else real_set
+    assert cfg.train_cfg.writer.type == WRITERS[kind]
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_student(name):
+    table, (leaf, *_) = ROWS[name]
+    protocol = config(leaf).evaluation.protocol
+    assert student_network(protocol) == table['student']
+    settings = training(protocol).protocol
+    assert settings.task == table['task']
+    columns = {metric_key(column) for column in settings.metrics}
+    assert {metric_key(metric) for metric in table['metrics']} <= columns
+
+
+@pytest.mark.parametrize('name', [n for n, (_, row) in ROWS.items() if 'unidd/' in row[0]])
+def test_constants_of_unidd(name):
+    """Sections 4.1 and 4.4; an arm of table 5 lacks what its name says."""
+    table, (leaf, *_) = ROWS[name]
+    cfg, arm, task = config(leaf), ARM.search(leaf), table['task']
+    arm = arm[1] if arm else 'full'
+    assert cfg.model.type == 'UniDD'
+    assert cfg.model.image_size == CONSTANTS['image_size'][task]
+    diffusion = cfg.model.diffusion
+    assert diffusion.steps == CONSTANTS['steps']
+    assert diffusion.scheduler.type == 'DDIMScheduler'
+    assert 'stable-diffusion-v1-5' in diffusion.pretrained
+    assert network(training(cfg.model.proxy.cfg).model) == table['proxy']
+    assert [(hook.scale, hook.wrt) for hook in guidance(cfg)] == (
+        [] if arm == 'prior' else [(CONSTANTS['scale'], 'latent')])
+    assert [(refiner.type, refiner.threshold) for refiner in cfg.model.refiners] == (
+        [('ProxyRefiner', CONSTANTS['threshold'][task])] if arm in ('full', 'gpt-4o') else [])
+    vlm = arm == 'gpt-4o' or (arm == 'context' and task == 'classification')
+    assert cfg.model.prompter.type == (
+        'ClassPrompter' if arm in ('prior', 'proxy') else
+        'VLMPrompter' if vlm else 'AnnotationPrompter')
+    if vlm:
+        assert cfg.model.prompter.backend == dict(type='OpenAIBackend', model='gpt-4o')
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.startswith('coreset/')])
+def test_a_coreset_differs_from_the_method_in_model_and_loop_alone(leaf):
+    rule, _, rest = osp.basename(leaf).partition('_')
+    twin, method = config(leaf), config(f'unidd/{rest}')
+    assert twin.model.type == CORESETS[rule]
+    assert twin.train_dataloader == method.train_dataloader
+    assert twin.evaluation.protocol == method.evaluation.protocol
+    for key in ('budget', 'writer'):
+        assert twin.train_cfg[key] == method.train_cfg[key]
+    if twin.model.get('proxy') is not None:
+        same = ('type', 'cfg', 'checkpoint')
+        assert [twin.model.proxy.get(key) for key in same] == [
+            method.model.proxy.get(key) for key in same]
+    assert ('proxy' in twin.model) == (rule in ('kcenter', 'herding'))
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_metafile_has_the_values(name):
+    table, (leaf, _, images, *values) = ROWS[name]
+    found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), table['metrics'])
+    wanted = dict(zip(table['metrics'], map(mean_std, values)))
+    assert {key: (value['mean'], value['std']) for key, value in found.items()} == wanted
+    assert entries(leaf.split('/')[0])[f'configs/{leaf}.py']['Metadata']['Images'] == images
+
+
+@pytest.mark.parametrize('leaf, proxy, values', [(r[0], r[1], r[2:]) for r in PAPER['table6']])
+def test_table_6(leaf, proxy, values):
+    """One set, three students; the first is the one that the config names."""
+    cfg = config(leaf)
+    parts = cfg.model.proxy.cfg
+    assert network(training(parts).model) == proxy
+    assert training(parts).model.backbone.init_cfg.checkpoint == f'torchvision://{proxy}'
+    assert proxy in cfg.model.proxy.checkpoint
+    measured = students(cfg)
+    assert list(measured) == ['', 'ResNet-50', 'ResNet-101']
+    path = osp.join(ROOT, f'configs/{leaf}.py')
+    for (student, protocol), depth, value in zip(measured.items(), (18, 50, 101), values):
+        assert student_network(protocol) == f'resnet{depth}'
+        found = paper_values(path, ['Top-1'], student)['Top-1']
+        assert (found['mean'], found['std']) == mean_std(value)
+
+
+@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.endswith('-sweep')])
+def test_every_point_of_figure_4_resolves(leaf):
+    cfg, base = config(leaf), config(leaf.rpartition('_')[0])
+    key, choice = SWEEPS[re.search(r'_(scale|steps)-sweep$', leaf)[1]]
+    assert cfg.sweep.key == key and choice in cfg.sweep['values']
+    assert cfg.evaluation == base.evaluation
+    for value in cfg.sweep['values']:
+        point = copy.deepcopy(cfg)
+        point.merge_from_dict({key: value})  # as tools do with --cfg-options
+        hook, = guidance(point)
+        assert (hook.scale if 'scale' in key else point.model.diffusion.steps) == value
+        if value == choice:
+            assert (point.model, point.custom_hooks) == (base.model, base.custom_hooks)
+
+
+@cache
+def entries(method):
+    """Entries of a metafile by config file."""
+    models = read_yaml(f'configs/{method}/metafile.yml')['Models']
+    names = [model['Name'] for model in models]
+    assert len(set(names)) == len(names)
+    return {model['Config']: model for model in models}
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_metafile_lists_every_published_config(method):
+    content = read_yaml(f'configs/{method}/metafile.yml')
+    collections = {entry['Name']: entry for entry in content['Collections']}
+    assert set(entries(method)) == {
+        f'configs/{leaf}.py' for leaf in PUBLISHED if leaf.startswith(f'{method}/')}
+    for model in content['Models']:
+        assert model['In Collection'] in collections
+        assert ('Results' in model) == ('Source' in model['Metadata'])
+    for entry in collections.values():
+        assert osp.isfile(osp.join(ROOT, entry['README']))
+        assert osp.isfile(osp.join(ROOT, entry['Code']))
+    assert f'configs/{method}/metafile.yml' in read_yaml('model-index.yml')['Import']
+
+
+def test_metafile_has_no_values_beside_the_tables():
+    known = {row[0] for _, row in ROWS.values()} | {row[0] for row in PAPER['table6']}
+    for method in METHODS:
+        for path, model in entries(method).items():
+            assert ('Results' in model) == (path[len('configs/'):-3] in known), path
+
+
+@cache
+def readme_lines(method):
+    with open(osp.join(ROOT, f'configs/{method}/README.md'), encoding='utf-8') as f:
+        return f.read().splitlines()
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_readme_links_every_config(method):
+    text = '\n'.join(readme_lines(method))
+    linked = set(re.findall(r'\]\(([\w.-]+\.py)\)', text))
+    assert linked == {f'{osp.basename(leaf)}.py' for leaf in LEAVES
+                      if leaf.startswith(f'{method}/')}
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_readme_has_the_values(name):
+    """In the cells beside the link to the config, or as the link itself."""
+    _, (leaf, _, _, *values) = ROWS[name]
+    method, stem = leaf.split('/')
+    if stem.endswith('_gpt-4o'):
+        return  # has no row of its own: its values are those of the config without GPT-4o
+    wanted = [str(value).replace('±', ' ± ') for value in values]
+    link = f']({stem}.py)'
+    rows = [line.split('|') for line in readme_lines(method) if link in line]
+    cells = [{cell.strip().removeprefix('[').removesuffix(link) for cell in row} for row in rows]
+    assert any(set(wanted) <= found for found in cells), wanted

@@ -1,0 +1,265 @@
+"""The benchmark: arms and groups, sets and students, resuming, failures, files."""
+import json
+import os
+import os.path as osp
+
+import pytest
+import tiny
+import toy_student
+import yaml
+from mmengine.config import Config
+from test_evaluate_and_train import ROOT, run
+
+from mmdd.apis.benchmark import make_plan
+from mmdd.apis.isolated import distill_isolated
+from mmdd.apis.random_arm import is_random, same_budget
+from mmdd.apis.set_jobs import distill_sets
+from mmdd.apis.suite import budget_text, config_title, group_arms, read_suite
+from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.evaluation.paper_values import paper_values
+
+
+@pytest.fixture
+def protocol(tmp_path):
+    """A toy protocol that knows the classes of the digit scenes; a file."""
+    cfg = toy_student.protocol(tmp_path / 'real')
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader']['dataset']['metainfo'] = dict(classes=CLASSES)
+    path = tmp_path / 'toy_protocol.py'
+    Config(cfg).dump(str(path))
+    return str(path)
+
+
+@pytest.fixture
+def config(tmp_path, digits, protocol):
+    """Write the config of a tiny coreset job; returns its path."""
+    def write(name, model='UniformCoreset', total=4, **more):
+        cfg = dict(tiny.coreset_job(digits, dict(type=model), total),
+                   evaluation=dict(protocol=protocol), **more)
+        folder = tmp_path / 'configs'
+        folder.mkdir(exist_ok=True)
+        Config(cfg).dump(str(folder / f'{name}.py'))
+        return str(folder / f'{name}.py')
+    return write
+
+
+def stamps(folder):
+    """Time of change of every file of sets and students."""
+    return {path: os.stat(path).st_mtime_ns for base, _, names in os.walk(folder)
+            for path in (osp.join(base, name) for name in names)
+            if 'distilled' in path or 'runs' in path}
+
+
+def go(tmp_path, *argv):
+    return run('benchmark.py', *argv, '--work-dir', tmp_path / 'w', '--jobs', 0)
+
+
+def results_of(tmp_path):
+    with open(tmp_path / 'w' / 'results.json') as f:
+        return json.load(f)
+
+
+def test_resuming(tmp_path, config, capsys):
+    """Two sets with a student each, the full set, an added random arm; then once more."""
+    argv = [f'Uniform={config("two", total=2)}', '--sets', 2, '--seeds', 0, '--full',
+            '--full-seeds', 5]
+    assert go(tmp_path, *argv, '--dry-run') is None
+    said = capsys.readouterr().out
+    assert 'Uniform: 0 of 2 sets are finished; 2 images' in said
+    assert '0 of 5 students are trained' in said
+    assert not osp.exists(tmp_path / 'w')
+    assert go(tmp_path, *argv) is None
+    group, = results_of(tmp_path)['groups']
+    assert [(arm['arm'], arm['added']) for arm in group['arms']] == [
+        ('Random', True), ('Uniform', False), ('Full', False)]
+    rows = {row['arm']: row for row in group['students'][0]['rows']}
+    assert [(name, row['images'], row['updates'], row['runs']) for name, row in rows.items()] == [
+        ('Random', 2, 4, 2), ('Uniform', 2, 4, 2), ('Full', 3, 6, 1)]
+    assert sorted(os.listdir(tmp_path / 'w' / 'uniform')) == ['seed0', 'seed1']
+    assert '| 4 | 2 × 1 |' in (tmp_path / 'w' / 'results.md').read_text()
+    before, built = stamps(tmp_path / 'w'), len(toy_student.BUILT)
+    assert len(before) > 20
+    capsys.readouterr()
+    assert go(tmp_path, *argv) is None
+    assert '4 of 4 sets are finished already' in capsys.readouterr().out
+    assert stamps(tmp_path / 'w') == before and len(toy_student.BUILT) == built
+    go(tmp_path, *argv, '--dry-run')
+    assert '5 of 5 students are trained' in capsys.readouterr().out
+
+
+def test_a_failed_arm_does_not_end_the_others(tmp_path, config, capsys):
+    bad = config('bad', model='NoCoreset')
+    error = go(tmp_path, f'Bad={bad}', f'Uniform={config("good")}', '--seeds', 0)
+    assert error.startswith('error: ') and '\n' not in error
+    assert "Bad seed 0: model: there is no component 'NoCoreset'" in error
+    group, = results_of(tmp_path)['groups']
+    arms = {arm['arm']: arm for arm in group['arms']}
+    assert arms['Bad']['sets'][0]['facts'] is None
+    rows = {row['arm']: row for row in group['students'][0]['rows']}
+    assert rows['Uniform']['runs'] == 1 and 'Bad' not in rows
+    assert '| Bad | 4 images | - |' in (tmp_path / 'w' / 'results.md').read_text()
+    assert 'Bad seed 0' in (tmp_path / 'w' / 'report.html').read_text()
+
+
+def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
+    (_, (job, )), = make_plan(dict(A=config('a', model='RandomCoreset')), str(tmp_path), 1)
+    assert not job.done
+    os.makedirs(osp.join(job.folder, '_job'))
+    with open(osp.join(job.folder, '_job', 'job.json'), 'w') as f:
+        json.dump(dict(job.description, model='other'), f)
+    distill_sets([(None, [job])], spawn=False)
+    assert 'holds a distilled set of another config (other model)' in job.error
+    assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
+
+
+def test_equal_sets_are_made_once(tmp_path, config, protocol):
+    """Two protocols, hence two groups, on one set."""
+    other = tmp_path / 'other_protocol.py'
+    other.write_text(f'_base_ = {protocol!r}\ntrain_cfg = dict(max_iters=2)\n')
+    same, again = (config(name, model='RandomCoreset') for name in ('same', 'again'))
+    with open(again, 'a') as f:
+        f.write(f'evaluation["protocol"] = {str(other)!r}\n')
+    plan = make_plan({config_title(path): path for path in (same, again)}, str(tmp_path), 2)
+    assert [group.name for group, _ in plan] == ['Detection: real', 'Detection: real (protocol 2)']
+    assert [arm.name for group, _ in plan for arm in group.arms] == [
+        'configs_same', 'configs_again']
+    (_, ones), (_, twos) = plan
+    assert [job.work_dir for job in ones] == [job.work_dir for job in twos] == [
+        osp.join(tmp_path, 'configs-same', f'seed{seed}') for seed in (0, 1)]
+
+
+def test_students_and_papers_values(tmp_path, config, protocol):
+    path = config('arm', model='RandomCoreset', total=2)
+    half = tmp_path / 'half.py'
+    half.write_text(f'_base_ = {protocol!r}\ntrain_cfg = dict(max_iters=2)\n')
+    with open(path, 'a') as f:
+        f.write(f'evaluation["students"] = dict(Toy={protocol!r}, Half={str(half)!r})\n')
+    metafile = dict(
+        Collections=[dict(Name='Random', Paper=dict(Title='A <b>paper', URL='x'))],
+        Models=[{'Name': 'random_arm', 'In Collection': 'Random', 'Config': 'configs/arm.py',
+                 'Results': [dict(Metrics=dict(Score=50, score_std=0.5))]}])
+    (tmp_path / 'configs' / 'metafile.yml').write_text(yaml.safe_dump(metafile))
+    assert go(tmp_path, path, '--seeds', 0, '--students', 'all') is None
+    group, = results_of(tmp_path)['groups']
+    assert [(s['student'], s['rows'][0]['updates']) for s in group['students']] == [
+        ('Toy', 4), ('Half', 2)]
+    arm = next(arm for arm in group['arms'] if arm['arm'] == 'random_arm')
+    assert arm['paper'] == dict(Toy=dict(score=dict(mean=50., std=.5)), Half={})
+    report = (tmp_path / 'w' / 'report.html').read_text()
+    assert 'A &lt;b&gt;paper' in report and '<b>paper' not in report
+    error = go(tmp_path, path, '--students', 'Nobody')
+    assert "no student 'Nobody' in evaluation.students (Toy, Half)" in error
+
+
+def test_a_suite(tmp_path, config):
+    """Lists of budgets, sweeps and random arms of a suite file."""
+    suite = dict(title='Toys', seeds=[3], groups={
+        'First': dict(
+            arms={'Uniform': [config('two', total=2), config('three', total=3)],
+                  'Paced': dict(sweep=dict(label='pace'), config=config('swept', sweep=dict(
+                      key='model.feature_size', values=[8, 16]))),
+                  'Given': dict(sweep=dict(label='n', configs={
+                      2: config('g2', total=2), 5: config('g5', total=5)}))},
+            ablation=['Given@2', 'Uniform, 3 images'], paper=dict(Random=dict(score='7 ± 1')))})
+    path = tmp_path / 'toys.yml'
+    path.write_text(yaml.safe_dump(suite, sort_keys=False))
+    content = read_suite(str(path))
+    assert (content['title'], content['seeds']) == ('Toys', [3])
+    (group, jobs), = make_plan(content['groups'], str(tmp_path / 'w'), 1)
+    assert [(arm.name, arm.method, arm.added) for arm in group.arms] == [
+        ('Random, 2 images', 'Random', True), ('Random, 3 images', 'Random', True),
+        ('Random, 4 images', 'Random', True), ('Random, 5 images', 'Random', True),
+        ('Uniform, 2 images', 'Uniform', False), ('Uniform, 3 images', 'Uniform', False),
+        ('Paced@8', 'Paced', False), ('Paced@16', 'Paced', False),
+        ('Given@2', 'Given', False), ('Given@5', 'Given', False)]
+    assert [arm.sweep for arm in group.arms[-4:]] == [
+        dict(base='Paced', label='pace', value=8), dict(base='Paced', label='pace', value=16),
+        dict(base='Given', label='n', value=2), dict(base='Given', label='n', value=5)]
+    assert jobs[6].options == {'model.feature_size': 8, 'model.seed': 0}
+    # the same set by another name is not made twice
+    assert jobs[8].work_dir == jobs[4].work_dir == osp.join(
+        tmp_path, 'w', 'first', 'uniform-2-images', 'seed0')
+    twin = group.arms[0].cfg
+    assert twin.model == dict(type='RandomCoreset')
+    assert twin.train_cfg.budget == dict(type='Total', n=2)
+    for key in ('train_dataloader', 'evaluation'):
+        assert twin[key] == group.arms[4].cfg[key]
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(groups={}), 'a suite needs groups'),
+    (dict(gruops={}), "unknown key 'gruops'; did you mean 'groups'?"),
+    (dict(groups=dict(A=dict(arms={}))), 'there are no arms'),
+    (dict(groups=dict(A=dict(arms=dict(x='nowhere.py')))), 'nowhere.py not found'),
+    (dict(groups=dict(A=dict(arms=dict(x=dict(cfg_options={}))))), "arm 'x' names no config"),
+    (dict(groups=dict(A=dict(arms=dict(x=dict(
+        config='configs/coreset/random_faster-rcnn_digits_5pct.py', sweep=dict(key='a')))))),
+     'a sweep needs key and values'),
+])
+def test_bad_suites(tmp_path, change, message):
+    path = tmp_path / 'bad.yml'
+    path.write_text(yaml.safe_dump(dict(dict(title='x'), **change)))
+    error = go(tmp_path, '--suite', path)
+    assert message in error and '\n' not in error
+
+
+def test_bad_arguments(tmp_path, config):
+    path = config('a')
+    assert 'give either configs or --suite' in go(tmp_path)
+    assert 'arms are given once each' in go(tmp_path, f'A={path}', f'A={path}')
+    assert '--sets 0: an arm needs at least one set' in go(tmp_path, path, '--sets', 0)
+    assert 'nowhere' in go(tmp_path, '--suite', 'nowhere')
+    clash = group_arms({'a b': path})
+    assert clash[0].arms[0].folder == 'a-b'
+    assert "two arms have the folder 'a-b'" in go(tmp_path, f'a b={path}', f'a-b={path}')
+
+
+@pytest.mark.slow
+def test_a_distillation_that_kills_its_process(tmp_path, config):
+    deadly = config('deadly')
+    with open(deadly, 'a') as f:
+        f.write('import multiprocessing\nimport os\n'
+                'if multiprocessing.parent_process():\n    os._exit(9)\n')
+    error = distill_isolated(deadly, str(tmp_path / 'w'))
+    assert error.startswith('its process died with exit code 9')
+
+
+def test_budgets_in_words():
+    assert budget_text(dict(type='mmdd.IPC', n=10)) == 'IPC 10'
+    assert budget_text(dict(type='Ratio', percent=0.5)) == '0.5 %'
+    assert budget_text(dict(type='Total', n=7)) == '7 images'
+
+
+SUITES = sorted(name[:-4] for name in os.listdir(osp.join(ROOT, 'configs', 'benchmarks')))
+
+
+def config_files(node):
+    """Every config file that a suite names."""
+    if isinstance(node, str):
+        return [node] if node.endswith('.py') else []
+    parts = node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    return [path for part in parts for path in config_files(part)]
+
+
+@pytest.mark.parametrize('name', SUITES)
+def test_configs_of_suites_are_there(name):
+    """And the paper's values are where there are some."""
+    with open(osp.join(ROOT, 'configs', 'benchmarks', f'{name}.yml')) as f:
+        paths = config_files(yaml.safe_load(f))
+    assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
+    found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
+    expected = dict(digits=0, unidd_figure4=0, unidd_table1=2).get(name, len(paths))
+    assert sum(found) == expected
+
+
+@pytest.mark.parametrize('name', ['digits', 'unidd_table6'])
+def test_suites_that_come_along(name):
+    """Arms agree on protocol and students, and have a random arm at their budget."""
+    suite = read_suite(name)
+    for group, jobs in make_plan(suite['groups'], 'w', 1):
+        assert len(jobs) == len(group.arms)
+        for arm in group.arms:
+            assert any(is_random(other.cfg) and same_budget(arm.cfg, other.cfg)
+                       for other in group.arms), arm.name
+        assert list(group.students(suite.get('students', 'default'))) == dict(
+            digits=[''], unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]
