@@ -70,8 +70,7 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
         group.students(students)
         group.full = bool(full or group.full)
     results = dict(
-        title=title, command=command, created=_now(), commit=commit(), machine=machine_facts(),
-        versions=versions(), groups=[], settings=dict(
+        _head(title, command), groups=[], settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
     for group, members in plan:
@@ -82,10 +81,7 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
         write_benchmark(results, work_dir, embedding=None, report=False)
     results['created'] = _now()
     write_benchmark(results, work_dir, embedding=embedding)
-    failed = failures(results)
-    if failed:
-        raise ValueError(f'{len(failed)} parts failed, the rest is in '
-                         f'{osp.join(work_dir, "report.html")}; the first: {failed[0]}')
+    check_failures(results, work_dir)
     return results
 
 
@@ -241,6 +237,23 @@ def failures(results: Mapping[str, Any]) -> List[str]:
     """One line for everything that failed, group by group."""
     return [f'{group["name"]}: {line}' for group in results['groups']
             for line in group['failures']]
+
+
+def check_failures(results: Mapping[str, Any], work_dir: str) -> None:
+    """Say in one line that something failed.
+
+    Raises:
+        ValueError: If anything did.
+    """
+    failed = failures(results)
+    if failed:
+        raise ValueError(f'{len(failed)} parts failed, the rest is in '
+                         f'{osp.join(work_dir, "report.html")}; the first: {failed[0]}')
+
+
+def _head(title: str, command: str) -> Dict[str, Any]:
+    return dict(title=title, command=command, created=_now(), commit=commit(),
+                machine=machine_facts(), versions=versions())
 
 
 def _now() -> str:

@@ -16,7 +16,9 @@ _COUNTER = itertools.count()
 def distill_isolated(config: Any,
                      work_dir: str,
                      cfg_options: Optional[Dict[str, Any]] = None,
-                     spawn: bool = True) -> Optional[str]:
+                     spawn: bool = True,
+                     threads: Optional[int] = None,
+                     label: str = '') -> Optional[str]:
     """Distill, or go on with it, with a short progress display.
 
     The full output is in ``<work_dir>/output.log``.
@@ -27,16 +29,19 @@ def distill_isolated(config: Any,
         cfg_options: Dotted options merged into the config.
         spawn: Whether to use a process of its own. Memory, process-wide settings
             and crashes then end with the job.
+        threads: CPU threads of that process; torch's default if None.
+        label: Stands before its progress lines.
 
     Returns:
         str: None, or one line that says why it failed.
     """
     os.makedirs(work_dir, exist_ok=True)
     if not spawn:
-        return _distill(config, work_dir, cfg_options)
+        return _distill(config, work_dir, cfg_options, label)
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(sender, config, work_dir, cfg_options))
+    process = context.Process(
+        target=_work, args=(sender, config, work_dir, cfg_options, threads, label))
     process.start()
     sender.close()
     try:
@@ -53,19 +58,24 @@ def distill_isolated(config: Any,
     return error
 
 
-def _work(sender, config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]]) -> None:
+def _work(sender, config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]],
+          threads: Optional[int], label: str) -> None:
+    if threads:
+        import torch
+        torch.set_num_threads(threads)
     try:
-        sender.send(_distill(config, work_dir, cfg_options))
+        sender.send(_distill(config, work_dir, cfg_options, label))
     except KeyboardInterrupt:  # the parent says so
         os._exit(130)
 
 
-def _distill(config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]]) -> Optional[str]:
+def _distill(config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]],
+             label: str) -> Optional[str]:
     from .distill import distill
     path = osp.join(work_dir, 'output.log')
     # mmengine keeps Runners of one name and second together, which jobs in one process would be.
     options = dict(cfg_options or {}, experiment_name=f'{slug(work_dir)}_{next(_COUNTER)}')
-    with quiet(path):
+    with quiet(path, label):
         try:
             distill(config, work_dir=work_dir, resume=True, cfg_options=options)
         except Exception as error:  # one arm's failure must not end the others

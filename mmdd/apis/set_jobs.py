@@ -2,14 +2,17 @@
 import copy
 import os.path as osp
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+import torch
 from mmengine.registry import DefaultScope
 
 from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import describe_parts
+from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import fingerprint
@@ -128,12 +131,16 @@ def describe_set_jobs(plan: Plan) -> List[str]:
     return lines
 
 
-def distill_sets(plan: Plan, spawn: bool = True) -> None:
-    """Distill what is not finished, one after another; failures stay with their job.
+def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) -> None:
+    """Distill what is not finished; failures stay with their job.
+
+    A job runs alone until the data are built and its proxy is trained; what is
+    left then runs side by side.
 
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
-        spawn: Whether each job gets a process of its own.
+        spawn: Whether each job gets a process of its own; without, one after another.
+        workers: Jobs at once; :func:`default_workers` if None.
     """
     jobs: Dict[str, List[SetJob]] = {}
     for _, members in plan:
@@ -143,21 +150,56 @@ def distill_sets(plan: Plan, spawn: bool = True) -> None:
     kept = sum(1 for same in jobs.values() if not same[0].error) - len(pending)
     if kept:
         print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
-    begin = time.perf_counter()
-    for number, same in enumerate(pending, 1):
-        job, start = same[0], time.perf_counter()
-        print(f'[set {number}/{len(pending)}] {job.arm.name} seed {job.seed}: '
-              f'{job.arm.config_name or "random twin"}', flush=True)
-        config = job.arm.config if job.arm.config_name else job.arm.cfg.to_dict()
-        error = distill_isolated(config, job.work_dir, job.options, spawn)
-        if not error and not job.done:
-            error = f'no {MANIFEST} in {job.folder} afterwards'
-        for twin in same:
-            twin.error = error
-        now = time.perf_counter()
-        eta = (now - begin) / number * (len(pending) - number)
-        print(f'    {"failed: " + error if error else job.folder} ({now - start:.0f} s, '
+    workers = 1 if not spawn else workers or default_workers()
+    progress = _Progress(len(pending))
+    together = []
+    for number, same in enumerate(pending):
+        if number == 0 or workers == 1 or _trains(same[0]):
+            _distill_set(same, spawn, None, progress)
+        else:
+            together.append(same)
+    threads = max(1, default_jobs() // workers)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), together))
+
+
+class _Progress:
+    """Counts finished sets and prints lines with the remaining time."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.begin = total, 0, time.perf_counter()
+
+    def finish(self, job: SetJob, seconds: float) -> None:
+        self.done += 1
+        eta = (time.perf_counter() - self.begin) / self.done * (self.total - self.done)
+        print(f'[set {self.done}/{self.total}] {job.arm.name} seed {job.seed}: '
+              f'{"failed: " + job.error if job.error else job.folder} ({seconds:.0f} s, '
               f'eta of all sets {eta:.0f} s)', flush=True)
+
+
+def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
+                 progress: _Progress) -> None:
+    """Distill one set, which several arms may share, and say so."""
+    job, start = same[0], time.perf_counter()
+    print(f'{job.arm.name} seed {job.seed}: {job.arm.config_name or "random twin"}', flush=True)
+    config = job.arm.config if job.arm.config_name else job.arm.cfg.to_dict()
+    error = distill_isolated(config, job.work_dir, job.options, spawn, threads,
+                             label=job.arm.name)
+    if not error and not job.done:
+        error = f'no {MANIFEST} in {job.folder} afterwards'
+    for twin in same:
+        twin.error = error
+    progress.finish(job, time.perf_counter() - start)
+
+
+def default_workers() -> int:
+    """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one."""
+    return 1 if torch.cuda.is_available() else min(default_jobs(), 4)
+
+
+def _trains(job: SetJob) -> bool:
+    """Whether the job would train its proxy first."""
+    return job.checkpoint is not None and not osp.isfile(job.checkpoint)
 
 
 def _finished(same: List[SetJob]) -> bool:

@@ -197,11 +197,13 @@ def verdicts(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:
         gap = against(row, other, metric)
         text = f'{row["arm"]} ({budgets[row["arm"]]}): {metric} {row["last"][metric]["mean"]:.1f}'
         beside = f'{other["last"][metric]["mean"]:.1f}'
-        if min(row['runs'], other['runs']) > 1 and abs(gap['mean']) <= gap['std']:
+        single = min(row['runs'], other['runs']) == 1
+        if not single and abs(gap['mean']) <= gap['std']:
             lines.append(f'{text}, within the spread of Random ({beside})')
         else:
             side = 'above' if gap['mean'] > 0 else 'below'
-            lines.append(f'{text}, {abs(gap["mean"]):.1f} {side} Random ({beside})')
+            lines.append(f'{text}, {abs(gap["mean"]):.1f} {side} Random ({beside})'
+                         + (', by a single student' if single else ''))
     return lines
 
 

@@ -20,12 +20,14 @@ class ProgressFilter(io.TextIOBase):
         log: Open log file.
         screen: Where progress goes.
         every: Least seconds between two progress lines.
+        label: Stands at the beginning of these lines.
     """
 
-    def __init__(self, log: TextIO, screen: TextIO, every: float = 5.) -> None:
+    def __init__(self, log: TextIO, screen: TextIO, every: float = 5., label: str = '') -> None:
         self.log = log
         self.screen = screen
         self.every = every
+        self.label = f'    {label}: ' if label else '    '
         self._last = 0.
         self._rest = ''
 
@@ -45,21 +47,21 @@ class ProgressFilter(io.TextIOBase):
     def _show(self, line: str) -> None:
         news = _NEWS.search(line)
         if news:
-            print(f'    {news[1]}', file=self.screen, flush=True)
+            print(f'{self.label}{news[1]}', file=self.screen, flush=True)
             return
         found = _ITERATION.search(line)
         if found and time.monotonic() - self._last >= self.every:
             self._last = time.monotonic()
-            print(f'    {found[1]} {found[2].replace(" ", "")} eta {found[3]}',
+            print(f'{self.label}{found[1]} {found[2].replace(" ", "")} eta {found[3]}',
                   file=self.screen, flush=True)
 
 
 @contextmanager
-def quiet(path: str) -> Iterator[None]:
+def quiet(path: str, label: str = '') -> Iterator[None]:
     """Within the block, output goes to the file ``path``; progress stays visible."""
     screen = sys.stdout
     with open(path, 'a', encoding='utf-8') as log:
-        shown = ProgressFilter(log, screen)
+        shown = ProgressFilter(log, screen, label=label)
         old = sys.stdout, sys.stderr
         sys.stdout = sys.stderr = shown
         try:

@@ -5,6 +5,7 @@ import pytest
 import report_data
 
 from mmdd.evaluation import benchmark_tables as tables
+from mmdd.evaluation.report import summarize
 from mmdd.evaluation.set_facts import mean_facts, proxy_facts, set_facts, spread
 
 
@@ -28,6 +29,8 @@ def test_verdicts(group):
     runs += [report_data.run('UniDD', 'u', seed, value) for seed, value in enumerate((38., 45.))]
     line, = tables.verdicts(group, report_data.student(runs))
     assert line == 'UniDD (1 %): mAP 41.5, within the spread of Random (41.0)'
+    line, = tables.verdicts(group, report_data.student(runs[1:3]))
+    assert line == 'UniDD (1 %): mAP 38.0, 4.0 below Random (42.0), by a single student'
 
 
 def test_only_the_random_arm_of_the_budget_counts(group):
@@ -48,17 +51,12 @@ def test_failed_students_and_arms_are_said():
     bad = dict(arm='A', set='x', seed=1, error='no', log='l')
     student = report_data.student([report_data.run('A', 'x', 0, 5.)])
     student['runs'].append(bad)
-    student['rows'] = tables_rows(student['runs'])
+    student['rows'] = summarize(student['runs'])
     group = dict(arms=[report_data.arm('A'), report_data.arm('B')], metrics=['mAP'],
                  students=[student])
     rows = tables.group_table(group, student).rows
     assert [cell.text for cell in rows[0]][-2] == '1 × 2 (1 failed)'
     assert [cell.text for cell in rows[1]][-2] == 'failed'
-
-
-def tables_rows(runs):
-    from mmdd.evaluation.report import summarize
-    return summarize(runs)
 
 
 def test_students_side_by_side(group):

@@ -55,6 +55,7 @@ def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
     assert 'x: lr 1\n' in out and 'No arm of random' not in out
 
 
+@pytest.mark.slow
 def test_evaluate_adds_a_random_arm(digits, tmp_path, capsys):
     """Made from the distillation config at the size of the sets, IPC where they are."""
     import tiny

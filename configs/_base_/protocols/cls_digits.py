@@ -2,19 +2,31 @@
 # fixed number of updates, whatever the size of the set.
 _base_ = ['../proxies/convnet_digits_cls.py']
 
-max_iters = 300
-train_cfg = dict(max_iters=max_iters, val_interval=100)
+# Stronger than for the full set: with ten images a class their colours would be learnt.
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(32, 32), interpolation='area'),
+    dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+    dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5),
+    dict(type='Invert', prob=0.5),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
+
+max_iters = 400
+optim_wrapper = dict(optimizer=dict(lr=6e-3))
 param_scheduler = [
     dict(
         type='OneCycleLR',
-        eta_max=3e-3,
+        eta_max=6e-3,
         total_steps=max_iters,
         pct_start=0.15,
         by_epoch=False)
 ]
+train_cfg = dict(max_iters=max_iters, val_interval=200)
 default_hooks = dict(
     checkpoint=dict(
-        interval=100, save_optimizer=False, save_best='accuracy/top1', rule='greater'))
+        interval=200, save_optimizer=False, save_best='accuracy/top1', rule='greater'))
 
 protocol = dict(
     # how the training set is swapped: detection, classification or segmentation
@@ -24,12 +36,13 @@ protocol = dict(
     scale=1.,
     # what changes for the arm that trains on the full real set
     full=dict(
-        train_cfg=dict(max_iters=600, val_interval=200),
-        default_hooks=dict(checkpoint=dict(interval=200)),
+        train_cfg=dict(max_iters=600, val_interval=300),
+        train_dataloader=dict(batch_size=32),
+        default_hooks=dict(checkpoint=dict(interval=300)),
         param_scheduler=[
             dict(
                 type='OneCycleLR',
-                eta_max=3e-3,
+                eta_max=6e-3,
                 total_steps=600,
                 pct_start=0.15,
                 by_epoch=False)
