@@ -1,37 +1,42 @@
-"""The paper's VOC configs on real Pascal VOC and BCCD images, with tiny networks.
-
-The data does not come with mmdd. It is looked for in ``../shared/data`` beside the
-repository, or in the folder that MMDD_REAL_DATA names.
-"""
-import json
-import os
+"""The paper's VOC configs on real Pascal VOC and BCCD images, with tiny networks."""
 import os.path as osp
 import time
 
 import pytest
 import tiny
 from mmdet.datasets import VOCDataset
+from real_data import (
+    BLOOD,
+    ROOT,
+    digest,
+    lines,
+    manifest,
+    quick_jobs,
+    real,
+    real_marks,
+    shrink_unidd,
+)
 
 from mmdd.apis import distill
 from mmdd.structures import Ratio
 from mmdd.utils.config import load_config
 
-ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-DATA = os.environ.get('MMDD_REAL_DATA', osp.join(osp.dirname(ROOT), 'shared', 'data'))
 UNIDD = osp.join(ROOT, 'configs/unidd/faster-rcnn_voc_1pct.py')
 SIZE = 64
 
-pytestmark = [
-    pytest.mark.real, pytest.mark.slow,
-    pytest.mark.skipif(not osp.isdir(osp.join(DATA, 'voc2012')),
-                       reason=f'no real data at {DATA}; set MMDD_REAL_DATA')
-]
+pytestmark = real_marks('voc2012', 'bccd')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick():
+    with quick_jobs():
+        yield
 
 
 def real_part(name, year, split, classes=None):
     """One stock VOCDataset, read for its labels as in the configs."""
     part = load_config(UNIDD).train_dataloader.dataset.datasets[0]
-    part.update(data_root=osp.join(DATA, name, 'VOCdevkit/'),
+    part.update(data_root=real(name, 'VOCdevkit/'),
                 ann_file=f'VOC{year}/ImageSets/Main/{split}.txt',
                 data_prefix=dict(sub_data_root=f'VOC{year}/'))
     if classes:
@@ -58,12 +63,8 @@ def shrink(config, parts, num_classes, **budget):
     if budget:
         cfg.train_cfg.budget = budget
     if cfg.model.type == 'UniDD':
-        cfg.model.update(image_size=SIZE, min_box=4)
-        cfg.model.diffusion = tiny.stable_diffusion(steps=2)
-        cfg.model.proxy.update(
-            cfg=proxy_job(parts[0], num_classes), checkpoint=None, relabel_thr=0.)
-        cfg.model.refiners[0].threshold = 0.
-        cfg.train_cfg.update(max_rounds=1)
+        shrink_unidd(cfg, SIZE, dict(
+            type='DetectorProxy', cfg=proxy_job(parts[0], num_classes), relabel_thr=0.))
     return cfg
 
 
@@ -77,11 +78,9 @@ def read_back(folder, classes=None):
 
 def check_set(folder, num, size=None, classes=None):
     """Files, manifest and boxes of a set of ``num`` images."""
-    with open(osp.join(folder, 'manifest.json')) as f:
-        manifest = json.load(f)
-    dataset = read_back(folder, classes)
-    assert len(dataset) == len(manifest['images']) == num
-    assert tuple(manifest['classes']) == dataset.metainfo['classes']
+    content, dataset = manifest(folder), read_back(folder, classes)
+    assert len(dataset) == len(content['images']) == num
+    assert tuple(content['classes']) == dataset.metainfo['classes']
     for i in range(num):
         info = dataset.get_data_info(i)
         assert osp.isfile(info['img_path'])
@@ -90,7 +89,7 @@ def check_set(folder, num, size=None, classes=None):
         for instance in info['instances']:
             x1, y1, x2, y2 = instance['bbox']
             assert 0 <= x1 < x2 < info['width'] and 0 <= y1 < y2 < info['height']
-    return manifest
+    return content
 
 
 @pytest.fixture(scope='module')
@@ -101,10 +100,12 @@ def voc():
 def test_unidd_on_voc(voc, tmp_path):
     cfg = shrink(UNIDD, [voc], 20)
     folder = distill(cfg, work_dir=str(tmp_path / 'work'))
-    manifest = check_set(folder, Ratio(1).resolve(528, 20), SIZE)
-    assert manifest['classes'] == list(VOCDataset.METAINFO['classes'])
-    assert all(entry['prompt'].startswith('a photo of') for entry in manifest['images'])
-    assert all('energy' in entry['stats'] for entry in manifest['images'])
+    content = check_set(folder, Ratio(1).resolve(528, 20), SIZE)
+    assert content['classes'] == list(VOCDataset.METAINFO['classes'])
+    assert all(entry['prompt'].startswith('a photo of') for entry in content['images'])
+    assert all('energy' in entry['stats'] for entry in content['images'])
+    sources = {entry['source'] for entry in content['images']}
+    assert sources <= set(lines('voc2012/VOCdevkit/VOC2012/ImageSets/Main/train.txt'))
     assert osp.isfile(tmp_path / 'work' / 'proxy.pth')
 
 
@@ -113,10 +114,9 @@ def test_two_lists_of_voc(tmp_path):
     parts = [real_part('voc2012', 2012, split) for split in ('train', 'val')]
     cfg = shrink(osp.join(ROOT, 'configs/coreset/random_faster-rcnn_voc_0.5pct.py'), parts, 20)
     folder = distill(cfg, work_dir=str(tmp_path / 'work'))
-    check_set(folder, Ratio(0.5).resolve(839, 20))
-
-
-BLOOD = ('RBC', 'WBC', 'Platelets')
+    for entry in check_set(folder, Ratio(0.5).resolve(839, 20))['images']:
+        source = real(f'voc2012/VOCdevkit/VOC2012/JPEGImages/{entry["source"]}.jpg')
+        assert digest(osp.join(folder, entry['files'][0])) == digest(source)
 
 
 @pytest.mark.parametrize('config', [
@@ -126,8 +126,8 @@ def test_own_classes(config, tmp_path):
     part = real_part('bccd', 2007, 'train', BLOOD)
     cfg = shrink(osp.join(ROOT, config), [part], 3, type='Total', n=3)
     folder = distill(cfg, work_dir=str(tmp_path / 'work'))
-    manifest = check_set(folder, 3, SIZE if 'unidd' in config else None, BLOOD)
-    assert manifest['classes'] == list(BLOOD)
+    content = check_set(folder, 3, SIZE if 'unidd' in config else None, BLOOD)
+    assert content['classes'] == list(BLOOD)
 
 
 def test_missing_weights(voc, tmp_path, monkeypatch):

@@ -25,4 +25,5 @@ train_cfg = dict(
     writer=dict(type='ClassFolderWriter'),
     batch_size=10,
     max_rounds=4)
+default_hooks = dict(set_metrics={{_base_.set_metrics}})
 evaluation = dict(protocol='configs/_base_/protocols/cls_digits.py')

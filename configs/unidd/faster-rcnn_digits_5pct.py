@@ -28,4 +28,5 @@ train_cfg = dict(
     writer=dict(type='VOCWriter'),
     batch_size=10,
     max_rounds=4)
+default_hooks = dict(set_metrics={{_base_.set_metrics}})
 evaluation = dict(protocol='configs/_base_/protocols/det_digits.py')

@@ -27,4 +27,5 @@ train_cfg = dict(
     writer=dict(type='SegMapWriter'),
     batch_size=10,
     max_rounds=4)
+default_hooks = dict(set_metrics={{_base_.set_metrics}})
 evaluation = dict(protocol='configs/_base_/protocols/seg_digits.py')

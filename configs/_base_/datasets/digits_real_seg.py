@@ -1,5 +1,21 @@
 # The real set as a distiller reads it: masks only, images are opened by path.
-prepare = [dict(type='DigitScenes', root='data/digit_scenes/')]
+prepare = [
+    dict(type='DigitScenes', root='data/digit_scenes/'),
+    # what looks at the images when sets are compared with the real one
+    dict(
+        type='mmdd.TrainedCheckpoint',
+        config='configs/_base_/backbones/convnet_digits.py',
+        checkpoint='work_dirs/digits/convnet_backbone.pth'),
+]
+set_metrics = dict(
+    type='FeatureMetricsHook',
+    size=64,
+    num_real=1000,
+    extractor=dict(
+        type='ClassifierProxy',
+        cfg='configs/_base_/backbones/convnet_digits.py',
+        checkpoint='work_dirs/digits/convnet_backbone.pth',
+        input_scale=None))
 train_dataloader = dict(
     batch_size=64,
     num_workers=0,
