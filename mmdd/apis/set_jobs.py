@@ -170,6 +170,7 @@ class _Progress:
         self.total, self.done, self.begin = total, 0, time.perf_counter()
 
     def finish(self, job: SetJob, seconds: float) -> None:
+        """Count a set and say how long the others will take."""
         self.done += 1
         eta = (time.perf_counter() - self.begin) / self.done * (self.total - self.done)
         print(f'[set {self.done}/{self.total}] {job.arm.name} seed {job.seed}: '

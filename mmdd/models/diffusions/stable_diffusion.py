@@ -83,6 +83,7 @@ class StableDiffusion(BaseDiffusion):
             self.small_decoder = None
             if energy_decoder is not None:
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
+                check_small_decoder(self.small_decoder, self.vae)
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()
@@ -140,7 +141,8 @@ class StableDiffusion(BaseDiffusion):
         length = self.tokenizer.model_max_length
         tokens = self.tokenizer(list(prompts), padding='max_length', truncation=True,
                                 max_length=length, return_tensors='pt')
-        full = self.tokenizer(list(prompts))['input_ids']
+        # Else transformers warns of errors that the cut above prevents.
+        full = self.tokenizer(list(prompts), verbose=False)['input_ids']
         cut = sum(len(ids) > length for ids in full)
         if cut:
             print_log(f'{cut} prompts are longer than {length} tokens and were cut',
@@ -203,6 +205,23 @@ def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
     if isinstance(source, str):
         return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
     return load_module('AutoencoderTiny', None, '', source, dtype)
+
+
+def check_small_decoder(small, full) -> None:
+    """Check that an ``AutoencoderTiny`` decodes the latents of the full autoencoder.
+
+    Raises:
+        ValueError: If its latents have other channels or another number of pixels per cell.
+    """
+    known, wanted = (
+        (config.latent_channels, 2**(len(blocks) - 1)) for config, blocks in (
+            (small.config, small.config.decoder_block_out_channels),
+            (full.config, full.config.block_out_channels)))
+    if known != wanted:
+        raise ValueError(
+            f'energy_decoder takes latents of {known[0]} channels and {known[1]} pixels per cell, '
+            f'the autoencoder has {wanted[0]} and {wanted[1]}; give a decoder of the same latents '
+            f'or None')
 
 
 def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], None]):

@@ -1,0 +1,38 @@
+"""The command line of DD-Ranking on the toy student, whose scores are known."""
+import json
+import os
+import os.path as osp
+import subprocess
+import sys
+
+import pytest
+import toy_student
+from mmengine.config import Config
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+
+
+@pytest.mark.slow
+def test_scores_of_the_toy_student(tmp_path):
+    """The set reaches 1, random images 0.5, the full set 0: LRS and ARS are at their maximum."""
+    real = toy_student.protocol(tmp_path / 'real')
+    real['protocol']['full'] = {}
+    real['train_cfg']['max_iters'] = real['train_cfg']['val_interval'] = 2
+    toy_student.voc_set(tmp_path / 'real', [2], 'train')
+    toy_student.voc_set(tmp_path / 'real', [1], 'test')
+    protocol = str(tmp_path / 'protocol.py')
+    real['custom_imports'] = dict(imports=['toy_student'], allow_failed_imports=False)
+    Config(real).dump(protocol)
+    mine = toy_student.voc_set(tmp_path / 'mine', [1])
+    random = toy_student.voc_set(tmp_path / 'random', [2])
+    done = subprocess.run(
+        [sys.executable, 'tools/analysis_tools/dd_ranking.py', '--sets', f'mine={mine}',
+         '--random', random, '--hard', protocol, '--soft', protocol, '--noaug', protocol,
+         '--seeds', '0', '--jobs', '0', '--no-lr-grid', '--work-dir', str(tmp_path / 'work')],
+        cwd=ROOT, capture_output=True, text=True,
+        env=dict(os.environ, PYTHONPATH=osp.pathsep.join([ROOT, osp.join(ROOT, 'tests')])))
+    assert done.returncode == 0, done.stderr[-2000:]
+    with open(tmp_path / 'work' / 'scores.json') as f:
+        scores = json.load(f)['mine']
+    assert scores['LRS']['mean'] == 1 and scores['ARS']['mean'] == 1
+    assert '100.0' in done.stdout and 'LRS' in done.stdout

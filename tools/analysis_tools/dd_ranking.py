@@ -1,0 +1,75 @@
+"""Score distilled sets by LRS and ARS (DD-Ranking): what images add, apart from labels.
+
+    python tools/analysis_tools/dd_ranking.py --sets UniDD=work_dirs/a/distilled \\
+        --random work_dirs/random/distilled --hard HARD_PROTOCOL --soft SOFT_PROTOCOL
+
+A protocol is a config file, or its parts separated by commas: model, dataset, protocol. The
+random set has as many images as the others. Any metric serves: accuracy, mAP or mIoU.
+"""
+import argparse
+import os.path as osp
+
+from mmdd.apis.prepare import prepare
+from mmdd.apis.soft_labels import ensure_teacher
+from mmdd.evaluation.dd_ranking import rank_protocols
+from mmdd.evaluation.protocol import read_protocol
+from mmdd.evaluation.report import mean_std_text
+from mmdd.utils.cli import run_cli
+from mmdd.utils.io import atomic_write_json
+from mmdd.utils.table import print_table
+
+SCORES = ('HLR', 'IOR', 'LRS', 'ARS')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--sets', nargs='+', required=True, metavar='NAME=FOLDER[,FOLDER]')
+    parser.add_argument('--random', required=True, metavar='FOLDER[,FOLDER]',
+                        help='random real images, as many as in the sets')
+    parser.add_argument('--hard', required=True, help='protocol with hard labels')
+    parser.add_argument('--soft', required=True, help='protocol with soft labels')
+    parser.add_argument('--noaug', help='the hard protocol without augmentation, for ARS')
+    parser.add_argument('--work-dir', default='work_dirs/dd_ranking')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
+    parser.add_argument('--metric', help='column of the protocols (the first one)')
+    parser.add_argument('--jobs', type=int, help='students trained at once')
+    parser.add_argument('--no-lr-grid', action='store_true',
+                        help="keep the protocols' learning rates instead of picking one per arm")
+    return parser.parse_args()
+
+
+def ready(protocol, work_dir):
+    """A protocol with its data, weights and teacher in place; None stays None."""
+    if protocol is None:
+        return None
+    cfg = read_protocol(protocol.split(',') if ',' in protocol else protocol)
+    prepare(cfg)
+    return ensure_teacher(cfg, work_dir)
+
+
+def main():
+    args = parse_args()
+    sets = {}
+    for entry in args.sets:
+        name, _, folders = entry.partition('=')
+        if not folders or name in sets:
+            raise ValueError(f'--sets {entry!r}: sets are given once each, as NAME=FOLDER')
+        sets[name] = folders.split(',')
+    options = dict(lr_grid=None) if args.no_lr_grid else {}
+    scores = rank_protocols(
+        sets, args.random.split(','), ready(args.hard, args.work_dir),
+        ready(args.soft, args.work_dir), args.work_dir, ready(args.noaug, args.work_dir),
+        args.seeds, args.jobs, metric=args.metric, **options)
+    names = [name for name in SCORES if all(name in score for score in scores.values())]
+    print_table('DD-Ranking, percent', ['set'] + names, [
+        [arm] + [mean_std_text({key: 100 * value for key, value in score[name].items()},
+                               len(score['runs'])) for name in names]
+        for arm, score in scores.items()])
+    path = osp.join(args.work_dir, 'scores.json')
+    atomic_write_json(path, scores)
+    print(f'scores: {path}')
+
+
+if __name__ == '__main__':
+    run_cli(main)
