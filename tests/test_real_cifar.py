@@ -249,6 +249,18 @@ PROTOCOLS = dict(
         image_size=32, epochs=dict(table={'1': 4, '10': 4}), validations=1))))
 
 
+def test_a_student_of_all_images_learns(tmp_path):
+    protocol = convnet(
+        'configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
+        'configs/_base_/protocols/dc_dsa.py',
+        dict(protocol=dict(schedule=dict(image_size=32, epochs=15))))
+    protocol.optim_wrapper.optimizer.lr = 0.03
+    row, = evaluate_sets(dict(full='full'), protocol, str(tmp_path), seeds=[0], jobs=0)
+    assert 'error' not in row, row
+    assert (row['images'], row['updates']) == (200, 150)
+    assert row['last']['top1'] >= 16  # chance is 10; seeds 0 to 2 gave 22
+
+
 @pytest.mark.parametrize('name', list(PROTOCOLS))
 def test_students_learn_from_coresets(name, coresets, tmp_path):
     protocol = convnet(

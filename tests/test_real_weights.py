@@ -93,7 +93,7 @@ def test_guidance_steps_with_real_decoder_and_proxy(diffusion):
 
 
 def test_a_decoder_of_other_latents_is_refused():
-    with pytest.raises(ValueError, match='energy_decoder'):
+    with pytest.raises(ValueError, match='4 channels and 8 pixels per cell'):
         MODELS.build(tiny.stable_diffusion(energy_decoder=real('weights/taesd')))
 
 

@@ -68,9 +68,11 @@ def load_config(config: ConfigType) -> Config:
     """
     fix_package_configs()
     if isinstance(config, Config):
-        return copy.deepcopy(config)
+        config = copy.deepcopy(config)
+        _inline(config)
+        return config
     if isinstance(config, Mapping):
-        return Config(copy.deepcopy(ConfigDict(config)))
+        return Config(_inline(copy.deepcopy(ConfigDict(config))))
     if isinstance(config, (list, tuple)):
         merged = Config()
         for part in config:
@@ -89,6 +91,22 @@ def load_config(config: ConfigType) -> Config:
         reason = str(error).strip().splitlines() or ['']
         raise ValueError(f'{path} cannot be read as a config: '
                          f'{type(error).__name__}: {reason[0]}') from error
+
+
+def _inline(node: Any) -> Any:
+    """Turn configs inside of a config into dicts, in place; MMEngine cannot write them down."""
+    if isinstance(node, Config):
+        node = node._cfg_dict
+    if isinstance(node, dict):
+        for key, value in dict.items(node):  # as they are: objects of lazy imports stay lazy
+            inlined = _inline(value)
+            if inlined is not value:
+                node[key] = inlined
+    elif isinstance(node, (list, tuple)):
+        inlined = [_inline(value) for value in node]
+        if any(new is not old for new, old in zip(inlined, node)):
+            return type(node)(inlined)
+    return node
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:

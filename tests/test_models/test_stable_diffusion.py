@@ -226,6 +226,13 @@ def test_the_small_decoder_serves_the_energy_only(folder, tmp_path):
     assert (fast - diffusion.decode_latents(latents)).abs().max() > .01
 
 
+def test_a_small_decoder_of_other_latents_is_refused():
+    settings = dict(encoder_block_out_channels=(4, 4), decoder_block_out_channels=(4, 4),
+                    num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
+    with pytest.raises(ValueError, match='4 channels and 2 pixels per cell.* 4 and 4'):
+        build(energy_decoder=settings)
+
+
 def damage(folder, tmp_path, file, content):
     import shutil
     copy = str(tmp_path / 'copy')

@@ -69,3 +69,16 @@ def test_fingerprint_sees_what_does(change):
 def test_fingerprint_does_not_depend_on_the_order_of_keys():
     assert fingerprint(dict(reversed(BASE.items()))) == fingerprint(BASE)
     assert len(fingerprint(BASE)) == 64
+
+
+def test_a_config_inside_of_a_config_becomes_a_dict():
+    inner = Config(dict(model=dict(widths=(1, 2))))
+    outer = Config(BASE)
+    outer.model.proxy = dict(cfg=inner, parts=[inner, 'a.py'])
+    for found in (load_config(outer), load_config(dict(model=outer.model))):
+        proxy = found.model.proxy
+        assert proxy.cfg == dict(model=dict(widths=(1, 2))) == proxy.parts[0]
+        assert not isinstance(proxy.cfg, Config) and not isinstance(proxy.parts[0], Config)
+        assert proxy.parts[1] == 'a.py' and 'Config (' not in found.pretty_text
+    assert outer.model.proxy.cfg is inner  # what was passed stays
+    assert isinstance(load_config(BASE).model.widths, tuple)
