@@ -6,6 +6,7 @@ from glob import glob
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from real_data import (
     CIFAR,
@@ -24,6 +25,7 @@ from real_data import (
 )
 
 from mmdd.apis import distill, ensure_checkpoint
+from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.evaluation import evaluate_sets
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.registry import MODELS
@@ -63,6 +65,9 @@ def coreset(method):
     cfg = redirect(f'configs/coreset/{method}_convnet_digits_ipc10.py')
     if 'proxy' in cfg.model:
         cfg.model.proxy = squeezenet()
+    if method in ('random', 'herding'):
+        cfg.custom_hooks.append(dict(
+            type='FeatureMetricsHook', extractor=squeezenet(), size=64, num_real=200))
     return cfg
 
 
@@ -146,6 +151,14 @@ def test_herding_follows_the_class_means(coresets, features):
     others = torch.stack([gap(picked) for picked in random_pairs()])
     assert (herded < others.mean(0)).all()
     assert herded.mean() < others.mean(1).min()
+
+
+def test_metrics_in_the_manifest_prefer_herding(coresets, features):
+    found = {m: manifest(coresets[m])['metrics'] for m in ('random', 'herding')}
+    assert found['random']['num_real'] == 200 and found['random']['dim'] == 512
+    assert found['herding']['mmd2'] < found['random']['mmd2']
+    assert found['herding']['coverage'] > found['random']['coverage'] - 0.1
+    assert found['random']['extractor_id'] == found['herding']['extractor_id']
 
 
 def test_k_center_begins_at_the_mean_and_takes_the_farthest(coresets, features):
@@ -262,18 +275,44 @@ def test_a_student_of_all_images_learns(tmp_path):
 
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
-def test_students_learn_from_coresets(name, coresets, tmp_path):
+def test_students_learn_from_coresets(name, coresets, tmp_path, capsys):
     protocol = convnet(
         'configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
         f'configs/_base_/protocols/{name}.py', PROTOCOLS[name])
     sets = {method: coresets[method] for method in ('random', 'herding')}
     rows = evaluate_sets(sets, protocol, str(tmp_path), seeds=[0], jobs=0, require_random=True)
+    print_log('after the students', 'current')
+    assert 'Logging error' not in capsys.readouterr().err
     assert [row['arm'] for row in rows] == ['random', 'herding']
     for row in rows:
         assert 'error' not in row, row
         assert (row['images'], row['updates'], row['num_classes']) == (20, 4, 10)
         assert 0 <= row['last']['top1'] <= 100 and row['last']['top1'] % 1 == 0
         assert row['select'] is None and row['best'] is None
+
+
+SOFT = dict(rded_soft=dict(), fkd_soft=dict(crop_area=(0.8, 1.), cutmix=0.))
+
+
+@pytest.mark.parametrize('name', list(SOFT))
+def test_students_of_a_trained_teacher(name, coresets, weights, tmp_path):
+    teacher = dict(cfg=resnet20(), checkpoint=weights)
+    protocol = convnet(
+        'configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
+        f'configs/_base_/protocols/{name}.py', dict(protocol=dict(schedule=dict(
+            SOFT[name], image_size=32, epochs=2, teacher=teacher))))
+    row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
+                         jobs=0)
+    assert 'error' not in row, row
+    assert row['images'] == 20 and 0 <= row['last']['top1'] <= 100
+    if name == 'fkd_soft':
+        folder, = glob(str(tmp_path / 'soft_labels' / '*'))
+        store = SoftLabelStore(folder)
+        rows = [row for epoch in range(store.epochs) for row in store.rows(epoch)]
+        assert len(rows) == 40
+        truth = [entry['classes'] for entry in manifest(coresets['random'])['images']]
+        hits = [[CIFAR[int(store.logits(row).argmax())]] == truth[row['image']] for row in rows]
+        assert np.mean(hits) > 0.8
 
 
 def test_another_set_of_classes_is_no_student_of_this_protocol(coresets, tmp_path):

@@ -2,6 +2,7 @@
 import json
 import os.path as osp
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from real_data import (
     lines,
     manifest,
     one_process,
+    pixels,
     quick_jobs,
     real,
     real_marks,
@@ -26,10 +28,11 @@ from real_data import (
     squeezenet,
 )
 
-from mmdd.apis import distill
+from mmdd.apis import distill, ensure_checkpoint
 from mmdd.evaluation import evaluate_sets
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.registry import MODELS
+from mmdd.structures import DistillSlot
 
 pytestmark = real_marks('bccd', 'voc2012', 'weights')
 BCCD = real('bccd/VOCdevkit/VOC2007')
@@ -159,11 +162,37 @@ def test_uniform_always_takes_the_class_that_is_behind(coresets):
     assert min(counts.values()) > 0
 
 
-def test_unidd_writes_a_coco_set(lists, tmp_path):
+@pytest.fixture(scope='module')
+def proxy(lists, tmp_path_factory):
+    """Config of a tiny detector after 120 updates on BCCD."""
+    cfg = training(lists, 'configs/_base_/proxies/faster-rcnn_r50_coco.py',
+                   train_cfg=dict(max_epochs=8, val_interval=8))
+    cfg.train_dataloader.batch_size, cfg.param_scheduler = 4, None
+    path = str(tmp_path_factory.mktemp('proxy') / 'detector.pth')
+    return dict(type='DetectorProxy', relabel_thr=0., cfg=cfg.to_dict(),
+                checkpoint=ensure_checkpoint(cfg, path))
+
+
+def test_a_trained_proxy_knows_where_the_cells_are(proxy):
+    with open(proxy['checkpoint'].replace('.pth', '.json')) as f:
+        assert json.load(f)['metrics']['coco/bbox_mAP_50'] > 0.01
+    judge = MODELS.build(dict(proxy))
+    assert judge.classes == BLOOD
+    names = lines(BCCD, 'ImageSets/Main/test.txt')[:12]
+    found = [objects(f'{BCCD}/Annotations/{name}.xml') for name in names]
+    slots = [DistillSlot(i, i, (480, 640), np.array([BLOOD.index(o[0]) for o in own]),
+                         np.array([o[1:] for o in own], np.float32))
+             for i, own in enumerate(found)]
+    wrong = [replace(slot, labels=other.labels, bboxes=other.bboxes)
+             for slot, other in zip(slots, slots[1:] + slots[:1])]
+    images = torch.cat([pixels(f'{BCCD}/JPEGImages/{name}.jpg') for name in names])
+    with torch.no_grad():
+        gain = judge.energy(images, wrong) - judge.energy(images, slots)
+    assert (gain > 0).sum() >= 7 and gain.mean() > 0.1
+
+
+def test_unidd_writes_a_coco_set(lists, proxy, tmp_path):
     cfg = redirect('configs/unidd/faster-rcnn_coco_1pct.py', lists, 3)
-    proxy = dict(type='DetectorProxy', relabel_thr=0., cfg=training(
-        lists, 'configs/_base_/proxies/faster-rcnn_r50_coco.py',
-        train_cfg=dict(max_epochs=1, val_interval=2)).to_dict())
     folder = distill(shrink_unidd(cfg, SIZE, proxy), work_dir=str(tmp_path))
     content, infos = manifest(folder), read_back(folder)
     with open(f'{lists}/train.json') as f:

@@ -1,6 +1,7 @@
 """Pascal VOC 2012 and CamVid masks: coresets, UniDD, proxies and students."""
 import os.path as osp
 import shutil
+from glob import glob
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from mmdd.apis import distill, ensure_checkpoint
 from mmdd.evaluation import evaluate_sets
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.registry import MODELS
-from mmdd.structures import Ratio, resize_mask
+from mmdd.structures import DistillSlot, Ratio, resize_mask
 
 pytestmark = real_marks('voc2012', 'camvid', 'weights')
 VOC = real('voc2012/VOCdevkit/VOC2012')
@@ -87,7 +88,7 @@ def small(cfg, root, **train):
     cfg.model.backbone.init_cfg = None
     cfg.model.data_preprocessor.size = (SIZE, SIZE)
     cfg.train_dataloader.batch_size = 4
-    cfg.train_cfg.update(max_iters=2, **train)
+    cfg.train_cfg.update(**{'max_iters': 2, **train})
     for loader in (cfg.train_dataloader, cfg.get('val_dataloader'), cfg.test_dataloader):
         if loader:
             loader.dataset.data_root = root
@@ -213,21 +214,46 @@ def test_classes_of_its_own_without_a_background(tmp_path):
         assert 'sky' in entry['classes']
 
 
-def test_unidd_relabels_streets(tmp_path):
-    cfg = camvid('configs/unidd/lraspp_voc_3.5pct.py', 'val', type='Total', n=2)
+@pytest.fixture(scope='module')
+def street_proxy(tmp_path_factory):
+    """Config of a tiny segmentor after 60 updates on CamVid."""
     training = small(compose(*STUDENT, 'configs/_base_/schedules/proxy_seg.py'), '',
-                     val_interval=10)
+                     max_iters=60)
     training.model = tiny.segmentor(len(STREET))
     training.model.data_preprocessor.size = (SIZE, SIZE)
     training.val_dataloader = training.val_evaluator = training.val_cfg = None
+    training.param_scheduler = None
     training.train_dataloader.dataset = dict(
-        cfg.train_dataloader.dataset, pipeline=training.train_dataloader.dataset.pipeline)
-    proxy = dict(type='SegmentorProxy', cfg=training.to_dict(), checkpoint=ensure_checkpoint(
-        training, str(tmp_path / 'proxy.pth')))
-    folder = distill(shrink_unidd(cfg, SIZE, proxy), work_dir=str(tmp_path / 'work'))
-    judge = MODELS.build(dict(proxy))
-    assert judge.classes == STREET
+        camvid('configs/unidd/lraspp_voc_3.5pct.py').train_dataloader.dataset,
+        pipeline=training.train_dataloader.dataset.pipeline)
+    path = str(tmp_path_factory.mktemp('proxy') / 'streets.pth')
+    return dict(type='SegmentorProxy', cfg=training.to_dict(),
+                checkpoint=ensure_checkpoint(training, path))
+
+
+def test_a_trained_proxy_tells_roads_from_skies(street_proxy):
+    proxy = MODELS.build(dict(street_proxy))
+    assert proxy.classes == STREET
+    right, better = [], []
+    for path in sorted(glob(real('camvid/img_dir/test/*.jpg')))[::20]:
+        mask = mask_of(path.replace('img_dir', 'ann_dir').replace('.jpg', '.png'))
+        image = pixels(path)
+        found = proxy.relabel(image)[0]['mask']
+        right.append((found == mask)[mask != 255].mean())
+        slots = [DistillSlot(0, 0, mask.shape, np.unique(m), mask=m)
+                 for m in (mask, mask[::-1].copy())]
+        energy = proxy.energy(image.expand(2, -1, -1, -1), slots)
+        better.append(bool(energy[0] < energy[1]))
+    assert len(right) == 12 and np.mean(right) > 0.42  # all road would be 0.32
+    assert all(better)
+
+
+def test_unidd_relabels_streets(street_proxy, tmp_path):
+    cfg = camvid('configs/unidd/lraspp_voc_3.5pct.py', 'val', type='Total', n=2)
+    folder = distill(shrink_unidd(cfg, SIZE, street_proxy), work_dir=str(tmp_path))
+    judge = MODELS.build(dict(street_proxy))
     found = read_back(folder, BaseSegDataset, metainfo=dict(classes=STREET))
+    assert len(found) == 2
     for entry, (image, _, mask) in zip(manifest(folder)['images'], found):
         assert entry['label_source'] == 'proxy' and 0 <= entry['score'] <= 1
         assert mask.shape == (SIZE, SIZE)
@@ -236,6 +262,7 @@ def test_unidd_relabels_streets(tmp_path):
         seen = judge.relabel(pixels(image))[0]['mask']
         assert (seen == mask).mean() > 0.8
         assert entry['prompt'].startswith('a photo of a sky')
+        assert osp.isfile(real(f'camvid/img_dir/val/{entry["source"]}.jpg'))
 
 
 def test_unknown_ids_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 
 from mmengine.config import Config
 
@@ -337,6 +337,17 @@ def _guarded(run: StudentRun) -> Optional[str]:
             except Exception as error:  # one arm's failure must not end the others
                 traceback.print_exc(file=log)
                 return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+            finally:
+                _forget(log)
+
+
+def _forget(stream: TextIO) -> None:
+    """Take a stream that will be closed from the loggers, which outlive it in this process."""
+    from mmengine.logging import MMLogger
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if getattr(handler, 'stream', None) is stream:
+                logger.removeHandler(handler)
 
 
 def _read(run: StudentRun) -> Dict[str, Any]:
