@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
-from mmdd.engine.job import describe_parts
+from mmdd.engine.job import describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
@@ -30,6 +30,8 @@ class SetJob:
         work_dir: Where it works; shared by arms that ask for the same set.
         options: Dotted options merged into the arm's config.
         description: What identifies the job, see :func:`describe_parts`.
+        raw_samples: What decides its images before refinement.
+        base: The job of an arm that has the same images without refinement.
         error: Why it failed, once it did.
     """
     arm: Arm
@@ -37,6 +39,8 @@ class SetJob:
     work_dir: str
     options: Dict[str, Any]
     description: Dict[str, str] = field(default_factory=dict)
+    raw_samples: str = ''
+    base: Optional['SetJob'] = None
     error: Optional[str] = None
 
     @property
@@ -89,8 +93,17 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
         jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
         for job in jobs:
             job.work_dir = places.setdefault(fingerprint(job.description), job.work_dir)
+        _find_bases(jobs)
         plan.append((group, jobs))
     return plan
+
+
+def _find_bases(jobs: Sequence[SetJob]) -> None:
+    """Let jobs with refiners build on those that lack them and are the same otherwise."""
+    plain = {job.raw_samples: job for job in jobs if not job.arm.cfg.model.get('refiners')}
+    for job in jobs:
+        if job.arm.cfg.model.get('refiners'):
+            job.base = plain.get(job.raw_samples)
 
 
 def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
@@ -105,8 +118,9 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
     cfg = copy.deepcopy(arm.cfg)
     cfg.merge_from_dict(options)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
-        description = describe_parts(cfg)
-    return SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options, description)
+        description, raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
+    return SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options, description,
+                  raw_samples)
 
 
 def is_trained_here(proxy: Any) -> bool:
@@ -135,7 +149,8 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
     """Distill what is not finished; failures stay with their job.
 
     A job runs alone until the data are built and its proxy is trained; what is
-    left then runs side by side.
+    left then runs side by side. Arms that only refine the images of another arm
+    come last and take them over.
 
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
@@ -148,6 +163,7 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
             jobs.setdefault(job.work_dir, []).append(job)
     pending = [same for same in jobs.values() if not _finished(same)]
     kept = sum(1 for same in jobs.values() if not same[0].error) - len(pending)
+    pending.sort(key=lambda same: same[0].base is not None)
     if kept:
         print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
     workers = 1 if not spawn else workers or default_workers()
@@ -160,7 +176,9 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
             together.append(same)
     threads = max(1, default_jobs() // workers)
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), together))
+        for part in ([same for same in together if same[0].base is None],
+                     [same for same in together if same[0].base is not None]):
+            list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), part))
 
 
 class _Progress:
@@ -184,8 +202,10 @@ def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
     job, start = same[0], time.perf_counter()
     print(f'{job.arm.name} seed {job.seed}: {job.arm.config_name or "random twin"}', flush=True)
     config = job.arm.config if job.arm.config_name else job.arm.cfg.to_dict()
-    error = distill_isolated(config, job.work_dir, job.options, spawn, threads,
-                             label=job.arm.name)
+    options = dict(job.options)
+    if job.base is not None and job.base.done:
+        options['train_cfg.reuse'] = job.base.folder
+    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=job.arm.name)
     if not error and not job.done:
         error = f'no {MANIFEST} in {job.folder} afterwards'
     for twin in same:

@@ -16,6 +16,7 @@ from mmdd.datasets.manifest import image_entry, write_manifest
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from .job import describe_job
+from .raw_samples import RawSamples
 
 
 @LOOPS.register_module()
@@ -43,6 +44,8 @@ class DistillLoop(BaseLoop):
         batch_size: Slots that are denoised together on a rank.
         max_rounds: How often a slot is tried at most.
         resume: Go on with a job that was interrupted.
+        reuse: Distilled set of a job that differs in having no refiners: its
+            images are refined instead of being made again.
     """
 
     def __init__(self,
@@ -53,7 +56,8 @@ class DistillLoop(BaseLoop):
                  out_dir: Optional[str] = None,
                  batch_size: int = 8,
                  max_rounds: int = 3,
-                 resume: bool = False) -> None:
+                 resume: bool = False,
+                 reuse: Optional[str] = None) -> None:
         if batch_size < 1 or max_rounds < 1:
             raise ValueError(
                 f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
@@ -67,6 +71,8 @@ class DistillLoop(BaseLoop):
         self.batch_size = batch_size
         self.max_rounds = max_rounds
         self.resume = resume
+        self.reuse = reuse
+        self.raw: Optional[RawSamples] = None
         self.slots: List[DistillSlot] = []
         self.stage_seconds: Dict[str, float] = {}
         self._iter = 0
@@ -129,6 +135,8 @@ class DistillLoop(BaseLoop):
         if get_rank() == 0:
             self.journal.open(self.job, self.resume)
         barrier()
+        if self.reuse is not None:
+            self.raw = RawSamples(self.reuse, self.job['raw_samples'])
 
     def prepare(self) -> None:
         """Step 1: check the real set, let the distiller collect from it."""
@@ -211,7 +219,9 @@ class DistillLoop(BaseLoop):
     def run_iter(self, slots: List[DistillSlot]) -> None:
         """Step 3 for one batch: synthesize, refine, keep."""
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=None)
-        samples = self.distiller.distill_step(slots, self.runner.call_hook)
+        samples = self.raw.find(slots) if self.raw is not None else None
+        if samples is None:
+            samples = self.distiller.distill_step(slots, self.runner.call_hook)
         self.distiller.refine(samples)
         for sample in samples:
             if (sample.slot.id, sample.slot.round) not in self.journal:

@@ -1,4 +1,5 @@
 """What identifies a distillation job."""
+import copy
 from typing import Any, Dict, Mapping, Sequence
 
 from mmdd.registry import HOOKS
@@ -7,7 +8,7 @@ from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 
 # Fields that change speed or place, not the images.
-NOT_IDENTITY = ('batch_size', 'resume', 'out_dir')
+NOT_IDENTITY = ('batch_size', 'resume', 'out_dir', 'reuse')
 # Settings of a prompter and its backend that change how answers are got, not what they say.
 PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
 BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
@@ -43,6 +44,18 @@ def describe_parts(cfg) -> Dict[str, str]:
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
 
 
+def describe_raw_samples(cfg) -> str:
+    """Fingerprint of what decides the images of a config before refinement.
+
+    Args:
+        cfg: Config of a job; the weights of its proxy are not looked at.
+    """
+    unrefined = copy.deepcopy(cfg)
+    unrefined.model.pop('refiners', None)
+    unrefined.train_cfg = dict(budget=cfg.train_cfg['budget'])
+    return fingerprint(dict(parts=describe_parts(unrefined)))
+
+
 def without(settings: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]:
     """A copy of settings that lacks some of them."""
     return {name: value for name, value in settings.items() if name not in names}
@@ -56,13 +69,17 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
         distiller: The distiller.
 
     Returns:
-        dict: :func:`describe_parts`, and ``fingerprint`` over all of them.
+        dict: :func:`describe_parts`, and ``fingerprint`` over all of them;
+        ``raw_samples``, what decides the images before refinement, and ``refined``.
     """
     job = describe_parts(cfg)
     checkpoint = (cfg.model.get('proxy') or {}).get('checkpoint')
     if distiller.proxy is not None and checkpoint is not None:
         job['proxy_weights'] = sha256(resolve_path(checkpoint))
     job['fingerprint'] = fingerprint(job)
+    job['raw_samples'] = fingerprint(dict(
+        raw=describe_raw_samples(cfg), weights=job.get('proxy_weights')))
+    job['refined'] = bool(cfg.model.get('refiners'))
     return job
 
 

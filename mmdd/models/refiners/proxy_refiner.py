@@ -61,4 +61,5 @@ class ProxyRefiner(BaseRefiner):
 def images_to_tensor(samples: List[DistilledSample]) -> torch.Tensor:
     """Images of samples as (B, 3, H, W) float RGB in [0, 1]."""
     stacked = np.stack([sample.image for sample in samples])
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
+    # One memory layout, wherever the images come from: kernels of others round differently.
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().float() / 255
