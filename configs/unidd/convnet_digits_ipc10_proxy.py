@@ -1,3 +1,3 @@
-# Table 5, second row: the prior with the guidance of the proxy.
+# Table 5, second and third row: guidance of the proxy, no refinement. A class label has no context.
 _base_ = './convnet_digits_ipc10.py'
-model = dict(prompter=dict(_delete_=True, type='ClassPrompter', plural=''), refiners=[])
+model = dict(refiners=[])
