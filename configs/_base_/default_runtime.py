@@ -19,8 +19,9 @@ env_cfg = dict(
     cudnn_benchmark=False,
     # how data workers start; OpenCV's own threads would compete with them
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    # communication of a distributed launch on GPU; on CPU it is always gloo
-    dist_cfg=dict(backend='nccl'))
+    # communication of a distributed launch on GPU; on CPU it is always gloo. Ranks wait for the
+    # first one while it plans and writes, longer than NCCL's own 10 minutes: seconds.
+    dist_cfg=dict(backend='nccl', timeout=86400))
 
 # Where pictures and scalars go, and who draws them.
 vis_backends = [dict(type='LocalVisBackend')]

@@ -92,7 +92,9 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     for group in groups:
         jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
         for job in jobs:
-            job.work_dir = places.setdefault(fingerprint(job.description), job.work_dir)
+            # The description leaves weights out: they may not be trained yet.
+            key = fingerprint(dict(job.description, checkpoint=job.checkpoint))
+            job.work_dir = places.setdefault(key, job.work_dir)
         _find_bases(jobs)
         plan.append((group, jobs))
     return plan
@@ -100,10 +102,11 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
 
 def _find_bases(jobs: Sequence[SetJob]) -> None:
     """Let jobs with refiners build on those that lack them and are the same otherwise."""
-    plain = {job.raw_samples: job for job in jobs if not job.arm.cfg.model.get('refiners')}
+    plain = {(job.raw_samples, job.checkpoint): job for job in jobs
+             if not job.arm.cfg.model.get('refiners')}
     for job in jobs:
         if job.arm.cfg.model.get('refiners'):
-            job.base = plain.get(job.raw_samples)
+            job.base = plain.get((job.raw_samples, job.checkpoint))
 
 
 def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:

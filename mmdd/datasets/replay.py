@@ -37,7 +37,8 @@ class SoftLabelDataset:
             its pipeline has one ``mmdd.RecordedCrop`` and no other random step, and packs
             the image as uint8.
         labels: Folder of a :class:`SoftLabelStore`, or an open one.
-        reuse: Whether later epochs begin again with the first ones.
+        reuse: Number of stored epochs that are used; later ones begin again with the
+            first. None takes them all, once.
         check: Whether the images are compared with those the labels are of.
 
     Raises:
@@ -45,7 +46,7 @@ class SoftLabelDataset:
         ValueError: If they are of another set.
     """
 
-    def __init__(self, dataset: Any, labels: Any, reuse: bool = False,
+    def __init__(self, dataset: Any, labels: Any, reuse: Optional[int] = None,
                  check: bool = True, lazy_init: bool = False) -> None:
         if labels is None:
             raise ValueError('SoftLabelDataset: no folder of soft labels; write them with '
@@ -88,7 +89,7 @@ class SoftLabelDataset:
 
     def _epoch_rows(self, epoch: int) -> np.ndarray:
         if self.reuse and self.store.epochs:
-            epoch %= self.store.epochs
+            epoch %= min(self.reuse, self.store.epochs)
         if epoch != self._epoch:
             self._epoch, self._rows = epoch, self.store.rows(epoch)
         return self._rows

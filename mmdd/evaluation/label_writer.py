@@ -27,6 +27,9 @@ from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from .schedule_rules import check_classes
 
+# Number of the EXIF tag that says how a camera was held.
+EXIF_ORIENTATION = 0x0112
+
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
 
@@ -195,7 +198,10 @@ def _image_sizes(dataset: Any) -> np.ndarray:
     sizes = np.zeros((len(dataset), 2), np.int64)
     for index in range(len(dataset)):
         with Image.open(dataset.get_data_info(index)['img_path']) as image:
-            sizes[index] = image.height, image.width
+            height, width = image.height, image.width
+            # The pipeline decodes with OpenCV, which turns pictures as their EXIF says.
+            turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
+            sizes[index] = (width, height) if turned else (height, width)
     return sizes
 
 

@@ -35,6 +35,10 @@ class HeldOut:
         """Classes and more of the stock dataset."""
         return self.dataset.metainfo
 
+    def full_init(self) -> None:
+        """Read the stock dataset; wrappers ask for it."""
+        self.dataset.full_init()
+
     def get_data_info(self, index: int) -> dict:
         """What the stock dataset knows of an image."""
         return self.dataset.get_data_info(self.indices[index])

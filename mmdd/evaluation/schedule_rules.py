@@ -334,7 +334,7 @@ class FKDSchedule(SoftRule):
         loader = cfg.train_dataloader
         loader.batch_size = self.batch_size
         loader.dataset = dict(type='mmdd.SoftLabelDataset', dataset=loader.dataset,
-                              labels=self.labels, reuse=self.pool is not None)
+                              labels=self.labels, reuse=self.pool)
         loader.sampler = dict(type='mmdd.ReplaySampler')
         self.wrap(cfg)
 

@@ -59,9 +59,10 @@ def _in_pool(work: Work, pending: Sequence[Job],
 
 def _start_worker(devices: Optional[Any]) -> None:
     """Give a worker its one CPU thread and, where there are GPUs, its device."""
-    if devices is not None:
-        os.environ['CUDA_VISIBLE_DEVICES'] = devices.get()
     import torch
+    if devices is not None:
+        # CUDA_VISIBLE_DEVICES would come too late: importing mmengine has asked for the GPUs.
+        torch.cuda.set_device(devices.get())
     torch.set_num_threads(1)
 
 
@@ -71,9 +72,7 @@ def _devices(workers: int) -> Optional[Any]:
     count = torch.cuda.device_count()
     if not count:
         return None
-    visible = os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')
-    names = visible if len(visible) == count else [str(i) for i in range(count)]
     queue = multiprocessing.get_context('spawn').Queue()
     for i in range(workers):
-        queue.put(names[i % count])
+        queue.put(i % count)
     return queue

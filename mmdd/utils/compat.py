@@ -13,6 +13,7 @@ import os.path as osp
 import pickle
 import re
 import sys
+from datetime import timedelta
 from importlib import metadata
 from typing import Any, Optional
 
@@ -158,7 +159,8 @@ def fix_cpu_dist(cfg: Any) -> None:
         return
     import torch.distributed as dist
     if not dist.is_initialized():
-        dist.init_process_group('gloo')  # Runner skips init_dist() if a group exists
+        # Runner skips init_dist() if a group exists; ranks may wait long for the first one.
+        dist.init_process_group('gloo', timeout=timedelta(days=1))
     wrapper = dict(type='MMDistributedDataParallel', broadcast_buffers=False, device_ids=None)
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
     cfg.model_wrapper_cfg = wrapper

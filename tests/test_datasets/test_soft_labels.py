@@ -219,8 +219,11 @@ def test_replay_shows_what_is_stored(digits, labels):
 
 
 def test_labels_can_be_used_again(digits, labels):
-    dataset = open_set(digits, labels.folder, reuse=True)
+    dataset = open_set(digits, labels.folder, reuse=labels.epochs)
     assert torch.equal(dataset[4 * 10 + 3]['inputs'], dataset[3]['inputs'])
+    # A pool that is smaller than what the folder holds.
+    dataset = open_set(digits, labels.folder, reuse=2)
+    assert torch.equal(dataset[2 * 10 + 3]['inputs'], dataset[3]['inputs'])
     with pytest.raises(ValueError, match='epoch 5 is asked for'):
         open_set(digits, labels.folder)[4 * 10 + 3]
 

@@ -36,7 +36,9 @@ test_evaluator = val_evaluator
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01))
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01),
+    # none on norms and biases, as in D4M
+    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=True, T_max=300)]
 train_cfg = dict(by_epoch=True, max_epochs=300, val_interval=50)
 val_cfg = dict()
