@@ -37,7 +37,8 @@ class HeldOut:
 
     def full_init(self) -> None:
         """Read the stock dataset; wrappers ask for it."""
-        self.dataset.full_init()
+        if hasattr(self.dataset, 'full_init'):
+            self.dataset.full_init()
 
     def get_data_info(self, index: int) -> dict:
         """What the stock dataset knows of an image."""

@@ -159,7 +159,7 @@ def test_fkd_settings():
     assert cfg.train_dataloader.batch_size == 1024
     assert cfg.train_dataloader.sampler == dict(type='mmdd.ReplaySampler')
     dataset = cfg.train_dataloader.dataset
-    assert (dataset.type, dataset.labels, dataset.reuse) == ('mmdd.SoftLabelDataset', None, True)
+    assert (dataset.type, dataset.labels, dataset.reuse) == ('mmdd.SoftLabelDataset', None, 100)
     assert dataset.dataset.type == 'CustomDataset'
     wanted = cfg.soft_labels
     assert (wanted.epochs, wanted.batch_size, wanted.topk, wanted.cutmix, wanted.flip_prob) == (
