@@ -166,7 +166,8 @@ def test_fkd_settings():
         100, 1024, 3, 1., 0.5)
     assert list(wanted.crop_area) == [0.08, 1.] and wanted.temperature == 20.
     assert cfg.model.type == 'mmdd.SoftLabelClassifier' and cfg.model.get('mix') is None
-    assert cfg.optim_wrapper.optimizer.type == 'AdamW' and 'paramwise_cfg' not in cfg.optim_wrapper
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0., bias_decay_mult=0.)
     rates = curve(cfg, 301)
     assert rates[150] == pytest.approx(0.5e-3) and rates[300] == pytest.approx(0, abs=1e-12)
     assert cfg.train_cfg.val_interval == 50
