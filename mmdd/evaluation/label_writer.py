@@ -42,9 +42,11 @@ class _Draft:
         self._rows, self._logits = rows, np.zeros(num_classes, np.float32)
 
     def rows(self, epoch: int) -> np.ndarray:
+        """The rows of the only epoch."""
         return self._rows
 
     def logits(self, row: np.void) -> np.ndarray:
+        """Zeros: the teacher has not seen the row yet."""
         return self._logits
 
 
