@@ -11,7 +11,8 @@ from mmdd.apis.distill import read_job
 from mmdd.utils.config import load_config, plain
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-METHODS = ('unidd', 'coreset')
+METHODS = sorted(osp.basename(osp.dirname(path)) for path in glob.glob(
+    osp.join(ROOT, 'configs', '*', 'metafile.yml')))
 CONFIGS = sorted(osp.relpath(path, ROOT) for path in glob.glob(
     osp.join(ROOT, 'configs', '**', '*.py'), recursive=True))
 LEAVES = [path for path in CONFIGS if path.split('/')[1] in METHODS]

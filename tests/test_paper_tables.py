@@ -1,17 +1,24 @@
 """Every row of UniDD's tables is a config with the paper's settings and values.
 
-``paper_tables.yml`` holds the tables as the paper prints them; configs, metafiles and READMEs
+``paper_tables/unidd.yml`` holds the tables as the paper prints them; configs, metafiles and READMEs
 are compared with it.
 """
 import copy
 import os.path as osp
 import re
-from functools import cache
 
-import leaves
 import pytest
-import yaml
-from leaves import METHODS, ROOT, job, students, training
+from leaves import ROOT, students, training
+from paper_rows import (
+    LEAVES,
+    assert_readme_has,
+    config,
+    entries,
+    mean_std,
+    network,
+    read_yaml,
+    student_network,
+)
 
 from mmdd.evaluation.paper_values import metric_key, paper_values
 from mmdd.registry import TASK_UTILS
@@ -24,50 +31,10 @@ WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWrit
 SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
 ARM = re.compile(r'_(prior|proxy|context|gpt-4o)$')
 
-
-def read_yaml(path):
-    with open(osp.join(ROOT, path), encoding='utf-8') as f:
-        return yaml.safe_load(f)
-
-
-PAPER = read_yaml('tests/paper_tables.yml')
+PAPER = read_yaml('tests/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
-LEAVES = [path[len('configs/'):-len('.py')] for path in leaves.LEAVES]
-# The embedded digit scenes are not in the paper.
-PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf]
-
-
-def config(leaf):
-    return job(f'configs/{leaf}.py')
-
-
-def mean_std(text):
-    """'16.8±0.5' as (16.8, 0.5); without a deviation, None stands there."""
-    mean, _, std = str(text).partition('±')
-    return float(mean), float(std) if std else None
-
-
-def network(model):
-    """Which network of the paper a model config describes."""
-    backbone, kind = model.backbone, model.type.rpartition('.')[2]
-    if kind == 'FasterRCNN':
-        return 'faster-rcnn'
-    if kind == 'EncoderDecoder':
-        assert (backbone.type, backbone.arch) == ('MobileNetV3', 'large')
-        assert 'LRASPP' in model.decode_head.type
-        return 'lraspp'
-    if backbone.type.rpartition('.')[2] == 'ConvNet':
-        return f'convnet{len(backbone.widths)}'
-    assert backbone.type.rpartition('.')[2] == 'ResNet'
-    return f'resnet{backbone.depth}'
-
-
-def student_network(protocol):
-    """The network that a student protocol trains, below a wrapper for soft labels too."""
-    model = training(protocol).model
-    return network(model.get('student', model))
 
 
 def guidance(cfg):
@@ -178,60 +145,17 @@ def test_every_point_of_figure_4_resolves(leaf):
             assert (point.model, point.custom_hooks) == (base.model, base.custom_hooks)
 
 
-@cache
-def entries(method):
-    """Entries of a metafile by config file."""
-    models = read_yaml(f'configs/{method}/metafile.yml')['Models']
-    names = [model['Name'] for model in models]
-    assert len(set(names)) == len(names)
-    return {model['Config']: model for model in models}
-
-
-@pytest.mark.parametrize('method', METHODS)
-def test_metafile_lists_every_published_config(method):
-    content = read_yaml(f'configs/{method}/metafile.yml')
-    collections = {entry['Name']: entry for entry in content['Collections']}
-    assert set(entries(method)) == {
-        f'configs/{leaf}.py' for leaf in PUBLISHED if leaf.startswith(f'{method}/')}
-    for model in content['Models']:
-        assert model['In Collection'] in collections
-        assert ('Results' in model) == ('Source' in model['Metadata'])
-    for entry in collections.values():
-        assert osp.isfile(osp.join(ROOT, entry['README']))
-        assert osp.isfile(osp.join(ROOT, entry['Code']))
-    assert f'configs/{method}/metafile.yml' in read_yaml('model-index.yml')['Import']
-
-
 def test_metafile_has_no_values_beside_the_tables():
     known = {row[0] for _, row in ROWS.values()} | {row[0] for row in PAPER['table6']}
-    for method in METHODS:
+    for method in ('unidd', 'coreset'):
         for path, model in entries(method).items():
             assert ('Results' in model) == (path[len('configs/'):-3] in known), path
-
-
-@cache
-def readme_lines(method):
-    with open(osp.join(ROOT, f'configs/{method}/README.md'), encoding='utf-8') as f:
-        return f.read().splitlines()
-
-
-@pytest.mark.parametrize('method', METHODS)
-def test_readme_links_every_config(method):
-    text = '\n'.join(readme_lines(method))
-    linked = set(re.findall(r'\]\(([\w.-]+\.py)\)', text))
-    assert linked == {f'{osp.basename(leaf)}.py' for leaf in LEAVES
-                      if leaf.startswith(f'{method}/')}
 
 
 @pytest.mark.parametrize('name', ROWS)
 def test_readme_has_the_values(name):
     """In the cells beside the link to the config, or as the link itself."""
     _, (leaf, _, _, *values) = ROWS[name]
-    method, stem = leaf.split('/')
-    if stem.endswith('_gpt-4o'):
+    if leaf.endswith('_gpt-4o'):
         return  # has no row of its own: its values are those of the config without GPT-4o
-    wanted = [str(value).replace('±', ' ± ') for value in values]
-    link = f']({stem}.py)'
-    rows = [line.split('|') for line in readme_lines(method) if link in line]
-    cells = [{cell.strip().removeprefix('[').removesuffix(link) for cell in row} for row in rows]
-    assert any(set(wanted) <= found for found in cells), wanted
+    assert_readme_has(leaf, values)

@@ -25,6 +25,10 @@ class DistillSlot:
         source_path: File of that image.
         round: How often the slot was tried before.
         mask: (H, W) uint8 class indices of ``size``, 255 to ignore; None without masks.
+        group: Which of the budget's groups the image belongs to: for images per
+            class the class, else 0.
+        prototype: What the image starts from, in plain numbers and text of the
+            method: a cluster, crops of real images; None starts from noise.
     """
     id: int
     seed: int
@@ -36,6 +40,8 @@ class DistillSlot:
     source_path: str = ''
     round: int = 0
     mask: Optional[np.ndarray] = None
+    group: int = 0
+    prototype: Optional[Dict[str, Any]] = None
 
     def retry(self, base_seed: int, round: int) -> 'DistillSlot':
         """The same slot for another round, with that round's fresh seed."""

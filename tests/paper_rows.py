@@ -1,0 +1,78 @@
+"""What every test of a paper's tables needs: rows, metafiles, READMEs, networks."""
+import os.path as osp
+from functools import cache
+
+import yaml
+from leaves import LEAVES as PATHS
+from leaves import ROOT, job, training
+
+LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
+# The embedded digit scenes are in no paper.
+PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf]
+
+
+def read_yaml(path):
+    """A YAML file by its path in the repository."""
+    with open(osp.join(ROOT, path), encoding='utf-8') as f:
+        return yaml.safe_load(f)
+
+
+def config(leaf):
+    """The distillation config of ``<method>/<name>``."""
+    return job(f'configs/{leaf}.py')
+
+
+def mean_std(text):
+    """'16.8±0.5' as (16.8, 0.5); without a deviation, None stands there."""
+    mean, _, std = str(text).partition('±')
+    return float(mean), float(std) if std else None
+
+
+def network(model):
+    """Which network of a paper a model config describes."""
+    backbone, kind = model.backbone, model.type.rpartition('.')[2]
+    if kind == 'FasterRCNN':
+        return 'faster-rcnn'
+    if kind == 'EncoderDecoder':
+        assert (backbone.type, backbone.arch) == ('MobileNetV3', 'large')
+        assert 'LRASPP' in model.decode_head.type
+        return 'lraspp'
+    kind = backbone.type.rpartition('.')[2]
+    if kind == 'ConvNet':
+        return f'convnet{len(backbone.widths)}'
+    if kind == 'ResNetAP':
+        return f'resnetap{backbone.depth}'
+    assert kind.startswith('ResNet'), kind
+    return f'resnet{backbone.depth}'
+
+
+def student_network(protocol):
+    """The network that a student protocol trains, below a wrapper for soft labels too."""
+    model = training(protocol).model
+    return network(model.get('student', model))
+
+
+@cache
+def entries(method):
+    """Entries of a metafile by config file."""
+    models = read_yaml(f'configs/{method}/metafile.yml')['Models']
+    names = [model['Name'] for model in models]
+    assert len(set(names)) == len(names)
+    return {model['Config']: model for model in models}
+
+
+@cache
+def readme_lines(method):
+    """Lines of the README of a method's configs."""
+    with open(osp.join(ROOT, f'configs/{method}/README.md'), encoding='utf-8') as f:
+        return f.read().splitlines()
+
+
+def assert_readme_has(leaf, values):
+    """The README's row that links to a config shows these values, in cells or as the link."""
+    method, stem = leaf.split('/')
+    wanted = {str(value).replace('±', ' ± ') for value in values}
+    link = f']({stem}.py)'
+    rows = [line.split('|') for line in readme_lines(method) if link in line]
+    cells = [{cell.strip().removeprefix('[').removesuffix(link) for cell in row} for row in rows]
+    assert any(wanted <= found for found in cells), f'{leaf}: {wanted}'
