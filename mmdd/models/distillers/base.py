@@ -1,10 +1,12 @@
 """The interface of dataset distillers."""
+import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
+from torch import Tensor
 
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.registry import MODELS, TASK_UTILS
@@ -136,13 +138,35 @@ class DatasetDistiller(BaseModel):
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
-        """Make one sample for each slot.
+        """Make one sample for each slot; here the diffusion draws one image for it.
 
         Args:
             slots: Slots of one batch.
             call_hook: ``runner.call_hook``, to fire the denoising stages.
         """
-        raise NotImplementedError
+        begin = time.perf_counter()
+        init, strength = self.initial_latents(slots)
+        images, stats = self.diffusion.sample(
+            slots, init=init, strength=strength, call_hook=call_hook)
+        pixels = to_uint8(images)
+        seconds = (time.perf_counter() - begin) / len(slots)
+        return [
+            DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
+                            mask=slot.mask, seconds=seconds, stats=stat)
+            for slot, image, stat in zip(slots, pixels, stats)
+        ]
+
+    def initial_latents(self, slots: List[DistillSlot]) -> Tuple[Optional[Tensor], float]:
+        """What the images of a batch start from.
+
+        Args:
+            slots: B slots of one batch.
+
+        Returns:
+            tuple: clean latents (B, C, h, w), or None for pure noise; and how much
+            of the path to noise they go, in (0, 1].
+        """
+        return None, 1.
 
     def refine(self, samples: List[DistilledSample]) -> None:
         """Apply the refiners to ``samples``, in place."""

@@ -1,10 +1,6 @@
 """UniDD: towards universal dataset distillation via task-driven diffusion."""
-import time
-from typing import Callable, List
-
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot
-from .base import DatasetDistiller, to_uint8
+from .base import DatasetDistiller
 
 
 @MODELS.register_module()
@@ -25,15 +21,3 @@ class UniDD(DatasetDistiller):
 
     def __init__(self, diffusion: dict, **kwargs) -> None:
         super().__init__(diffusion=diffusion, **kwargs)
-
-    def distill_step(self, slots: List[DistillSlot],
-                     call_hook: Callable) -> List[DistilledSample]:
-        """Sample one image for each slot (algorithm 1, lines 5 to 11)."""
-        begin = time.perf_counter()
-        images, stats = self.diffusion.sample(slots, call_hook=call_hook)
-        seconds = (time.perf_counter() - begin) / len(slots)
-        return [
-            DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
-                            mask=slot.mask, seconds=seconds, stats=stat)
-            for slot, image, stat in zip(slots, to_uint8(images), stats)
-        ]
