@@ -12,8 +12,8 @@ from mmdd.datasets.class_names import (
     table_of,
 )
 
-SIZES = dict(imagenet=1000, tiny_imagenet=200, cifar10=10, cifar100=100, voc=20, voc_seg=21,
-             coco=80, **{name: 10 for name in PAPER_IDS})
+SIZES = dict(imagenet=1000, imagenet100=100, tiny_imagenet=200, cifar10=10, cifar100=100, voc=20,
+             voc_seg=21, coco=80, **{name: 10 for name in PAPER_IDS})
 
 
 @pytest.mark.parametrize('name', TABLES)
@@ -57,13 +57,18 @@ def test_known_wnids():
     assert {i: (wnids[i], names[i].split(',')[0]) for i in known} == known
 
 
-@pytest.mark.parametrize('name', ['imagenet', 'tiny_imagenet', *PAPER_IDS])
+@pytest.mark.parametrize('name', ['imagenet', 'imagenet100', 'tiny_imagenet', *PAPER_IDS])
 def test_subsets_are_numbered_by_their_sorted_wnids(name):
     wnids, indices = class_wnids(name), imagenet_indices(name)
     assert list(wnids) == sorted(set(wnids)) and list(indices) == sorted(set(indices))
     assert [class_wnids('imagenet')[i] for i in indices] == list(wnids)
     if name in PAPER_IDS:
         assert set(indices) == set(PAPER_IDS[name])
+
+
+def test_imageidc_is_a_part_of_imagenet100():
+    assert set(class_wnids('imageidc')) < set(class_wnids('imagenet100'))
+    assert class_names('imageidc')[-1] == 'gyromitra'
 
 
 def test_paper_order_of_a_subset_is_another_one():

@@ -58,10 +58,14 @@ PAPER_IDS: Dict[str, Tuple[int, ...]] = dict(
     imagefruit=(953, 954, 949, 950, 951, 957, 952, 945, 943, 948),
     imagemeow=(281, 282, 283, 284, 285, 291, 292, 290, 289, 287),
     imagesquawk=(84, 130, 88, 144, 145, 22, 96, 9, 100, 89),
-    imageyellow=(309, 986, 954, 951, 987, 779, 599, 291, 72, 11))
+    imageyellow=(309, 986, 954, 951, 987, 779, 599, 291, 72, 11),
+    imageidc=(452, 64, 374, 236, 993, 176, 882, 904, 503, 74))
+# Subsets as lists of wnids beside this file; ImageNet-100 in the order of the papers, which
+# cut it into phases and ImageIDC, its first ten.
+_LISTED: Names = ('imagenet100', 'tiny_imagenet')
 _PLAIN: Dict[str, Names] = dict(
     cifar10=CIFAR10, cifar100=CIFAR100, voc=VOC, voc_seg=('background', ) + VOC, coco=COCO)
-TABLES: Names = ('imagenet', *PAPER_IDS, 'tiny_imagenet', *_PLAIN)
+TABLES: Names = ('imagenet', *PAPER_IDS, *_LISTED, *_PLAIN)
 
 
 def class_names(name: str) -> Names:
@@ -97,12 +101,12 @@ def imagenet_indices(name: str) -> Tuple[int, ...]:
     Raises:
         ValueError: If the dataset is unknown or no subset of ImageNet.
     """
-    _check(name, ('imagenet', *PAPER_IDS, 'tiny_imagenet'))
+    _check(name, ('imagenet', *PAPER_IDS, *_LISTED))
     if name == 'imagenet':
         return tuple(range(len(_imagenet())))
-    if name == 'tiny_imagenet':
+    if name in _LISTED:
         order = {wnid: i for i, (wnid, _) in enumerate(_imagenet())}
-        return tuple(order[wnid] for wnid in _lines('tiny_imagenet.txt'))
+        return tuple(sorted(order[wnid] for wnid in _lines(f'{name}.txt')))
     return tuple(sorted(PAPER_IDS[name]))
 
 
