@@ -225,7 +225,8 @@ def test_bad_settings(kwargs, word):
 
 def test_recurrence_repeats_guided_steps_only():
     diffusion = GaussianDiffusion(steps=4)
-    run(diffusion, hooks=[Pull(1., recurrence=3, stop=.5)])
+    _, stats = run(diffusion, hooks=[Pull(1., recurrence=3, stop=.5)])
+    assert [stat['denoiser_passes'] for stat in stats] == [len(diffusion.calls)] * 2 == [8, 8]
     t = [int(t) for t in diffusion.scheduler.timesteps]
     assert diffusion.calls == [t[0]] * 3 + [t[1]] * 3 + [t[2], t[3]]
     diffusion.calls.clear()

@@ -82,6 +82,18 @@ def test_guidance_scale_one_and_negative_prompt():
     assert (images - build(cfg_scale=3.).sample(slots)[0]).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize('scale, branches', [(0., 1), (1., 1), (2., 2)])
+def test_denoiser_passes_are_those_of_the_denoiser(scale, branches):
+    diffusion, seen = build(cfg_scale=scale), []
+    diffusion.unet.register_forward_hook(lambda module, args, out: seen.append(len(args[0])))
+    _, stats = diffusion.sample(make_slots(3), steps=4)
+    assert seen == [3 * branches] * 4 and diffusion.passes == 0
+    assert stats == [dict(denoiser_passes=4 * branches)] * 3
+    diffusion.count_passes(6)
+    diffusion.count_passes(2)
+    assert diffusion.passes == 8
+
+
 @pytest.mark.parametrize('scale', [0., 1.])
 def test_an_ignored_negative_prompt_is_told(scale):
     with pytest.warns(UserWarning, match='negative_prompt is ignored'):

@@ -25,7 +25,15 @@ class BaseDiffusion(BaseModule):
     Args:
         scheduler: A diffusers scheduler that predicts noise ('epsilon').
         steps: Number of denoising steps.
+
+    Attributes:
+        cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
+            for two branches.
+        passes: Denoiser evaluations outside of :meth:`sample`, one per image
+            and branch, see :meth:`count_passes`.
     """
+
+    cfg_scale: float = 1.
 
     def __init__(self, scheduler, steps: int) -> None:
         super().__init__()
@@ -33,6 +41,23 @@ class BaseDiffusion(BaseModule):
             raise ValueError(f'{type(self).__name__}: steps must be at least 1, got {steps}')
         self.scheduler = scheduler
         self.steps = steps
+        self.passes = 0
+
+    def count_passes(self, number: int) -> None:
+        """Count denoiser evaluations outside of :meth:`sample`.
+
+        Scoring and fine-tuning call it, so that the cost of a set is whole.
+
+        Args:
+            number: Images that the denoiser saw; twice as many where
+                classifier-free guidance doubles the batch.
+        """
+        self.passes += int(number)
+
+    @property
+    def branches(self) -> int:
+        """Denoiser evaluations of one noise prediction: 2 with classifier-free guidance."""
+        return 2 if self.cfg_scale > 1 else 1
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to scaled latents (B, C, h, w)."""
@@ -101,7 +126,9 @@ class BaseDiffusion(BaseModule):
 
         Returns:
             tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
-            one dict of counters per slot.
+            one dict of counters per slot; ``denoiser_passes`` among them is
+            the number of evaluations of the denoiser for the slot, that is
+            steps (and their recurrences) times :attr:`branches`.
         """
         if not 0 < strength <= 1:
             raise ValueError(f'{type(self).__name__}: strength must be in (0, 1], got {strength}')
@@ -178,6 +205,8 @@ class BaseDiffusion(BaseModule):
             if state.needs_grad:
                 state.latents.requires_grad_()
             noise = self.predict_noise(state.latents, t, condition)
+            for i in range(len(state.slots)):
+                state.count(i, 'denoiser_passes', self.branches)
             state.noise_pred = noise
             # Equation 3 of UniDD: the clean estimate of DDIM.
             state.denoised = (state.latents - (1 - state.alpha_bar)**0.5 * noise
