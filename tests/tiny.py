@@ -9,10 +9,10 @@ WORDS = list(CLASSES) + (
     'overlapping above below on textured background').split()
 
 
-def digit_scenes(root, train=12, size=32):
+def digit_scenes(root, train=12, size=32, singles=10):
     """A digit-scenes set of a few images."""
     return DigitScenes(str(root), num_scenes=dict(train=train, val=3, test=4),
-                       num_singles=dict(train=10, val=0, test=0), size=size).build()
+                       num_singles=dict(train=singles, val=0, test=0), size=size).build()
 
 
 def stable_diffusion(**kwargs):
@@ -133,6 +133,16 @@ def distill_job(root, proxy_checkpoint=None, total=4, guidance=5., threshold=0.0
                            sampler_seed=None, checkpoint=None),
         model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel'),
         log_processor=dict(by_epoch=False))
+
+
+def classification_job(root, n=1, **train_cfg):
+    """Config of a job without a proxy: unguided single digits in class folders."""
+    cfg = copy.deepcopy(distill_job(root, guidance=0, **train_cfg))
+    cfg['model'] = dict(type='UniDD', image_size=32, diffusion=stable_diffusion(),
+                        prompter=dict(type='ClassPrompter', plural=''))
+    cfg['train_dataloader']['dataset'] = class_folders(root, images=False)
+    cfg['train_cfg'].update(budget=dict(type='IPC', n=n), writer=dict(type='ClassFolderWriter'))
+    return cfg
 
 
 def coreset_job(root, model, total=4):

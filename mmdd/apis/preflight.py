@@ -12,6 +12,7 @@ from mmdd.datasets.checks import check_writer, open_real_set
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import describe_parts
+from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.config import suggestion
 
@@ -72,12 +73,22 @@ def check_data(cfg: Config) -> None:
         if get_rank() == 0:
             dataset = open_real_set(cfg.train_dataloader.dataset)
             classes = tuple(dataset.metainfo['classes'])
-            TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
+            num = TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
+            build_set_stages(cfg).slots(num)
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
             if cfg.model.get('proxy') is not None:
                 proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
                 check_proxy_classes(proxy, classes)
         barrier()
+
+
+def build_set_stages(cfg: Config) -> SetStages:
+    """The set stages of a job.
+
+    Raises:
+        ValueError: If they do not go together.
+    """
+    return SetStages([TASK_UTILS.build(stage) for stage in cfg.model.get('set_stages') or []])
 
 
 def parts_of(cfg: Config) -> Iterator[Part]:
@@ -93,6 +104,8 @@ def parts_of(cfg: Config) -> Iterator[Part]:
         yield 'model.prompter.backend', TASK_UTILS, backend
     for i, node in enumerate(model.get('refiners') or []):
         yield f'model.refiners[{i}]', TASK_UTILS, node
+    for i, node in enumerate(model.get('set_stages') or []):
+        yield f'model.set_stages[{i}]', TASK_UTILS, node
     yield 'train_cfg', LOOPS, dict(loop, runner=None, dataloader=None)
     for name in ('budget', 'writer'):
         if loop.get(name) is None:

@@ -15,7 +15,7 @@ killed at any moment finds every finished attempt again.
 import json
 import os
 import os.path as osp
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -157,13 +157,19 @@ class Journal:
         with Image.open(self._path(key, '.png')) as image:
             return np.asarray(image.convert('RGB'))
 
-    def load_sample(self, slot: DistillSlot, key: Key) -> DistilledSample:
-        """A finished attempt as a sample."""
+    def load_sample(self, slot: DistillSlot, key: Key, image: bool = True) -> DistilledSample:
+        """A finished attempt as a sample.
+
+        Args:
+            slot: Its slot.
+            key: Slot id and round.
+            image: Whether to read a synthetic image too.
+        """
         record = self.read(key)
         bboxes = record['bboxes']
         return DistilledSample(
             slot=slot,
-            image=None if record['path'] else self.read_image(key),
+            image=self.read_image(key) if image and not record['path'] else None,
             path=record['path'],
             labels=np.array(record['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
@@ -171,6 +177,41 @@ class Journal:
             score=record['score'], accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
             stats=record['stats'])
+
+
+class StoredSamples(Sequence):
+    """Finished attempts as samples that are read when they are asked for.
+
+    Items have no image; :meth:`image` reads one.
+
+    Args:
+        journal: Where they are kept.
+        slots: Their slots, seeded for the round that counts.
+    """
+
+    def __init__(self, journal: Journal, slots: Sequence[DistillSlot]) -> None:
+        self.journal = journal
+        self.slots = list(slots)
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+    def __getitem__(self, index: int) -> DistilledSample:
+        slot = self.slots[index]
+        return self.journal.load_sample(slot, (slot.id, slot.round), image=False)
+
+    def image(self, index: int) -> np.ndarray:
+        """The image of a sample, (H, W, 3) uint8 RGB."""
+        slot = self.slots[index]
+        path = self[index].path
+        if path:
+            with Image.open(path) as picture:
+                return np.asarray(picture.convert('RGB'))
+        return self.journal.read_image((slot.id, slot.round))
+
+    def subset(self, indices: Sequence[int]) -> 'StoredSamples':
+        """The samples at these indices."""
+        return StoredSamples(self.journal, [self.slots[i] for i in indices])
 
 
 def holds_files(folder: str) -> bool:

@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from mmdd.datasets.checks import check_real_set
-from mmdd.datasets.journal import Journal
+from mmdd.datasets.journal import Journal, StoredSamples
 from mmdd.datasets.manifest import image_entry, write_manifest
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
@@ -30,7 +30,7 @@ class DistillLoop(BaseLoop):
     3. for each batch of slots: synthesize, refine, keep.
     4. top up: rejected slots are tried again with fresh seeds, until the budget
        is met or the rounds are used up; then the best reject fills the slot.
-    5. write the set and close the manifest.
+    5. let the set stages choose and expand, write the set and close the manifest.
 
     Slots are sharded over ranks. Every finished attempt is on disk at once, so
     a killed job goes on with ``resume=True`` and yields the same set.
@@ -232,32 +232,46 @@ class DistillLoop(BaseLoop):
         self._iter += 1
 
     def write(self) -> None:
-        """Step 5: write the best attempt of each slot, then the manifest."""
+        """Step 5: write the images of the best attempts, then the manifest."""
         attempts = self._attempts()
-        entries, samples, files = [], [], []
-        for slot in self.slots:
-            tried = attempts[slot.id]
-            round = best_round(tried)
-            sample = self.journal.load_sample(
-                slot.retry(self.distiller.seed, round), (slot.id, round))
-            written = self.writer.write(sample, self.out_dir, self.distiller.classes)
-            entries.append(image_entry(sample, written, self.distiller.classes, len(tried)))
-            sample.image = None
-            samples.append(sample)
+        entries, samples = [], []
+        for slot in self._chosen_slots(attempts):
+            key = (slot.id, slot.round)
+            rounds = len(attempts[slot.id])
+            for sample in self.distiller.set_stages.expand(self.journal.load_sample(slot, key)):
+                written = self.writer.write(sample, self.out_dir, self.distiller.classes)
+                entries.append(image_entry(sample, written, self.distiller.classes, rounds))
+                sample.image = None
+                samples.append(sample)
         files = self.writer.close(samples, self.out_dir, self.distiller.classes)
-        made = sum(len(tried) for tried in attempts.values())
-        met = sum(sample.accepted for sample in samples)
-        summary = self._summary(made, met)
+        summary = self._summary(attempts, samples)
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
-        print_log(f'{met} of {len(samples)} images pass ({made} made): {path}', 'current')
+        print_log(f'{summary["budget_met"]} of {len(samples)} images pass '
+                  f'({summary["images_made"]} made): {path}', 'current')
 
-    def _summary(self, made: int, met: int) -> Dict[str, Any]:
+    def _chosen_slots(self, attempts: Dict[int, Dict[int, dict]]) -> List[DistillSlot]:
+        """The slots whose images form the set, seeded for the round that counts."""
+        best = [slot.retry(self.distiller.seed, best_round(attempts[slot.id]))
+                for slot in self.slots]
+        if not self.distiller.set_stages.choosers:
+            return best
+        groups: Dict[int, List[DistillSlot]] = {}
+        for slot in best:
+            groups.setdefault(slot.group, []).append(slot)
+        return [members[i] for members in groups.values() for i in
+                self.distiller.set_stages.choose(
+                    StoredSamples(self.journal, members), self.distiller)]
+
+    def _summary(self, attempts: Dict[int, Dict[int, dict]],
+                 samples: List[DistilledSample]) -> Dict[str, Any]:
+        tried = [record for own in attempts.values() for record in own.values()]
+        rejected = sum(not record['accepted'] for record in tried)
         return dict(
             method=type(self.distiller).__name__, job=self.job,
             classes=list(self.distiller.classes), budget=str(self.budget),
-            budget_asked=len(self.slots), budget_met=met, images_made=made,
-            discard_rate=round(1 - met / made, 4), stage_seconds=dict(self.stage_seconds),
+            budget_asked=len(samples), budget_met=sum(sample.accepted for sample in samples),
+            images_made=len(tried), discard_rate=round(rejected / len(tried), 4), stage_seconds=dict(self.stage_seconds),
             peak_memory_mib=peak_memory_mib(), config=self.runner.cfg.pretty_text)
 
 

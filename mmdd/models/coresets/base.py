@@ -106,9 +106,13 @@ class CoresetBaseline(DatasetDistiller):
             self.draw_seed = self.seed if len(groups) == 1 else derive_seed(
                 'group', self.seed, number)
             own = features if len(members) == total else features[torch.from_numpy(members)]
+            need = self.set_stages.slots(quota)
+            if need > len(members):
+                raise ValueError(f'{budget}: the set stages take {need} real images of '
+                                 f'{len(members)}; lower the budget')
             picked = self._checked(
-                self.select(own, [labels[i] for i in members], quota), quota, len(members))
-            slots += [self._real_slot(len(slots) + k, self.annotations[members[i]])
+                self.select(own, [labels[i] for i in members], need), need, len(members))
+            slots += [self._real_slot(len(slots) + k, self.annotations[members[i]], number)
                       for k, i in enumerate(picked)]
         return slots
 
@@ -121,11 +125,11 @@ class CoresetBaseline(DatasetDistiller):
                 f'[0, {total}), got {len(chosen)} ({len(set(chosen))} distinct)')
         return chosen
 
-    def _real_slot(self, index: int, source: RealAnnotation) -> DistillSlot:
+    def _real_slot(self, index: int, source: RealAnnotation, group: int) -> DistillSlot:
         return DistillSlot(
             id=index, seed=slot_seed(self.seed, index), size=source.size, labels=source.labels,
             bboxes=source.bboxes, mask=source.mask, source=source.image_id,
-            source_path=source.path)
+            source_path=source.path, group=group)
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:

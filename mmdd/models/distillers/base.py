@@ -12,6 +12,7 @@ from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
+from ..set_stages import SetStages
 
 
 class DatasetDistiller(BaseModel):
@@ -27,6 +28,8 @@ class DatasetDistiller(BaseModel):
         label_sampler: Config of the choice of labels.
         prompter: Config of the prompter.
         refiners: Configs of the refiners, applied in order.
+        set_stages: Configs of the set stages: selection from a pool, then what makes
+            several images of a sample.
         image_size: (height, width) of synthetic images in pixels; one number
             for squares.
         min_box: Boxes with a shorter side than this, in pixels of the synthetic
@@ -42,6 +45,7 @@ class DatasetDistiller(BaseModel):
                  label_sampler: Optional[dict] = None,
                  prompter: Optional[dict] = None,
                  refiners: Sequence[dict] = (),
+                 set_stages: Sequence[dict] = (),
                  image_size: Any = 512,
                  min_box: float = 4.,
                  prompt_file: Optional[str] = None,
@@ -53,6 +57,7 @@ class DatasetDistiller(BaseModel):
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
+        self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.image_size: Tuple[int, int] = tuple(size)
         self.min_box = min_box
@@ -94,30 +99,41 @@ class DatasetDistiller(BaseModel):
                 f'{budget}: {num} images are asked for, but only {len(usable)} of '
                 f'{len(self.annotations)} real images have labels to ask for (boxes of at least '
                 f'{self.min_box} pixels at {self.image_size}); lower the budget or model.min_box')
-        sources = [usable[i] for i in self._choose_labels(usable, budget, num)]
-        prompts = [''] * num if self.prompter is None else self.prompter.prompts(
+        chosen = self._choose_labels(usable, budget, num)
+        sources = [usable[i] for i, _ in chosen]
+        prompts = [''] * len(chosen) if self.prompter is None else self.prompter.prompts(
             sources, self.classes, self.prompt_file or '')
-        return [self._slot(i, source, prompt)
-                for i, (source, prompt) in enumerate(zip(sources, prompts))]
+        return [self._slot(i, source, prompt, group)
+                for i, (source, prompt, (_, group)) in enumerate(zip(sources, prompts, chosen))]
 
     def _choose_labels(self, usable: List[RealAnnotation], budget: BaseBudget,
-                       num: int) -> List[int]:
-        """Indices of the real images whose labels are asked for, class by class for IPC."""
-        chosen: List[int] = []
+                       num: int) -> List[Tuple[int, int]]:
+        """(index, group) of the real images whose labels are asked for, group by group."""
+        chosen: List[Tuple[int, int]] = []
         groups = budget.groups([a.labels for a in usable], len(self.classes), num)
         for number, (members, quota) in enumerate(groups):
             seed = self.seed if len(groups) == 1 else derive_seed('group', self.seed, number)
-            picked = self.label_sampler.sample(
-                [usable[i] for i in members], quota, len(self.classes), seed)
-            chosen += [int(members[i]) for i in picked]
+            picked = self._sample_labels(
+                [usable[i] for i in members], self.set_stages.slots(quota), seed)
+            chosen += [(int(members[i]), number) for i in picked]
         return chosen
 
-    def _slot(self, index: int, source: RealAnnotation, prompt: str) -> DistillSlot:
+    def _sample_labels(self, usable: List[RealAnnotation], num: int, seed: int) -> List[int]:
+        """Indices of ``num`` real images; a pool larger than the real set repeats them."""
+        picked: List[int] = []
+        while len(picked) < num:
+            own = seed if not picked else derive_seed('pool', seed, len(picked))
+            picked += self.label_sampler.sample(
+                usable, min(num - len(picked), len(usable)), len(self.classes), own)
+        return picked
+
+    def _slot(self, index: int, source: RealAnnotation, prompt: str,
+              group: int = 0) -> DistillSlot:
         return DistillSlot(
             id=index, seed=slot_seed(self.seed, index), size=self.image_size,
             labels=source.labels, bboxes=source.scaled_bboxes(self.image_size),
             mask=source.scaled_mask(self.image_size), prompt=prompt, source=source.image_id,
-            source_path=source.path)
+            source_path=source.path, group=group)
 
     def _usable_annotations(self) -> List[RealAnnotation]:
         """Annotations without boxes that are too small to be asked for."""

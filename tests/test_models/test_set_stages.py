@@ -1,0 +1,162 @@
+"""Set stages: how many samples an image takes, selection from a pool, several images of one."""
+import json
+import os.path as osp
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from mmdd.apis import distill
+from mmdd.datasets.journal import Journal, StoredSamples
+from mmdd.models.set_stages import SetStage, SetStages
+from mmdd.registry import TASK_UTILS
+from mmdd.structures import DistilledSample, DistillSlot
+
+
+@TASK_UTILS.register_module()
+class BrightestOfPool(SetStage):
+    """Keeps the brightest third of a pool."""
+    slots_per_image = 3
+
+    def choose(self, samples, num, distiller):
+        means = [samples.image(i).mean() for i in range(len(samples))]
+        return np.argsort(means)[::-1][:num]
+
+
+@TASK_UTILS.register_module()
+class WithNegative(SetStage):
+    """A sample and its negative."""
+    slots_per_image = Fraction(1, 2)
+
+    def expand(self, sample):
+        return [sample, replace(sample, image=255 - sample.image)]
+
+
+class Broken(SetStage):
+    slots_per_image = 2
+
+    def choose(self, samples, num, distiller):
+        return [0] * num
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Six samples in a journal, image i of grey 40 i."""
+    journal = Journal(str(tmp_path / 'set'))
+    journal.open(dict(fingerprint='x'), resume=False)
+    slots = [DistillSlot(id=i, seed=i, size=(8, 8), labels=np.array([i % 2]), group=i % 2)
+             for i in range(6)]
+    for slot in slots:
+        journal.write(DistilledSample(slot, np.full((8, 8, 3), 40 * slot.id, np.uint8),
+                                      labels=slot.labels, score=slot.id / 10))
+    return StoredSamples(journal, slots)
+
+
+def test_slots_and_images_are_inverse():
+    pool, pair = BrightestOfPool(), WithNegative()
+    assert [pool.slots(n) for n in (1, 10)] == [3, 30]
+    assert [pair.slots(n) for n in (2, 10)] == [1, 5]
+    for stage, num in ((pool, 7), (pair, 8), (SetStage(), 5)):
+        assert stage.images(stage.slots(num)) == num
+    chain = SetStages([pool, pair])
+    assert chain.slots(4) == 6 and chain.copies == 2 and SetStages([]).copies == 1
+
+
+def test_a_budget_that_does_not_divide_is_refused():
+    with pytest.raises(ValueError, match='WithNegative: 3 images take 1.5 samples; make the '
+                                         'budget a multiple of 2'):
+        WithNegative().slots(3)
+
+
+def test_expansion_before_choice_is_refused():
+    with pytest.raises(ValueError, match='WithNegative, BrightestOfPool: stages that choose'):
+        SetStages([WithNegative(), BrightestOfPool()])
+
+
+def test_samples_are_read_on_demand(stored):
+    assert len(stored) == 6 and stored[4].image is None and stored[4].score == 0.4
+    assert (stored.image(4) == 160).all() and (stored.subset([5, 1]).image(0) == 200).all()
+
+
+def test_choice(stored):
+    assert SetStages([BrightestOfPool()]).choose(stored, None) == [4, 5]
+    assert SetStages([]).choose(stored, None) == list(range(6))
+
+
+def test_wrong_indices_are_refused(stored):
+    with pytest.raises(ValueError, match=r'Broken.choose must return 3 distinct indices in '
+                                         r'\[0, 6\), got 3 \(1 distinct\)'):
+        SetStages([Broken()]).choose(stored, None)
+
+
+def test_expansion_numbers_the_images(stored):
+    sample = replace(stored[4], image=stored.image(4))
+    first, second = SetStages([WithNegative()]).expand(sample)
+    assert (first.slot.id, second.slot.id) == (8, 9)
+    assert (first.image == 160).all() and (second.image == 95).all()
+
+
+@pytest.fixture(scope='module')
+def digits(tmp_path_factory):
+    """Three single digits of each class."""
+    return tiny.digit_scenes(tmp_path_factory.mktemp('digits') / 'scenes', train=1, singles=30)
+
+
+def job(digits, n, **model):
+    cfg = tiny.classification_job(digits, n=n)
+    cfg['model'].update(model)
+    return cfg
+
+
+def read(folder):
+    with open(osp.join(folder, 'manifest.json')) as f:
+        return json.load(f)
+
+
+def picture(folder, entry):
+    with Image.open(osp.join(folder, entry['files'][0])) as image:
+        return np.asarray(image).astype(int)
+
+
+@pytest.fixture(scope='module')
+def pool(digits, tmp_path_factory):
+    """Three images a class without set stages."""
+    return distill(job(digits, 3), str(tmp_path_factory.mktemp('pool')))
+
+
+def test_a_pool_keeps_the_brightest_of_each_class(digits, pool, tmp_path):
+    whole = read(pool)['images']
+    folder = distill(job(digits, 1, set_stages=[dict(type='BrightestOfPool')]), str(tmp_path))
+    found = read(folder)
+    assert (found['budget_asked'], found['images_made'], found['discard_rate']) == (10, 30, 0)
+    for label, entry in enumerate(found['images']):
+        own = [e for e in whole if e['classes'] == [str(label)]]
+        best = max(own, key=lambda e: picture(pool, e).mean())
+        assert entry['classes'] == [str(label)] and entry['slot'] == best['slot']
+        assert abs(picture(folder, entry) - picture(pool, best)).max() <= 1
+
+
+def test_expansion_in_a_job(digits, tmp_path):
+    folder = distill(job(digits, 2, set_stages=[dict(type='WithNegative')]), str(tmp_path))
+    found = read(folder)
+    assert (found['budget_asked'], found['images_made']) == (20, 10)
+    assert [entry['slot'] for entry in found['images']] == list(range(20))
+    for plain, negative in zip(found['images'][::2], found['images'][1::2]):
+        assert plain['classes'] == negative['classes']
+        assert (picture(folder, plain) + picture(folder, negative) == 255).all()
+
+
+def test_a_coreset_is_expanded_too(digits, tmp_path):
+    cfg = job(digits, 2)
+    cfg['model'] = dict(type='RandomCoreset', set_stages=[dict(type='WithNegative')])
+    found = read(distill(cfg, str(tmp_path)))
+    assert len(found['images']) == 20 and len({e['source'] for e in found['images']}) == 10
+
+
+def test_an_uneven_budget_is_refused_before_any_work(digits, tmp_path):
+    with pytest.raises(ValueError, match='make the budget a multiple of 2'):
+        distill(job(digits, 3, set_stages=[dict(type='WithNegative')]), str(tmp_path / 'work'))
+    assert not osp.exists(tmp_path / 'work/distilled/_job/attempts/000000_r0.json')
