@@ -121,6 +121,8 @@ def install_requirements():
     for name in ('mminstall', 'runtime', 'tests'):
         args += ['-r', os.path.join(REQUIREMENTS, f'{name}.txt')]
     install('installing the requirements', *args)
+    install('installing packages without their dependencies', '--no-deps', '-r',
+            os.path.join(REQUIREMENTS, 'nodeps.txt'))
 
 
 def install_mmdd():
