@@ -1,0 +1,107 @@
+"""DiffFit: which few parameters of a DiT are fine-tuned, and scale factors."""
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Linear layers of a block whose output a scale factor may multiply.
+LAYERS = dict(to_q='attn1.to_q', to_k='attn1.to_k', to_v='attn1.to_v', attn='attn1.to_out.0',
+              ff='ff.net.2')
+
+
+class ScaledLinear(nn.Linear):
+    """A linear layer whose output is multiplied by a learnable ``gamma`` (out,), ones at first."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__(linear.in_features, linear.out_features, linear.bias is not None,
+                         device='meta')
+        self.weight, self.bias = linear.weight, linear.bias
+        self.gamma = nn.Parameter(linear.weight.new_ones(linear.out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``gamma * (W x + b)`` for ``x`` (..., in)."""
+        return self.gamma * F.linear(x, self.weight, self.bias)
+
+
+def add_scale_factors(transformer: nn.Module,
+                      layers: Sequence[str] = ('attn', 'ff'),
+                      blocks: Optional[int] = None) -> None:
+    """Give linear layers of a diffusers DiT their scale factors, in place.
+
+    Args:
+        transformer: A ``DiTTransformer2DModel``.
+        layers: Names in ``LAYERS``: output of attention and of the feed-forward
+            part, and also queries, keys and values.
+        blocks: How many blocks, from the first, have them; None means all.
+
+    Raises:
+        ValueError: If a name or the number is unknown.
+    """
+    unknown = set(layers) - set(LAYERS)
+    depth = len(transformer.transformer_blocks)
+    if unknown or not 0 <= (depth if blocks is None else blocks) <= depth:
+        raise ValueError(f'scale factors: layers must be among {sorted(LAYERS)} and blocks at '
+                         f'most {depth}, got {list(layers)} and {blocks}')
+    for block in transformer.transformer_blocks[:blocks]:
+        for name in layers:
+            path = LAYERS[name]
+            block.set_submodule(path, ScaledLinear(block.get_submodule(path)))
+
+
+def merge_scale_factors(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Multiply scale factors into the weights and biases of their layers.
+
+    Args:
+        state: State dict of a transformer with or without scale factors.
+
+    Returns:
+        dict: The same function without scale factors: loads into a stock transformer.
+    """
+    merged = {key: value for key, value in state.items() if not key.endswith('.gamma')}
+    for key, gamma in state.items():
+        layer = key.removesuffix('.gamma')
+        if layer != key:
+            merged[f'{layer}.weight'] = gamma[:, None] * state[f'{layer}.weight']
+            if f'{layer}.bias' in state:
+                merged[f'{layer}.bias'] = gamma * state[f'{layer}.bias']
+    return merged
+
+
+def tie_embedders(transformer: nn.Module) -> bool:
+    """Let all blocks share one embedder of time and class, as DiT has it.
+
+    diffusers gives each block a copy. Copies that differ are left alone.
+
+    Returns:
+        bool: Whether there is one embedder now.
+    """
+    first, *others = [block.norm1.emb for block in transformer.transformer_blocks]
+    wanted = first.state_dict()
+    same = all(torch.equal(value, wanted[key])
+               for other in others for key, value in other.state_dict().items())
+    if same:
+        for block in transformer.transformer_blocks:
+            block.norm1.emb = first
+    return same
+
+
+def trainable_parameters(transformer: nn.Module) -> Iterator[Tuple[str, nn.Parameter]]:
+    """What DiffFit trains: biases, norms, scale factors and the class embedding."""
+    norms = {id(p) for module in transformer.modules()
+             if isinstance(module, (nn.LayerNorm, nn.GroupNorm)) for p in module.parameters()}
+    for name, parameter in transformer.named_parameters():
+        kind = name.rpartition('.')[2]
+        if (kind in ('bias', 'gamma') or id(parameter) in norms
+                or 'class_embedder.embedding_table' in name):
+            yield name, parameter
+
+
+def mark_trainable(transformer: nn.Module) -> List[str]:
+    """Freeze everything but :func:`trainable_parameters` and return their names."""
+    transformer.requires_grad_(False)
+    names = []
+    for name, parameter in trainable_parameters(transformer):
+        parameter.requires_grad_()
+        names.append(name)
+    return names

@@ -1,0 +1,260 @@
+"""Class-conditional diffusion transformers (DiT) through diffusers."""
+import json
+import os.path as osp
+from typing import Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor
+
+from mmdd.datasets.class_names import imagenet_indices
+from mmdd.registry import MODELS
+from mmdd.structures import DenoiseState, DistillSlot
+from .base import BaseDiffusion
+from .stable_diffusion import build_scheduler, load_module, pick_dtypes
+from .weights import check_folder, locate_weights
+
+ClassMap = Union[str, Sequence[int], None]
+
+
+@MODELS.register_module()
+class DiT(BaseDiffusion):
+    """`Scalable Diffusion Models with Transformers
+    <https://arxiv.org/abs/2212.09748>`_ (ICCV 2023): a transformer on latents
+    that is conditioned on a class.
+
+    A slot's class is the first of its labels; its prompt is not read. Three
+    ways to build: ``pretrained`` names a local folder in the layout of
+    diffusers' ``DiTPipeline`` (``transformer``, ``vae``, ``scheduler``) or a hub
+    id (safetensors only), ``mmdd::priors/digits-dit`` is the prior that ships
+    with mmdd; or explicit small networks through ``transformer`` and ``vae``,
+    with random weights.
+
+    A transformer with twice as many outputs as latent channels also predicts
+    the variance of a step. Schedulers with ``variance_type='learned_range'``
+    use it (``dict(type='DDPMScheduler', variance_type='learned_range')`` is the
+    ancestral sampling of the released code of DiT and Minimax, there with
+    ``timestep_spacing='linspace'``); others, such as the default
+    DDIM, do not.
+
+    Args:
+        pretrained: Folder, hub id or ``mmdd::`` path.
+        steps: Number of denoising steps.
+        cfg_scale: Scale of classifier-free guidance by the null class; 1 runs
+            the conditional branch alone.
+        cfg_channels: How many latent channels guidance acts on; None means all,
+            as the papers write. The released code of DiT and Minimax guides the
+            first 3 and takes the conditional prediction for the rest.
+        class_map: The prior's class of each label of the real set: indices, or
+            the name of an ImageNet subset in ``mmdd.datasets.class_names`` for a
+            prior of ImageNet-1K; None where they are the same.
+        scheduler: ``dict(type=<a diffusers scheduler>, ...)``; the remaining
+            settings come from the pretrained folder.
+        dtype: As for :class:`StableDiffusion`.
+        compile: Whether to ``torch.compile`` the denoiser.
+        gradient_checkpointing: Trade time for memory in guided steps.
+        transformer: Settings of diffusers' ``DiTTransformer2DModel``.
+        vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
+            is not in ``pretrained``.
+        seed: Seed of the random weights of explicit networks.
+
+    Raises:
+        ValueError: If weights are missing or corrupt, or a setting is unknown
+            or out of range.
+    """
+
+    def __init__(self,
+                 pretrained: Optional[str] = None,
+                 steps: int = 50,
+                 cfg_scale: float = 4.,
+                 cfg_channels: Optional[int] = None,
+                 class_map: ClassMap = None,
+                 scheduler: Optional[dict] = None,
+                 dtype: str = 'auto',
+                 compile: bool = False,
+                 gradient_checkpointing: bool = False,
+                 transformer: Optional[dict] = None,
+                 vae: Union[str, dict, None] = None,
+                 seed: int = 0) -> None:
+        dtype, decoder_dtype = pick_dtypes(dtype)
+        folder = None if pretrained is None else locate_weights(pretrained)
+        super().__init__(build_scheduler(folder, scheduler), steps)
+        self.cfg_scale = cfg_scale
+        self.cfg_channels = cfg_channels
+        vae_folder, role, vae = (
+            (locate_weights(vae), '', None) if isinstance(vae, str) else (folder, 'vae', vae))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.transformer = load_module(
+                'DiTTransformer2DModel', folder, 'transformer', transformer, dtype)
+            self.vae = load_module('AutoencoderKL', vae_folder, role, vae, decoder_dtype)
+        self.class_ids = resolve_class_map(class_map)
+        check_class_ids(self.class_ids or (), self.num_classes)
+        if cfg_channels is not None and not 0 < cfg_channels <= self.channels:
+            raise ValueError(f'DiT: cfg_channels must be in [1, {self.channels}], '
+                             f'got {cfg_channels}')
+        if self.learns_variance and self.transformer.config.out_channels != 2 * self.channels:
+            raise ValueError(
+                f'{type(self.scheduler).__name__}: variance_type '
+                f'{self.scheduler.config.variance_type!r} needs a transformer with '
+                f'{2 * self.channels} output channels, this one has {self.out_channels}')
+        self._variance: Optional[Tensor] = None
+        self.requires_grad_(False).eval()
+        if gradient_checkpointing:
+            self.transformer.enable_gradient_checkpointing()
+        if compile:
+            self.transformer.compile()
+
+    @classmethod
+    def check_config(cls, cfg: Mapping) -> None:
+        """Check settings, and that the weights of a config are there and whole."""
+        pick_dtypes(cfg.get('dtype', 'auto'))
+        build_scheduler(None, cfg.get('scheduler'))
+        resolve_class_map(cfg.get('class_map'))
+        separate = isinstance(cfg.get('vae'), str)
+        if cfg.get('pretrained') is not None:
+            networks = ('transformer', ) if separate else ('transformer', 'vae')
+            check_folder(locate_weights(cfg['pretrained']), networks, ('scheduler', ))
+        if separate:
+            check_folder(locate_weights(cfg['vae']), ('', ))
+
+    @classmethod
+    def check_classes(cls, cfg: Mapping, classes: Sequence[str]) -> None:
+        """Check that the prior has a class for each of the real set, without loading it.
+
+        Raises:
+            ValueError: If the map has another length, or the prior has fewer classes.
+        """
+        ids = resolve_class_map(cfg.get('class_map'))
+        if ids is not None and len(ids) != len(classes):
+            raise ValueError(f'model.diffusion.class_map has {len(ids)} classes, the real set '
+                             f'has {len(classes)}')
+        known = known_classes(cfg)
+        if known is not None:
+            check_class_ids(range(len(classes)) if ids is None else ids, known)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the prior, without the null class."""
+        return self.transformer.config.num_embeds_ada_norm
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.transformer.config.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        """Output channels of the transformer."""
+        return self.transformer.config.out_channels or self.channels
+
+    @property
+    def learns_variance(self) -> bool:
+        """Whether the scheduler takes its variance from the transformer."""
+        return self.scheduler.config.get('variance_type') in ('learned', 'learned_range')
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent cell."""
+        return 2**(len(self.vae.config.block_out_channels) - 1)
+
+    def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]:
+        """(C, h, w) of the latents of an image of ``size``; a DiT has one size."""
+        side = self.transformer.config.sample_size
+        if tuple(size) != (side * self.factor, ) * 2:
+            raise ValueError(f'DiT: this prior makes images of {side * self.factor} pixels '
+                             f'square, got model.image_size={tuple(size)}')
+        return self.channels, side, side
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to the mean of their scaled latents."""
+        return self.encode_distribution(images).mean.float() * self.vae.config.scaling_factor
+
+    def encode_distribution(self, images: Tensor):
+        """Images (B, 3, H, W) in [0, 1] to the distribution of their unscaled latents."""
+        return self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
+
+    def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
+        """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
+        latents = latents / self.vae.config.scaling_factor
+        return self.vae.decode(latents.to(self.vae.dtype)).sample.float() / 2 + 0.5
+
+    def prior_classes(self, labels: Sequence[int]) -> Tensor:
+        """The prior's classes (B,) of labels of the real set.
+
+        Raises:
+            ValueError: If the prior has no such class.
+        """
+        if self.class_ids is not None and max(labels) >= len(self.class_ids):
+            raise ValueError(f'DiT: class_map has {len(self.class_ids)} classes, a slot asks for '
+                             f'label {max(labels)}')
+        ids = [label if self.class_ids is None else self.class_ids[label] for label in labels]
+        check_class_ids(ids, self.num_classes)
+        return torch.tensor(ids, device=self.device)
+
+    def encode_conditions(self, slots: Sequence[DistillSlot]) -> Tensor:
+        """Class ids: (2B,) with the null classes last, or (B,)."""
+        ids = self.prior_classes([int(slot.labels[0]) for slot in slots])
+        if self.cfg_scale > 1:
+            ids = torch.cat([ids, torch.full_like(ids, self.num_classes)])
+        return ids
+
+    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
+        double = len(condition) == 2 * len(latents)
+        z = torch.cat([latents, latents]) if double else latents
+        out = self.transformer(z.to(self.transformer.dtype), timestep=timestep.expand(len(z)),
+                               class_labels=condition).sample.float()
+        noise, variance = out[:, :self.channels], out[:, self.channels:]
+        self._variance = variance[:len(latents)].detach()
+        if not double:
+            return noise
+        conditional, null = noise.chunk(2)
+        guided = null + self.cfg_scale * (conditional - null)
+        if self.cfg_channels is None:
+            return guided
+        return torch.cat([guided[:, :self.cfg_channels], conditional[:, self.cfg_channels:]], 1)
+
+    def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
+        if not self.learns_variance:
+            return super()._scheduler_step(state, t, x)
+        output = torch.cat([state.guided_noise, self._variance], 1)
+        return self.scheduler.step(output, t, x, generator=state.generators).prev_sample
+
+
+def resolve_class_map(class_map: ClassMap) -> Optional[Tuple[int, ...]]:
+    """The prior's class of each label; None for the same.
+
+    Raises:
+        ValueError: If it is neither a known ImageNet subset nor a list of indices.
+    """
+    if class_map is None:
+        return None
+    if isinstance(class_map, str):
+        return imagenet_indices(class_map)
+    if not class_map or not all(isinstance(i, int) and i >= 0 for i in class_map):
+        raise ValueError(f'DiT: class_map must be a list of class indices or the name of an '
+                         f'ImageNet subset, got {class_map!r}')
+    return tuple(class_map)
+
+
+def check_class_ids(ids: Sequence[int], num_classes: int) -> None:
+    """Check that a prior has these classes.
+
+    Raises:
+        ValueError: If not.
+    """
+    if ids and max(ids) >= num_classes:
+        raise ValueError(
+            f'the diffusion model knows {num_classes} classes, class {max(ids)} is asked for; give '
+            f'model.diffusion.pretrained a prior of these classes or map them by class_map')
+
+
+def known_classes(cfg: Mapping) -> Optional[int]:
+    """Number of classes of a config's transformer; None where it is not on this disk."""
+    if cfg.get('transformer') is not None:
+        return cfg['transformer'].get('num_embeds_ada_norm', 1000)
+    path = osp.join(locate_weights(cfg['pretrained']), 'transformer', 'config.json')
+    if not osp.isfile(path):
+        return None
+    with open(path) as f:
+        return json.load(f)['num_embeds_ada_norm']
