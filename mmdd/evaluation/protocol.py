@@ -19,6 +19,7 @@ from .adapters import (
     leaf_datasets,
     protocol_classes,
 )
+from .schedules import param_schedulers
 
 __all__ = [
     'FULL', 'has_validation', 'leaf_dataset', 'leaf_datasets', 'num_updates', 'param_schedulers',
@@ -204,12 +205,6 @@ def scale_lr(cfg: Config, lr: float) -> None:
         for key in ('eta_max', 'eta_min'):
             if node.get(key):
                 node[key] = node[key] * factor
-
-
-def param_schedulers(cfg: Config) -> List[Dict[str, Any]]:
-    """The parameter schedulers of a training; none or one are lists as well."""
-    nodes = cfg.get('param_scheduler') or []
-    return [nodes] if isinstance(nodes, dict) else list(nodes)
 
 
 def set_files(protocol: Config, folder: str,

@@ -9,7 +9,13 @@ from mmdd.models.proxies.base import read_classes, reads_rgb
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 from .adapters import leaf_dataset
-from .schedules import EpochsByIPC, ScheduleRule, set_batch_size, set_epochs
+from .schedules import (
+    EpochsByIPC,
+    ScheduleRule,
+    param_schedulers,
+    set_batch_size,
+    set_epochs,
+)
 
 Table = Sequence[Tuple[int, int]]
 
@@ -156,7 +162,7 @@ class DSASchedule(ClassificationRule):
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
         set_length(cfg, self.epochs, self.epochs)
-        for scheduler in cfg.param_scheduler:
+        for scheduler in param_schedulers(cfg):
             if 'milestones' in scheduler:
                 scheduler.milestones = [self.epochs // 2 + 1]
 
@@ -170,17 +176,15 @@ class SoftRule(ClassificationRule):
             missing, it is trained on the protocol's real set first.
         temperature: T of the loss.
         squared: Whether the loss is multiplied by T squared.
-        epochs: Epochs, whatever the size of the set.
         kwargs: See :class:`ClassificationRule`.
     """
 
     def __init__(self, teacher: Optional[Dict[str, Any]] = None, temperature: float = 20.,
-                 squared: bool = False, epochs: int = 300, **kwargs) -> None:
+                 squared: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self.teacher = dict(teacher or {})
         self.temperature = temperature
         self.squared = squared
-        self.epochs = epochs
 
     def read_teacher(self, cfg: Config) -> Dict[str, Any]:
         """The teacher's ``cfg`` (model and kind of dataset alone) and ``checkpoint``.
@@ -213,10 +217,34 @@ class SoftRule(ClassificationRule):
 
 
 @TASK_UTILS.register_module()
+class OnlineTeacher(SoftRule):
+    """A teacher that labels every batch; the schedule stays that of the protocol.
+
+    Beside a protocol with hard labels it differs in the labels alone: the same
+    images, augmentations and updates.
+
+    Args:
+        mix: mmpretrain batch augmentation, e.g. ``dict(type='CutMix', alpha=1.)``,
+            before the teacher sees the batch; None for none.
+        kwargs: See :class:`SoftRule`.
+    """
+
+    def __init__(self, mix: Optional[Dict[str, Any]] = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.mix = mix
+
+    def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
+        """See :meth:`ClassificationRule.apply`."""
+        super().apply(cfg, images, num_classes)
+        self.wrap(cfg, teacher=self.read_teacher(cfg), mix=self.mix)
+
+
+@TASK_UTILS.register_module()
 class RDEDSchedule(SoftRule):
     """An online teacher as in RDED; the batch depends on the images per class.
 
     Args:
+        epochs: Epochs, whatever the size of the set.
         batches: (images per class, batch): the last entry that is not larger counts,
             so an IPC of 5 takes that of 1, and one of 20 that of 10.
         factors: (number of classes, factor on the batch).
@@ -233,6 +261,7 @@ class RDEDSchedule(SoftRule):
     """
 
     def __init__(self,
+                 epochs: int = 300,
                  batches: Table = ((1, 10), (10, 50), (50, 100)),
                  factors: Table = ((100, 2), (1000, 2)),
                  fixed: Table = ((200, 100), ),
@@ -248,6 +277,7 @@ class RDEDSchedule(SoftRule):
             raise ValueError(f'RDEDSchedule: mix must be CutMix or Mixup, got {mix!r}')
         temperature = temperatures[mix] if temperature is None else temperature
         super().__init__(temperature=temperature, **kwargs)
+        self.epochs = epochs
         self.batches, self.factors, self.fixed = batches, dict(factors), dict(fixed)
         self.factor = factor or (2 if self.image_size > 64 else 1)
         self.lr_stretch = lr_stretch
@@ -275,7 +305,7 @@ class RDEDSchedule(SoftRule):
                 step['factor'] = self.factor
             elif step['type'].endswith('RandomResizedCrop'):
                 step['crop_ratio_range'] = (1 / self.factor, 1.)
-        for scheduler in cfg.param_scheduler:
+        for scheduler in param_schedulers(cfg):
             if 'T_max' in scheduler:
                 scheduler.T_max = self.lr_stretch * self.epochs
         self.wrap(cfg, teacher=self.read_teacher(cfg), pollute_norm=self.pollute_norm,
@@ -287,6 +317,7 @@ class FKDSchedule(SoftRule):
     """Stored soft labels as in FKD, SRe2L and D4M.
 
     Args:
+        epochs: Epochs, whatever the size of the set.
         batch_size: Batch of the student, and images among which partners are drawn.
         crop_area: Smallest and largest share of the area of a crop.
         flip_prob: Probability of a flip.
@@ -300,6 +331,7 @@ class FKDSchedule(SoftRule):
     """
 
     def __init__(self,
+                 epochs: int = 300,
                  batch_size: int = 1024,
                  crop_area: Tuple[float, float] = (0.08, 1.),
                  flip_prob: float = 0.5,
@@ -310,8 +342,9 @@ class FKDSchedule(SoftRule):
                  labels: Optional[str] = None,
                  **kwargs) -> None:
         super().__init__(**kwargs)
-        if pool is not None and not 1 <= pool <= self.epochs:
-            raise ValueError(f'FKDSchedule: pool must be 1 to {self.epochs} epochs, got {pool}')
+        if pool is not None and not 1 <= pool <= epochs:
+            raise ValueError(f'FKDSchedule: pool must be 1 to {epochs} epochs, got {pool}')
+        self.epochs = epochs
         self.batch_size = batch_size
         self.crop_area, self.flip_prob, self.cutmix = crop_area, flip_prob, cutmix
         self.topk, self.pool, self.seed, self.labels = topk, pool, seed, labels
@@ -320,7 +353,7 @@ class FKDSchedule(SoftRule):
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
         set_length(cfg, self.epochs, min(50, self.epochs))
-        for scheduler in cfg.param_scheduler:
+        for scheduler in param_schedulers(cfg):
             if 'T_max' in scheduler:
                 scheduler.T_max = self.epochs
         if self.topk is not None and not 0 < self.topk < num_classes:

@@ -4,7 +4,7 @@
 student, once the number of images is known.
 """
 import math
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -84,6 +84,12 @@ class EpochsByIPC(ScheduleRule):
             cfg.train_cfg.val_interval = max(1, epochs // self.validations)
 
 
+def param_schedulers(cfg: Config) -> List[Dict[str, Any]]:
+    """The parameter schedulers of a training, themselves; none or one are lists as well."""
+    nodes = cfg.get('param_scheduler') or []
+    return [nodes] if isinstance(nodes, dict) else list(nodes)
+
+
 def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] = None) -> None:
     """Give a training another number of epochs.
 
@@ -101,8 +107,7 @@ def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] =
         raise ValueError('protocol.schedule sets epochs, but train_cfg has no max_epochs: use '
                          'EpochBasedTrainLoop')
     cfg.train_cfg.max_epochs = epochs
-    schedulers = cfg.get('param_scheduler') or []
-    for node in [schedulers] if isinstance(schedulers, dict) else schedulers:
+    for node in param_schedulers(cfg):
         if not node.get('by_epoch', True):
             continue
         for key in LENGTHS:
