@@ -1,0 +1,174 @@
+"""Loading the parts of a diffusion model, or building them small."""
+import glob
+import os.path as osp
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+
+from mmdd.utils.config import resolve_path
+from .tokenizer import word_tokenizer
+from .weights import locate_weights
+
+DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+
+
+def pick_dtypes(name: str) -> Tuple[torch.dtype, torch.dtype]:
+    """Weights' dtype of the denoiser and of the decoder."""
+    if name == 'auto':
+        if not torch.cuda.is_available():
+            name = 'fp32'
+        else:
+            name = 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+    if name not in DTYPES:
+        raise ValueError(f"model.diffusion: dtype must be 'auto' or one of {sorted(DTYPES)}, "
+                         f'got {name!r}')
+    return DTYPES[name], torch.float32 if name == 'fp16' else DTYPES[name]
+
+
+def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],
+                dtype: torch.dtype, variant: Optional[str] = None):
+    """Load a diffusers model from a folder, or build it small from settings."""
+    import diffusers
+    cls = getattr(diffusers, kind)
+    if folder is None:
+        if settings is None:
+            raise ValueError(f'model.diffusion: give either pretrained or settings for {role!r}')
+        model = cls(**settings)
+        return model if dtype == torch.float32 else model.to(dtype)
+    try:
+        return cls.from_pretrained(
+            folder, subfolder=role or None, use_safetensors=True, dtype=dtype,
+            variant=pick_variant(folder, role, variant))
+    except Exception as e:
+        raise ValueError(
+            f'cannot load {role or kind} weights of {folder!r} ({type(e).__name__}: '
+            f'{first_line(e)}); give a complete diffusers folder with safetensors files') from None
+
+
+def pick_variant(folder: str, role: str, variant: Optional[str]) -> Optional[str]:
+    """Which files of a subfolder to load: those of ``variant``, None for the plain ones.
+
+    A local folder is looked at: where it has only the one kind, that is taken.
+    """
+    files = [osp.basename(path) for path in glob.glob(
+        osp.join(glob.escape(osp.join(folder, role)), '*.safetensors'))]
+    if not files:
+        return variant
+    # model.safetensors, model.fp16.safetensors, model.fp16-00001-of-00002.safetensors
+    found = {(file.split('.')[1:-1] or [''])[0].split('-')[0] for file in files}
+    if (variant or '') in found:
+        return variant
+    return None if '' in found else sorted(found)[0]
+
+
+def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtype: torch.dtype,
+                     decoder_dtype: torch.dtype, variant: Optional[str] = None):
+    """The autoencoder of a folder, another one by its own folder or hub id, or a small one.
+
+    It gets ``decoder_dtype``, unless its config says that ``dtype`` does not overflow
+    (``force_upcast=False``).
+    """
+    if isinstance(source, str):
+        vae = load_module('AutoencoderKL', locate_weights(source), '', None, decoder_dtype,
+                          variant)
+    else:
+        vae = load_module('AutoencoderKL', folder, 'vae', source, decoder_dtype, variant)
+    return vae if vae.config.force_upcast else vae.to(dtype)
+
+
+def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
+    """An ``AutoencoderTiny`` from a folder or hub id, or a random one from settings."""
+    if isinstance(source, str):
+        return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
+    return load_module('AutoencoderTiny', None, '', source, dtype)
+
+
+def check_small_decoder(small, full) -> None:
+    """Check that an ``AutoencoderTiny`` decodes the latents of the full autoencoder.
+
+    Raises:
+        ValueError: If its latents have other channels or another number of pixels per cell.
+    """
+    known, wanted = (
+        (config.latent_channels, 2**(len(blocks) - 1)) for config, blocks in (
+            (small.config, small.config.decoder_block_out_channels),
+            (full.config, full.config.block_out_channels)))
+    if known != wanted:
+        raise ValueError(
+            f'energy_decoder takes latents of {known[0]} channels and {known[1]} pixels per cell, '
+            f'the autoencoder has {wanted[0]} and {wanted[1]}; give a decoder of the same latents '
+            f'or None')
+
+
+def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], None],
+                   role: str = 'tokenizer'):
+    """The CLIP tokenizer of a folder, or one that knows a list of words."""
+    from transformers import CLIPTokenizer
+    if tokenizer is not None and not isinstance(tokenizer, str):
+        return word_tokenizer(list(tokenizer))
+    source = resolve_path(tokenizer) if tokenizer is not None else folder
+    if source is None:
+        raise ValueError(f'model.diffusion: give either pretrained or {role}')
+    try:
+        return CLIPTokenizer.from_pretrained(
+            source, **({} if tokenizer is not None else dict(subfolder=role)))
+    except Exception as e:
+        raise ValueError(f'cannot load the {role} of {source!r} ({first_line(e)})') from None
+
+
+def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer,
+                      variant: Optional[str] = None, role: str = 'text_encoder',
+                      projection: bool = False):
+    """The CLIP text encoder of a folder, or a small one; optionally with its projection."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+    cls = CLIPTextModelWithProjection if projection else CLIPTextModel
+    if folder is None:
+        if settings is None:
+            raise ValueError(f'model.diffusion: give either pretrained or {role}')
+        return cls(CLIPTextConfig(**{
+            **dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
+                   eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+                   max_position_embeddings=tokenizer.model_max_length), **settings}))
+    try:
+        return cls.from_pretrained(
+            folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
+            variant=pick_variant(folder, role, variant))
+    except Exception as e:
+        raise ValueError(f'cannot load {role} weights of {folder!r} '
+                         f'({type(e).__name__}: {first_line(e)})') from None
+
+
+def build_scheduler(folder: Optional[str], settings: Optional[dict]):
+    """A diffusers scheduler that consumes noise predictions.
+
+    A denoiser that predicts v is converted by the adapter, so guidance always
+    acts on noise; what it predicts is kept as ``denoiser_prediction``.
+    """
+    import diffusers
+    settings = dict(settings or {})
+    kind = settings.pop('type', 'DDIMScheduler')
+    cls = getattr(diffusers, kind, None)
+    if cls is None or not hasattr(cls, 'set_timesteps'):
+        raise ValueError(f'scheduler.type {kind!r} is no scheduler of diffusers')
+    base = {}
+    if folder is not None:
+        try:
+            base = dict(cls.load_config(folder, subfolder='scheduler'))
+        except Exception as e:
+            raise ValueError(
+                f'cannot load the scheduler of {folder!r} ({first_line(e)}); give '
+                f'model.diffusion.pretrained a complete diffusers folder or hub id') from None
+    base.update(settings)
+    prediction = base.get('prediction_type', 'epsilon')
+    if prediction not in ('epsilon', 'v_prediction'):
+        raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported')
+    if kind == 'DDIMScheduler':
+        base.setdefault('clip_sample', False)
+    scheduler = cls.from_config(base, prediction_type='epsilon')
+    scheduler.denoiser_prediction = prediction
+    return scheduler
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, at most 200 characters."""
+    return (str(error).strip().splitlines() or [''])[0][:200]
