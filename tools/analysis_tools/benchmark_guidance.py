@@ -18,7 +18,7 @@ import torch
 from mmdd.engine import TaskGuidanceHook
 from mmdd.evaluation.guidance_cost import Cost, measure_sampling, random_slots
 from mmdd.models import DetectorProxy
-from mmdd.models.diffusions.stable_diffusion import pick_dtypes
+from mmdd.models.diffusions.loading import pick_dtypes
 from mmdd.registry import MODELS
 from mmdd.utils.cli import run_cli
 from mmdd.utils.compat import setup

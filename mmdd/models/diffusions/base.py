@@ -1,4 +1,5 @@
 """One interface over diffusers' latent diffusion models."""
+import hashlib
 import inspect
 from contextlib import nullcontext
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
@@ -59,9 +60,51 @@ class BaseDiffusion(BaseModule):
         """Denoiser evaluations of one noise prediction: 2 with classifier-free guidance."""
         return 2 if self.cfg_scale > 1 else 1
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to scaled latents (B, C, h, w)."""
+    @property
+    def denoiser(self) -> torch.nn.Module:
+        """The network that predicts noise."""
         raise NotImplementedError
+
+    @property
+    def num_timesteps(self) -> int:
+        """Length of the schedule that the denoiser was trained on."""
+        return int(self.scheduler.config.num_train_timesteps)
+
+    def alpha_bars(self, timesteps: Tensor) -> Tensor:
+        """Cumulative products of 1 - beta for timesteps (B,), fp32 (B, 1, 1, 1)."""
+        alphas = self.scheduler.alphas_cumprod.to(timesteps.device)
+        return alphas[timesteps].float().view(-1, 1, 1, 1)
+
+    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """z_t of the forward process, in variance-preserving units whatever the scheduler.
+
+        Args:
+            latents: Clean latents (B, C, h, w).
+            noise: (B, C, h, w).
+            timesteps: (B,) int64.
+        """
+        alpha_bars = self.alpha_bars(timesteps)
+        return alpha_bars**0.5 * latents + (1 - alpha_bars)**0.5 * noise
+
+    def weights_digest(self) -> str:
+        """SHA-256 of the weights of all networks but the small decoder, hexadecimal."""
+        return digest_weights({name: weight for name, weight in self.state_dict().items()
+                               if not name.startswith('small_decoder.')})
+
+    def encode_images(self, images: Tensor,
+                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to scaled latents (B, C, h, w).
+
+        Args:
+            images: RGB images.
+            generators: One per image, to draw the latents from the autoencoder's
+                posterior; None takes its mean.
+        """
+        raise NotImplementedError
+
+    def autoencoder_digest(self) -> str:
+        """SHA-256 of the weights that make latents of images, as hexadecimal digits."""
+        return digest_weights(self.vae.state_dict())
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable.
@@ -139,7 +182,7 @@ class BaseDiffusion(BaseModule):
         condition = self.encode_conditions(slots)
         x = noise * self.scheduler.init_noise_sigma
         if init is not None:
-            skip = min(int(round(len(timesteps) * (1 - strength))), len(timesteps) - 1)
+            skip = self._skipped_timesteps(steps or self.steps, strength)
             timesteps = timesteps[skip:]
             state.num_steps = len(timesteps)
             if hasattr(self.scheduler, 'set_begin_index'):
@@ -154,6 +197,14 @@ class BaseDiffusion(BaseModule):
         images = self.decode_latents(x).clamp(0, 1)
         call_hook('after_sample', state=state)
         return images, state.stats
+
+    def _skipped_timesteps(self, steps: int, strength: float) -> int:
+        """How many timesteps SDEdit leaves out: the rule of diffusers' image-to-image pipelines.
+
+        Of ``steps`` steps int(steps * strength) are done, at least one.
+        """
+        left = max(1, min(int(steps * strength), steps))
+        return (steps - left) * getattr(self.scheduler, 'order', 1)
 
     def _set_timesteps(self, steps: int) -> None:
         try:
@@ -232,7 +283,8 @@ class BaseDiffusion(BaseModule):
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
                  generators: List[torch.Generator]) -> Tensor:
         """Add back the noise that one step removed (Universal Guidance, eq. 9)."""
-        if getattr(self.scheduler, 'step_index', None) is not None:
+        if getattr(self.scheduler, 'step_index', None) is not None or hasattr(
+                self.scheduler, 'ets'):
             raise ValueError(
                 f'recurrence needs a scheduler without memory such as DDIMScheduler, not '
                 f'{type(self.scheduler).__name__}')
@@ -242,3 +294,27 @@ class BaseDiffusion(BaseModule):
         beta = float(alphas[int(t)] / after)
         noise = torch.stack([torch.randn(previous.shape[1:], generator=g) for g in generators])
         return beta**0.5 * previous + (1 - beta)**0.5 * noise.to(previous)
+
+
+def draw_latents(posterior: Any,
+                 generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
+    """Unscaled latents (B, C, h, w) fp32 of a posterior of diffusers: its mean, or draws.
+
+    Args:
+        posterior: ``DiagonalGaussianDistribution`` of B images.
+        generators: One per image; None takes the mean.
+    """
+    latents = posterior.mean.float()
+    if generators is None:
+        return latents
+    noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in generators])
+    return latents + posterior.std.float() * noise.to(latents)
+
+
+def digest_weights(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named weights, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, weight in weights.items():
+        digest.update(f'{name} {weight.dtype} {tuple(weight.shape)}'.encode())
+        digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

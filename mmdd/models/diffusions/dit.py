@@ -10,7 +10,7 @@ from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from .base import BaseDiffusion
-from .stable_diffusion import build_scheduler, load_module, pick_dtypes
+from .loading import build_scheduler, load_module, pick_dtypes
 from .weights import check_folder, locate_weights
 
 ClassMap = Union[str, Sequence[int], None]

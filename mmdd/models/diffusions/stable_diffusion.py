@@ -1,7 +1,7 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
 import logging
 import warnings
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
@@ -9,12 +9,18 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
-from mmdd.utils.config import resolve_path
-from .base import BaseDiffusion
-from .tokenizer import word_tokenizer
+from .base import BaseDiffusion, draw_latents
+from .loading import (
+    build_scheduler,
+    check_small_decoder,
+    load_autoencoder,
+    load_module,
+    load_small_decoder,
+    load_text_encoder,
+    load_tokenizer,
+    pick_dtypes,
+)
 from .weights import check_folder, locate_weights
-
-DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 
 
 @MODELS.register_module()
@@ -36,19 +42,27 @@ class StableDiffusion(BaseDiffusion):
         dtype: Weights of denoiser and text encoder: 'fp32', 'bf16', 'fp16' or
             'auto' (bf16 on a GPU that has it, else fp16 there, fp32 on CPU).
             Latents, clean estimate and energy stay in fp32 throughout; the
-            decoder runs in fp32 where the others are fp16, which overflows.
+            decoder runs in fp32 where the others are fp16, unless its config
+            says that it does not overflow then (``force_upcast=False``).
+        variant: Which files of the pretrained folder are loaded, such as 'fp16';
+            a local folder that has only one kind needs no such hint.
         energy_decoder: Folder or hub id of an ``AutoencoderTiny`` that decodes
             the clean estimates for the energy, or settings of a random one;
             None uses the full decoder.
         compile: Whether to ``torch.compile`` the denoiser.
         gradient_checkpointing: Trade time for memory in guided steps.
-        unet, vae, text_encoder: Settings of diffusers' classes of that role.
+        unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
+            may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
         seed: Seed of the random weights of explicit networks.
 
     Raises:
         ValueError: If weights are missing or corrupt, or a setting is unknown.
     """
+
+    # Subfolders of `pretrained` that hold weights, and those that a setting replaces.
+    NETWORKS: Tuple[str, ...] = ('unet', 'vae', 'text_encoder')
+    OTHERS: Tuple[str, ...] = ('tokenizer', )
 
     def __init__(self,
                  pretrained: Optional[str] = None,
@@ -57,11 +71,12 @@ class StableDiffusion(BaseDiffusion):
                  negative_prompt: str = '',
                  scheduler: Optional[dict] = None,
                  dtype: str = 'auto',
+                 variant: Optional[str] = None,
                  energy_decoder: Union[str, dict, None] = None,
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
                  unet: Optional[dict] = None,
-                 vae: Optional[dict] = None,
+                 vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
                  tokenizer: Union[str, Sequence[str], None] = None,
                  seed: int = 0) -> None:
@@ -75,11 +90,11 @@ class StableDiffusion(BaseDiffusion):
                           stacklevel=2)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype)
-            self.vae = load_module('AutoencoderKL', folder, 'vae', vae, decoder_dtype)
+            self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype, variant)
+            self.vae = load_autoencoder(folder, vae, dtype, decoder_dtype, variant)
             self.tokenizer = load_tokenizer(folder, tokenizer)
             self.text_encoder = load_text_encoder(
-                folder, text_encoder, self.tokenizer).to(dtype)
+                folder, text_encoder, self.tokenizer, variant).to(dtype)
             self.small_decoder = None
             if energy_decoder is not None:
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
@@ -96,11 +111,12 @@ class StableDiffusion(BaseDiffusion):
         pick_dtypes(cfg.get('dtype', 'auto'))
         build_scheduler(None, cfg.get('scheduler'))
         if cfg.get('pretrained') is not None:
-            others = ('scheduler', ) if cfg.get('tokenizer') else ('scheduler', 'tokenizer')
-            check_folder(
-                locate_weights(cfg['pretrained']), ('unet', 'vae', 'text_encoder'), others)
-        if isinstance(cfg.get('energy_decoder'), str):
-            check_folder(locate_weights(cfg['energy_decoder']), ('', ))
+            networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
+            others = [name for name in cls.OTHERS if not cfg.get(name)]
+            check_folder(locate_weights(cfg['pretrained']), networks, ['scheduler'] + others)
+        for name in ('vae', 'energy_decoder'):
+            if isinstance(cfg.get(name), str):
+                check_folder(locate_weights(cfg[name]), ('', ))
 
     @property
     def factor(self) -> int:
@@ -112,13 +128,14 @@ class StableDiffusion(BaseDiffusion):
         grain = self.factor * 2**(len(self.unet.config.block_out_channels) - 1)
         if size[0] % grain or size[1] % grain:
             raise ValueError(
-                f'StableDiffusion: image size {tuple(size)} must be a multiple of {grain}')
+                f'{type(self).__name__}: image size {tuple(size)} must be a multiple of {grain}')
         return self.vae.config.latent_channels, size[0] // self.factor, size[1] // self.factor
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to the mean of their scaled latents."""
+    def encode_images(self, images: Tensor,
+                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
         posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return posterior.mean.float() * self.vae.config.scaling_factor
+        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
@@ -130,30 +147,32 @@ class StableDiffusion(BaseDiffusion):
             image = self.vae.decode(latents.to(self.vae.dtype)).sample
         return image.float() / 2 + 0.5
 
-    def encode_conditions(self, slots: Sequence[DistillSlot]) -> Tensor:
+    def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any:
         """Text embeddings: (2B, L, D) with the negative branch first, or (B, L, D)."""
         prompts = [slot.prompt for slot in slots]
         if self.cfg_scale > 1:
             prompts = [self.negative_prompt] * len(slots) + prompts
-        return self._encode_text(prompts)
+        tokens = self._tokenize(self.tokenizer, prompts)
+        return self.text_encoder(tokens).last_hidden_state
 
-    def _encode_text(self, prompts: Sequence[str]) -> Tensor:
-        length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(list(prompts), padding='max_length', truncation=True,
-                                max_length=length, return_tensors='pt')
+    def _tokenize(self, tokenizer, prompts: Sequence[str]) -> Tensor:
+        """Token ids (B, L) of prompts, cut to the length of the text encoder."""
+        length = tokenizer.model_max_length
+        tokens = tokenizer(list(prompts), padding='max_length', truncation=True,
+                           max_length=length, return_tensors='pt')
         # Else transformers warns of errors that the cut above prevents.
-        full = self.tokenizer(list(prompts), verbose=False)['input_ids']
+        full = tokenizer(list(prompts), verbose=False)['input_ids']
         cut = sum(len(ids) > length for ids in full)
         if cut:
             print_log(f'{cut} prompts are longer than {length} tokens and were cut',
                       'current', logging.WARNING)
-        return self.text_encoder(tokens.input_ids.to(self.device)).last_hidden_state
+        return tokens.input_ids.to(self.device)
 
-    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
+    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
-        out = self.unet(z.to(self.unet.dtype), timestep, condition).sample.float()
+        out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
         if self.v_prediction:
             alpha_bar = self._alpha_bar(timestep)
             out = alpha_bar**0.5 * out + (1 - alpha_bar)**0.5 * z.float()
@@ -162,133 +181,10 @@ class StableDiffusion(BaseDiffusion):
         without, with_text = out.chunk(2)
         return without + self.cfg_scale * (with_text - without)
 
+    def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
+        return self.unet(z, timestep, condition).sample
+
     @property
     def v_prediction(self) -> bool:
         """Whether the denoiser predicts v instead of noise (SD 2.x)."""
         return self.scheduler.denoiser_prediction == 'v_prediction'
-
-
-def pick_dtypes(name: str) -> Tuple[torch.dtype, torch.dtype]:
-    """Weights' dtype of the denoiser and of the decoder."""
-    if name == 'auto':
-        if not torch.cuda.is_available():
-            name = 'fp32'
-        else:
-            name = 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
-    if name not in DTYPES:
-        raise ValueError(f"StableDiffusion: dtype must be 'auto' or one of {sorted(DTYPES)}, "
-                         f'got {name!r}')
-    return DTYPES[name], torch.float32 if name == 'fp16' else DTYPES[name]
-
-
-def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],
-                dtype: torch.dtype):
-    """Load a diffusers model from a folder, or build it small from settings."""
-    import diffusers
-    cls = getattr(diffusers, kind)
-    if folder is None:
-        if settings is None:
-            raise ValueError(f'StableDiffusion: give either pretrained or settings for {role!r}')
-        model = cls(**settings)
-        return model if dtype == torch.float32 else model.to(dtype)
-    try:
-        return cls.from_pretrained(
-            folder, subfolder=role or None, use_safetensors=True, dtype=dtype)
-    except Exception as e:
-        raise ValueError(
-            f'cannot load {role or kind} weights of {folder!r} ({type(e).__name__}: '
-            f'{first_line(e)}); give a complete diffusers folder with safetensors files') from None
-
-
-def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
-    """An ``AutoencoderTiny`` from a folder or hub id, or a random one from settings."""
-    if isinstance(source, str):
-        return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
-    return load_module('AutoencoderTiny', None, '', source, dtype)
-
-
-def check_small_decoder(small, full) -> None:
-    """Check that an ``AutoencoderTiny`` decodes the latents of the full autoencoder.
-
-    Raises:
-        ValueError: If its latents have other channels or another number of pixels per cell.
-    """
-    known, wanted = (
-        (config.latent_channels, 2**(len(blocks) - 1)) for config, blocks in (
-            (small.config, small.config.decoder_block_out_channels),
-            (full.config, full.config.block_out_channels)))
-    if known != wanted:
-        raise ValueError(
-            f'energy_decoder takes latents of {known[0]} channels and {known[1]} pixels per cell, '
-            f'the autoencoder has {wanted[0]} and {wanted[1]}; give a decoder of the same latents '
-            f'or None')
-
-
-def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], None]):
-    """The CLIP tokenizer of a folder, or one that knows a list of words."""
-    from transformers import CLIPTokenizer
-    if tokenizer is not None and not isinstance(tokenizer, str):
-        return word_tokenizer(list(tokenizer))
-    source = resolve_path(tokenizer) if tokenizer is not None else folder
-    if source is None:
-        raise ValueError('StableDiffusion: give either pretrained or tokenizer')
-    try:
-        return CLIPTokenizer.from_pretrained(
-            source, **({} if tokenizer is not None else dict(subfolder='tokenizer')))
-    except Exception as e:
-        raise ValueError(
-            f'cannot load the tokenizer of {source!r} ({first_line(e)})') from None
-
-
-def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer):
-    """The CLIP text encoder of a folder, or a small one."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-    if folder is None:
-        if settings is None:
-            raise ValueError('StableDiffusion: give either pretrained or text_encoder')
-        return CLIPTextModel(CLIPTextConfig(**{
-            **dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
-                   eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-                   max_position_embeddings=tokenizer.model_max_length), **settings}))
-    try:
-        return CLIPTextModel.from_pretrained(
-            folder, subfolder='text_encoder', use_safetensors=True, dtype=torch.float32)
-    except Exception as e:
-        raise ValueError(f'cannot load text_encoder weights of {folder!r} '
-                         f'({type(e).__name__}: {first_line(e)})') from None
-
-
-def build_scheduler(folder: Optional[str], settings: Optional[dict]):
-    """A diffusers scheduler that consumes noise predictions.
-
-    A denoiser that predicts v is converted by the adapter, so guidance always
-    acts on noise; what it predicts is kept as ``denoiser_prediction``.
-    """
-    import diffusers
-    settings = dict(settings or {})
-    kind = settings.pop('type', 'DDIMScheduler')
-    cls = getattr(diffusers, kind, None)
-    if cls is None or not hasattr(cls, 'set_timesteps'):
-        raise ValueError(f'scheduler.type {kind!r} is no scheduler of diffusers')
-    base = {}
-    if folder is not None:
-        try:
-            base = dict(cls.load_config(folder, subfolder='scheduler'))
-        except Exception as e:
-            raise ValueError(
-                f'cannot load the scheduler of {folder!r} ({first_line(e)}); give '
-                f'model.diffusion.pretrained a complete diffusers folder or hub id') from None
-    base.update(settings)
-    prediction = base.get('prediction_type', 'epsilon')
-    if prediction not in ('epsilon', 'v_prediction'):
-        raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported')
-    if kind == 'DDIMScheduler':
-        base.setdefault('clip_sample', False)
-    scheduler = cls.from_config(base, prediction_type='epsilon')
-    scheduler.denoiser_prediction = prediction
-    return scheduler
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, at most 200 characters."""
-    return (str(error).strip().splitlines() or [''])[0][:200]
