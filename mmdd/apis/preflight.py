@@ -96,7 +96,8 @@ def parts_of(cfg: Config) -> Iterator[Part]:
     model, loop = cfg.model, cfg.train_cfg
     yield 'model', MODELS, model
     for name, registry in (('diffusion', MODELS), ('proxy', MODELS),
-                           ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS)):
+                           ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS),
+                           ('statistics', TASK_UTILS)):
         if model.get(name) is not None:
             yield f'model.{name}', registry, model[name]
     backend = (model.get('prompter') or {}).get('backend')

@@ -110,16 +110,24 @@ def check_boxes(bboxes: np.ndarray, size: Tuple[int, int], where: str) -> None:
             raise ValueError(f'{where}: box {box.tolist()} is empty; correct its annotation')
 
 
-def load_image(path: str, size: Tuple[int, int]) -> np.ndarray:
-    """Read an image as RGB and stretch it to ``size`` (height, width), uint8.
+def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarray:
+    """Read an image as RGB and bring it to ``size`` (height, width), uint8.
+
+    Args:
+        path: The image file.
+        size: (height, width) in pixels.
+        crop: Keep the shape of things and cut off what sticks out on both sides, in
+            place of stretching.
 
     Raises:
         ValueError: If the file cannot be read as an image.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
     try:
         with Image.open(path) as image:
-            picture = image.convert('RGB').resize((size[1], size[0]), Image.BILINEAR)
+            picture, wanted = image.convert('RGB'), (size[1], size[0])
+            picture = ImageOps.fit(picture, wanted, Image.BILINEAR) if crop else picture.resize(
+                wanted, Image.BILINEAR)
     except (UnidentifiedImageError, OSError) as e:
         raise ValueError(f'{path}: cannot be read as an image ({e}); replace or remove it'
                          ) from None

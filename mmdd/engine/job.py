@@ -13,6 +13,8 @@ NOT_IDENTITY = ('batch_size', 'resume', 'out_dir', 'reuse')
 PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
 BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
                         'device')
+# Settings of class statistics that change how fast they are made and where they lie.
+STATISTICS_NOT_IDENTITY = ('batch_size', 'statistics_dir')
 
 
 def describe_parts(cfg) -> Dict[str, str]:
@@ -31,6 +33,8 @@ def describe_parts(cfg) -> Dict[str, str]:
         if model['prompter'].get('backend'):
             model['prompter']['backend'] = without(
                 model['prompter']['backend'], BACKEND_NOT_IDENTITY)
+    if model.get('statistics'):
+        model['statistics'] = without(model['statistics'], STATISTICS_NOT_IDENTITY)
     proxy = dict(model.pop('proxy', None) or {})
     proxy.pop('checkpoint', None)
     diffusion = dict(model.pop('diffusion', None) or {})

@@ -6,4 +6,5 @@ from .label_samplers import *  # noqa: F401,F403
 from .prompters import *  # noqa: F401,F403
 from .proxies import *  # noqa: F401,F403
 from .refiners import *  # noqa: F401,F403
+from .statistics import *  # noqa: F401,F403
 from .students import *  # noqa: F401,F403

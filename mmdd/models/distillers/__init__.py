@@ -1,5 +1,7 @@
 """Methods that make a dataset."""
 from .base import DatasetDistiller
+from .d4m import D4M
+from .prototypes import PrototypeDistiller
 from .unidd import UniDD
 
-__all__ = ['DatasetDistiller', 'UniDD']
+__all__ = ['D4M', 'DatasetDistiller', 'PrototypeDistiller', 'UniDD']

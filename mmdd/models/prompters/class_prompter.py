@@ -14,7 +14,8 @@ class ClassPrompter(BasePrompter):
     """The plain prompt of a text-to-image model: 'a photo of a dog and a cat'.
 
     Args:
-        template: Prompt with the field ``{objects}``.
+        template: Prompt with the field ``{objects}``, or ``{names}`` for the class names as
+            they are, without counts and articles.
         plural: Suffix of a class name that is counted more than once.
     """
 
@@ -25,7 +26,8 @@ class ClassPrompter(BasePrompter):
     def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
         """Return the template filled with the counted class names."""
         names = [classes[label] for label in annotation.labels]
-        return self.template.format(objects=enumerate_classes(names, self.plural))
+        return self.template.format(objects=enumerate_classes(names, self.plural),
+                                    names=', '.join(dict.fromkeys(names)))
 
 
 def enumerate_classes(names: Sequence[str], plural: str = 's') -> str:
