@@ -11,6 +11,7 @@ from . import benchmark_tables as tables
 from . import plots
 from .embedding import embed_group
 from .html_report import write_html
+from .overview import OVERVIEW_NOTE, overview_table, student_title
 
 
 def write_benchmark(results: Mapping[str, Any], work_dir: str,
@@ -28,6 +29,10 @@ def write_benchmark(results: Mapping[str, Any], work_dir: str,
     if not report:
         return
     for group in results['groups']:
+        table = overview_table(group)
+        if table:
+            table = tables.compact(table)
+            print_table(f'{group["name"]}, all students', table.columns, table.texts)
         for student in group['students']:
             table = tables.compact(tables.group_table(group, student))
             print_table(_heading(group, student), table.columns, table.texts)
@@ -43,14 +48,13 @@ def markdown(results: Mapping[str, Any]) -> str:
     parts = [f'# {results["title"]}']
     for group in results['groups']:
         parts.append(f'## {group["name"]}')
+        overview = overview_table(group)
+        if overview:
+            parts += [f'### All students ({OVERVIEW_NOTE})', _markdown(overview)]
         for student in group['students']:
-            if student['student']:
-                parts.append(f'### {student["student"]}')
+            if overview:
+                parts.append(f'### {student_title(student)}')
             parts.append(_markdown(tables.group_table(group, student)))
-        for metric in group['metrics']:
-            table = tables.cross_table(group, metric)
-            if table:
-                parts += [f'### {metric} by student', _markdown(table)]
         parts.append('\n'.join(f'- {line}' for line in tables.notes(group)))
         lines = [line for student in group['students'] for line in tables.verdicts(group, student)]
         if lines:
@@ -97,7 +101,7 @@ def draw_group(group: Mapping[str, Any], work_dir: str,
 def student_plots(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Kind, title and drawing function of every plot of one student's table."""
     found: List[Dict[str, Any]] = []
-    who = f' ({student["student"]})' if student['student'] else ''
+    who = f' ({student_title(student)})' if len(group['students']) > 1 else ''
     full = next((row['last'] for row in student['rows'] if row['set'] == 'full' and row['runs']),
                 None)
 
@@ -134,7 +138,8 @@ def _points(group: Mapping[str, Any], work_dir: str, method: str):
 
 
 def _heading(group: Mapping[str, Any], student: Mapping[str, Any]) -> str:
-    return group['name'] + (f', {student["student"]}' if student['student'] else '')
+    return group['name'] + (
+        f', {student_title(student)}' if len(group['students']) > 1 else '')
 
 
 def _markdown(table: tables.Table) -> str:

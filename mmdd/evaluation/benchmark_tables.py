@@ -145,31 +145,10 @@ def _difference(row: Optional[Mapping[str, Any]], other: Optional[Mapping[str, A
     return Cell(f'{value:+.1f}'.replace('-', '−'), value)
 
 
-def cross_table(group: Mapping[str, Any], metric: str) -> Optional[Table]:
-    """Arms by students, where there are several students; the paper's values in brackets."""
-    students = group['students']
-    if len(students) < 2:
-        return None
-    table = Table(['arm'] + [student['student'] or student['settings']['shared']['model']
-                             for student in students], [])
-    for arm in group['arms']:
-        cells = [Cell(arm['arm'])]
-        for student in students:
-            row = next((row for row in student['rows'] if row['arm'] == arm['arm']), None)
-            cell = mean_cell(row['last'].get(metric), row['runs']) if row and row['runs'] \
-                else Cell('-')
-            paper = mean_cell(paper_of(arm, student['student']).get(metric))
-            if paper.value is not None:
-                cell = Cell(f'{cell.text} [{paper.text}]', cell.value)
-            cells.append(cell)
-        table.rows.append(cells)
-    return table
-
-
 def cost_table(group: Mapping[str, Any]) -> Table:
-    """Cost of every arm: seconds an image, memory, the training of its proxy."""
-    table = Table(['arm', 's per image', 's per kept image', 'host MiB', 'GPU MiB',
-                   'discarded', 'proxy training (s)'], [])
+    """Cost of every arm: seconds and denoiser passes an image, memory, its proxy's training."""
+    table = Table(['arm', 's per image', 's per kept image', 'denoiser passes per kept image',
+                   'host MiB', 'GPU MiB', 'discarded', 'proxy training (s)'], [])
     for arm in group['arms']:
         facts = [entry['facts'] for entry in arm['sets'] if entry['facts']]
         if not facts:
@@ -178,7 +157,8 @@ def cost_table(group: Mapping[str, Any]) -> Table:
         discarded = [entry['discard_rate'] or 0. for entry in facts]
         table.rows.append([
             Cell(arm['arm']), number_cell(cost['seconds_per_image'], 2),
-            number_cell(cost['seconds_per_kept'], 2), number_cell(cost.get('host'), 0),
+            number_cell(cost['seconds_per_kept'], 2),
+            number_cell(cost.get('passes_per_kept'), 0), number_cell(cost.get('host'), 0),
             number_cell(cost.get('gpu'), 0),
             Cell(f'{100 * sum(discarded) / len(discarded):.1f} %', sum(discarded)),
             number_cell((arm.get('proxy') or {}).get('seconds'), 0)])

@@ -14,6 +14,7 @@ from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import benchmark_tables as tables
 from .benchmark_tables import Cell, Table, number_cell
+from .overview import OVERVIEW_NOTE, overview_table, student_title
 from .settings import arm_line, settings_lines
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
@@ -67,27 +68,23 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
         cost_plot=next((plot for plot in views if plot['kind'] == 'cost'), None),
         galleries=[gallery_view(arm, num_tiles) for arm in group['arms']
                    if arm['sets'] and arm['sets'][0]['facts']],
-        verdicts=[], tables=[], cross=[])
+        verdicts=[], tables=[], overview=overview_table(group),
+        overview_caption=f'All students on real test data, {OVERVIEW_NOTE}')
+    several = len(group['students']) > 1
     for student in group['students']:
-        name = student['student']
-        view['verdicts'] += [f'{name}: {line}' if name else line
+        title = student_title(student)
+        view['verdicts'] += [f'{title}: {line}' if several else line
                              for line in tables.verdicts(group, student)]
         view['tables'].append(dict(
             table=tables.group_table(group, student), classes=row_classes(group, student),
-            caption=f'Students{f" ({name})" if name else ""} on real test data, '
-                    f'{", ".join(group["metrics"])}'))
-    for metric in group['metrics']:
-        table = tables.cross_table(group, metric)
-        if table:
-            view['cross'].append(dict(table=table, caption=f'{metric} (last) by student; the '
-                                                           f'paper’s values in brackets'))
+            caption=f'{title}: students on real test data, {", ".join(group["metrics"])}'))
     return view
 
 
 def student_view(student: Mapping[str, Any]) -> Dict[str, Any]:
     """The protocol of a student in words, and its whole config."""
     settings = student['settings']
-    return dict(student=student['student'], config=student['config'], lines=settings_lines(
+    return dict(student=student_title(student), config=student['config'], lines=settings_lines(
         settings) + [arm_line(arm, own) for arm, own in settings['arms'].items()])
 
 

@@ -1,4 +1,5 @@
 """Cells, differences to the random arm, verdicts, costs."""
+import json
 import math
 
 import pytest
@@ -6,7 +7,8 @@ import report_data
 
 from mmdd.evaluation import benchmark_tables as tables
 from mmdd.evaluation.report import summarize
-from mmdd.evaluation.set_facts import mean_facts, proxy_facts, set_facts, spread
+from mmdd.evaluation.set_facts import (mean_facts, proxy_facts, read_set_manifest, set_facts,
+                                       spread)
 
 
 @pytest.fixture
@@ -59,18 +61,6 @@ def test_failed_students_and_arms_are_said():
     assert [cell.text for cell in rows[1]][-2] == 'failed'
 
 
-def test_students_side_by_side(group):
-    runs = [report_data.run('UniDD', 'u', 0, 33.)]
-    group['students'].append(report_data.student(runs, 'Other'))
-    group['arms'][-2]['paper']['Other'] = dict(mAP=dict(mean=44., std=None))
-    table = tables.cross_table(group, 'mAP')
-    assert table.columns == ['arm', 'FasterRCNN', 'Other']
-    assert table.texts[3] == ['UniDD', '52.0 ± 2.8 [16.8 ± 0.5]', '33.0 [44.0]']
-    assert table.texts[0] == ['Random', '41.0 ± 1.4', '-']
-    group['students'].pop()
-    assert tables.cross_table(group, 'mAP') is None
-
-
 def test_label_robust_scores(group):
     """Closed form of DD-Ranking for one run each."""
     hard = [report_data.run('UniDD', 'u', 0, 50.), report_data.run('Full', 'full', 0, 80.)]
@@ -94,10 +84,31 @@ def test_facts_of_a_set(tmp_path):
     assert (facts['images'], facts['classes'], facts['images_made']) == (3, 1, 6)
     assert facts['label_sources'] == dict(proxy=3)
     assert facts['rounds'] == pytest.approx(4 / 3)
-    assert (facts['seconds_per_image'], facts['seconds_per_kept']) == (2., 4.)
-    assert mean_facts([facts, dict(facts, seconds_per_kept=8., peak_memory_mib=dict(
-        host=900, gpu=10))]) == dict(seconds_per_image=2., seconds_per_kept=6., host=800., gpu=10.)
+    cost = facts['cost']
+    assert (cost['seconds_per_image'], cost['seconds_per_kept']) == (2., 4.)
+    other = dict(facts, cost=dict(cost, seconds_per_kept=8., denoiser_passes=180,
+                                  peak_memory_mib=dict(host=900, gpu=10)))
+    assert mean_facts([facts, other]) == dict(
+        seconds_per_image=2., seconds_per_kept=6., passes_per_kept=90., host=800., gpu=10.)
     assert spread([]) is None and proxy_facts(None) is None
+
+
+def test_the_cost_of_a_set_from_before_denoiser_passes_were_counted(tmp_path):
+    folder = report_data.write_set(tmp_path / 's', seconds=2.)
+    content = read_set_manifest(folder)
+    del content['cost']
+    content.update(stage_seconds=dict(prepare=1., plan=2., synthesize=9.),
+                   peak_memory_mib=dict(host=700))
+    (tmp_path / 's/manifest.json').write_text(json.dumps(content))
+    cost = set_facts(folder)['cost']
+    assert cost == dict(
+        seconds_per_image=2., seconds_per_kept=4., peak_memory_mib=dict(host=700),
+        deploy_seconds=1., distill_seconds=11.,
+        stages=dict(prepare=dict(kind='deploy', seconds=1.),
+                    plan=dict(kind='distill', seconds=2.),
+                    synthesize=dict(kind='distill', seconds=9.)))
+    assert mean_facts([set_facts(folder)]) == dict(
+        seconds_per_image=2., seconds_per_kept=4., host=700.)
 
 
 def test_unfinished_and_damaged_sets(tmp_path):
