@@ -35,6 +35,24 @@ def stable_diffusion(**kwargs):
     return cfg
 
 
+def stable_diffusion_xl(**kwargs):
+    """Config of an SDXL-Turbo with some ten thousand random weights."""
+    cfg = stable_diffusion(
+        type='mmdd.StableDiffusionXL', steps=1, cfg_scale=0.,
+        text_encoder_2=dict(hidden_size=24, intermediate_size=32, num_hidden_layers=2,
+                            num_attention_heads=2, projection_dim=16),
+        tokenizer_2=WORDS[:12],
+        scheduler=dict(type='EulerAncestralDiscreteScheduler', timestep_spacing='trailing',
+                       beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear'))
+    cfg['unet'].update(
+        cross_attention_dim=16 + 24, addition_embed_type='text_time', addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16 + 6 * 8, use_linear_projection=True,
+        transformer_layers_per_block=(1, 2))
+    cfg['text_encoder'].update(num_hidden_layers=2)
+    cfg.update(kwargs)
+    return cfg
+
+
 def detector(num_classes=10):
     """mmdet config of a Faster R-CNN that fits 32-pixel images."""
     return dict(

@@ -1,7 +1,12 @@
 """Thin adapters over diffusers."""
 from .base import BaseDiffusion
 from .dit import DiT
+from .features import FeatureAccessor
+from .sdxl import StableDiffusionXL
 from .stable_diffusion import StableDiffusion
 from .tokenizer import word_tokenizer
 
-__all__ = ['BaseDiffusion', 'DiT', 'StableDiffusion', 'word_tokenizer']
+__all__ = [
+    'BaseDiffusion', 'DiT', 'FeatureAccessor', 'StableDiffusion', 'StableDiffusionXL',
+    'word_tokenizer'
+]
