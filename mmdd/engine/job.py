@@ -9,6 +9,8 @@ from mmdd.utils.io import sha256
 
 # Fields that change speed or place, not the images.
 NOT_IDENTITY = ('batch_size', 'resume', 'out_dir', 'reuse')
+# Fields of a distiller that do the same.
+MODEL_NOT_IDENTITY = ('prompt_file', 'score_batch', 'score_dir')
 # Settings of a prompter and its backend that change how answers are got, not what they say.
 PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
 BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
@@ -26,8 +28,7 @@ def describe_parts(cfg) -> Dict[str, str]:
     Returns:
         dict: One hash per part; the weights of the proxy are not among them.
     """
-    model = dict(cfg.model)
-    model.pop('prompt_file', None)
+    model = without(cfg.model, MODEL_NOT_IDENTITY)
     if model.get('prompter'):
         model['prompter'] = without(model['prompter'], PROMPTER_NOT_IDENTITY)
         if model['prompter'].get('backend'):

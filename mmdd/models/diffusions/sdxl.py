@@ -58,6 +58,8 @@ class StableDiffusionXL(StableDiffusion):
             not fit each other.
     """
 
+    # A text alone is no condition here: it takes sizes too.
+    encode_prompts = None
     NETWORKS = ('unet', 'vae', 'text_encoder', 'text_encoder_2')
     OTHERS = ('tokenizer', 'tokenizer_2')
 

@@ -119,6 +119,11 @@ class StableDiffusion(BaseDiffusion):
                 check_folder(locate_weights(cfg[name]), ('', ))
 
     @property
+    def denoiser(self) -> torch.nn.Module:
+        """The U-Net."""
+        return self.unet
+
+    @property
     def factor(self) -> int:
         """Pixels per latent cell."""
         return 2**(len(self.vae.config.block_out_channels) - 1)
@@ -152,6 +157,10 @@ class StableDiffusion(BaseDiffusion):
         prompts = [slot.prompt for slot in slots]
         if self.cfg_scale > 1:
             prompts = [self.negative_prompt] * len(slots) + prompts
+        return self.encode_prompts(prompts)
+
+    def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
+        """Text embeddings (B, L, D) of prompts, one branch without guidance."""
         tokens = self._tokenize(self.tokenizer, prompts)
         return self.text_encoder(tokens).last_hidden_state
 
@@ -169,12 +178,15 @@ class StableDiffusion(BaseDiffusion):
         return tokens.input_ids.to(self.device)
 
     def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
-        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
+        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside.
+
+        With one branch each image may have a timestep of its own, (B,).
+        """
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
         if self.v_prediction:
-            alpha_bar = self._alpha_bar(timestep)
+            alpha_bar = self.alpha_bars(timestep) if timestep.ndim else self._alpha_bar(timestep)
             out = alpha_bar**0.5 * out + (1 - alpha_bar)**0.5 * z.float()
         if not double:
             return out

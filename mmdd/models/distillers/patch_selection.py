@@ -1,0 +1,272 @@
+"""Patch selection: a diffusion model that selects instead of generating."""
+import os.path as osp
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from mmdd.registry import MODELS
+from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.seed import derive_seed
+from ..patches import (
+    PatchFeatures,
+    PatchScorer,
+    ScorePass,
+    ScoreSettings,
+    ScoreStore,
+    choose_patches,
+    compose,
+    crop_photograph,
+)
+from .base import DatasetDistiller
+
+# Patches in an image of each composition.
+COMPOSITIONS = dict(C=4, S=1)
+
+
+@MODELS.register_module()
+class PatchSelection(DatasetDistiller):
+    """`Efficient Dataset Distillation via Diffusion-Driven Patch Selection for Improved
+    Generalization <https://arxiv.org/abs/2412.09959>`_, algorithm 1.
+
+    Stage I scores photographs: a frozen text-to-image diffusion predicts their
+    noise with and without the class in the prompt, and the window in which the
+    class helps most is the patch, the mean there its score R. Stage II clusters the
+    patches of a class by their diffusion features and takes those nearest to the
+    centroids of the best clusters, see :func:`choose_patches`. The images of the
+    set are real pixels; nothing is generated.
+
+    **Composition.** 'C' (concatenated) makes an image of 2 x 2 patches, 'S' (single)
+    of one. 'auto' is the paper's choice by images per class: C up to 10, S from 20
+    on; for 11 to 19, which the paper leaves open, C. An image of n images per
+    class takes 4 patches or 1, so P = 4n or n are needed; each of the ``top_clusters``
+    (10) best clusters gives P // 10 and the highest R of the unused patches fill
+    the rest. With 1 image per class that is the 4 patches of highest R; with 10, 4
+    of each cluster, which make one image; with 20, 50 and 100, 2, 5 and 10 of each.
+
+    **Cost.** Scores are kept in ``score_dir`` by content, prompt, weights and
+    settings. Another budget, composition, clustering or combination of classes of
+    the same photographs runs no denoiser.
+
+    **Low resolution.** ``window=None`` scores and takes whole photographs.
+
+    Args:
+        diffusion: Config of a text-to-image diffusion adapter.
+        composition: 'C', 'S' or 'auto'.
+        num_images: Photographs scored in each class, drawn by ``seed``; None scores
+            all of them. The paper finds 300 nearly as good as all (figure 6).
+        num_clusters: k of k-means.
+        top_clusters: Best clusters that patches are taken from.
+        cluster_features: What is clustered: 'dift'; None takes the patches of highest
+            R without clusters; or the config of an extractor, such as
+            ``dict(type='CLIPFeatures', pretrained=...)``, that sees the patches
+            (table 5).
+        resize, window, timestep_range, num_draws, prompt, null_prompt, dift_block,
+            dift_timestep, score_seed: What decides the scores, see
+            :class:`ScoreSettings`; ``score_seed`` is its ``seed``.
+        score_batch: Draws in one call of the denoiser, which sees two latents
+            for each.
+        score_dir: Folder of the scores, which jobs may share; None keeps them with
+            the job.
+        image_size: Side of the images of the set in pixels.
+        kwargs: See :class:`DatasetDistiller`.
+
+    Raises:
+        ValueError: If a setting is out of range, or the diffusion takes no prompts.
+    """
+
+    def __init__(self,
+                 diffusion: dict,
+                 composition: str = 'auto',
+                 num_images: Optional[int] = 300,
+                 num_clusters: int = 32,
+                 top_clusters: int = 10,
+                 cluster_features: Union[str, dict, None] = 'dift',
+                 resize: int = 256,
+                 window: Optional[int] = 224,
+                 timestep_range: Sequence[float] = (0.1, 0.7),
+                 num_draws: int = 10,
+                 prompt: str = 'An image of {}',
+                 null_prompt: str = 'An image of .',
+                 dift_block: int = 1,
+                 dift_timestep: float = 0.16,
+                 score_seed: int = 0,
+                 score_batch: int = 16,
+                 score_dir: Optional[str] = None,
+                 image_size: Any = 224,
+                 **kwargs) -> None:
+        super().__init__(diffusion=diffusion, image_size=image_size, **kwargs)
+        if composition not in (*COMPOSITIONS, 'auto'):
+            raise ValueError(f"PatchSelection: composition must be 'C', 'S' or 'auto', got "
+                             f'{composition!r}')
+        if isinstance(cluster_features, str) and cluster_features != 'dift':
+            raise ValueError(f"PatchSelection: cluster_features must be 'dift', None or the "
+                             f'config of an extractor, got {cluster_features!r}')
+        numbers = dict(num_images=1 if num_images is None else num_images,
+                       num_clusters=num_clusters, top_clusters=top_clusters,
+                       score_batch=score_batch)
+        if min(numbers.values()) < 1 or top_clusters > num_clusters:
+            raise ValueError(
+                f'PatchSelection: {", ".join(numbers)} must be at least 1 and top_clusters no '
+                f'more than num_clusters, got {numbers}')
+        self.composition = composition
+        self.num_images = num_images
+        self.num_clusters = num_clusters
+        self.top_clusters = top_clusters
+        self.cluster_features = cluster_features
+        self.extractor = MODELS.build(cluster_features) if isinstance(
+            cluster_features, dict) else None
+        self.score_dir = score_dir
+        self.scorer = PatchScorer(self.diffusion, ScoreSettings(
+            resize, window, tuple(timestep_range), num_draws, prompt, null_prompt, dift_block,
+            dift_timestep, score_seed), score_batch)
+        self.folder: Optional[str] = None
+        self.store: Optional[ScoreStore] = None
+        self.pool: Dict[int, List[RealAnnotation]] = {}
+        self.keys: Dict[int, List[str]] = {}
+
+    def collect(self, data_batch: Dict[str, Any]) -> None:
+        """Keep annotations.
+
+        Raises:
+            ValueError: If the real set is not one of classification.
+        """
+        before = len(self.annotations)
+        super().collect(data_batch)
+        for own in self.annotations[before:]:
+            if own.bboxes is not None or own.mask_png is not None or len(own.labels) != 1:
+                raise ValueError(
+                    f'{own.path}: PatchSelection distills classification sets, in which every '
+                    f'image has one class and no boxes or masks; take UniDD for this one')
+
+    def finish_collect(self, folder: Optional[str] = None) -> None:
+        """Stage I: score what the store does not have yet; the ranks share the work.
+
+        Args:
+            folder: Folder of the job's journal; needed where ``score_dir`` is None.
+
+        Raises:
+            ValueError: If a photograph cannot be read.
+        """
+        if folder is None and self.score_dir is None:
+            raise ValueError('PatchSelection: give model.score_dir or a folder for the scores')
+        self.folder = folder
+        self.pool = self.choose_pool()
+        root = self.score_dir or osp.join(folder, 'scores')
+        with self.timed('score', deploy=True):
+            self.store = ScoreStore(osp.join(root, self.scorer.identity()),
+                                    self.scorer.settings.to_dict())
+            photographs = [(label, own) for label, members in self.pool.items()
+                           for own in members]
+            keys = ScorePass(
+                self.scorer, self.store, [own.path for _, own in photographs],
+                [self.class_prompt(label) for label, _ in photographs]).run()
+        self.keys = {label: [] for label in self.pool}
+        for (label, _), key in zip(photographs, keys):
+            self.keys[label].append(key)
+
+    def class_prompt(self, label: int) -> str:
+        """Prompt that says what is in the photographs of a class."""
+        return self.scorer.settings.class_prompt(self.classes[label])
+
+    def choose_pool(self) -> Dict[int, List[RealAnnotation]]:
+        """The photographs that are scored, by class.
+
+        A photograph is in or out by its name and ``seed`` alone: the classes beside its
+        own do not matter, and a larger ``num_images`` keeps those of a smaller one.
+        """
+        pool: Dict[int, List[RealAnnotation]] = {label: [] for label in range(len(self.classes))}
+        for own in self.annotations:
+            pool[int(own.labels[0])].append(own)
+        return {label: sorted(members, key=lambda own: (derive_seed(
+            'pool', self.seed, own.image_id), own.path))[:self.num_images]
+            for label, members in pool.items()}
+
+    def plan(self, budget: BaseBudget) -> List[DistillSlot]:
+        """Stage II: choose the patches of each class, then lay them out.
+
+        Raises:
+            ValueError: If the budget is not one of images per class, or there are too
+                few patches for it or for the clusters.
+        """
+        num = budget.resolve(len(self.annotations), len(self.classes))
+        groups = budget.groups([a.labels for a in self.annotations], len(self.classes), num)
+        if self.store is None:
+            self.finish_collect()
+        slots: List[DistillSlot] = []
+        for number, (members, quota) in enumerate(groups):
+            labels = {int(self.annotations[i].labels[0]) for i in members}
+            if len(labels) != 1:
+                raise ValueError(f'{budget}: PatchSelection selects class by class; give '
+                                 f"train_cfg.budget=dict(type='IPC', n=...)")
+            for crops in self._mosaics(labels.pop(), quota, budget):
+                slots.append(self._mosaic_slot(len(slots), number, *crops))
+        return slots
+
+    def patches_per_image(self, ipc: int) -> int:
+        """Patches in an image of a set of ``ipc`` images per class: 4 or 1."""
+        auto = 'C' if ipc < 20 else 'S'
+        return COMPOSITIONS[auto if self.composition == 'auto' else self.composition]
+
+    def _mosaics(self, label: int, quota: int,
+                 budget: BaseBudget) -> List[Tuple[int, str, List[dict]]]:
+        """(class, composition, crops) of each image of one class."""
+        each = self.patches_per_image(quota)
+        kind = next(name for name, count in COMPOSITIONS.items() if count == each)
+        need = each * self.set_stages.slots(quota)
+        pool = self.pool[label]
+        if need > len(pool):
+            raise ValueError(
+                f'{budget}: class {label} ({self.classes[label]}) needs {need} patches, {each} an '
+                f'image, of {len(pool)} scored photographs; lower the budget, raise '
+                f"model.num_images or set model.composition='S'")
+        rows = self.store.read(self.keys[label])
+        try:
+            chosen = choose_patches(
+                rows['score'], self._features(label, rows), need, self.num_clusters,
+                self.top_clusters, derive_seed('clusters', self.seed, self.class_prompt(label)))
+        except ValueError as e:
+            raise ValueError(f'class {label} ({self.classes[label]}): {e}') from None
+        crops = [self._crop(pool[i], rows, i, rank) for i, rank in chosen]
+        return [(label, kind, crops[i:i + each]) for i in range(0, need, each)]
+
+    def _features(self, label: int, rows: Dict[str, np.ndarray]) -> Optional[np.ndarray]:
+        """What is clustered, (N, D); None without clusters."""
+        if self.extractor is None:
+            return rows['dift'] if self.cluster_features == 'dift' else None
+        crops = [self._crop(own, rows, i, -1) for i, own in enumerate(self.pool[label])]
+        return PatchFeatures(
+            self.extractor, [(crop['path'], crop['resize'], crop['window']) for crop in crops],
+            self.image_size, self.scorer.batch_size,
+            self.folder and osp.join(self.folder, 'features', str(label)),
+            name=f'features of class {label}', share=False).run().numpy()
+
+    def _crop(self, own: RealAnnotation, rows: Dict[str, np.ndarray], index: int,
+              rank: int) -> dict:
+        """What the manifest says of a patch."""
+        whole = self.scorer.settings.window is None
+        return dict(
+            source=own.image_id, path=own.path, resize=self.scorer.settings.resize,
+            window=None if whole else rows['window'][index].tolist(),
+            score=float(rows['score'][index]), cluster=rank)
+
+    def _mosaic_slot(self, index: int, group: int, label: int, kind: str,
+                     crops: List[dict]) -> DistillSlot:
+        return DistillSlot(
+            id=index, seed=slot_seed(self.seed, index), size=self.image_size,
+            labels=np.array([label], np.int64), prompt=self.class_prompt(label),
+            source=crops[0]['source'], source_path=crops[0]['path'], group=group,
+            prototype=dict(composition=kind, crops=crops))
+
+    def distill_step(self, slots: List[DistillSlot],
+                     call_hook: Callable) -> List[DistilledSample]:
+        """Cut the patches of each slot out of their photographs; no diffusion runs."""
+        samples = []
+        for slot in slots:
+            begin = time.perf_counter()
+            image = compose([crop_photograph(crop['path'], crop['resize'], crop['window'])
+                             for crop in slot.prototype['crops']], slot.size)
+            samples.append(DistilledSample(
+                slot, image=image, labels=slot.labels, label_source='real',
+                seconds=time.perf_counter() - begin))
+        return samples

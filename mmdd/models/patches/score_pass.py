@@ -1,0 +1,94 @@
+"""Scoring of many photographs: streamed, shared by ranks, resumable."""
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import List, Sequence
+
+import numpy as np
+from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
+
+from ..coresets.feature_pass import Progress
+from .compositor import read_resized
+from .score_store import ScoreStore
+from .scorer import PatchScorer
+
+# Photographs in a shard: what a killed job may lose.
+SHARD = 64
+
+
+class ScorePass:
+    """Scores the photographs that a store does not have yet.
+
+    Args:
+        scorer: What scores them.
+        store: Where scores are kept, on a disk that all ranks share.
+        paths: Image files.
+        prompts: Prompt of the class of each.
+    """
+
+    def __init__(self, scorer: PatchScorer, store: ScoreStore, paths: Sequence[str],
+                 prompts: Sequence[str]) -> None:
+        self.scorer = scorer
+        self.store = store
+        self.paths = list(paths)
+        self.prompts = list(prompts)
+        self.keys: List[str] = []
+
+    def run(self) -> List[str]:
+        """Compute what is missing; the ranks share the work.
+
+        Returns:
+            list[str]: Key of each photograph in the store.
+
+        Raises:
+            ValueError: If a photograph cannot be read.
+        """
+        self.keys = [f'{digest}-{prompt_digest(prompt)}' for digest, prompt in zip(
+            shared_digests(self.paths), self.prompts)]
+        self.store.refresh()
+        missing = self.store.missing(self.keys)
+        barrier()  # every rank has looked before one writes
+        shards = [missing[i:i + SHARD] for i in range(0, len(missing), SHARD)]
+        mine = shards[get_rank()::get_world_size()]
+        progress = Progress('scores of the real set', sum(len(shard) for shard in mine))
+        with ThreadPoolExecutor(4) as pool:
+            for shard in mine:
+                self._shard(shard, pool)
+                progress.add(len(shard))
+        barrier()
+        self.store.refresh()
+        return self.keys
+
+    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor) -> None:
+        resize = self.scorer.settings.resize
+        images: List[np.ndarray] = list(pool.map(
+            lambda i: read_resized(self.paths[i], resize), members))
+        keys = [self.keys[i] for i in members]
+        self.store.write(keys, self.scorer.score(
+            images, [self.prompts[i] for i in members], keys))
+
+
+def shared_digests(paths: Sequence[str]) -> List[str]:
+    """Digest of the content of each file; the ranks share the reading."""
+    world = get_world_size()
+    with ThreadPoolExecutor(4) as pool:
+        own = list(pool.map(file_digest, paths[get_rank()::world]))
+    parts = all_gather_object(own)
+    return [parts[i % world][i // world] for i in range(len(paths))]
+
+
+def file_digest(path: str) -> str:
+    """32 hexadecimal digits that identify the content of a file.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    try:
+        with open(path, 'rb') as f:
+            return hashlib.file_digest(f, 'sha256').hexdigest()[:32]
+    except OSError as e:
+        raise ValueError(f'{path}: cannot be read ({e.strerror}); replace or remove it') from None
+
+
+def prompt_digest(prompt: str) -> str:
+    """8 hexadecimal digits of a prompt."""
+    return hashlib.sha256(prompt.encode()).hexdigest()[:8]
