@@ -1,4 +1,5 @@
 """What turns finished samples into the images of a set."""
 from .base import SetStage, SetStages
+from .post_augmentation import PostAugmentation
 
-__all__ = ['SetStage', 'SetStages']
+__all__ = ['PostAugmentation', 'SetStage', 'SetStages']

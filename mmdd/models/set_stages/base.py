@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mmdd.datasets.journal import StoredSamples
-from mmdd.structures import DistilledSample
+from mmdd.structures import DistilledSample, DistillSlot
 
 
 class SetStage:
@@ -25,6 +25,13 @@ class SetStage:
             each sample.
     """
     slots_per_image: Any = 1
+
+    def check(self, slots: Sequence[DistillSlot]) -> None:
+        """Check a plan before any of its images is made; nothing is asked here.
+
+        Raises:
+            ValueError: If the images of these slots could not be worked on.
+        """
 
     def choose(self, samples: StoredSamples, num: int, distiller: Any) -> Sequence[int]:
         """Choose the samples of a group that go on.
@@ -90,6 +97,11 @@ class SetStages:
         for stage in reversed(self.stages):
             num = stage.slots(num)
         return num
+
+    def check(self, slots: Sequence[DistillSlot]) -> None:
+        """Let every stage check a plan, see :meth:`SetStage.check`."""
+        for stage in self.stages:
+            stage.check(slots)
 
     def choose(self, samples: StoredSamples, distiller: Any) -> List[int]:
         """Indices of the samples of one group that go on, in the order of the plan.
