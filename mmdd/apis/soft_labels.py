@@ -41,7 +41,7 @@ def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
     if checkpoint is None:
         checkpoint = osp.join(work_dir, f'teacher_{fingerprint(training)[:8]}.pth')
     ensure_checkpoint(training, checkpoint)
-    schedule.teacher = dict(cfg=training.to_dict(), checkpoint=checkpoint)
+    schedule.teacher = dict(teacher, cfg=training.to_dict(), checkpoint=checkpoint)
     return cfg
 
 

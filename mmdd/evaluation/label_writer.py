@@ -101,7 +101,9 @@ def read_settings(cfg: Config) -> Dict[str, Any]:
     dataset = _open_set(cfg)
     classes = list(dataset.metainfo.get('classes') or ())
     model = wanted.teacher.cfg.model
-    num_classes = model.get('head', {}).get('num_classes') or len(classes)
+    columns = wanted.teacher.get('columns')
+    num_classes = len(columns) if columns else (
+        model.get('head', {}).get('num_classes') or len(classes))
     if classes and num_classes != len(classes):
         raise ValueError(f'the teacher has {num_classes} classes, the set {len(classes)}; give a '
                          f'teacher of the same classes')
@@ -110,6 +112,8 @@ def read_settings(cfg: Config) -> Dict[str, Any]:
         images=len(dataset), classes=classes, num_classes=num_classes, set=set_digest(dataset),
         teacher=sha256(resolve_path(checkpoint)), network=fingerprint(dict(model=model)),
         pipeline=fingerprint(dict(pipeline=cfg.train_dataloader.dataset.dataset.pipeline)))
+    if columns:
+        settings['columns'] = list(columns)
     return settings
 
 
@@ -135,7 +139,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     print(f'{planned_size(settings)} in {folder}', flush=True)
     wanted = cfg.soft_labels
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    teacher = Teacher(wanted.teacher.cfg, wanted.teacher.checkpoint).to(device)
+    teacher = Teacher(wanted.teacher.cfg, wanted.teacher.checkpoint,
+                      wanted.teacher.get('columns')).to(device)
     dataset = _open_set(cfg)
     sizes = _image_sizes(dataset)
     dtype = row_type(settings['num_classes'], settings['topk'])
@@ -180,6 +185,9 @@ def check_labels(cfg: Config, folder: str) -> None:
     if settings['image_size'] != wanted.image_size:
         raise ValueError(f'{folder} has soft labels of {settings["image_size"]} pixel images, the '
                          f'student takes {wanted.image_size}; write labels for this size')
+    if list(wanted.teacher.get('columns') or []) != settings.get('columns', []):
+        raise ValueError(f'{folder} has soft labels of other classes of the teacher; write labels '
+                         f'with this protocol.schedule.teacher.mapping')
     checkpoint = wanted.teacher.get('checkpoint')
     if checkpoint is not None and sha256(resolve_path(checkpoint)) != settings['teacher']:
         raise ValueError(f'{folder} has soft labels of another teacher than {checkpoint}; write '

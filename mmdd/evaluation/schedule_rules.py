@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from mmdd.datasets.class_mapping import class_columns
 from mmdd.models.proxies.base import read_classes, reads_rgb
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
@@ -173,7 +174,8 @@ class SoftRule(ClassificationRule):
     Args:
         teacher: ``cfg``, anything ``load_config`` takes, and ``checkpoint``. Without
             ``cfg`` the teacher is the student's own network; where weights are
-            missing, it is trained on the protocol's real set first.
+            missing, it is trained on the protocol's real set first. ``mapping``, for
+            a teacher of more classes than the set, see :func:`class_columns`.
         temperature: T of the loss.
         squared: Whether the loss is multiplied by T squared.
         kwargs: See :class:`ClassificationRule`.
@@ -189,21 +191,29 @@ class SoftRule(ClassificationRule):
     def read_teacher(self, cfg: Config) -> Dict[str, Any]:
         """The teacher's ``cfg`` (model and kind of dataset alone) and ``checkpoint``.
 
+        With a ``mapping`` also ``columns``, its logits that count.
+
         Raises:
-            ValueError: If its classes are not those of the student's set.
+            ValueError: If its classes are not those of the student's set, and no mapping
+                says which are.
         """
+        columns = {}
         if self.teacher.get('cfg') is None:
             teacher = copy.deepcopy(cfg)
         else:
             teacher = load_config(self.teacher['cfg'])
-            check_classes(read_classes(cfg, 'mmpretrain'), read_classes(teacher, 'mmpretrain'))
+            names = [read_classes(each, 'mmpretrain') for each in (teacher, cfg)]
+            if self.teacher.get('mapping') is None:
+                check_classes(names[1], names[0])
+            else:
+                columns['columns'] = list(class_columns(self.teacher['mapping'], *names))
         teacher.model.pop('train_cfg', None)
         # Without paths: where the real set lies does not make another protocol.
         leaf = training_set(teacher)
         dataset = {key: leaf[key] for key in ('type', '_scope_', 'metainfo') if key in leaf}
         return dict(
             cfg=dict(model=teacher.model, train_dataloader=dict(dataset=dataset)),
-            checkpoint=self.teacher.get('checkpoint'))
+            checkpoint=self.teacher.get('checkpoint'), **columns)
 
     def wrap(self, cfg: Config, **options: Any) -> None:
         """Put the student of a config into a ``SoftLabelClassifier``."""
@@ -391,4 +401,5 @@ def check_classes(student: Optional[Sequence[str]], teacher: Optional[Sequence[s
     missing = sorted(set(student) - set(teacher))
     raise ValueError(f'the teacher has {len(teacher)} classes, the set {len(student)}, and they '
                      f'differ (not known to the teacher: {", ".join(missing[:5]) or "none"}); '
-                     f'give a teacher of the same classes')
+                     f'give a teacher of the same classes, or say which are the same in '
+                     f'protocol.schedule.teacher.mapping')

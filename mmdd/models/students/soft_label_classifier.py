@@ -1,5 +1,5 @@
 """A student that learns from the logits of a teacher."""
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +13,20 @@ from mmdd.utils.config import resolve_path
 
 
 class Teacher(TaskProxy):
-    """A frozen mmpretrain classifier that gives logits."""
+    """A frozen mmpretrain classifier that gives logits.
+
+    Args:
+        cfg: See :class:`TaskProxy`.
+        checkpoint: See :class:`TaskProxy`.
+        columns: Which of its logits count, in this order; None for all.
+    """
 
     scope = 'mmpretrain'
+
+    def __init__(self, cfg: Any, checkpoint: Optional[str] = None,
+                 columns: Optional[Sequence[int]] = None) -> None:
+        super().__init__(cfg, checkpoint)
+        self.columns = None if columns is None else list(columns)
 
     def load(self, checkpoint: str) -> None:
         """Load trained weights.
@@ -38,7 +49,8 @@ class Teacher(TaskProxy):
     @torch.no_grad()
     def normalized_logits(self, images: Tensor) -> Tensor:
         """Logits (B, K) of images (B, 3, H, W) that are normalised already."""
-        return self.model(images, mode='tensor').float()
+        logits = self.model(images, mode='tensor').float()
+        return logits if self.columns is None else logits[:, self.columns]
 
     def takes(self, preprocessor: Any, rgb: bool) -> bool:
         """Whether images of another preprocessor, RGB or BGR, are just its own input."""
@@ -81,7 +93,7 @@ class SoftLabelClassifier(BaseModel):
     Args:
         student: Config of the classifier.
         teacher: ``cfg`` (anything ``load_config`` takes) and ``checkpoint`` of the
-            teacher; None for stored logits. It stays in evaluation mode and
+            teacher, and ``columns``, see :class:`Teacher`; None for stored logits. It stays in evaluation mode and
             normalises images in its own way.
         temperature: T of :func:`soft_loss`.
         squared: See :func:`soft_loss`.
@@ -165,7 +177,8 @@ class SoftLabelClassifier(BaseModel):
             cfg = self.teacher_cfg
             if cfg.get('checkpoint') is None:
                 raise ValueError('the teacher has no weights; set teacher.checkpoint')
-            self._teachers.append(Teacher(cfg['cfg'], cfg['checkpoint']).to(device))
+            self._teachers.append(
+                Teacher(cfg['cfg'], cfg['checkpoint'], cfg.get('columns')).to(device))
         return self._teachers[0]
 
     def _ask_teacher(self, inputs: Tensor) -> Tensor:
