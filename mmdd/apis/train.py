@@ -1,27 +1,29 @@
 """Stock training: one Runner, or a checkpoint that is trained once and reused."""
-import json
 import os.path as osp
 import pickle
-import time
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Optional, Sequence, Union
 from zipfile import BadZipFile
 
 from mmengine.dist import barrier, broadcast_object_list, get_rank, is_distributed
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from mmdd.engine.hooks import TrainCostHook
 from mmdd.utils import compat
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
-from mmdd.utils.io import atomic_path, atomic_write_json, atomic_write_text
+from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.runner import build_runner
+from mmdd.utils.training_record import read_record, write_record
 from .prepare import prepare
 
 
 def train(config: ConfigType,
           work_dir: str,
           seed: Optional[int] = None,
-          resume: Union[bool, str] = False) -> Runner:
+          resume: Union[bool, str] = False,
+          hooks: Sequence[Hook] = ()) -> Runner:
     """Prepare and train any mm* config with one stock Runner.
 
     Args:
@@ -30,6 +32,7 @@ def train(config: ConfigType,
         seed: Random seed; that of the config if None.
         resume: True to go on from the last checkpoint in ``work_dir`` if there
             is one; a path to go on from that checkpoint.
+        hooks: Hooks beside those of the config.
 
     Returns:
         Runner: After training; ``runner.iter`` is the number of updates.
@@ -50,6 +53,8 @@ def train(config: ConfigType,
     # The scope of this Runner must not outlive it: it may run inside another job.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, work_dir)
+        for hook in hooks:
+            runner.register_hook(hook)
         runner.train()
     return runner
 
@@ -69,7 +74,8 @@ def ensure_checkpoint(config: ConfigType,
     Training runs in ``<stem>_train`` beside the checkpoint and goes on where an
     interrupted one stopped. The checkpoint then holds only ``meta`` and
     ``state_dict``; ``<stem>.json`` beside it keeps the final validation metrics,
-    the number of updates and the fingerprint of the config.
+    the number of updates, seconds (over restarts), peak memory and the
+    fingerprint of the config.
 
     Args:
         config: Training config of any mm* package.
@@ -97,13 +103,13 @@ def ensure_checkpoint(config: ConfigType,
     stem = osp.splitext(checkpoint)[0]
     folder = f'{stem}_train'
     print_log(f'{checkpoint} is missing: training {name} in {folder}', 'current')
-    started = time.time()
-    runner = train(cfg, folder, resume=_can_resume(folder, mark))
+    hook = TrainCostHook()
+    runner = train(cfg, folder, resume=_can_resume(folder, mark), hooks=[hook])
     if get_rank() == 0:
         _publish(find_latest_checkpoint(folder), checkpoint)
-        atomic_write_json(f'{stem}.json', dict(
-            config=name, fingerprint=mark, metrics=last_metrics(runner),
-            seconds=round(time.time() - started, 1), updates=runner.iter))
+        write_record(checkpoint, hook.seconds, config=name, fingerprint=mark,
+                     metrics=last_metrics(runner), updates=runner.iter,
+                     peak_memory_mib=hook.peak_memory_mib)
     barrier()
     return checkpoint
 
@@ -153,11 +159,7 @@ def _publish(source: str, checkpoint: str) -> None:
 
 
 def _warn_if_stale(checkpoint: str, name: str, mark: str) -> None:
-    sidecar = f'{osp.splitext(checkpoint)[0]}.json'
-    if not osp.isfile(sidecar):
-        return
-    with open(sidecar) as f:
-        made_from = json.load(f).get('fingerprint')
-    if made_from != mark:
+    record = read_record(checkpoint)
+    if record is not None and record.get('fingerprint') != mark:
         print_log(f'{checkpoint} was trained from another version of {name}; it is used as it '
                   f'is, move it away to train it again', 'current', level=30)

@@ -1,7 +1,6 @@
 """The loop that turns a real set into a distilled one."""
-import resource
-import time
-from typing import Any, Dict, List, Optional, Tuple, Union
+import os.path as osp
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
@@ -12,9 +11,10 @@ from torch.utils.data import DataLoader
 
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.journal import Journal, StoredSamples
-from mmdd.datasets.manifest import image_entry, write_manifest
+from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
+from .cost import CostLog
 from .job import describe_job
 from .raw_samples import RawSamples
 
@@ -74,7 +74,6 @@ class DistillLoop(BaseLoop):
         self.reuse = reuse
         self.raw: Optional[RawSamples] = None
         self.slots: List[DistillSlot] = []
-        self.stage_seconds: Dict[str, float] = {}
         self._iter = 0
         self._max_iters = 1
 
@@ -114,27 +113,31 @@ class DistillLoop(BaseLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         self.open_journal()
-        self._timed('prepare', self.prepare)
+        self._timed('prepare', self.prepare, deploy=True)
         self._timed('plan', self.plan)
         self._timed('synthesize', self.synthesize)
+        barrier()
         if get_rank() == 0:
-            self._timed('write', self.write)
+            with self.distiller.timed('write'):
+                self.write()
         barrier()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _timed(self, stage: str, step) -> None:
-        begin = time.perf_counter()
-        step()
-        self.stage_seconds[stage] = round(time.perf_counter() - begin, 3)
+    def _timed(self, stage: str, step: Callable[[], None], deploy: bool = False) -> None:
+        with self.distiller.timed(stage, deploy):
+            step()
+        self.cost.save()
 
     def open_journal(self) -> None:
         """Claim the output folder before any work is done."""
         self.job = describe_job(self.runner.cfg, self.distiller)
+        finished = osp.isfile(osp.join(self.out_dir, MANIFEST))
         if get_rank() == 0:
             self.journal.open(self.job, self.resume)
         barrier()
+        self.cost = CostLog(self.journal.folder, self.distiller.clock, finished)
         if self.reuse is not None:
             self.raw = RawSamples(self.reuse, self.job['raw_samples'])
 
@@ -146,6 +149,7 @@ class DistillLoop(BaseLoop):
         barrier()
         self.distiller.classes = tuple(dataset.metainfo['classes'])
         check_proxy_classes(self.distiller.proxy, self.distiller.classes)
+        self.distiller.budget = self.budget
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
         self.distiller.finish_collect(self.journal.folder)
@@ -164,6 +168,7 @@ class DistillLoop(BaseLoop):
         barrier()
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
+        self.distiller.set_stages.check(self.slots)
         print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
 
     def synthesize(self) -> None:
@@ -229,6 +234,7 @@ class DistillLoop(BaseLoop):
         self.runner.call_hook('after_train_iter', batch_idx=self._iter, data_batch=None,
                               outputs=scalars(samples))
         self.runner.call_hook('after_distill_iter', samples=samples)
+        self.cost.save()
         self._iter += 1
 
     def write(self) -> None:
@@ -271,8 +277,9 @@ class DistillLoop(BaseLoop):
             method=type(self.distiller).__name__, job=self.job,
             classes=list(self.distiller.classes), budget=str(self.budget),
             budget_asked=len(samples), budget_met=sum(sample.accepted for sample in samples),
-            images_made=len(tried), discard_rate=round(rejected / len(tried), 4), stage_seconds=dict(self.stage_seconds),
-            peak_memory_mib=peak_memory_mib(), config=self.runner.cfg.pretty_text)
+            images_made=len(tried), discard_rate=round(rejected / len(tried), 4),
+            cost=self.cost.report(self.runner.cfg.model, tried, len(samples)),
+            config=self.runner.cfg.pretty_text)
 
 
 def best_round(tried: Dict[int, dict]) -> int:
@@ -292,14 +299,6 @@ def scalars(samples: List[DistilledSample]) -> Dict[str, float]:
         if values:
             outputs[name] = sum(values) / len(values)
     return outputs
-
-
-def peak_memory_mib() -> Dict[str, int]:
-    """Peak memory of this process, host and GPU, in MiB."""
-    peak = dict(host=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-    if torch.cuda.is_available():
-        peak['gpu'] = torch.cuda.max_memory_allocated() // 2**20
-    return peak
 
 
 def check_proxy_classes(proxy, classes: Tuple[str, ...]) -> None:

@@ -6,9 +6,11 @@ from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmdd.datasets.manifest import MANIFEST
+from mmdd.utils.training_record import read_record
+from .set_cost import set_cost
 
 SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
-           'stage_seconds', 'peak_memory_mib', 'versions', 'metrics')
+           'versions', 'metrics')
 
 
 def read_set_manifest(folder: str) -> Dict[str, Any]:
@@ -40,15 +42,11 @@ def set_facts(folder: str) -> Dict[str, Any]:
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
         ``job`` (fingerprint), ``label_sources`` (images by source), ``score``
-        (:func:`spread` or None), ``rounds`` (mean tries per slot),
-        ``seconds_per_image`` (of one attempt) and ``seconds_per_kept`` (with the
-        share of those that were discarded).
+        (:func:`spread` or None), ``rounds`` (mean tries per slot) and ``cost``
+        (:func:`set_cost`).
     """
     content = read_set_manifest(folder)
     images: Sequence[Mapping[str, Any]] = content['images']
-    seconds = [float(entry.get('seconds') or 0.) for entry in images]
-    mean = statistics.fmean(seconds)
-    made = content.get('images_made') or len(images)
     facts = {key: content.get(key) for key in SUMMARY}
     facts.update(
         images=len(images), classes=len(content.get('classes') or ()),
@@ -56,7 +54,7 @@ def set_facts(folder: str) -> Dict[str, Any]:
         label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
         score=spread([entry['score'] for entry in images if entry.get('score') is not None]),
         rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
-        seconds_per_image=mean, seconds_per_kept=mean * made / len(images))
+        cost=set_cost(content))
     return facts
 
 
@@ -76,23 +74,23 @@ def mean_facts(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
         facts: :func:`set_facts` of each set.
 
     Returns:
-        dict: ``seconds_per_image``, ``seconds_per_kept``, and ``host`` and ``gpu``
-        peak memory in MiB, those that are known.
+        dict: ``seconds_per_image``, ``seconds_per_kept``, ``passes_per_kept`` (denoiser
+        evaluations), and ``host`` and ``gpu`` peak memory in MiB, those that are known.
     """
     found: Dict[str, List[float]] = {}
     for entry in facts:
-        for key in ('seconds_per_image', 'seconds_per_kept'):
-            found.setdefault(key, []).append(entry[key])
-        for key, value in (entry.get('peak_memory_mib') or {}).items():
+        cost = entry['cost']
+        values = dict(cost['peak_memory_mib'], seconds_per_image=cost['seconds_per_image'],
+                      seconds_per_kept=cost['seconds_per_kept'])
+        if cost.get('denoiser_passes') is not None:
+            values['passes_per_kept'] = cost['denoiser_passes'] / entry['images']
+        for key, value in values.items():
             found.setdefault(key, []).append(float(value))
     return {key: statistics.fmean(values) for key, values in found.items()}
 
 
 def proxy_facts(checkpoint: Optional[str]) -> Optional[Dict[str, Any]]:
     """What training a proxy cost and reached: the JSON file beside its checkpoint."""
-    path = f'{osp.splitext(checkpoint)[0]}.json' if checkpoint else ''
-    if not osp.isfile(path):
-        return None
-    with open(path, encoding='utf-8') as f:
-        content = json.load(f)
-    return {key: content.get(key) for key in ('config', 'seconds', 'updates', 'metrics')}
+    content = read_record(checkpoint)
+    return content and {key: content.get(key) for key in (
+        'config', 'seconds', 'updates', 'metrics')}

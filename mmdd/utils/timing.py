@@ -2,7 +2,7 @@
 import re
 import resource
 import time
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 import torch
 
@@ -27,8 +27,19 @@ def reset_peak_memory() -> None:
 
 def peak_memory() -> int:
     """Peak memory in MiB since the last reset: allocated on the GPU, resident on a CPU."""
+    peaks = peak_memory_mib()
+    return peaks.get('gpu', peaks['host'])
+
+
+def peak_memory_mib() -> Dict[str, int]:
+    """Peak memory of this process in MiB: 'host', and 'gpu' where there is one."""
+    peaks = dict(host=_host_peak())
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() // 2**20
+        peaks['gpu'] = torch.cuda.max_memory_allocated() // 2**20
+    return peaks
+
+
+def _host_peak() -> int:
     try:
         with open('/proc/self/status') as f:
             return int(re.search(r'VmHWM:\s*(\d+)', f.read())[1]) // 1024

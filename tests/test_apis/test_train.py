@@ -2,6 +2,7 @@
 import json
 import os
 import os.path as osp
+import time
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmdd.apis import ensure_checkpoint, prepare, train
 from mmdd.apis.train import read_checkpoint
 from mmdd.utils.config import fingerprint
+from mmdd.utils.training_record import read_record
 
 
 @pytest.fixture
@@ -77,6 +79,28 @@ def test_an_interrupted_training_goes_on(job, tmp_path, monkeypatch):
     assert not osp.exists(path)
     ensure_checkpoint(job, path)
     assert len(calls) == 3 + 2  # from the checkpoint after two updates
+
+
+def test_seconds_of_a_training_add_up_over_restarts(job, tmp_path, monkeypatch):
+    path, calls = str(tmp_path / 'toy.pth'), []
+    step = toy_student.ToyStudent.train_step
+
+    def slow_then_killed(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        time.sleep(2. if len(calls) == 1 else 0.)
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(toy_student.ToyStudent, 'train_step', slow_then_killed)
+    begin = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        ensure_checkpoint(job, path)
+    ensure_checkpoint(job, path)
+    record = read_record(path)
+    assert 2. < record['seconds'] < time.perf_counter() - begin and record['updates'] == 4
+    assert record['peak_memory_mib']['host'] > 10
+    assert read_record(str(tmp_path / 'other.pth')) is None
 
 
 def test_a_training_of_another_config_is_not_resumed(job, tmp_path, monkeypatch):

@@ -27,8 +27,14 @@ def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
     manifest = dict(
         images=images, method=method, budget='Ratio(percent=1)', budget_asked=num,
         budget_met=num, images_made=2 * num, discard_rate=0.5, classes=['<i>cat'],
-        job=dict(fingerprint=f'{method}{num}'), stage_seconds=dict(synthesize=9.),
-        peak_memory_mib=dict(host=700), versions=dict(torch='2'),
+        job=dict(fingerprint=f'{method}{num}'), versions=dict(torch='2'),
+        cost=dict(
+            stages=dict(
+                prepare=dict(kind='deploy', seconds=1., denoiser_passes=0),
+                synthesize=dict(kind='distill', seconds=9., denoiser_passes=120 * num)),
+            deploy_seconds=1., distill_seconds=9., denoiser_passes=120 * num,
+            seconds_per_image=seconds, seconds_per_kept=2 * seconds,
+            peak_memory_mib=dict(host=700), ranks=1),
         metrics=dict(mmd=0.25, coverage=dict(real=0.75)))
     (folder / 'manifest.json').write_text(json.dumps(manifest))
     return str(folder)

@@ -3,5 +3,10 @@ from .contact_sheet_hook import ContactSheetHook
 from .feature_metrics_hook import FeatureMetricsHook
 from .guidance_hook import GuidanceHook
 from .task_guidance_hook import TaskGuidanceHook
+from .time_budget_hook import TimeBudgetHook
+from .train_cost_hook import TrainCostHook
 
-__all__ = ['ContactSheetHook', 'FeatureMetricsHook', 'GuidanceHook', 'TaskGuidanceHook']
+__all__ = [
+    'ContactSheetHook', 'FeatureMetricsHook', 'GuidanceHook', 'TaskGuidanceHook',
+    'TimeBudgetHook', 'TrainCostHook'
+]

@@ -1,7 +1,7 @@
 """The interface of dataset distillers."""
 import time
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -12,6 +12,7 @@ from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.stage_clock import StageClock
 from ..set_stages import SetStages
 
 
@@ -64,7 +65,33 @@ class DatasetDistiller(BaseModel):
         self.prompt_file = prompt_file
         self.seed = seed
         self.classes: Tuple[str, ...] = ()
+        # What the job asks for; known before the real set is read.
+        self.budget: Optional[BaseBudget] = None
         self.annotations: List[RealAnnotation] = []
+        self.clock = StageClock(lambda: getattr(self.diffusion, 'passes', 0))
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any]) -> None:
+        """Check settings of a job's model that depend on each other, before it is built.
+
+        Args:
+            cfg: Config of this distiller.
+
+        Raises:
+            ValueError: If they do not go together.
+        """
+
+    @classmethod
+    def check_classes(cls, cfg: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check that this distiller can work with the classes of the real set.
+
+        Args:
+            cfg: Config of this distiller.
+            classes: Class names by label index.
+
+        Raises:
+            ValueError: If not.
+        """
 
     def init_weights(self) -> None:
         """Keep the weights that were loaded."""
@@ -72,6 +99,24 @@ class DatasetDistiller(BaseModel):
     def forward(self, *args, **kwargs):
         """Distillers have no forward pass: their job is ``distill_step``."""
         raise NotImplementedError('a DatasetDistiller is run by DistillLoop')
+
+    @property
+    def stage_seconds(self) -> Dict[str, float]:
+        """Wall-clock seconds by the name of the stage, see :meth:`timed`."""
+        return {name: cost['seconds'] for name, cost in self.clock.report().items()}
+
+    def timed(self, name: str, deploy: Optional[bool] = None) -> ContextManager[None]:
+        """A block whose seconds and denoiser evaluations the manifest names.
+
+        The stages of ``DistillLoop`` ('prepare', 'plan', 'synthesize', 'write') are there
+        already; a method names what else takes long: ``with self.timed('score'): ...``.
+
+        Args:
+            name: Name of the stage; a few lower-case words.
+            deploy: Whether it is paid once for a real set rather than for every distilled
+                set; None says so of what runs in :meth:`collect` and :meth:`finish_collect`.
+        """
+        return self.clock.timed(name, deploy)
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
         """Learn from one batch of the real set; keeps the annotations."""

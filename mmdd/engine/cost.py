@@ -1,0 +1,125 @@
+"""What a distilled set cost, over restarts and ranks."""
+import glob
+import json
+import os.path as osp
+from typing import Any, Dict, Mapping, Sequence
+
+from mmengine.dist import get_rank, get_world_size
+
+from mmdd.utils.io import atomic_write_json
+from mmdd.utils.stage_clock import StageClock
+from mmdd.utils.timing import peak_memory_mib
+from mmdd.utils.training_record import training_records
+
+Stages = Dict[str, Dict[str, Any]]
+
+
+class CostLog:
+    """Keeps the cost of a job in its journal, one file a rank.
+
+    Seconds and denoiser evaluations add up over restarts; what passed between the last
+    :meth:`save` and a kill is lost. Reading a finished set again costs it nothing.
+
+    Args:
+        folder: Folder of the journal.
+        clock: Clock of this process.
+        finished: Whether the set was finished before this process.
+    """
+
+    def __init__(self, folder: str, clock: StageClock, finished: bool = False) -> None:
+        self.folder = osp.join(folder, 'cost')
+        self.path = osp.join(self.folder, f'rank{get_rank()}.json')
+        self.clock = clock
+        self.earlier = read_cost(self.path)
+        self.closed = finished and bool(self.earlier)
+
+    def save(self) -> None:
+        """Write down what this rank has spent so far."""
+        if not self.closed:
+            atomic_write_json(self.path, dict(
+                stages=add_stages(self.earlier.get('stages') or {}, self.clock.report()),
+                peak_memory_mib=greatest(
+                    [self.earlier.get('peak_memory_mib') or {}, peak_memory_mib()]),
+                ranks=max(self.earlier.get('ranks') or 1, get_world_size())))
+
+    def report(self, model: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]],
+               images: int) -> Dict[str, Any]:
+        """The entry ``cost`` of the manifest; rank 0 asks when the others have saved.
+
+        Args:
+            model: Config of the distiller: what its weights took to train counts too.
+            attempts: Records of all samples that were made, also of those not kept.
+            images: Images of the set.
+
+        Returns:
+            dict: ``stages`` (by name: ``kind``, ``seconds``, ``denoiser_passes``; of a
+            training also ``updates``), ``deploy_seconds`` and ``distill_seconds`` (their
+            sums by kind), ``denoiser_passes``, ``seconds_per_image`` (of one sample),
+            ``seconds_per_kept`` (of one image of the set, with its share of what was not
+            kept), ``peak_memory_mib`` (``host``, ``gpu``; of the fullest rank) and ``ranks``.
+        """
+        self.save()
+        ranks = [read_cost(path) for path in sorted(
+            glob.glob(osp.join(glob.escape(self.folder), 'rank*.json')))]
+        stages = dict(training_stages(model), **sum_ranks(ranks))
+        sampled = sum(record['stats'].get('denoiser_passes', 0) for record in attempts)
+        stages['synthesize']['denoiser_passes'] += sampled
+        for stage in stages.values():
+            stage['seconds'] = round(stage['seconds'], 3)
+        seconds = sum(record['seconds'] for record in attempts)
+        return dict(
+            stages=stages,
+            **{f'{kind}_seconds': round(sum(
+                stage['seconds'] for stage in stages.values() if stage['kind'] == kind), 3)
+                for kind in ('deploy', 'distill')},
+            denoiser_passes=sum(stage['denoiser_passes'] for stage in stages.values()),
+            seconds_per_image=round(seconds / len(attempts), 4),
+            seconds_per_kept=round(seconds / images, 4),
+            peak_memory_mib=greatest([rank['peak_memory_mib'] for rank in ranks]),
+            ranks=max(rank['ranks'] for rank in ranks))
+
+
+def read_cost(path: str) -> Dict[str, Any]:
+    """What a rank wrote down; empty where there is nothing."""
+    if not osp.isfile(path):
+        return {}
+    with open(path, encoding='utf-8') as f:
+        return json.load(f)
+
+
+def add_stages(first: Stages, second: Stages) -> Stages:
+    """Stages of two runs, with their seconds and denoiser evaluations added."""
+    total = {name: dict(stage) for name, stage in first.items()}
+    for name, stage in second.items():
+        known = total.setdefault(name, dict(stage, seconds=0., denoiser_passes=0))
+        known['seconds'] += stage['seconds']
+        known['denoiser_passes'] += stage['denoiser_passes']
+    return total
+
+
+def sum_ranks(ranks: Sequence[Mapping[str, Any]]) -> Stages:
+    """Stages of a job: the seconds of its first rank, the denoiser evaluations of all."""
+    stages = {name: dict(stage) for name, stage in ranks[0]['stages'].items()}
+    for rank in ranks[1:]:
+        for name, stage in rank['stages'].items():
+            known = stages.setdefault(name, dict(stage, denoiser_passes=0))
+            known['denoiser_passes'] += stage['denoiser_passes']
+    return stages
+
+
+def greatest(peaks: Sequence[Mapping[str, int]]) -> Dict[str, int]:
+    """The greatest value of each key."""
+    return {key: max(peak[key] for peak in peaks if key in peak)
+            for key in sorted({key for peak in peaks for key in peak})}
+
+
+def training_stages(model: Mapping[str, Any]) -> Stages:
+    """What training the weights of a distiller took, a stage for each of its parts."""
+    stages: Stages = {}
+    for place, record in training_records(model).items():
+        name = f'train {place}'
+        stages[name] = dict(kind='deploy', seconds=float(record['seconds']),
+                            denoiser_passes=int(record.get('denoiser_passes') or 0))
+        if record.get('updates') is not None:
+            stages[name]['updates'] = record['updates']
+    return stages
