@@ -1,14 +1,16 @@
 """From a config to a distilled set."""
 import difflib
 import os.path as osp
-from typing import Optional
+from typing import List, Optional
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from mmdd.registry import MODELS
+from mmdd.datasets.checks import open_real_set
+from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
-from mmdd.utils.config import ConfigType, load_config, suggestion
+from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
 from .preflight import check_data, check_job
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
@@ -27,7 +29,9 @@ def distill(config: ConfigType,
             resume: bool = False,
             cfg_options: Optional[dict] = None,
             launcher: Optional[str] = None) -> str:
-    """Run a distillation job: check, prepare, train the proxy where it is missing, distill.
+    """Run a distillation job: check, prepare, train what is missing, distill.
+
+    Trained where they are missing: the proxy, and the fine-tuned weights of the diffusion.
 
     Args:
         config: Config file or dict.
@@ -55,6 +59,8 @@ def distill(config: ConfigType,
     proxy = cfg.model.get('proxy')
     if proxy is not None:
         proxy.checkpoint = ready_weights(proxy, cfg.work_dir)
+    if cfg.model.get('fine_tune') is not None:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner.train_loop.out_dir
@@ -76,6 +82,21 @@ def ready_weights(proxy, work_dir: str) -> str:
     return ensure_checkpoint(proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, 'proxy.pth'))
 
 
+def ready_fine_tuned(cfg: Config) -> List[str]:
+    """Paths of the fine-tuned weights of a diffusion, one a shard: found or trained.
+
+    Args:
+        cfg: Config of a job with ``model.fine_tune``.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+        fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
+    if not isinstance(fine_tuned.checkpoint, (str, type(None))):
+        return fine_tuned.files
+    classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
+    return [ensure_checkpoint(config, checkpoint)
+            for config, checkpoint in fine_tuned.jobs(len(classes), cfg.work_dir)]
+
+
 def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     """Load and check the config of a distillation job.
 
@@ -83,6 +104,7 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
         ValueError: If a key looks misspelt or a required one is missing.
     """
     cfg = load_config(config)
+    import_custom_modules(cfg)
     for key in cfg_options or {}:
         if key.split('.')[0] not in set(cfg) | set(KNOWN_KEYS):
             raise ValueError(f'--cfg-options {key}: the config has no {key.split(".")[0]!r}'

@@ -15,7 +15,7 @@ import re
 import sys
 from datetime import timedelta
 from importlib import metadata
-from typing import Any, Optional
+from typing import Any, Callable, Optional, Tuple
 
 _TV_LIB = None
 
@@ -123,6 +123,26 @@ def fix_package_configs() -> None:
         for function in (is_installed, get_installed_path, install_package):
             if hasattr(module, function.__name__):
                 setattr(module, function.__name__, function)
+
+
+def fix_own_bases(find: Callable[[str], str]) -> None:
+    """Let ``_base_ = 'mmdd::...'`` name a config of mmdd.
+
+    Why: mmengine knows the packages of OpenMMLab by a closed list.
+    Can go: with an mmengine later than 0.10.7 that takes any installed package.
+
+    Args:
+        find: Turns such a name into a path.
+    """
+    from mmengine.config import Config
+    original = getattr(Config._get_cfg_path, '_original', Config._get_cfg_path)
+
+    def _get_cfg_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+        return (find(cfg_path), None) if cfg_path.startswith('mmdd::') else original(
+            cfg_path, filename)
+
+    _get_cfg_path._original = original
+    Config._get_cfg_path = staticmethod(_get_cfg_path)
 
 
 def fix_lazy_configs() -> None:

@@ -4,11 +4,14 @@ import difflib
 import hashlib
 import json
 import os.path as osp
-from typing import Any, Iterable, Mapping, Sequence, Union
+import sys
+from contextlib import contextmanager
+from typing import Any, Iterable, Iterator, Mapping, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
+from mmengine.utils import import_modules_from_strings
 
-from .compat import fix_package_configs
+from .compat import fix_own_bases, fix_package_configs
 
 ConfigType = Union[str, Mapping[str, Any], Config, Sequence[str]]
 
@@ -22,9 +25,10 @@ VOLATILE_KEYS = ('work_dir', 'resume', 'launcher', 'env_cfg', 'visualizer', 'vis
 def resolve_path(path: str) -> str:
     """Find a file or folder of the project.
 
-    An absolute path stays. ``mmdd::x`` is ``x`` inside the package. Any other
-    path is looked for under the working directory, the folder that holds the
-    package, and the package's ``.mim``, in this order.
+    An absolute path stays. ``mmdd::x`` is ``x`` of mmdd: inside the package, its
+    ``.mim`` or the repository. Any other path is looked for under the working
+    directory, the folder that holds the package, and the package's ``.mim``, in
+    this order.
 
     Args:
         path: Path to find.
@@ -38,7 +42,8 @@ def resolve_path(path: str) -> str:
     path = osp.expanduser(path)
     if path.startswith('mmdd::'):
         name = path[len('mmdd::'):]
-        tried = [osp.join(_PACKAGE, name), osp.join(_PACKAGE, '.mim', name)]
+        tried = [osp.join(_PACKAGE, name), osp.join(_PACKAGE, '.mim', name),
+                 osp.join(osp.dirname(_PACKAGE), name)]
     elif osp.isabs(path):
         tried = [path]
     else:
@@ -52,6 +57,10 @@ def resolve_path(path: str) -> str:
 
 def load_config(config: ConfigType) -> Config:
     """Load a config from a file, another package, or a dict.
+
+    The modules of ``custom_imports`` are imported; they may lie beside the
+    config file, wherever that is. Bases may lie in mmdd:
+    ``_base_ = 'mmdd::configs/unidd/convnet_digits_ipc10.py'``.
 
     Args:
         config: A path (see :func:`resolve_path`), ``'mmdet::...'`` for a file of
@@ -67,6 +76,7 @@ def load_config(config: ConfigType) -> Config:
         ValueError: If the file cannot be read as a config.
     """
     fix_package_configs()
+    fix_own_bases(resolve_path)
     if isinstance(config, Config):
         config = copy.deepcopy(config)
         _inline(config)
@@ -84,13 +94,35 @@ def load_config(config: ConfigType) -> Config:
     else:
         read, path = Config.fromfile, resolve_path(config)
     try:
-        return read(path)
+        with import_path(path):
+            return read(path)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is code: anything can come out of it
         reason = str(error).strip().splitlines() or ['']
         raise ValueError(f'{path} cannot be read as a config: '
                          f'{type(error).__name__}: {reason[0]}') from error
+
+
+@contextmanager
+def import_path(config: str) -> Iterator[None]:
+    """Find modules beside a config file for the length of the block, before all others."""
+    folder = osp.dirname(osp.abspath(config))
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def import_custom_modules(config: Config) -> None:
+    """Import the modules that a config names, as reading it from its file does.
+
+    A config that came to this process as an object was read in another one.
+    """
+    if config.get('custom_imports'):
+        with import_path(config.filename or 'config.py'):
+            import_modules_from_strings(**config.custom_imports)
 
 
 def _inline(node: Any) -> Any:

@@ -1,10 +1,12 @@
 """Finding, loading and fingerprinting configs."""
 import os.path as osp
+import pickle
+import sys
 
 import pytest
 from mmengine.config import Config
 
-from mmdd.utils.config import fingerprint, load_config, resolve_path
+from mmdd.utils.config import fingerprint, import_custom_modules, load_config, resolve_path
 
 BASE = dict(
     model=dict(type='A', widths=(1, 2)), optim_wrapper=dict(lr=0.1), work_dir='a', resume=False,
@@ -82,3 +84,37 @@ def test_a_config_inside_of_a_config_becomes_a_dict():
         assert proxy.parts[1] == 'a.py' and 'Config (' not in found.pretty_text
     assert outer.model.proxy.cfg is inner  # what was passed stays
     assert isinstance(load_config(BASE).model.widths, tuple)
+
+
+def test_modules_beside_a_config_are_found_wherever_it_lies(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'elsewhere/my_method'
+    folder.mkdir(parents=True)
+    name = 'module_beside_a_config'
+    (folder / f'{name}.py').write_text('VALUE = 7')
+    (folder / 'my_config.py').write_text(f'custom_imports = dict(imports=[{name!r}])')
+    path = list(sys.path)
+    cfg = load_config('elsewhere/my_method/my_config.py')
+    assert sys.modules.pop(name).VALUE == 7 and sys.path == path
+    # A config that another process has read.
+    import_custom_modules(pickle.loads(pickle.dumps(cfg)))
+    assert sys.modules.pop(name).VALUE == 7 and sys.path == path
+    (folder / 'my_config.py').write_text("custom_imports = dict(imports=['no_such_module'])")
+    with pytest.raises(ValueError, match='no_such_module') as caught:
+        load_config(str(folder / 'my_config.py'))
+    assert '\n' not in str(caught.value) and sys.path == path
+
+
+def test_a_config_outside_of_the_repository_inherits_from_mmdd(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine.py').write_text(
+        "_base_ = ['mmdd::configs/_base_/diffusions/digits_sd.py',\n"
+        "          'mmdet::_base_/schedules/schedule_1x.py']\n"
+        'model = dict(diffusion=dict(steps=2))')
+    cfg = load_config('mine.py')
+    assert cfg.model.diffusion == dict(
+        type='StableDiffusion', pretrained='mmdd::priors/digits-sd', steps=2, cfg_scale=4.0)
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmdd::configs/nothing.py'")
+    with pytest.raises((ValueError, FileNotFoundError), match='nothing.py not found'):
+        load_config('mine.py')
