@@ -70,6 +70,9 @@ def check_real_set(dataset) -> None:
         raise ValueError(EMPTY)
     for part in _parts(dataset):
         classes = tuple(part.metainfo.get('classes') or ())
+        if not classes:
+            raise ValueError('the real set has no class names: give train_dataloader.dataset '
+                             'metainfo=dict(classes=...) in the order of its labels')
         with ThreadPoolExecutor(8) as pool:
             for start in range(0, len(part), CHUNK):
                 infos = [part.get_data_info(i)

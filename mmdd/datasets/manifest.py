@@ -35,7 +35,7 @@ def versions() -> Dict[str, str]:
     """Versions of mmdd and of what the images depend on."""
     found = dict(mmdd=__version__, python=platform.python_version())
     for name in ('torch', 'diffusers', 'transformers', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain',
-                 'mmsegmentation', 'numpy'):
+                 'mmsegmentation', 'numpy', 'albumentations'):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -60,6 +60,7 @@ class StableDiffusion(BaseDiffusion):
         ValueError: If weights are missing or corrupt, or a setting is unknown.
     """
 
+    reads_prompts = True
     # Subfolders of `pretrained` that hold weights, and those that a setting replaces.
     NETWORKS: Tuple[str, ...] = ('unet', 'vae', 'text_encoder')
     OTHERS: Tuple[str, ...] = ('tokenizer', )

@@ -13,6 +13,8 @@ COUNT_WORDS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eig
 class ClassPrompter(BasePrompter):
     """The plain prompt of a text-to-image model: 'a photo of a dog and a cat'.
 
+    Underscores of class names (CIFAR-100's 'aquarium_fish') are read as spaces.
+
     Args:
         template: Prompt with the field ``{objects}``, or ``{names}`` for the class names as
             they are, without counts and articles.
@@ -25,7 +27,7 @@ class ClassPrompter(BasePrompter):
 
     def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
         """Return the template filled with the counted class names."""
-        names = [classes[label] for label in annotation.labels]
+        names = [classes[label].replace('_', ' ') for label in annotation.labels]
         return self.template.format(objects=enumerate_classes(names, self.plural),
                                     names=', '.join(dict.fromkeys(names)))
 
