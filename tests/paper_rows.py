@@ -7,6 +7,9 @@ from leaves import LEAVES as PATHS
 from leaves import ROOT, job, training
 
 LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
+# Networks of which the papers use one size.
+OTHERS = dict(MobileNetV2='mobilenet-v2', EfficientNet='efficientnet-b0', SwinTransformer='swin-t',
+              VisionTransformer='vit-b16')
 # The embedded digit scenes are in no paper.
 PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf]
 
@@ -42,6 +45,8 @@ def network(model):
         return f'convnet{len(backbone.widths)}'
     if kind == 'ResNetAP':
         return f'resnetap{backbone.depth}'
+    if kind in OTHERS:
+        return OTHERS[kind]
     assert kind.startswith('ResNet'), kind
     return f'resnet{backbone.depth}'
 

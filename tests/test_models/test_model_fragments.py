@@ -33,14 +33,17 @@ def build(*cfg, device='meta'):
         return ROOT_MODELS.build(strip_init_cfg(cfg.model)).eval().to(device), cfg
 
 
-# Parameters with 1,000 classes: of the ResNets those of torchvision; of ResNet_CIFAR and of
-# the stem of 3x3 instead of 7x7; of ConvNet-D 3,840 + (D - 1) 147,840 + classifier.
+# Parameters with 1,000 classes: those of torchvision where it has the network; of ResNet_CIFAR
+# and of the stem of 3x3 instead of 7x7; of ConvNet-D 3,840 + (D - 1) 147,840 + classifier.
 CLASSIFIERS = [
     ('resnet18', 224, 11689512), ('resnet50', 224, 25557032), ('resnet101', 224, 44549160),
     ('resnet18_cifar', 32, 11689512 - 64 * 3 * (49 - 9)), ('resnet18_in', 224, 11689512),
     ('convnet3', 32, 3840 + 2 * 147840 + 2049000), ('convnet4', 64, 3840 + 3 * 147840 + 2049000),
     ('convnet5', 128, 3840 + 4 * 147840 + 2049000), ('convnet6', 224, 3840 + 5 * 147840 + 1153000),
-    ('resnetap10', 224, 4905792 + 513000)]
+    ('resnetap10', 224, 4905792 + 513000),
+    ('resnet50_cifar', 32, 25557032 - 64 * 3 * (49 - 9)),
+    ('resnet101_cifar', 32, 44549160 - 64 * 3 * (49 - 9)), ('mobilenet-v2', 224, 3504872),
+    ('efficientnet-b0', 224, 5288548), ('swin-t', 224, 28288354), ('vit-b16', 224, 86567656)]
 
 
 @pytest.mark.parametrize('name, size, parameters', CLASSIFIERS)

@@ -1,0 +1,4 @@
+# ResNet-101 from scratch for 32 or 64 pixels: a 3x3 stem of stride 1, no pooling after it.
+_base_ = ['./resnet101.py']
+
+model = dict(backbone=dict(type='ResNet_CIFAR'))
