@@ -257,3 +257,49 @@ def mask_dataset(root, split='train', images=True):
 def segmentor_job(root, max_iters=8):
     """Stock mmseg training config of :func:`segmentor` on digit scenes."""
     return _job('mmseg', segmentor(), mask_dataset(root), max_iters, lr=0.1)
+
+
+def dit(learned_variance=False, num_classes=10, **kwargs):
+    """Config of a DiT with some ten thousand random weights, for images of 32 pixels."""
+    cfg = dict(
+        type='mmdd.DiT', steps=3, cfg_scale=2.0, dtype='fp32',
+        transformer=dict(num_attention_heads=2, attention_head_dim=8, num_layers=2, sample_size=8,
+                         num_embeds_ada_norm=num_classes,
+                         out_channels=8 if learned_variance else 4),
+        vae=dict(block_out_channels=(8, 16, 16), norm_num_groups=4,
+                 down_block_types=('DownEncoderBlock2D', ) * 3,
+                 up_block_types=('UpDecoderBlock2D', ) * 3, sample_size=32),
+        scheduler=dict(type='DDIMScheduler', beta_start=0.00085, beta_end=0.012,
+                       beta_schedule='scaled_linear'))
+    cfg.update(kwargs)
+    return cfg
+
+
+def fine_tune_job(root, max_iters=4, interval=2, **kwargs):
+    """Stock training config of a Minimax fine-tuning of :func:`dit` on single digits."""
+    dataset = class_folders(root)
+    dataset['pipeline'] = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    return dict(
+        default_scope='mmpretrain', randomness=dict(seed=0),
+        model=dict(
+            dict(type='mmdd.MinimaxFineTuner', diffusion=dit(), num_classes=10, memory_size=3,
+                 lambda_r=.2, lambda_d=.8,
+                 data_preprocessor=dict(type='mmpretrain.ClsDataPreprocessor', mean=[0.] * 3,
+                                        std=[255.] * 3, to_rgb=True)), **kwargs),
+        train_dataloader=dict(batch_size=3, num_workers=0, dataset=dataset,
+                              sampler=dict(type='InfiniteSampler', shuffle=True)),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(
+            type='AdamW', lr=1e-3, weight_decay=0.)),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=interval,
+                                           by_epoch=False)),
+        custom_hooks=[dict(type='mmdd.FineTuneCheckHook')],
+        log_processor=dict(by_epoch=False))
+
+
+def minimax_job(root, n=1, fine_tune=None, **model):
+    """Config of a Minimax job with :func:`dit` on single digits."""
+    cfg = classification_job(root, n)
+    cfg['model'] = dict(dict(type='Minimax', image_size=32, diffusion=dit(),
+                             fine_tune=fine_tune), **model)
+    return cfg

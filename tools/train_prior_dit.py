@@ -43,11 +43,11 @@ def parse_args():
     parser.add_argument('--width', type=int, default=128)
     parser.add_argument('--depth', type=int, default=6)
     parser.add_argument('--heads', type=int, default=4)
-    parser.add_argument('--steps', type=int, default=5000)
+    parser.add_argument('--steps', type=int, default=4500)
     parser.add_argument('--lr', type=float, default=1.5e-3)
     parser.add_argument('--warmup', type=int, default=150)
-    parser.add_argument('--batch-size', type=int, default=96)
-    parser.add_argument('--pool', type=int, default=24000, help='number of images')
+    parser.add_argument('--batch-size', type=int, default=64)
+    parser.add_argument('--pool', type=int, default=10000, help='number of images')
     parser.add_argument('--drop', type=float, default=0.1, help='share without a class')
     parser.add_argument('--min-snr', type=float, default=5., help='gamma of min-SNR weighting')
     parser.add_argument('--ema', type=float, default=0.998)
@@ -62,23 +62,22 @@ def parse_args():
 @torch.no_grad()
 def encode_pool(args):
     """Scaled latents (N, 4, 16, 16) in fp16 and classes (N,) of training images, cached."""
-    path = osp.join(args.work_dir, f'pool_{args.pool}.pt')
-    state = load_state(path, 'cpu')
-    if state is not None:
-        return state['latents'], state['labels']
-    vae = AutoencoderKL.from_pretrained(resolve_path(args.vae), dtype=torch.float32)
-    vae = vae.to(args.device).eval()
-    latents, labels = [], []
-    stream = scene_stream(args.seed + 7, SIZE, single_share=1.)
+    path = osp.join(args.work_dir, 'pool.pt')
+    state = load_state(path, 'cpu') or dict(latents=torch.zeros(0), labels=torch.zeros(0).long())
+    latents, labels = [state['latents']], state['labels'].tolist()
+    if len(labels) < args.pool:
+        vae = AutoencoderKL.from_pretrained(resolve_path(args.vae), dtype=torch.float32)
+        vae = vae.to(args.device).eval()
+    stream = scene_stream(args.seed + 7, SIZE, single_share=1., start=len(labels))
     while len(labels) < args.pool:
         scenes = list(islice(stream, min(256, args.pool - len(labels))))
         mean = vae.encode(to_tensor(scenes).to(args.device)).latent_dist.mean
         latents.append((mean * vae.config.scaling_factor).half().cpu())
         labels += [int(scene.labels[0]) for scene in scenes]
+        latents = [torch.cat([part for part in latents if len(part)])]
+        save_state(path, latents=latents[0], labels=torch.tensor(labels))
         print(f'pool {len(labels)}/{args.pool}', flush=True)
-    latents, labels = torch.cat(latents), torch.tensor(labels)
-    save_state(path, latents=latents, labels=labels)
-    return latents, labels
+    return latents[0][:args.pool], torch.tensor(labels[:args.pool])
 
 
 def build_transformer(args):

@@ -40,6 +40,7 @@ def check_job(cfg: Config, resume: bool) -> None:
         diffusion = cfg.model.get('diffusion')
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
+        MODELS.get(cfg.model.type).check_config(cfg.model)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
         journal = Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
@@ -76,6 +77,10 @@ def check_data(cfg: Config) -> None:
             num = TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
             build_set_stages(cfg).slots(num)
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
+            MODELS.get(cfg.model.type).check_classes(cfg.model, classes)
+            diffusion = cfg.model.get('diffusion')
+            if diffusion is not None:
+                MODELS.get(diffusion.type).check_classes(diffusion, classes)
             if cfg.model.get('proxy') is not None:
                 proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
                 check_proxy_classes(proxy, classes)
@@ -97,9 +102,11 @@ def parts_of(cfg: Config) -> Iterator[Part]:
     yield 'model', MODELS, model
     for name, registry in (('diffusion', MODELS), ('proxy', MODELS),
                            ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS),
-                           ('statistics', TASK_UTILS)):
+                           ('statistics', TASK_UTILS), ('fine_tune', TASK_UTILS)):
         if model.get(name) is not None:
             yield f'model.{name}', registry, model[name]
+    if isinstance(model.get('cluster_features'), Mapping):
+        yield 'model.cluster_features', MODELS, model.cluster_features
     backend = (model.get('prompter') or {}).get('backend')
     if backend is not None:
         yield 'model.prompter.backend', TASK_UTILS, backend

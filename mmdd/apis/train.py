@@ -72,10 +72,10 @@ def ensure_checkpoint(config: ConfigType,
     """Train a config unless its checkpoint is there already.
 
     Training runs in ``<stem>_train`` beside the checkpoint and goes on where an
-    interrupted one stopped. The checkpoint then holds only ``meta`` and
-    ``state_dict``; ``<stem>.json`` beside it keeps the final validation metrics,
-    the number of updates, seconds (over restarts), peak memory and the
-    fingerprint of the config.
+    interrupted one stopped. The checkpoint then holds only ``meta``,
+    ``state_dict`` and the ``ema_state_dict`` of an ``EMAHook``; ``<stem>.json``
+    beside it keeps the final validation metrics, the number of updates, seconds
+    (over restarts), peak memory and the fingerprint of the config.
 
     Args:
         config: Training config of any mm* package.
@@ -153,9 +153,11 @@ def _can_resume(folder: str, mark: str) -> bool:
 def _publish(source: str, checkpoint: str) -> None:
     import torch
     content = read_checkpoint(source)
+    # Of an EMAHook MMEngine keeps the last weights here, and the average as the state.
+    weights = {key: content[key] for key in ('state_dict', 'ema_state_dict') if key in content}
     with atomic_path(checkpoint) as tmp:
         # Plain types only, so that it loads with weights_only=True.
-        torch.save(dict(meta=plain(content['meta']), state_dict=content['state_dict']), tmp)
+        torch.save(dict(weights, meta=plain(content['meta'])), tmp)
 
 
 def _warn_if_stale(checkpoint: str, name: str, mark: str) -> None:

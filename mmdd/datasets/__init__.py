@@ -1,6 +1,7 @@
 """Real-set views, the digit-scenes builder, writers and the manifest."""
 from .annotations import annotations_from_batch, check_boxes, load_image
 from .checks import check_real_set
+from .class_subset import ClassSubset
 from .digit_scenes import DigitScenes
 from .journal import Journal
 from .manifest import write_manifest
@@ -9,7 +10,7 @@ from .samplers import WholeSetSampler
 from .writers import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 
 __all__ = [
-    'BaseWriter', 'COCOWriter', 'ClassFolderWriter', 'DigitScenes', 'Journal', 'ReplaySampler',
-    'SegMapWriter', 'SoftLabelDataset', 'VOCWriter', 'WholeSetSampler', 'annotations_from_batch',
-    'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
+    'BaseWriter', 'COCOWriter', 'ClassFolderWriter', 'ClassSubset', 'DigitScenes', 'Journal',
+    'ReplaySampler', 'SegMapWriter', 'SoftLabelDataset', 'VOCWriter', 'WholeSetSampler',
+    'annotations_from_batch', 'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
 ]

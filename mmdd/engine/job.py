@@ -36,6 +36,8 @@ def describe_parts(cfg) -> Dict[str, str]:
                 model['prompter']['backend'], BACKEND_NOT_IDENTITY)
     if model.get('statistics'):
         model['statistics'] = without(model['statistics'], STATISTICS_NOT_IDENTITY)
+    if model.get('fine_tune'):
+        model['fine_tune'] = without(model['fine_tune'], ('checkpoint', ))
     proxy = dict(model.pop('proxy', None) or {})
     proxy.pop('checkpoint', None)
     diffusion = dict(model.pop('diffusion', None) or {})
@@ -67,7 +69,7 @@ def without(settings: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]
 
 
 def describe_job(cfg, distiller) -> Dict[str, Any]:
-    """The job with the weights of its proxy, which count by their content.
+    """The job with the weights of its proxy and of a fine-tuning, by their content.
 
     Args:
         cfg: Config of the Runner.
@@ -81,9 +83,13 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     checkpoint = (cfg.model.get('proxy') or {}).get('checkpoint')
     if distiller.proxy is not None and checkpoint is not None:
         job['proxy_weights'] = sha256(resolve_path(checkpoint))
+    raw = dict(raw=describe_raw_samples(cfg), weights=job.get('proxy_weights'))
+    fine_tuned = getattr(distiller, 'fine_tune', None)
+    if fine_tuned is not None:
+        job['fine_tuned_weights'] = raw['fine_tuned'] = fingerprint(dict(
+            files=[sha256(resolve_path(path)) for path in fine_tuned.files]))
     job['fingerprint'] = fingerprint(job)
-    job['raw_samples'] = fingerprint(dict(
-        raw=describe_raw_samples(cfg), weights=job.get('proxy_weights')))
+    job['raw_samples'] = fingerprint(raw)
     job['refined'] = bool(cfg.model.get('refiners'))
     return job
 

@@ -2,9 +2,11 @@
 from .coresets import *  # noqa: F401,F403
 from .diffusions import *  # noqa: F401,F403
 from .distillers import *  # noqa: F401,F403
+from .fine_tuners import *  # noqa: F401,F403
 from .label_samplers import *  # noqa: F401,F403
 from .prompters import *  # noqa: F401,F403
 from .proxies import *  # noqa: F401,F403
 from .refiners import *  # noqa: F401,F403
+from .set_stages import *  # noqa: F401,F403
 from .statistics import *  # noqa: F401,F403
 from .students import *  # noqa: F401,F403

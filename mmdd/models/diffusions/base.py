@@ -30,11 +30,13 @@ class BaseDiffusion(BaseModule):
     Attributes:
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
             for two branches.
+        reads_prompts: Whether images depend on the prompts of their slots.
         passes: Denoiser evaluations outside of :meth:`sample`, one per image
             and branch, see :meth:`count_passes`.
     """
 
     cfg_scale: float = 1.
+    reads_prompts: bool = False
 
     def __init__(self, scheduler, steps: int) -> None:
         super().__init__()
@@ -136,6 +138,18 @@ class BaseDiffusion(BaseModule):
 
         Raises:
             ValueError: If a setting is unknown, or weights are missing or damaged.
+        """
+
+    @classmethod
+    def check_classes(cls, cfg: Mapping, classes: Sequence[str]) -> None:
+        """Check that this prior can draw the classes of the real set, without loading it.
+
+        Args:
+            cfg: Config of this adapter.
+            classes: Class names by label index.
+
+        Raises:
+            ValueError: If not.
         """
 
     @property

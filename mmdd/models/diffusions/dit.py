@@ -9,8 +9,9 @@ from torch import Tensor
 from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
-from .base import BaseDiffusion
-from .loading import build_scheduler, load_module, pick_dtypes
+from .base import BaseDiffusion, draw_latents
+from .difffit import merge_scale_factors
+from .loading import build_scheduler, first_line, load_autoencoder, load_module, pick_dtypes
 from .weights import check_folder, locate_weights
 
 ClassMap = Union[str, Sequence[int], None]
@@ -80,13 +81,11 @@ class DiT(BaseDiffusion):
         super().__init__(build_scheduler(folder, scheduler), steps)
         self.cfg_scale = cfg_scale
         self.cfg_channels = cfg_channels
-        vae_folder, role, vae = (
-            (locate_weights(vae), '', None) if isinstance(vae, str) else (folder, 'vae', vae))
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.transformer = load_module(
                 'DiTTransformer2DModel', folder, 'transformer', transformer, dtype)
-            self.vae = load_module('AutoencoderKL', vae_folder, role, vae, decoder_dtype)
+            self.vae = load_autoencoder(folder, vae, dtype, decoder_dtype)
         self.class_ids = resolve_class_map(class_map)
         check_class_ids(self.class_ids or (), self.num_classes)
         if cfg_channels is not None and not 0 < cfg_channels <= self.channels:
@@ -133,6 +132,11 @@ class DiT(BaseDiffusion):
             check_class_ids(range(len(classes)) if ids is None else ids, known)
 
     @property
+    def denoiser(self) -> torch.nn.Module:
+        """The transformer."""
+        return self.transformer
+
+    @property
     def num_classes(self) -> int:
         """Classes of the prior, without the null class."""
         return self.transformer.config.num_embeds_ada_norm
@@ -165,13 +169,11 @@ class DiT(BaseDiffusion):
                              f'square, got model.image_size={tuple(size)}')
         return self.channels, side, side
 
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to the mean of their scaled latents."""
-        return self.encode_distribution(images).mean.float() * self.vae.config.scaling_factor
-
-    def encode_distribution(self, images: Tensor):
-        """Images (B, 3, H, W) in [0, 1] to the distribution of their unscaled latents."""
-        return self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
+    def encode_images(self, images: Tensor,
+                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
+        """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
+        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
+        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
@@ -197,6 +199,22 @@ class DiT(BaseDiffusion):
         if self.cfg_scale > 1:
             ids = torch.cat([ids, torch.full_like(ids, self.num_classes)])
         return ids
+
+    def load_fine_tuned(self, state: Mapping[str, Tensor]) -> None:
+        """Take over the weights of a fine-tuned transformer, scale factors included.
+
+        Args:
+            state: State dict of a transformer of this shape, with DiffFit's scale factors
+                or without; they are multiplied into the weights.
+
+        Raises:
+            ValueError: If it is of another shape.
+        """
+        try:
+            self.transformer.load_state_dict(merge_scale_factors(state))
+        except RuntimeError as e:
+            raise ValueError(f'the fine-tuned weights do not fit model.diffusion '
+                             f'({first_line(e)}, ...)') from None
 
     def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""

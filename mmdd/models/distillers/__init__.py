@@ -1,8 +1,13 @@
 """Methods that make a dataset."""
 from .base import DatasetDistiller
 from .d4m import D4M
+from .minimax import Minimax
 from .patch_selection import PatchSelection
 from .prototypes import PrototypeDistiller
+from .sdxl_turbo import SDXLTurbo
 from .unidd import UniDD
 
-__all__ = ['D4M', 'DatasetDistiller', 'PatchSelection', 'PrototypeDistiller', 'UniDD']
+__all__ = [
+    'D4M', 'DatasetDistiller', 'Minimax', 'PatchSelection', 'PrototypeDistiller', 'SDXLTurbo',
+    'UniDD'
+]
