@@ -149,6 +149,8 @@ def test_components_build(path):
             build_proxy(proxy, training(proxy.cfg))
             if model.type != 'UniDD':
                 model.proxy = TINY_PROXY
+        if isinstance(model.get('cluster_features'), dict):
+            model.cluster_features = TINY_CLIP
         if once('model', model):
             assert MODELS.build(model).classes == ()
     for protocol in students(cfg).values():
@@ -160,6 +162,12 @@ TINY_PROXY = dict(type='ClassifierProxy', cfg=dict(model=dict(
     type='ImageClassifier', backbone=dict(type='mmdd.ConvNet', widths=(4, )),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=2, in_channels=4))))
+
+
+# Its weights do not come with mmdd.
+TINY_CLIP = dict(type='CLIPFeatures', vision=dict(
+    hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1, image_size=8,
+    patch_size=4, projection_dim=4))
 
 
 def build_proxy(proxy, cfg):

@@ -146,12 +146,14 @@ class PatchSelection(DatasetDistiller):
             folder: Folder of the job's journal; needed where ``score_dir`` is None.
 
         Raises:
-            ValueError: If a photograph cannot be read.
+            ValueError: If a photograph cannot be read, or the budget does not fit.
         """
         if folder is None and self.score_dir is None:
             raise ValueError('PatchSelection: give model.score_dir or a folder for the scores')
         self.folder = folder
         self.pool = self.choose_pool()
+        if self.budget is not None:
+            self._groups(self.budget)  # an error before hours of scoring
         root = self.score_dir or osp.join(folder, 'scores')
         with self.timed('score', deploy=True):
             self.store = ScoreStore(osp.join(root, self.scorer.identity()),
@@ -189,46 +191,60 @@ class PatchSelection(DatasetDistiller):
             ValueError: If the budget is not one of images per class, or there are too
                 few patches for it or for the clusters.
         """
-        num = budget.resolve(len(self.annotations), len(self.classes))
-        groups = budget.groups([a.labels for a in self.annotations], len(self.classes), num)
         if self.store is None:
             self.finish_collect()
         slots: List[DistillSlot] = []
-        for number, (members, quota) in enumerate(groups):
+        for number, (label, kind, need) in enumerate(self._groups(budget)):
+            each = COMPOSITIONS[kind]
+            crops = self._choose(label, need)
+            slots += [self._mosaic_slot(len(slots) + i // each, number, label, kind,
+                                        crops[i:i + each]) for i in range(0, need, each)]
+        return slots
+
+    def _groups(self, budget: BaseBudget) -> List[Tuple[int, str, int]]:
+        """(class, composition, patches that are needed) of each group of a budget.
+
+        Raises:
+            ValueError: As :meth:`plan`.
+        """
+        num = budget.resolve(len(self.annotations), len(self.classes))
+        groups = []
+        for members, quota in budget.groups(
+                [own.labels for own in self.annotations], len(self.classes), num):
             labels = {int(self.annotations[i].labels[0]) for i in members}
             if len(labels) != 1:
                 raise ValueError(f'{budget}: PatchSelection selects class by class; give '
                                  f"train_cfg.budget=dict(type='IPC', n=...)")
-            for crops in self._mosaics(labels.pop(), quota, budget):
-                slots.append(self._mosaic_slot(len(slots), number, *crops))
-        return slots
+            label, kind = labels.pop(), self.choose_composition(quota)
+            groups.append((label, kind, COMPOSITIONS[kind] * self.set_stages.slots(quota)))
+            self._check_pool(budget, *groups[-1])
+        return groups
 
-    def patches_per_image(self, ipc: int) -> int:
-        """Patches in an image of a set of ``ipc`` images per class: 4 or 1."""
-        auto = 'C' if ipc < 20 else 'S'
-        return COMPOSITIONS[auto if self.composition == 'auto' else self.composition]
-
-    def _mosaics(self, label: int, quota: int,
-                 budget: BaseBudget) -> List[Tuple[int, str, List[dict]]]:
-        """(class, composition, crops) of each image of one class."""
-        each = self.patches_per_image(quota)
-        kind = next(name for name, count in COMPOSITIONS.items() if count == each)
-        need = each * self.set_stages.slots(quota)
-        pool = self.pool[label]
-        if need > len(pool):
+    def _check_pool(self, budget: BaseBudget, label: int, kind: str, need: int) -> None:
+        total, name = len(self.pool[label]), f'class {label} ({self.classes[label]})'
+        if need > total:
             raise ValueError(
-                f'{budget}: class {label} ({self.classes[label]}) needs {need} patches, {each} an '
-                f'image, of {len(pool)} scored photographs; lower the budget, raise '
-                f"model.num_images or set model.composition='S'")
-        rows = self.store.read(self.keys[label])
-        try:
-            chosen = choose_patches(
-                rows['score'], self._features(label, rows), need, self.num_clusters,
-                self.top_clusters, derive_seed('clusters', self.seed, self.class_prompt(label)))
-        except ValueError as e:
-            raise ValueError(f'class {label} ({self.classes[label]}): {e}') from None
-        crops = [self._crop(pool[i], rows, i, rank) for i, rank in chosen]
-        return [(label, kind, crops[i:i + each]) for i in range(0, need, each)]
+                f'{budget}: {name} needs {need} patches, {COMPOSITIONS[kind]} an image, of {total} '
+                f"photographs; lower the budget, raise model.num_images or set "
+                f"model.composition='S'")
+        if self.cluster_features is not None and total < self.num_clusters:
+            raise ValueError(
+                f'{name} has {total} photographs for {self.num_clusters} clusters; lower '
+                f'model.num_clusters, raise model.num_images or set cluster_features=None')
+
+    def choose_composition(self, ipc: int) -> str:
+        """'C' or 'S': how images of a set of ``ipc`` images per class are composed."""
+        if self.composition != 'auto':
+            return self.composition
+        return 'C' if ipc < 20 else 'S'
+
+    def _choose(self, label: int, need: int) -> List[dict]:
+        """The patches of one class in the order in which they fill images."""
+        pool, rows = self.pool[label], self.store.read(self.keys[label])
+        chosen = choose_patches(
+            rows['score'], self._features(label, rows), need, self.num_clusters,
+            self.top_clusters, derive_seed('clusters', self.seed, self.class_prompt(label)))
+        return [self._crop(pool[i], rows, i, rank) for i, rank in chosen]
 
     def _features(self, label: int, rows: Dict[str, np.ndarray]) -> Optional[np.ndarray]:
         """What is clustered, (N, D); None without clusters."""

@@ -55,9 +55,7 @@ def cluster(features: np.ndarray, num_clusters: int,
     """
     from sklearn.cluster import KMeans
     if len(features) < num_clusters:
-        raise ValueError(
-            f'{len(features)} patches make no {num_clusters} clusters; lower '
-            f'model.num_clusters, raise model.num_images, or set cluster_features=None')
+        raise ValueError(f'{len(features)} patches make no {num_clusters} clusters')
     found = KMeans(num_clusters, n_init=10, random_state=seed % 2**32).fit(
         features.astype(np.float64))
     return found.labels_, found.cluster_centers_

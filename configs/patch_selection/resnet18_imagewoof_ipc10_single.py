@@ -1,0 +1,3 @@
+# Table 1, ImageWoof: one patch an image.
+_base_ = './resnet18_imagewoof_ipc10.py'
+model = dict(composition='S')

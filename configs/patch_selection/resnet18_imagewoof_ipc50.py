@@ -1,0 +1,16 @@
+# Tables 1 and 5, ImageWoof: one patch an image. Soft labels of a ResNet-18, stored.
+_base_ = ['../_base_/datasets/imagewoof_real_cls.py', '../_base_/patch_selection_cls.py']
+
+train_cfg = dict(budget=dict(type='IPC', n=50), writer=dict(folders='wnid'))
+measured = [
+    'configs/_base_/datasets/imagewoof_cls.py',
+    'configs/_base_/protocols/fkd_soft.py',
+    'configs/_base_/teachers/resnet18_imagewoof.py',
+    # RDED's batch for this number of images, see the README
+    dict(protocol=dict(schedule=dict(batch_size=100))),
+]
+evaluation = dict(
+    protocol=['configs/_base_/models/resnet18.py', *measured],
+    students={
+        'ResNet-101': ['configs/_base_/models/resnet101.py', *measured],
+    })
