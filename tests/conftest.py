@@ -2,6 +2,8 @@
 import os
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# albumentations would ask the network for a newer version of itself.
+os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -5,6 +5,7 @@ import os.path as osp
 import re
 from functools import cache
 
+import albumentations
 import diffusers
 import mmcv.ops
 import pytest
@@ -45,8 +46,10 @@ def nodes_with_type(node, scope):
 
 @cache
 def is_known(name, scopes):
-    # Schedulers are classes of diffusers; RoI layers and NMS come from mmcv.
-    if any(callable(getattr(library, name, None)) for library in (diffusers, mmcv.ops)):
+    # Schedulers are classes of diffusers, copies are made by albumentations; RoI layers and NMS
+    # come from mmcv.
+    libraries = diffusers, albumentations, mmcv.ops
+    if any(callable(getattr(library, name, None)) for library in libraries):
         return True
     for scope in scopes:
         for registry in REGISTRIES:
