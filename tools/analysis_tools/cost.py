@@ -1,0 +1,54 @@
+"""Tabulate what distilled sets cost: time to deploy and to distill, denoiser passes, memory.
+
+    python tools/analysis_tools/cost.py work_dirs/a/distilled D4M=work_dirs/b/distilled \\
+        --out cost.md --plot cost.svg
+
+'deploy' is paid once for a real set (training a proxy, fine-tuning, scoring, statistics),
+'distill' for every distilled set. Sets from before denoiser passes were counted show '-'.
+"""
+import argparse
+
+from mmdd.evaluation.cost_report import (
+    COLUMNS,
+    PICTURES,
+    STAGE_COLUMNS,
+    TABLES,
+    check_suffix,
+    cost_rows,
+    read_costs,
+    save_bars,
+    stage_rows,
+    write_table,
+)
+from mmdd.utils.cli import run_cli
+from mmdd.utils.table import print_table
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('sets', nargs='+', metavar='[NAME=]FOLDER',
+                        help='distilled sets, or the work dirs that hold them')
+    parser.add_argument('--out', help=f'file of the tables ({", ".join(TABLES)})')
+    parser.add_argument('--plot', help=f'file of stacked bars ({", ".join(PICTURES)})')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    for path, known in ((args.out, TABLES), (args.plot, PICTURES)):
+        if path:
+            check_suffix(path, known)
+    costs = read_costs(args.sets)
+    print_table('Cost of sets', COLUMNS, cost_rows(costs))
+    print_table('Stages', STAGE_COLUMNS, stage_rows(costs))
+    if args.out:
+        write_table(args.out, costs)
+        print(f'tables: {args.out}')
+    if args.plot:
+        save_bars(args.plot, costs)
+        print(f'plot: {args.plot}')
+
+
+if __name__ == '__main__':
+    run_cli(main)
