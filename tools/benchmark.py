@@ -17,7 +17,8 @@ import sys
 
 from mmengine.config import DictAction
 
-from mmdd.apis.benchmark import benchmark, describe_benchmark, make_plan
+from mmdd.apis.benchmark import benchmark, make_plan
+from mmdd.apis.dry_run import describe_benchmark
 from mmdd.apis.suite import config_title, read_suite
 from mmdd.evaluation.embedding import check_embedding
 from mmdd.utils.cli import run_cli
@@ -38,13 +39,15 @@ def parse_args():
     parser.add_argument('--full-seeds', type=int, nargs='+',
                         help='seeds of these students, the slowest ones (as --seeds)')
     parser.add_argument('--students', nargs='+', metavar='NAME',
-                        help='more students of evaluation.students: names, or all')
+                        help='more students of evaluation.students or of the suite: names, or '
+                             'all')
     parser.add_argument('--jobs', type=int,
                         help='students at once (one per GPU, or per CPU core); 0: no workers')
     parser.add_argument('--embedding', default='tsne', choices=['tsne', 'umap', 'none'],
                         help='map of real and distilled features')
     parser.add_argument('--dry-run', action='store_true',
-                        help='say what would be done and what is finished')
+                        help='say what would be done, what is finished and how long the rest '
+                             'may take')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change fields of every distillation config')
     return parser.parse_args()
@@ -95,7 +98,7 @@ def main():
     if args.dry_run:
         plan = make_plan(arms, work_dir, sets, args.cfg_options)
         print('\n'.join(describe_benchmark(plan, work_dir, seeds, students, args.full,
-                                           full_seeds)))
+                                           full_seeds, args.jobs)))
         return
     benchmark(arms, work_dir, seeds=seeds, full=args.full, jobs=args.jobs,
               cfg_options=args.cfg_options, full_seeds=full_seeds, sets=sets, students=students,

@@ -16,7 +16,7 @@ from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, plain
 from mmdd.utils.machine import commit, machine_facts
 from .prepare import prepare
-from .set_jobs import Plan, SetJob, describe_set_jobs, distill_sets, plan_sets
+from .set_jobs import Plan, SetJob, distill_sets, plan_sets
 from .soft_labels import ensure_teacher
 from .suite import Arm, Group, add_random_arms, load_groups
 
@@ -73,9 +73,9 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
         _head(title, command), groups=[], settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
+    distill_sets(plan, spawn=jobs != 0)
     for group, members in plan:
         print(f'== {group.name}', flush=True)
-        distill_sets([(group, members)], spawn=jobs != 0)
         results['groups'].append(measure_group(group, members, osp.join(work_dir, 'students'),
                                                seeds, jobs, full_seeds, students))
         write_benchmark(results, work_dir, embedding=None, report=False)
@@ -98,28 +98,6 @@ def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, se
             print(f'{group.name}: no random arm at {arm.budget}; {arm.name!r} is added',
                   flush=True)
     return plan_sets(groups, work_dir, sets)
-
-
-def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
-                       students: Union[str, Sequence[str]] = 'default', full: bool = False,
-                       full_seeds: Optional[Sequence[int]] = None) -> List[str]:
-    """What a benchmark would do and what of it is finished; writes nothing."""
-    lines = describe_set_jobs(plan)
-    for group, members in plan:
-        for student, protocol in group.students(students).items():
-            cfg, missing = read_protocol(protocol), 0
-            runs = []
-            for arm, folder in _arm_sets(group, members, full or bool(group.full)).items():
-                own = full_seeds if folder == [FULL] and full_seeds is not None else seeds
-                try:
-                    runs += plan_runs({arm: folder}, cfg, osp.join(work_dir, 'students'), own)
-                except BAD_INPUT:  # its data or its sets are not there yet
-                    missing += len(own) * len(folder)
-            missing += sum(not job.done for job in members) * len(seeds)
-            done = sum(osp.isfile(run.result_file) for run in runs)
-            lines.append(f'{group.name}: {done} of {len(runs) + missing} students'
-                         f'{f" {student}" if student else ""} are trained')
-    return lines
 
 
 def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Sequence[int],
@@ -162,7 +140,7 @@ def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: 
     cfg = read_protocol(source)
     prepare(cfg)
     cfg = ensure_teacher(cfg, work_dir)
-    sets = _arm_sets(group, [job for job in members if not job.error], bool(group.full))
+    sets = arm_sets(group, [job for job in members if not job.error], bool(group.full))
     for arm, folders in list(sets.items()):
         try:
             for folder in folders:
@@ -182,7 +160,7 @@ def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: 
                 warnings=warnings_of(runs, cfg.protocol.task))
 
 
-def _arm_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
+def arm_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
     """Folders of finished sets by arm; 'full' for the full real set."""
     sets: Dict[str, List[str]] = {}
     for arm in group.arms:

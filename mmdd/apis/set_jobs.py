@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
-from mmdd.engine.job import describe_parts, describe_raw_samples
+from mmdd.engine.job import changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
@@ -152,8 +152,8 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
     """Distill what is not finished; failures stay with their job.
 
     A job runs alone until the data are built and its proxy is trained; what is
-    left then runs side by side. Arms that only refine the images of another arm
-    come last and take them over.
+    left then runs side by side, the longest first. Arms that only refine the images of
+    another arm come last and take them over.
 
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
@@ -167,6 +167,8 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
     pending = [same for same in jobs.values() if not _finished(same)]
     kept = sum(1 for same in jobs.values() if not same[0].error) - len(pending)
     pending.sort(key=lambda same: same[0].base is not None)
+    pending[1:] = sorted(pending[1:], key=lambda same: (
+        same[0].base is not None, -expected_length(same[0])))
     if kept:
         print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
     workers = 1 if not spawn else workers or default_workers()
@@ -219,6 +221,13 @@ def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
 def default_workers() -> int:
     """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one."""
     return 1 if torch.cuda.is_available() else min(default_jobs(), 4)
+
+
+def expected_length(job: SetJob) -> int:
+    """What sorts jobs by their length: 0 copies images, 1 samples them, 2 guides as well."""
+    if job.arm.cfg.model.get('diffusion') is None:
+        return 0
+    return 1 + any(changes_images(hook) for hook in job.arm.cfg.get('custom_hooks') or [])
 
 
 def _trains(job: SetJob) -> bool:

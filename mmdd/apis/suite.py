@@ -17,8 +17,10 @@ from .random_arm import RANDOM, is_random, random_twin, same_budget
 
 SUITES = 'configs/benchmarks'
 ARM_KEYS = ('config', 'cfg_options', 'method', 'sweep')
-GROUP_KEYS = ('arms', 'full', 'ablation', 'paper')
-SUITE_KEYS = ('title', 'groups', 'sets', 'seeds', 'full_seeds', 'full', 'students')
+GROUP_KEYS = ('arms', 'cfg_options', 'full', 'ablation', 'paper', 'protocols', 'seconds')
+SUITE_KEYS = ('title', 'groups', 'sets', 'seeds', 'full_seeds', 'full', 'students', 'protocols',
+              'seconds')
+SECONDS_KEYS = ('set', 'student')
 
 
 @dataclass
@@ -67,12 +69,17 @@ class Group:
         full: Whether the full real set is an arm; None where that is left open.
         ablation: Arms, in order, that add one component each.
         paper: Values of the paper by arm, for what no metafile holds.
+        protocols: More student protocols by name, beside those of the configs'
+            ``evaluation.students``.
+        seconds: What a ``set`` and a ``student`` took where the suite was measured.
     """
     name: str
     arms: List[Arm]
     full: Optional[bool] = None
     ablation: Sequence[str] = ()
     paper: Mapping[str, Any] = field(default_factory=dict)
+    protocols: Mapping[str, ConfigType] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Config:
@@ -82,17 +89,18 @@ class Group:
     def students(self, which: Union[str, Sequence[str]]) -> Dict[str, ConfigType]:
         """Student protocols by name, the configs' own one first.
 
-        That one has its name in ``evaluation.students``, or '' where it has none there.
+        That one has its name in ``evaluation.students`` or :attr:`protocols`, or '' where
+        it has none there.
 
         Args:
             which: 'default' for the configs' own, 'all' for those of
-                ``evaluation.students`` as well, or names of these.
+                ``evaluation.students`` and :attr:`protocols` as well, or names of these.
 
         Raises:
             ValueError: If a name is unknown in this group.
         """
         own = plain(self.arms[0].cfg.evaluation.protocol)
-        more: Dict[str, Any] = {}
+        more: Dict[str, Any] = plain(self.protocols)
         for arm in self.arms:
             for name, protocol in plain(arm.cfg.evaluation.get('students') or {}).items():
                 if more.setdefault(name, protocol) != protocol:
@@ -103,8 +111,8 @@ class Group:
             which, str) else which
         for name in [wanted] if isinstance(wanted, str) else wanted:
             if name not in more:
-                raise ValueError(f'{self.name}: no student {name!r} in evaluation.students '
-                                 f'({", ".join(more) or "there are none"})')
+                raise ValueError(f'{self.name}: no student {name!r} in evaluation.students or '
+                                 f'the protocols of the suite ({", ".join(more) or "none"})')
         return {first: own, **{name: more[name] for name in wanted}}
 
 
@@ -144,16 +152,20 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
         where = f'{path}: group {title!r}'
         _check_keys(where, node, GROUP_KEYS)
         arms = [arm for arm_name, value in (node.get('arms') or {}).items()
-                for arm in read_arm(str(arm_name), value, where, slug(str(title)), cfg_options)]
+                for arm in read_arm(str(arm_name), value, where, slug(str(title)), cfg_options,
+                                    node.get('cfg_options'))]
+        shared = {key: node.get(key, content.get(key)) or {} for key in ('protocols', 'seconds')}
+        _check_keys(f'{where}, seconds', shared['seconds'], SECONDS_KEYS)
         groups.append(Group(str(title), arms, node.get('full', content.get('full')),
-                            node.get('ablation') or (), node.get('paper') or {}))
+                            node.get('ablation') or (), node.get('paper') or {}, **shared))
         _check_group(groups[-1], where)
     return dict(content, title=content.get('title') or osp.splitext(osp.basename(path))[0],
                 groups=groups)
 
 
 def read_arm(name: str, value: Any, where: str, folder: str = '',
-             cfg_options: Optional[dict] = None) -> List[Arm]:
+             cfg_options: Optional[dict] = None,
+             defaults: Optional[dict] = None) -> List[Arm]:
     """The arms that one entry stands for: a list of budgets and a sweep are several.
 
     Args:
@@ -164,6 +176,7 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
         where: Place, for messages.
         folder: Folder of the group below the work dir.
         cfg_options: Dotted options merged into every config.
+        defaults: The same, where the entry does not say otherwise.
 
     Raises:
         ValueError: If the entry is malformed.
@@ -173,7 +186,8 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
     node = dict(value) if isinstance(value, Mapping) else dict(config=value)
     where = f'{where}, arm {name!r}'
     _check_keys(where, node, ARM_KEYS)
-    node['cfg_options'] = dict(node.get('cfg_options') or {}, **(cfg_options or {}))
+    node['cfg_options'] = {**(defaults or {}), **(node.get('cfg_options') or {}),
+                           **(cfg_options or {})}
     sweep = node.get('sweep') or {}
     _check_keys(f'{where}, sweep', sweep, ('label', 'key', 'values', 'configs'))
     if not node.get('config') and not sweep.get('configs'):

@@ -1,4 +1,5 @@
 """Students: one stock training per set and seed, in worker processes, resumable."""
+import copy
 import json
 import math
 import os
@@ -26,6 +27,7 @@ from .protocol import (
     set_files,
     student_config,
 )
+from .resume import ResumeHook
 from .settings import arm_line, protocol_settings, settings_lines
 from .workers import execute
 
@@ -65,6 +67,11 @@ class StudentRun:
     def result_file(self) -> str:
         """The JSON file that exists once the run is finished."""
         return f'{self.work_dir}.json'
+
+    @property
+    def resume_file(self) -> str:
+        """What a training that was killed goes on from."""
+        return osp.join(self.work_dir, 'resume.pth')
 
     @property
     def log_file(self) -> str:
@@ -238,7 +245,7 @@ def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str
         if error:
             errors[run.key] = error
         rate = '' if run.lr is None else f' lr {run.lr:g}'
-        text = f'failed: {error}; see {run.log_file}' if error else _brief(_read(run))
+        text = f'failed: {error}; see {run.log_file}' if error else _brief(read_result(run))
         print(f'[{done}/{len(pending)}] {run.arm} seed {run.seed}{rate}: {text}, '
               f'eta {eta:.0f} s', flush=True)
     return [_row(run, errors.get(run.key)) for run in runs]
@@ -265,6 +272,8 @@ def _with_labels(run: StudentRun) -> Config:
 def train_student(run: StudentRun) -> Dict[str, Any]:
     """Train and test one student and write its result file.
 
+    A training that was killed goes on where it last saved, see :class:`ResumeHook`.
+
     Returns:
         dict: The row of :func:`evaluate_sets` without the name of the arm.
     """
@@ -272,12 +281,18 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     from mmengine.runner import find_latest_checkpoint
 
     from mmdd.utils.runner import build_runner
+    begin = time.time()
     cfg = _with_labels(run)
+    hook = ResumeHook(run.resume_file)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-        runner = build_runner(cfg, run.work_dir)
-        begin = time.time()
+        training = copy.deepcopy(cfg)
+        if osp.isfile(run.resume_file):
+            print(f'going on from {run.resume_file}', flush=True)
+            training.load_from, training.resume = run.resume_file, True
+        runner = build_runner(training, run.work_dir, tidy=False)
+        runner.register_hook(hook)
         runner.train()
-        seconds = time.time() - begin
+        seconds = hook.elapsed
         last = find_latest_checkpoint(run.work_dir)
         best = runner.message_hub.runtime_info.get('best_ckpt')
         accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
@@ -289,7 +304,10 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
         if best:
             same = result['best_step'] == result['last_step']
             result['best'] = result['last'] if same else _test(cfg, best, run)
+    result['total_seconds'] = round(hook.seconds + time.time() - begin, 1)
     atomic_write_json(run.result_file, result)
+    if osp.isfile(run.resume_file):
+        os.remove(run.resume_file)
     return result
 
 
@@ -298,12 +316,10 @@ def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
 
     A Runner that trained would test the raw weights where a hook keeps an average.
     """
-    import copy
-
     from mmdd.utils.runner import build_runner
     cfg = copy.deepcopy(cfg)
     cfg.load_from, cfg.resume = checkpoint, False
-    measured = build_runner(cfg, osp.join(run.work_dir, 'test')).test()
+    measured = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False).test()
     values = {}
     for column, key in run.protocol['metrics'].items():
         # Some metrics report nothing at all where nothing was detected.
@@ -329,7 +345,7 @@ def _num_images(dataset: Any) -> int:
 def _guarded(run: StudentRun) -> Optional[str]:
     """Train in the log file's presence; returns one line where it failed."""
     os.makedirs(run.work_dir, exist_ok=True)
-    with open(run.log_file, 'w', encoding='utf-8') as log:
+    with open(run.log_file, 'a' if osp.isfile(run.resume_file) else 'w', encoding='utf-8') as log:
         with redirect_stdout(log), redirect_stderr(log):
             try:
                 train_student(run)
@@ -350,7 +366,8 @@ def _forget(stream: TextIO) -> None:
                 logger.removeHandler(handler)
 
 
-def _read(run: StudentRun) -> Dict[str, Any]:
+def read_result(run: StudentRun) -> Dict[str, Any]:
+    """The result file of a finished run."""
     with open(run.result_file) as f:
         return json.load(f)
 
@@ -361,7 +378,7 @@ def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
         head['lr'] = run.lr
     if error:
         return dict(head, error=error, log=run.log_file)
-    return dict(_read(run), **head)
+    return dict(read_result(run), **head)
 
 
 def _brief(result: Dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import os
 import os.path as osp
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
@@ -25,12 +26,14 @@ def init_launcher(cfg: Any) -> None:
         init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
-def build_runner(config: ConfigType, work_dir: str) -> Runner:
+def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner:
     """Build a stock Runner.
 
     Args:
         config: Any mm* config.
         work_dir: Where it writes.
+        tidy: Whether the config that it logs and saves is laid out; that takes seconds,
+            which small trainings notice.
 
     Returns:
         Runner: With an experiment name of its own, which mmengine needs to keep
@@ -38,6 +41,8 @@ def build_runner(config: ConfigType, work_dir: str) -> Runner:
     """
     compat.setup()
     cfg = load_config(config)
+    if not tidy:
+        cfg = Config(cfg._cfg_dict, filename=cfg.filename, format_python_code=False)
     if cfg.get('custom_imports'):
         # done when a config is read from a file, but not for one that came as a dict
         import_modules_from_strings(**cfg.custom_imports)

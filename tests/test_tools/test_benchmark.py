@@ -149,7 +149,8 @@ def test_students_and_papers_values(tmp_path, config, protocol):
     report = (tmp_path / 'w' / 'report.html').read_text()
     assert 'A &lt;b&gt;paper' in report and '<b>paper' not in report
     error = go(tmp_path, path, '--students', 'Nobody')
-    assert "no student 'Nobody' in evaluation.students (Toy, Half)" in error
+    assert ("no student 'Nobody' in evaluation.students or the protocols of the suite (Toy, Half)"
+            in error)
 
 
 def test_a_suite(tmp_path, config):
@@ -187,9 +188,48 @@ def test_a_suite(tmp_path, config):
         assert twin[key] == group.arms[4].cfg[key]
 
 
+def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
+    """Options and protocols of a group; a dry run with the time that the suite states."""
+    half = tmp_path / 'half.py'
+    half.write_text(f'_base_ = {protocol!r}\ntrain_cfg = dict(max_iters=2)\n')
+    path = config('a', model='RandomCoreset')
+    suite = dict(
+        students='all', seeds=[0, 1], full=True, full_seeds=[0], seconds=dict(set=30, student=60),
+        protocols=dict(whole=protocol, half=str(half)),
+        groups={name: dict(cfg_options={'train_cfg.budget.n': count}, arms=dict(
+            A=path, B=dict(config=path, cfg_options={'train_cfg.budget.n': 3})))
+            for name, count in (('One', 1), ('Two', 2))})
+    file = tmp_path / 'shared.yml'
+    file.write_text(yaml.safe_dump(suite, sort_keys=False))
+    groups = read_suite(str(file))['groups']
+    assert [[arm.cfg.train_cfg.budget.n for arm in group.arms] for group in groups] == [
+        [1, 3], [2, 3]]
+    assert [list(group.students('all')) for group in groups] == [['whole', 'half']] * 2
+    assert list(groups[0].students('default')) == ['whole']
+    assert run('benchmark.py', '--suite', file, '--work-dir', tmp_path / 'w', '--jobs', 2,
+               '--dry-run') is None
+    said = capsys.readouterr().out
+    # the full real set is trained on once, in the first group
+    assert 'One: 0 of 4 students (half) are trained' in said  # its full set has the same updates
+    assert 'Two: 0 of 4 students (half) are trained' in said
+    assert 'One: 2 sets of 30 s, 2 at once and 9 students of 60 s, 2 at once: about 5 min' in said
+    assert 'together: about 10 min' in said
+    assert go(tmp_path, '--suite', file) is None
+    one, two = results_of(tmp_path)['groups']
+    assert [s['student'] for s in one['students']] == ['whole', 'half']
+    assert [row['updates'] for row in one['students'][1]['rows']] == [2, 2, 6]
+    assert '| A | 1 images | ' in (tmp_path / 'w' / 'results.md').read_text()
+    capsys.readouterr()
+    go(tmp_path, '--suite', file, '--dry-run')
+    said = capsys.readouterr().out
+    assert 'Two: 2 of 2 students (whole) are trained' in said
+    assert 'together: about 0 min' in said and 'Two: everything is finished' in said
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(groups={}), 'a suite needs groups'),
     (dict(gruops={}), "unknown key 'gruops'; did you mean 'groups'?"),
+    (dict(seconds=dict(sets=3), groups=dict(A=dict(arms={}))), "unknown key 'sets'; did you mean"),
     (dict(groups=dict(A=dict(arms={}))), 'there are no arms'),
     (dict(groups=dict(A=dict(arms=dict(x='nowhere.py')))), 'nowhere.py not found'),
     (dict(groups=dict(A=dict(arms=dict(x=dict(cfg_options={}))))), "arm 'x' names no config"),
@@ -250,11 +290,12 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    expected = dict(digits=0, unidd_figure4=0, unidd_table1=2).get(name, len(paths))
+    expected = dict(digits=0, digits_methods=0, unidd_figure4=0, unidd_table1=2).get(
+        name, len(paths))
     assert sum(found) == expected
 
 
-@pytest.mark.parametrize('name', ['digits', 'unidd_table6'])
+@pytest.mark.parametrize('name', ['digits', 'digits_methods', 'unidd_table6'])
 def test_suites_that_come_along(name):
     """Arms agree on protocol and students, and have a random arm at their budget."""
     suite = read_suite(name)
@@ -264,4 +305,5 @@ def test_suites_that_come_along(name):
             assert any(is_random(other.cfg) and same_budget(arm.cfg, other.cfg)
                        for other in group.arms), arm.name
         assert list(group.students(suite.get('students', 'default'))) == dict(
-            digits=[''], unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]
+            digits=[''], digits_methods=['hard labels', 'soft labels'],
+            unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]
