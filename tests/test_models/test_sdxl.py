@@ -11,8 +11,11 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch.testing import assert_close
 
+from mmdd.models.diffusions.loading import load_module, load_text_encoder
+from mmdd.models.diffusions.tokenizer import word_tokenizer
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
+from mmdd.utils.config import load_config
 from mmdd.utils.seed import generator
 
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear')
@@ -224,3 +227,34 @@ def test_fp16_decodes_in_fp32_unless_the_autoencoder_is_made_for_fp16(upcast, de
     images, _ = diffusion.sample(make_slots(2))
     assert images.dtype == torch.float32 and images.isfinite().all()
     assert (images - build().sample(make_slots(2))[0]).abs().mean() < .02
+
+
+def test_the_random_architecture_has_the_size_of_the_published_one():
+    cfg = load_config('configs/_base_/diffusions/sdxl_turbo_random.py').model.diffusion
+    words = word_tokenizer(cfg.tokenizer)
+    with torch.device('meta'):
+        parts = [load_module('UNet2DConditionModel', None, 'unet', cfg.unet, torch.float16),
+                 load_module('AutoencoderKL', None, 'vae', cfg.vae, torch.float32),
+                 load_text_encoder(None, cfg.text_encoder, words),
+                 load_text_encoder(None, cfg.text_encoder_2, words, projection=True)]
+    assert [sum(p.numel() for p in part.parameters()) for part in parts] == [
+        2_567_463_684, 83_653_863, 123_060_480, 694_659_840]
+
+
+def test_a_guided_step_has_a_gradient(turbo):
+    """What a guidance hook needs: the clean estimate depends on the latents, by the denoiser."""
+    found = []
+
+    def hook(name, state):
+        if name == 'before_denoise':
+            state.needs_grad = True
+        if name == 'after_denoise':
+            with torch.enable_grad():
+                energy = state.decode(state.denoised).square().mean((1, 2, 3))
+                found.append(torch.autograd.grad(energy.sum(), state.latents)[0])
+            state.guided_noise += 3. * found[-1].sign()
+
+    slots = make_slots(2)
+    guided, _ = turbo.sample(slots, steps=2, call_hook=hook)
+    assert len(found) == 2 and all(g.isfinite().all() and g.any() for g in found)
+    assert (guided - turbo.sample(slots, steps=2)[0]).abs().max() > 1e-3
