@@ -3,6 +3,8 @@ import glob
 import json
 import os
 import os.path as osp
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,10 +13,11 @@ import tiny
 import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
-from real_data import quick_jobs
+from real_data import ROOT, quick_jobs
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mmdd.apis import distill
+from mmdd.models import PatchSelection
 from mmdd.models.patches import (
     PatchScorer,
     ScoreSettings,
@@ -339,7 +342,8 @@ def test_images_are_made_of_what_the_manifest_says(root, tmp_path, ipc, composit
             assert (image[y:y + side, x:x + side] == patch).all()
         used += [crop['path'] for crop in crops]
     assert len(used) == len(set(used))
-    assert found['stage_seconds']['score'] > 0
+    stage = found['cost']['stages']['score']
+    assert (stage['denoiser_passes'], stage['kind']) == (24 * 7, 'deploy')
 
 
 def test_another_budget_and_fewer_classes_run_no_denoiser(root, tmp_path):
@@ -454,6 +458,47 @@ def test_clusters_by_clip(root, tmp_path):
             for crop in entry['prototype']['crops']} == {0, 1}
 
 
+COUNTED = '''
+from mmengine.dist import get_rank
+
+from mmdd.models.patches import PatchScorer, score_pass
+
+score_pass.SHARD = 4
+score = PatchScorer.score
+
+
+def noted(self, images, prompts, keys):
+    with open({log!r}, 'a') as f:
+        f.write(f'{{get_rank()}} {{len(images)}}\\n')
+    return score(self, images, prompts, keys)
+
+
+PatchScorer.score = noted
+'''
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_scoring_and_make_the_same_set(root, tmp_path):
+    cfg = job(root, 2, composition='S')
+    alone = distill(cfg, work_dir=str(tmp_path / 'alone'))
+    log = tmp_path / 'log.txt'
+    (tmp_path / 'counted.py').write_text(COUNTED.format(log=str(log)))
+    cfg['custom_imports'] = dict(imports=['counted'], allow_failed_imports=False)
+    with open(tmp_path / 'config.py', 'w') as f:
+        f.writelines(f'{key} = {value!r}\n' for key, value in cfg.items())
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
+         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
+         str(tmp_path / 'two'), '--launcher', 'pytorch'], cwd=ROOT, capture_output=True,
+        text=True, timeout=300, env=dict(os.environ, OMP_NUM_THREADS='1',
+                                         PYTHONPATH=f'{ROOT}:{tmp_path}'))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(log.read_text().splitlines()) == ['0 4'] * 3 + ['1 4'] * 3
+    found = manifest(str(tmp_path / 'two/distilled'))
+    assert found['sha256'] == manifest(alone)['sha256']
+    assert found['cost']['denoiser_passes'] == 24 * 7
+
+
 # Bad input.
 
 def build(**model):
@@ -477,12 +522,18 @@ def test_settings(settings, message):
         build(**settings)
 
 
-def test_a_prior_without_a_text_encoder():
-    class Classes(torch.nn.Module):
-        factor = 4
+@pytest.mark.parametrize('kind', ['DiT', 'StableDiffusionXL'])
+def test_a_prior_that_takes_more_than_a_text_or_none(kind, tmp_path):
+    cfg = job('', diffusion=dict(type=kind))
+    with pytest.raises(ValueError, match=f'text-to-image model.diffusion .* that of {kind} is no'):
+        distill(cfg, work_dir=str(tmp_path))
 
-    with pytest.raises(ValueError, match='text-to-image .* Classes takes no prompts'):
-        PatchScorer(Classes(), ScoreSettings(), 4)
+
+def test_settings_are_checked_before_weights_are_loaded():
+    for wrong in (dict(window=99), dict(num_images=0), dict(composition='D')):
+        with pytest.raises(ValueError, match='PatchSelection: '):
+            PatchSelection.check_config(job('', **wrong)['model'])
+    PatchSelection.check_config(job('')['model'])
 
 
 def test_budgets_that_do_not_fit(root, tmp_path):

@@ -1,7 +1,9 @@
 """Patch selection: a diffusion model that selects instead of generating."""
+import inspect
 import os.path as osp
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
+from dataclasses import fields
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from ..patches import (
     ScorePass,
     ScoreSettings,
     ScoreStore,
+    check_prompts,
     choose_patches,
     compose,
     crop_photograph,
@@ -96,19 +99,8 @@ class PatchSelection(DatasetDistiller):
                  image_size: Any = 224,
                  **kwargs) -> None:
         super().__init__(diffusion=diffusion, image_size=image_size, **kwargs)
-        if composition not in (*COMPOSITIONS, 'auto'):
-            raise ValueError(f"PatchSelection: composition must be 'C', 'S' or 'auto', got "
-                             f'{composition!r}')
-        if isinstance(cluster_features, str) and cluster_features != 'dift':
-            raise ValueError(f"PatchSelection: cluster_features must be 'dift', None or the "
-                             f'config of an extractor, got {cluster_features!r}')
-        numbers = dict(num_images=1 if num_images is None else num_images,
-                       num_clusters=num_clusters, top_clusters=top_clusters,
-                       score_batch=score_batch)
-        if min(numbers.values()) < 1 or top_clusters > num_clusters:
-            raise ValueError(
-                f'PatchSelection: {", ".join(numbers)} must be at least 1 and top_clusters no '
-                f'more than num_clusters, got {numbers}')
+        check_choice(composition, num_images, num_clusters, top_clusters, cluster_features,
+                     score_batch)
         self.composition = composition
         self.num_images = num_images
         self.num_clusters = num_clusters
@@ -124,6 +116,17 @@ class PatchSelection(DatasetDistiller):
         self.store: Optional[ScoreStore] = None
         self.pool: Dict[int, List[RealAnnotation]] = {}
         self.keys: Dict[int, List[str]] = {}
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any]) -> None:
+        """Check settings, and that the diffusion takes prompts, before weights are loaded."""
+        given = {field.name: cfg[field.name] for field in fields(ScoreSettings)
+                 if field.name in cfg and field.name != 'seed'}
+        ScoreSettings(**given)
+        check_prompts(MODELS.get(cfg['diffusion']['type']))
+        defaults = inspect.signature(cls.__init__).parameters
+        names = inspect.signature(check_choice).parameters
+        check_choice(**{name: cfg.get(name, defaults[name].default) for name in names})
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
         """Keep annotations.
@@ -286,3 +289,24 @@ class PatchSelection(DatasetDistiller):
                 slot, image=image, labels=slot.labels, label_source='real',
                 seconds=time.perf_counter() - begin))
         return samples
+
+
+def check_choice(composition: str, num_images: Optional[int], num_clusters: int,
+                 top_clusters: int, cluster_features: Union[str, Mapping, None],
+                 score_batch: int) -> None:
+    """Check the settings of :class:`PatchSelection` that choose patches.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
+    if composition not in (*COMPOSITIONS, 'auto'):
+        raise ValueError(
+            f"PatchSelection: composition must be 'C', 'S' or 'auto', got {composition!r}")
+    if isinstance(cluster_features, str) and cluster_features != 'dift':
+        raise ValueError(f"PatchSelection: cluster_features must be 'dift', None or the config of "
+                         f'an extractor, got {cluster_features!r}')
+    numbers = dict(num_images=1 if num_images is None else num_images, num_clusters=num_clusters,
+                   top_clusters=top_clusters, score_batch=score_batch)
+    if min(numbers.values()) < 1 or top_clusters > num_clusters:
+        raise ValueError(f'PatchSelection: {", ".join(numbers)} must be at least 1 and '
+                         f'top_clusters no more than num_clusters, got {numbers}')

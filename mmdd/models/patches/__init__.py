@@ -5,9 +5,10 @@ from .patch_features import PatchFeatures
 from .ranking import choose_patches
 from .score_pass import ScorePass
 from .score_store import ScoreStore
-from .scorer import PatchScorer, ScoreSettings
+from .scorer import PatchScorer, ScoreSettings, check_prompts
 
 __all__ = [
     'PatchFeatures', 'PatchScorer', 'ScorePass', 'ScoreSettings', 'ScoreStore', 'best_window',
-    'choose_patches', 'compose', 'crop_photograph', 'differential_loss', 'read_resized'
+    'check_prompts', 'choose_patches', 'compose', 'crop_photograph', 'differential_loss',
+    'read_resized'
 ]

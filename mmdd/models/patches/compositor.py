@@ -21,7 +21,7 @@ def read_resized(path: str, resize: Optional[int]) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            picture = image.convert('RGB')
+            picture = read_rgb(image)
     except (UnidentifiedImageError, OSError) as e:
         raise ValueError(f'{path}: cannot be read as an image ({e}); replace or remove it'
                          ) from None

@@ -97,10 +97,7 @@ class PatchScorer:
         self.settings = settings
         self.batch_size = batch_size
         self.block = f'up_blocks.{settings.dift_block}'
-        if not callable(getattr(diffusion, 'encode_prompts', None)):
-            raise ValueError(
-                f'PatchSelection needs a text-to-image model.diffusion such as StableDiffusion: '
-                f'{type(diffusion).__name__} takes no prompts')
+        check_prompts(type(diffusion))
         find_module(diffusion.denoiser, self.block)
         factor = diffusion.factor
         if settings.resize % factor or (settings.window or 0) % factor:
@@ -202,3 +199,15 @@ def same_shape(shapes: Sequence[tuple]) -> List[List[int]]:
     for i, shape in enumerate(shapes):
         groups.setdefault(tuple(shape), []).append(i)
     return list(groups.values())
+
+
+def check_prompts(kind: type) -> None:
+    """Check that diffusions of a class can be told a text and nothing else.
+
+    Raises:
+        ValueError: If not.
+    """
+    if not callable(getattr(kind, 'encode_prompts', None)):
+        raise ValueError(
+            f'PatchSelection needs a text-to-image model.diffusion such as StableDiffusion, whose '
+            f'condition is a prompt alone; that of {kind.__name__} is not')
