@@ -17,6 +17,7 @@ from real_data import ROOT, quick_jobs
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mmdd.apis import distill
+from mmdd.datasets.digit_scenes import DigitScenes
 from mmdd.models import PatchSelection
 from mmdd.models.patches import (
     PatchScorer,
@@ -26,6 +27,7 @@ from mmdd.models.patches import (
     choose_patches,
     compose,
     crop_photograph,
+    read_resized,
     score_pass,
 )
 from mmdd.models.patches.differential_loss import draw_timesteps
@@ -587,3 +589,21 @@ def test_composition_by_ipc():
     assert ''.join(distiller.choose_composition(n) for n in (1, 10, 15, 19, 20, 50, 100)) == (
         'CCCCSSS')
     assert build(composition='S').choose_composition(1) == 'S'
+
+
+@pytest.mark.slow
+def test_the_embedded_prior_knows_which_digit_it_sees(tmp_path):
+    """R is higher for the right class (the zero-shot classifier of equation 4)."""
+    root = DigitScenes(str(tmp_path), num_scenes=dict(train=1, val=1, test=1),
+                       num_singles=dict(train=20, val=1, test=1), size=64).build()
+    prior = MODELS.build(dict(type='mmdd.StableDiffusion', pretrained='mmdd::priors/digits-sd'))
+    scorer = PatchScorer(prior, ScoreSettings(
+        resize=64, window=None, num_draws=4, prompt='a photo of a {}', null_prompt=''), 16)
+    files = sorted(glob.glob(osp.join(root, 'single/train/*/*')))
+    labels = [int(osp.basename(osp.dirname(file))) for file in files]
+    right, wrong = (scorer.score(
+        [read_resized(file, 64) for file in files],
+        [f'a photo of a {(label + shift) % 10}' for label in labels],
+        [str(i) for i in range(len(files))])['score'] for shift in (0, 3))
+    assert len(files) == 20 and (right > wrong).mean() >= 0.8
+    assert right.mean() > 0 > wrong.mean()
