@@ -109,6 +109,7 @@ def ensure_checkpoint(config: ConfigType,
         _publish(find_latest_checkpoint(folder), checkpoint)
         write_record(checkpoint, hook.seconds, config=name, fingerprint=mark,
                      metrics=last_metrics(runner), updates=runner.iter,
+                     denoiser_passes=hook.denoiser_passes,
                      peak_memory_mib=hook.peak_memory_mib)
     barrier()
     return checkpoint

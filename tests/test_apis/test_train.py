@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 
 from mmdd.apis import ensure_checkpoint, prepare, train
 from mmdd.apis.train import read_checkpoint
+from mmdd.engine.hooks import train_cost_hook
 from mmdd.utils.config import fingerprint
 from mmdd.utils.training_record import read_record
 
@@ -93,12 +94,15 @@ def test_seconds_of_a_training_add_up_over_restarts(job, tmp_path, monkeypatch):
         return step(self, *args, **kwargs)
 
     monkeypatch.setattr(toy_student.ToyStudent, 'train_step', slow_then_killed)
+    monkeypatch.setattr(train_cost_hook, 'count_passes', lambda model: 10 * len(calls))
     begin = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         ensure_checkpoint(job, path)
     ensure_checkpoint(job, path)
     record = read_record(path)
     assert 2. < record['seconds'] < time.perf_counter() - begin and record['updates'] == 4
+    # Two updates before the checkpoint, the lost third one aside two after it.
+    assert record['denoiser_passes'] == 10 * 4
     assert record['peak_memory_mib']['host'] > 10
     assert read_record(str(tmp_path / 'other.pth')) is None
 

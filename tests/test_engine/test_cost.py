@@ -7,11 +7,14 @@ import time
 
 import pytest
 import tiny
+import torch
+from gaussian import GaussianDiffusion
 
 from mmdd.apis import distill
 from mmdd.datasets.journal import Journal
 from mmdd.engine import cost as cost_module
 from mmdd.engine.cost import CostLog
+from mmdd.engine.hooks.train_cost_hook import count_passes
 from mmdd.models import DatasetDistiller
 from mmdd.registry import MODELS
 from mmdd.utils.stage_clock import StageClock
@@ -151,3 +154,10 @@ def test_training_of_weights_is_deployment(tmp_path):
     assert report['stages']['train diffusion'] == dict(
         kind='deploy', seconds=100., denoiser_passes=56, updates=7)
     assert report['deploy_seconds'] == 112.5 and report['denoiser_passes'] == 56
+
+
+def test_passes_of_a_fine_tuning_are_those_of_its_diffusions():
+    model = torch.nn.ModuleDict(dict(prior=GaussianDiffusion(), other=torch.nn.Linear(1, 1)))
+    assert count_passes(model) == 0
+    model.prior.count_passes(12)
+    assert count_passes(model) == 12
