@@ -4,6 +4,7 @@ import os
 import tempfile
 from typing import Any, Iterator, Mapping, Optional, Set, Tuple
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
 from mmengine.registry import DefaultScope, Registry
@@ -14,6 +15,7 @@ from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import describe_parts
 from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
+from mmdd.structures import BaseBudget
 from mmdd.utils.config import suggestion
 
 Part = Tuple[str, Registry, Mapping[str, Any]]
@@ -74,7 +76,7 @@ def check_data(cfg: Config) -> None:
         if get_rank() == 0:
             dataset = open_real_set(cfg.train_dataloader.dataset)
             classes = tuple(dataset.metainfo['classes'])
-            num = TASK_UTILS.build(cfg.train_cfg.budget).resolve(len(dataset), len(classes))
+            num = check_budget(TASK_UTILS.build(cfg.train_cfg.budget), dataset, len(classes))
             build_set_stages(cfg).slots(num)
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
             MODELS.get(cfg.model.type).check_classes(cfg.model, classes)
@@ -85,6 +87,22 @@ def check_data(cfg: Config) -> None:
                 proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
                 check_proxy_classes(proxy, classes)
         barrier()
+
+
+def check_budget(budget: BaseBudget, dataset: Any, num_classes: int) -> int:
+    """Check that the real set is large enough for a budget, class by class where labels are known.
+
+    Returns:
+        int: Images of the set.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    num = budget.resolve(len(dataset), num_classes)
+    if hasattr(dataset, 'get_gt_labels') and np.ndim(
+            dataset.get_data_info(0).get('gt_label', ())) == 0:
+        budget.groups([np.array([label]) for label in dataset.get_gt_labels()], num_classes, num)
+    return num
 
 
 def build_set_stages(cfg: Config) -> SetStages:

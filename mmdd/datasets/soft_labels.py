@@ -152,7 +152,7 @@ class SoftLabelStore:
         try:
             with open(path, encoding='utf-8') as f:
                 self.info = json.load(f)
-            settings = self.settings
+            settings, _ = self.settings, self.info['files']
             self.dtype = row_type(settings['num_classes'], settings['topk'])
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ValueError(f'{path} is damaged ({error}); write the labels again in another '
@@ -224,7 +224,7 @@ class SoftLabelStore:
         path = osp.join(self.folder, self.file(epoch))
         try:
             rows = np.load(path, mmap_mode='r')
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise ValueError(f'{path} cannot be read ({error}); write the labels again in '
                              f'another folder') from error
         if rows.dtype != self.dtype or len(rows) != self.settings['images']:

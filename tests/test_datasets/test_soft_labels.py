@@ -180,12 +180,19 @@ def test_unusable_stores(tmp_path):
     np.save(path, np.zeros(3))
     with pytest.raises(ValueError, match='does not belong to these soft labels'):
         store.rows(1)
-    path.write_bytes(b'nothing')
-    with pytest.raises(ValueError, match='cannot be read'):
-        store.rows(1)
+    for content in (b'nothing', b''):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match='epoch_0001.npy cannot be read'):
+            store.rows(1)
+    path.unlink()
+    for call in (lambda: store.rows(1), store.verify):
+        with pytest.raises(ValueError, match='epoch_0001.npy .*write the labels again') as caught:
+            call()
+        assert '\n' not in str(caught.value)
     index = tmp_path / 'a' / 'labels.json'
-    index.write_text(json.dumps(dict(settings={})))
-    check('labels.json is damaged')
+    for content in (dict(settings={}), dict(settings=SETTINGS), []):
+        index.write_text(json.dumps(content))
+        check('labels.json is damaged')
 
 
 def test_replay_shows_what_is_stored(digits, labels):

@@ -79,13 +79,14 @@ class Job:
         # serializing collects garbage, which takes longer than the rest
         self.dataset = dict(BUILDERS[kind](self.root), serialize_data=False)
         self.writer = WRITERS[kind]
+        self.budget = dict(type='Total', n=2)
 
     def run(self) -> None:
         """Run the tool."""
         cfg = Config(dict(
             default_scope='mmdd', model=dict(type='RandomCoreset'), optim_wrapper=dict(),
             train_dataloader=dict(batch_size=4, num_workers=0, dataset=self.dataset),
-            train_cfg=dict(type='DistillLoop', budget=dict(type='Total', n=2),
+            train_cfg=dict(type='DistillLoop', budget=self.budget,
                            writer=dict(type=self.writer), batch_size=2, max_rounds=1),
             default_hooks=dict(param_scheduler=None, sampler_seed=None, checkpoint=None),
             log_processor=dict(by_epoch=False)))
@@ -178,6 +179,16 @@ def test_class_folders(tmp_path, spoil, words):
     spoil(job)
     message = job.error()
     assert all(word in message for word in words), message
+
+
+def test_a_class_with_fewer_images_than_the_budget(tmp_path):
+    job = Job(tmp_path, 'cls')
+    for i in range(1, 4):
+        picture(job.root / f'train/bird/{i}.png')
+    job.budget = dict(type='IPC', n=2)
+    assert 'IPC(n=2): class 1 has only 1 real images; lower the budget' in job.error()
+    # Before anything is trained or begun.
+    assert not (job.work_dir / 'distilled').exists()
 
 
 @pytest.mark.parametrize('classes, folders', [
