@@ -1,5 +1,6 @@
 """Every row of the patch selection paper's tables is a config with its settings and values."""
 import os.path as osp
+import re
 
 import pytest
 from leaves import ROOT, students, training
@@ -10,6 +11,7 @@ from paper_rows import (
     config,
     entries,
     mean_std,
+    network,
     read_yaml,
     student_network,
 )
@@ -23,8 +25,10 @@ CONSTANTS = PAPER['constants']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
 OWN = [leaf for leaf in PUBLISHED if leaf.startswith('patch_selection/')]
-NETWORKS = {'ResNet-18': 'resnet18', 'ResNet-50': 'resnet50', 'ResNet-101': 'resnet101'}
+NETWORKS = {name: name.lower().replace('resnet-', 'resnet') for name in (
+    'ResNet-18', 'ResNet-50', 'ResNet-101', 'MobileNet-V2', 'EfficientNet-B0', 'Swin-T')}
 LOW = ('cifar10', 'cifar100', 'tiny_imagenet')
+TEACHER = re.compile(r'_([a-z0-9-]+)-teacher$')
 # RDED's batch by images per class; twice as large for 100 and 1,000 classes, fixed for 200.
 BATCH = {10: 50, 50: 100, 100: 100}
 
@@ -112,7 +116,9 @@ def test_students_and_their_labels(name):
         if real_set in LOW:
             assert rule.teacher == {}  # the same network
         else:
-            assert training(rule.teacher.cfg).model.backbone.depth == 18
+            teacher = TEACHER.search(leaf)
+            assert network(training(rule.teacher.cfg).model) == (
+                teacher[1] if teacher else 'resnet18')
 
 
 @pytest.mark.parametrize('name', ROWS)

@@ -120,6 +120,8 @@ class PatchSelection(DatasetDistiller):
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
         """Check settings, and that the diffusion takes prompts, before weights are loaded."""
+        if cfg.get('diffusion') is None:
+            raise ValueError('PatchSelection needs model.diffusion')
         given = {field.name: cfg[field.name] for field in fields(ScoreSettings)
                  if field.name in cfg and field.name != 'seed'}
         ScoreSettings(**given)

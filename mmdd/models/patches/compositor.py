@@ -5,6 +5,8 @@ from typing import Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmdd.utils.photograph import read_rgb
+
 
 def read_resized(path: str, resize: Optional[int]) -> np.ndarray:
     """Read a photograph as RGB with a given short side, the ratio kept.

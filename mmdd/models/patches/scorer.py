@@ -68,7 +68,7 @@ class ScoreSettings:
 
         A class has one prompt, whether its dataset gives the full synset or not.
         """
-        return self.prompt.format(name.split(',')[0].replace('_', ' ').strip())
+        return self.prompt.replace('{}', name.split(',')[0].replace('_', ' ').strip())
 
     def to_dict(self) -> Dict:
         """The settings as plain numbers and text."""
