@@ -116,7 +116,7 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
     proxy = arm.cfg.model.get('proxy')
     if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
         # Trained once for all sets and arms, not once in each work dir.
-        name = fingerprint(dict(part=dict(cfg=proxy.cfg)))[:12]
+        name = fingerprint(proxy.cfg)[:12]
         options['model.proxy.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
     cfg = copy.deepcopy(arm.cfg)
     cfg.merge_from_dict(options)

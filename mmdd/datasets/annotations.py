@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 import numpy as np
 
 from mmdd.structures import BACKGROUND, IGNORE, RealAnnotation, encode_mask
+from mmdd.utils.photograph import read_rgb
 
 
 def annotations_from_batch(data_batch: Dict[str, Any],
@@ -111,7 +112,7 @@ def check_boxes(bboxes: np.ndarray, size: Tuple[int, int], where: str) -> None:
 
 
 def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarray:
-    """Read an image as RGB and bring it to ``size`` (height, width), uint8.
+    """Read an image as RGB, upright, and bring it to ``size`` (height, width), uint8.
 
     Args:
         path: The image file.
@@ -125,7 +126,7 @@ def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarr
     from PIL import Image, ImageOps, UnidentifiedImageError
     try:
         with Image.open(path) as image:
-            picture, wanted = image.convert('RGB'), (size[1], size[0])
+            picture, wanted = read_rgb(image), (size[1], size[0])
             picture = ImageOps.fit(picture, wanted, Image.BILINEAR) if crop else picture.resize(
                 wanted, Image.BILINEAR)
     except (UnidentifiedImageError, OSError) as e:

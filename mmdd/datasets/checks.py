@@ -1,5 +1,7 @@
 """Checks of a real set before any work is spent on it."""
+import difflib
 import os.path as osp
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import Any, Iterable, Iterator, List, Mapping, Tuple
@@ -7,12 +9,13 @@ from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 import numpy as np
 from mmengine.dataset import pseudo_collate
 from mmengine.fileio import list_from_file
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmdd.structures import DistillSlot
 from .annotations import annotations_from_batch, check_boxes
-from .file_checks import image_problem, mask_problem, xml_problem
-from .list_checks import class_folder_problems, coco_problem, label_list_problem
+from .file_checks import image_problem, mask_problem, xml_names, xml_problem
+from .list_checks import class_folder_problems, coco_problem, label_list_problem, shorten
 
 EMPTY = ('the real set, or a part of it, is empty: check data_root, ann_file, data_prefix and '
          'filter_cfg of train_dataloader.dataset')
@@ -135,8 +138,10 @@ def _list_problems(part) -> Iterator[str]:
                f'ann_file of train_dataloader.dataset')
     elif hasattr(part, 'ann_subdir'):  # VOC layout
         folder = osp.join(part.sub_data_root, part.ann_subdir)
-        for name in list_from_file(part.ann_file):
-            yield xml_problem(osp.join(folder, f'{name}.xml'), classes)
+        paths = [osp.join(folder, f'{name}.xml') for name in list_from_file(part.ann_file)]
+        for path in paths:
+            yield xml_problem(path, classes)
+        yield _class_problem(part.ann_file, paths, classes)
     elif hasattr(part, 'COCOAPI'):
         yield coco_problem(part.ann_file, classes)
     elif getattr(part, 'with_label', False):  # mmpretrain's CustomDataset and ImageNet
@@ -144,6 +149,28 @@ def _list_problems(part) -> Iterator[str]:
             yield label_list_problem(part.ann_file, len(classes))
         else:
             yield from class_folder_problems(part.img_prefix, classes, part.extensions)
+
+
+def _class_problem(source: str, paths: List[str], classes: Tuple[str, ...]) -> str:
+    """Warn of VOC objects that are passed over; a problem where a class looks misspelt."""
+    names = Counter(name for path in paths for name in xml_names(path))
+    unknown = {name: names[name] for name in sorted(names) if name not in classes}
+    if not unknown:
+        return ''
+    for name in classes:
+        close = difflib.get_close_matches(name, unknown, 1)
+        if not names[name] and close:
+            return (f'{source}: no object is of class {name!r}, but {unknown[close[0]]} are of '
+                    f'class {close[0]!r}, which is unknown to the dataset; correct '
+                    f'metainfo.classes')
+    if not sum(names[name] for name in classes):
+        return (f'{source}: all objects are of classes unknown to the dataset '
+                f'({shorten(unknown)}; it has {shorten(classes)}); correct metainfo.classes')
+    counts = shorten(f'{name} {count}' for name, count in unknown.items())
+    print_log(f'{source}: {sum(unknown.values())} of {sum(names.values())} objects are of classes '
+              f'that metainfo.classes does not name and are passed over ({counts})', 'current',
+              level=30)
+    return ''
 
 
 def _problem(info: dict, classes: Tuple[str, ...]) -> str:

@@ -7,41 +7,53 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ET
 from functools import cache
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmdd.utils.photograph import is_sideways, upright_size
 from .annotations import check_mask
 
 UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError)
 
 
 def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
-    """The problem of a VOC annotation: missing, unreadable, unknown class, no box."""
+    """The problem of a VOC annotation: missing, unreadable, an object without a box.
+
+    Objects of other classes are no problem: mmdet passes over them.
+    """
     if not osp.isfile(path):
         return f'{path}: the annotation is missing; restore it or take it out of the image list'
-    return _read_xml_problem(path, os.stat(path).st_mtime_ns, classes)
+    problem, names = _read_xml(path, os.stat(path).st_mtime_ns)
+    boxless = [name for name, has_box in names if name in classes and not has_box]
+    if not problem and boxless:
+        problem = (f'{path}: an object {boxless[0]!r} has no bndbox with four numbers; correct '
+                   f'the annotation')
+    return problem
+
+
+def xml_names(path: str) -> List[str]:
+    """Class names of the objects of a sound VOC annotation."""
+    return [name for name, _ in _read_xml(path, os.stat(path).st_mtime_ns)[1]]
 
 
 @cache
-def _read_xml_problem(path: str, changed: int, classes: Sequence[str]) -> str:
+def _read_xml(path: str, changed: int) -> Tuple[str, Tuple[Tuple[str, bool], ...]]:
+    """The problem of a file, and of each object the name and whether it has a box."""
     try:
         objects = ET.parse(path).getroot().findall('object')
     except (ET.ParseError, OSError) as e:
-        return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it'
-    for obj in objects:
-        name = obj.findtext('name')
-        if name not in classes:
-            return (f'{path}: class {name!r} is unknown to the dataset ({len(classes)} classes: '
-                    f'{", ".join(map(str, classes))[:120]}); correct metainfo.classes or the '
-                    f'annotation')
-        try:
-            [float(obj.findtext(f'bndbox/{tag}')) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
-        except (TypeError, ValueError):
-            return (f'{path}: an object {name!r} has no bndbox with four numbers; correct the '
-                    f'annotation')
-    return ''
+        return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it', ()
+    return '', tuple((str(obj.findtext('name')), _has_box(obj)) for obj in objects)
+
+
+def _has_box(obj: ET.Element) -> bool:
+    try:
+        [float(obj.findtext(f'bndbox/{tag}')) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
@@ -55,14 +67,15 @@ def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
 def _read_image_problem(path: str, changed: int, size: Optional[Tuple[int, int]]) -> str:
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            sideways, (height, width) = is_sideways(image), upright_size(image)
             # JPEGs are decoded at an eighth of their size: enough to notice damage.
-            image.draft('RGB', (width // 8, height // 8))
+            image.draft('RGB', (image.width // 8, image.height // 8))
             image.load()
     except UNREADABLE as e:
         return f'{path}: cannot be read as an image ({e}); replace or remove it'
     if size and size != (height, width):
-        return (f'{path}: the image is {width}x{height}, its annotation says '
+        turned = ' once it is turned as its EXIF says, as mmcv does' if sideways else ''
+        return (f'{path}: the image is {width}x{height}{turned}, its annotation says '
                 f'{size[1]}x{size[0]}; correct the annotation')
     return ''
 
@@ -98,7 +111,7 @@ def _read_mask_problem(path: str, image: str, changed: Tuple[int, int], num_clas
     except UNREADABLE as e:
         return f'{path}: cannot be read as a mask ({e}); replace or remove it'
     with Image.open(image) as picture:
-        width, height = picture.size
+        height, width = upright_size(picture)
     if mask.shape != (height, width):
         return (f'{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image '
                 f'{width}x{height}; make the mask anew from the image')

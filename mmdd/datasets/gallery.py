@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
 from .manifest import MANIFEST
@@ -198,7 +199,7 @@ def read_image(path: str) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert('RGB'))
+            return np.asarray(read_rgb(image))
     except (UnidentifiedImageError, OSError, SyntaxError) as e:
         raise ValueError(f'{path}: cannot be read as an image ({e}); restore or remove it'
                          ) from None

@@ -23,6 +23,7 @@ from PIL import Image
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.structures.mask import mask_from_text, mask_to_text
 from mmdd.utils.io import atomic_save_image, atomic_write_json, atomic_write_text
+from mmdd.utils.photograph import read_array
 
 Key = Tuple[int, int]
 
@@ -205,8 +206,7 @@ class StoredSamples(Sequence):
         slot = self.slots[index]
         path = self[index].path
         if path:
-            with Image.open(path) as picture:
-                return np.asarray(picture.convert('RGB'))
+            return read_array(path)
         return self.journal.read_image((slot.id, slot.round))
 
     def subset(self, indices: Sequence[int]) -> 'StoredSamples':

@@ -27,6 +27,9 @@ def describe_parts(cfg) -> Dict[str, str]:
 
     Returns:
         dict: One hash per part; the weights of the proxy are not among them.
+
+    Raises:
+        FileNotFoundError: If the config of the proxy is missing.
     """
     model = without(cfg.model, MODEL_NOT_IDENTITY)
     if model.get('prompter'):
@@ -40,6 +43,8 @@ def describe_parts(cfg) -> Dict[str, str]:
         model['fine_tune'] = without(model['fine_tune'], ('checkpoint', ))
     proxy = dict(model.pop('proxy', None) or {})
     proxy.pop('checkpoint', None)
+    if proxy.get('cfg') is not None:  # by what the file says, wherever it lies
+        proxy['cfg'] = fingerprint(proxy['cfg'])
     diffusion = dict(model.pop('diffusion', None) or {})
     for key in ('compile', 'gradient_checkpointing'):
         diffusion.pop(key, None)

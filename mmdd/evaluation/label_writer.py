@@ -25,10 +25,8 @@ from mmdd.models.students.soft_label_classifier import Teacher
 from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
+from mmdd.utils.photograph import upright_size
 from .schedule_rules import check_classes
-
-# Number of the EXIF tag that says how a camera was held.
-EXIF_ORIENTATION = 0x0112
 
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
@@ -204,14 +202,11 @@ def _open_set(cfg: Config) -> Any:
 
 
 def _image_sizes(dataset: Any) -> np.ndarray:
-    """(N, 2) height and width of the files."""
+    """(N, 2) height and width of the files, upright as the pipeline decodes them."""
     sizes = np.zeros((len(dataset), 2), np.int64)
     for index in range(len(dataset)):
         with Image.open(dataset.get_data_info(index)['img_path']) as image:
-            height, width = image.height, image.width
-            # The pipeline decodes with OpenCV, which turns pictures as their EXIF says.
-            turned = image.getexif().get(EXIF_ORIENTATION) in (5, 6, 7, 8)
-            sizes[index] = (width, height) if turned else (height, width)
+            sizes[index] = upright_size(image)
     return sizes
 
 

@@ -139,8 +139,10 @@ def write_report(results: Sequence[Dict[str, Any]], work_dir: str, title: str,
     metrics = next((list(row['last']) for row in rows if row['runs']), [])
     which_ones = [which for which in WHICH if any(which in row for row in rows)]
     columns = ['arm', 'images', 'updates', 's per run', 'runs']
+    has_rates = any('lr' in row for row in rows)
+    columns += ['lr (picked)'] * has_rates
     columns += [f'{name} ({which})' for which in which_ones for name in metrics]
-    cells = [_cells(row, metrics, which_ones) for row in rows]
+    cells = [_cells(row, metrics, which_ones, has_rates) for row in rows]
     print_table(title, columns, cells)
     warned = warnings_of(results, (settings or {}).get('task', ''))
     below = _notes(rows, results) + list(notes)
@@ -185,16 +187,19 @@ def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) ->
     return notes
 
 
-def _cells(row: Dict[str, Any], metrics: Sequence[str],
-           which_ones: Sequence[str]) -> List[str]:
+def _cells(row: Dict[str, Any], metrics: Sequence[str], which_ones: Sequence[str],
+           has_rates: bool) -> List[str]:
     name = row['arm'] + (' *' if row['set'] == FULL else '')
     sets = len(row['sets']['per_set']) if 'sets' in row else 1
     runs = f'{row["runs"]}' + (f' on {sets} sets' if sets > 1 else '') + (
         f' ({row["failed"]} failed)' if row['failed'] else '')
     if not row['runs']:
-        return [name, '-', '-', '-', runs] + ['-'] * (len(which_ones) * len(metrics))
+        return [name, '-', '-', '-', runs] + ['-'] * (
+            has_rates + len(which_ones) * len(metrics))
     values = [row.get(which, {}).get(metric) for which in which_ones for metric in metrics]
-    return [name, str(row['images']), str(row['updates']), f'{row["seconds"]:.0f}', runs] + [
+    rates = [f'{row["lr"]:g}' if 'lr' in row else '-'] * has_rates
+    head = [name, str(row['images']), str(row['updates']), f'{row["seconds"]:.0f}', runs]
+    return head + rates + [
         mean_std_text(value, row['runs']) if value else '-' for value in values]
 
 

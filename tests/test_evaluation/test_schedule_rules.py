@@ -254,6 +254,29 @@ def test_classes_in_another_order():
         check_classes(['a', 'b'], ['b', 'a'])
 
 
+@pytest.mark.parametrize('name, key, value', [
+    ('rded_soft', 'T_max', 14), ('fkd_soft', 'T_max', 7), ('dc_dsa', 'milestones', [4])])
+def test_one_scheduler_may_be_a_dict(name, key, value):
+    """MMEngine takes a lone scheduler without a list."""
+    cfg = protocol(name, epochs=7)
+    cfg.param_scheduler = cfg.param_scheduler[0]
+    TASK_UTILS.build(cfg.pop('protocol').schedule).apply(cfg, 100, 10)
+    assert cfg.param_scheduler[key] == value
+
+
+def test_an_online_teacher_changes_the_labels_alone():
+    hard = read_protocol('configs/_base_/protocols/cls_digits.py')
+    soft = read_protocol('configs/_base_/protocols/cls_digits_soft.py')
+    rule = TASK_UTILS.build(soft.pop('protocol').schedule)
+    rule.apply(soft, 100, 10)
+    hard.pop('protocol')
+    model, student = soft.pop('model'), hard.pop('model')
+    assert soft.to_dict() == hard.to_dict()
+    assert model.student.backbone == student.backbone and model.student.head == student.head
+    assert (model.type, model.temperature, model.mix) == ('mmdd.SoftLabelClassifier', 4., None)
+    assert model.teacher.checkpoint == 'work_dirs/digits/convnet_backbone.pth'
+
+
 def test_the_teacher_schedule_is_a_training():
     cfg = load_config('configs/_base_/schedules/teacher_cls.py')
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 100

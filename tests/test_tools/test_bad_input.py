@@ -12,6 +12,8 @@ import torch
 from mmengine.config import Config
 from tiny import digit_scenes, distill_job
 
+from mmdd.datasets.checks import open_real_set
+
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 TOOL = osp.join(ROOT, 'tools', 'distill.py')
 
@@ -169,18 +171,27 @@ def test_box_outside(job):
     assert xml.name in message and 'leaves the 32x32 image' in message
 
 
-def test_unknown_class(job):
+def test_objects_of_other_classes_are_passed_over(job, monkeypatch):
+    """As mmdet does, but not in silence; a class that looks misspelt is an error."""
+    said = []
+    monkeypatch.setattr('mmdd.datasets.checks.print_log', lambda text, *_, **__: said.append(text))
     _, xml = job.image()
     rewrite(xml, r'<name>\d</name>', '<name>zebra</name>')
-    message = job.error()
-    assert xml.name in message and "'zebra'" in message and 'metainfo.classes' in message
+    dataset = open_real_set(job.cfg.train_dataloader.dataset)
+    line, = said
+    assert '1 of 30 objects are of classes that' in line and line.endswith('(zebra 1)')
+    assert sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset))) == 29
+    classes = job.cfg.train_dataloader.dataset.metainfo.classes
+    job.cfg.train_dataloader.dataset.metainfo.classes = (*classes, 'zebras')
+    assert ("no object is of class 'zebras', but 1 are of class 'zebra', which is unknown to the "
+            'dataset') in job.error()
 
 
 def test_unknown_class_everywhere(job):
     """Stock mmdet drops every image here; the message is still about the class."""
     job.cfg.train_dataloader.dataset.metainfo.classes = ('zebra', )
     job.cfg.train_dataloader.dataset.filter_cfg = dict(filter_empty_gt=True)
-    assert 'is unknown to the dataset' in job.error()
+    assert 'all objects are of classes unknown to the dataset' in job.error()
 
 
 def test_classes_of_the_proxy(job):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_copy, atomic_save_image
+from mmdd.utils.photograph import read_rgb, upright_size
 
 
 class BaseWriter:
@@ -50,7 +51,7 @@ class BaseWriter:
 
 
 def write_jpeg(sample: DistilledSample, path: str) -> Tuple[int, int]:
-    """Write the image of a sample as JPEG and return its (height, width).
+    """Write the image of a sample as JPEG and return its (height, width), upright.
 
     Synthetic images are saved at quality 98. A JPEG of a coreset is copied byte
     for byte, an image of another format is converted.
@@ -59,18 +60,18 @@ def write_jpeg(sample: DistilledSample, path: str) -> Tuple[int, int]:
         atomic_save_image(path, sample.image)
         return tuple(sample.image.shape[:2])
     with Image.open(sample.path) as picture:
-        width, height = picture.size
+        size = upright_size(picture)
         if picture.format == 'JPEG':
             atomic_copy(sample.path, path)
         else:
-            atomic_save_image(path, np.asarray(picture.convert('RGB')))
-    return height, width
+            atomic_save_image(path, np.asarray(read_rgb(picture)))
+    return size
 
 
 def image_size(path: str) -> Tuple[int, int]:
-    """(height, width) of an image file, from its header."""
+    """(height, width) of an image file, upright, from its header."""
     with Image.open(path) as picture:
-        return picture.size[1], picture.size[0]
+        return upright_size(picture)
 
 
 def require(field: str, slots: Sequence[DistillSlot], writer: str, mend: str) -> None:

@@ -4,12 +4,10 @@ import os.path as osp
 import re
 from typing import List, Sequence, Union
 
-import numpy as np
-from PIL import Image
-
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_copy, atomic_save_image, atomic_write_text
+from mmdd.utils.photograph import read_array
 from ..class_names import class_wnids, table_of
 from .base import BaseWriter
 
@@ -80,8 +78,7 @@ class ClassFolderWriter(BaseWriter):
         if sample.path and _kept_suffix(sample.path):
             atomic_copy(sample.path, osp.join(out_dir, file))
         elif sample.path:
-            with Image.open(sample.path) as picture:
-                atomic_save_image(osp.join(out_dir, file), np.asarray(picture.convert('RGB')))
+            atomic_save_image(osp.join(out_dir, file), read_array(sample.path))
         else:
             atomic_save_image(osp.join(out_dir, file), sample.image)
         return [file]

@@ -4,11 +4,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, List, Sequence
 
-import numpy as np
-from PIL import Image
-
 from mmdd.datasets.journal import StoredSamples
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.photograph import read_array
 
 
 class SetStage:
@@ -150,9 +148,7 @@ def load_image(sample: DistilledSample) -> DistilledSample:
     """A sample of a real file with its image in memory."""
     if not sample.path:
         return sample
-    with Image.open(sample.path) as picture:
-        image = np.asarray(picture.convert('RGB'))
-    return replace(sample, image=image, path='')
+    return replace(sample, image=read_array(sample.path), path='')
 
 
 def _overrides(stage: SetStage, name: str) -> bool:
