@@ -229,8 +229,8 @@ class PatchSelection(DatasetDistiller):
         total, name = len(self.pool[label]), f'class {label} ({self.classes[label]})'
         if need > total:
             raise ValueError(
-                f'{budget}: {name} needs {need} patches, {COMPOSITIONS[kind]} an image, of {total} '
-                f"photographs; lower the budget, raise model.num_images or set "
+                f'{budget}: {name} needs {need} patches, {COMPOSITIONS[kind]} an image, of '
+                f'{total} photographs; lower the budget, raise model.num_images or set '
                 f"model.composition='S'")
         if self.cluster_features is not None and total < self.num_clusters:
             raise ValueError(

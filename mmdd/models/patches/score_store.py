@@ -49,9 +49,6 @@ class ScoreStore:
             for row, key in enumerate(keys):
                 self._rows.setdefault(key, (name, row))
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._rows
-
     def write(self, keys: Sequence[str], rows: Mapping[str, np.ndarray]) -> None:
         """Add the scores of some photographs, atomically.
 
