@@ -18,7 +18,8 @@ class CostLog:
     """Keeps the cost of a job in its journal, one file a rank.
 
     Seconds and denoiser evaluations add up over restarts; what passed between the last
-    :meth:`save` and a kill is lost. Reading a finished set again costs it nothing.
+    :meth:`save` and a kill is lost. Reading a finished set again costs it nothing. Samples that
+    ``train_cfg.reuse`` takes over count with what they cost when they were made.
 
     Args:
         folder: Folder of the journal.

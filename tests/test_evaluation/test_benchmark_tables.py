@@ -7,8 +7,7 @@ import report_data
 
 from mmdd.evaluation import benchmark_tables as tables
 from mmdd.evaluation.report import summarize
-from mmdd.evaluation.set_facts import (mean_facts, proxy_facts, read_set_manifest, set_facts,
-                                       spread)
+from mmdd.evaluation.set_facts import mean_facts, proxy_facts, read_set_manifest, set_facts, spread
 
 
 @pytest.fixture
