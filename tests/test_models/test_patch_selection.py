@@ -14,6 +14,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
 from real_data import ROOT, quick_jobs
+from sklearn.exceptions import ConvergenceWarning
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mmdd.apis import distill
@@ -276,6 +277,12 @@ def test_a_short_cluster_is_filled_with_the_highest_scores():
     scores = np.array([9., 1, 2, 3, 8, 0, 0.5, -1])
     # medians: 9, 2, .25; four patches of two clusters: the first one has only one
     assert choose_patches(scores, features, 4, 3, 2) == [(0, 0), (2, 1), (1, 1), (4, -1)]
+
+
+def test_equal_patches_make_fewer_clusters():
+    with pytest.warns(ConvergenceWarning):
+        found = choose_patches(np.arange(6.), np.zeros((6, 2)), 4, 3, 2)
+    assert found == [(0, 0), (1, 0), (5, -1), (4, -1)]
 
 
 def test_without_clusters_the_highest_scores():
@@ -555,6 +562,17 @@ def test_budgets_that_do_not_fit(root, tmp_path):
     assert "PatchSelection selects class by class; give train_cfg.budget=dict(type='IPC'" in (
         message(cfg))
     assert not osp.exists(tmp_path / 'scores')  # before anything is scored
+
+
+def test_losses_that_are_not_finite(root, tmp_path):
+    prior = MODELS.build(tiny.stable_diffusion())
+    prior.unet.conv_out.bias.fill_(float('nan'))
+    store = ScoreStore(str(tmp_path), {})
+    scoring = score_pass.ScorePass(PatchScorer(prior, ScoreSettings(**SETTINGS), 4), store,
+                                   [f'{root}/train/cat/0.png'], ['a cat'])
+    with pytest.raises(ValueError, match="cat/0.png: the denoiser's loss .* 'bf16' or 'fp32'"):
+        scoring.run()
+    assert os.listdir(tmp_path) == []
 
 
 def test_detection_sets_are_refused(digits, tmp_path):

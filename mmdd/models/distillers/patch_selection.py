@@ -41,11 +41,11 @@ class PatchSelection(DatasetDistiller):
 
     **Composition.** 'C' (concatenated) makes an image of 2 x 2 patches, 'S' (single)
     of one. 'auto' is the paper's choice by images per class: C up to 10, S from 20
-    on; for 11 to 19, which the paper leaves open, C. An image of n images per
-    class takes 4 patches or 1, so P = 4n or n are needed; each of the ``top_clusters``
-    (10) best clusters gives P // 10 and the highest R of the unused patches fill
-    the rest. With 1 image per class that is the 4 patches of highest R; with 10, 4
-    of each cluster, which make one image; with 20, 50 and 100, 2, 5 and 10 of each.
+    on; for 11 to 19, which the paper leaves open, C. A set of n images per class
+    takes P = 4n or n patches of a class: each of the ``top_clusters`` (10) best
+    clusters gives P // 10, and the unused patches of highest R fill the rest. With 1
+    image per class that is the 4 patches of highest R; with 10, 4 of each cluster,
+    which make one image; with 20, 50 and 100, 2, 5 and 10 of each.
 
     **Cost.** Scores are kept in ``score_dir`` by content, prompt, weights and
     settings. Another budget, composition, clustering or combination of classes of

@@ -40,7 +40,7 @@ class ScorePass:
             list[str]: Key of each photograph in the store.
 
         Raises:
-            ValueError: If a photograph cannot be read.
+            ValueError: If a photograph cannot be read, or a score is not finite.
         """
         self.keys = [f'{digest}-{prompt_digest(prompt)}' for digest, prompt in zip(
             shared_digests(self.paths), self.prompts)]
@@ -63,8 +63,12 @@ class ScorePass:
         images: List[np.ndarray] = list(pool.map(
             lambda i: read_resized(self.paths[i], resize), members))
         keys = [self.keys[i] for i in members]
-        self.store.write(keys, self.scorer.score(
-            images, [self.prompts[i] for i in members], keys))
+        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys)
+        for i, score, features in zip(members, rows['score'], rows['dift']):
+            if not np.isfinite([score, *features]).all():
+                raise ValueError(f"{self.paths[i]}: the denoiser's loss or features are not "
+                                 f"finite; set model.diffusion.dtype to 'bf16' or 'fp32'")
+        self.store.write(keys, rows)
 
 
 def shared_digests(paths: Sequence[str]) -> List[str]:
