@@ -17,7 +17,8 @@ from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config
 
 FOLDER = osp.join(osp.dirname(__file__), '../../configs/_base_/datasets')
-WNID_SETS = ('imagenet', 'imagenet100', 'imagenette', 'imagewoof', 'imagefruit', 'imagemeow')
+WNID_SETS = ('imagenet', 'imagenet100', 'imageidc', 'imagenette', 'imagewoof', 'imagefruit',
+             'imagemeow')
 TABLES = dict({f'{name}_cls': name for name in (*WNID_SETS, 'cifar10', 'cifar100',
                                                 'tiny_imagenet')},
               voc2012_seg='voc_seg', coco_det='coco')

@@ -86,6 +86,23 @@ def tie_embedders(transformer: nn.Module) -> bool:
     return same
 
 
+def first_names(transformer: nn.Module) -> Dict[str, str]:
+    """For each name of a parameter the first name that it has; tied ones have several."""
+    first: Dict[int, str] = {}
+    return {name: first.setdefault(id(parameter), name)
+            for name, parameter in transformer.named_parameters(remove_duplicate=False)}
+
+
+def untie_embedders(state: Mapping[str, Tensor], depth: int) -> Dict[str, Tensor]:
+    """Give every block the embedder of the first where a state dict has only that."""
+    state = dict(state)
+    for key, value in list(state.items()):
+        if key.startswith('transformer_blocks.0.norm1.emb.'):
+            for i in range(1, depth):
+                state.setdefault(key.replace('.0.', f'.{i}.', 1), value)
+    return state
+
+
 def trainable_parameters(transformer: nn.Module) -> Iterator[Tuple[str, nn.Parameter]]:
     """What DiffFit trains: biases, norms, scale factors and the class embedding."""
     norms = {id(p) for module in transformer.modules()

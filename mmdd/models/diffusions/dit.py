@@ -1,7 +1,7 @@
 """Class-conditional diffusion transformers (DiT) through diffusers."""
 import json
 import os.path as osp
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from .base import BaseDiffusion, draw_latents
-from .difffit import merge_scale_factors
+from .difffit import merge_scale_factors, untie_embedders
 from .loading import build_scheduler, first_line, load_autoencoder, load_module, pick_dtypes
 from .weights import check_folder, locate_weights
 
@@ -97,6 +97,8 @@ class DiT(BaseDiffusion):
                 f'{self.scheduler.config.variance_type!r} needs a transformer with '
                 f'{2 * self.channels} output channels, this one has {self.out_channels}')
         self._variance: Optional[Tensor] = None
+        # What a fine-tuning replaced.
+        self._pretrained: Dict[str, Tensor] = {}
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
             self.transformer.enable_gradient_checkpointing()
@@ -201,20 +203,28 @@ class DiT(BaseDiffusion):
         return ids
 
     def load_fine_tuned(self, state: Mapping[str, Tensor]) -> None:
-        """Take over the weights of a fine-tuned transformer, scale factors included.
+        """Take over what a fine-tuning trained; the rest is as it was pretrained.
 
         Args:
-            state: State dict of a transformer of this shape, with DiffFit's scale factors
-                or without; they are multiplied into the weights.
+            state: Parameters of a transformer of this shape by name, with DiffFit's scale
+                factors, which are multiplied into the weights, or without.
 
         Raises:
-            ValueError: If it is of another shape.
+            ValueError: If they are of another transformer.
         """
+        pretrained = {**self.transformer.state_dict(), **self._pretrained}
+        pretrained, state = (
+            {key: value.to(self.device) for key, value in weights.items()} for weights in (
+                pretrained, untie_embedders(state, len(self.transformer.transformer_blocks))))
         try:
-            self.transformer.load_state_dict(merge_scale_factors(state))
-        except RuntimeError as e:
+            merged = merge_scale_factors({**pretrained, **state})
+            changed = {key: pretrained[key].cpu().clone() for key, value in merged.items()
+                       if value is not pretrained.get(key)}
+            self.transformer.load_state_dict(merged)
+        except (KeyError, RuntimeError) as e:
             raise ValueError(f'the fine-tuned weights do not fit model.diffusion '
                              f'({first_line(e)}, ...)') from None
+        self._pretrained = changed
 
     def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
         """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
@@ -263,8 +273,8 @@ def check_class_ids(ids: Sequence[int], num_classes: int) -> None:
     """
     if ids and max(ids) >= num_classes:
         raise ValueError(
-            f'the diffusion model knows {num_classes} classes, class {max(ids)} is asked for; give '
-            f'model.diffusion.pretrained a prior of these classes or map them by class_map')
+            f'the diffusion model knows {num_classes} classes, class {max(ids)} is asked for; '
+            f'give model.diffusion.pretrained a prior of these classes or map them by class_map')
 
 
 def known_classes(cfg: Mapping) -> Optional[int]:

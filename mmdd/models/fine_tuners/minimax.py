@@ -8,7 +8,12 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.utils.seed import generator
-from ..diffusions.difffit import add_scale_factors, mark_trainable, tie_embedders
+from ..diffusions.difffit import (
+    add_scale_factors,
+    first_names,
+    mark_trainable,
+    tie_embedders,
+)
 from .criteria import (
     FORMS,
     PAIRS,
@@ -42,7 +47,8 @@ class MinimaxFineTuner(BaseModel):
     Everything random follows from ``seed``, the rank and the number of the
     iteration, which is a buffer like the memories: a resumed training goes on to the
     weights of an uninterrupted one. Each rank has memories of its own; a checkpoint
-    holds those of rank 0.
+    holds those of rank 0. Of the transformer it holds what is trained; the rest is the
+    prior's.
 
     Args:
         diffusion: Config of the ``DiT`` to fine-tune; always held in fp32.
@@ -137,6 +143,8 @@ class MinimaxFineTuner(BaseModel):
         self.real = ClassMemory(len(self.positions), memory_size, shape)
         self.predicted = ClassMemory(len(self.positions), memory_size, shape)
         self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
+        self.register_state_dict_post_hook(drop_frozen)
+        self.register_load_state_dict_pre_hook(add_frozen)
 
     @property
     def prior(self):
@@ -241,3 +249,19 @@ class MinimaxFineTuner(BaseModel):
             mean_diversity(embeddings, earlier) if form_d == 'mean' else
             diversity(embeddings, earlier, self.pairs))
         return l_r, l_d
+
+
+def drop_frozen(model: MinimaxFineTuner, state: Dict[str, Tensor], prefix: str, _) -> None:
+    """Keep the frozen part of the transformer out of a state dict, in place."""
+    kept = {f'{prefix}transformer.{name}' for name in model.trained}
+    for key in list(state):
+        if key.startswith(f'{prefix}transformer.') and key not in kept:
+            del state[key]
+
+
+def add_frozen(model: MinimaxFineTuner, state: Dict[str, Tensor], prefix: str, *_) -> None:
+    """Complete a state dict that is about to be loaded, in place."""
+    names = first_names(model.transformer)
+    for name, value in model.transformer.state_dict().items():
+        first = f'{prefix}transformer.{names.get(name, name)}'
+        state.setdefault(f'{prefix}transformer.{name}', state.get(first, value))

@@ -1,0 +1,4 @@
+_base_ = ['../datasets/imagenette_real_cls.py', './minimax_dit-xl2.py']
+
+train_dataloader = {{_base_.fine_tune_dataloader}}
+model = dict(num_classes=10, diffusion=dict(class_map='imagenette'))

@@ -1,0 +1,4 @@
+# Table 4: the raw DiT.
+_base_ = './resnet18_imagenet_ipc50.py'
+
+model = dict(fine_tune=None)

@@ -1,0 +1,10 @@
+# Table 5, ImageIDC: DiffFit: no criterion.
+_base_ = './resnetap10_imageidc_ipc10.py'
+
+model = dict(
+    fine_tune=dict(
+        cfg=[
+            'configs/_base_/fine_tunes/minimax_dit-xl2_imageidc.py',
+            dict(model=dict(representativeness='none', diversity='none')),
+        ],
+        checkpoint='work_dirs/fine_tuned/minimax_dit-xl2_imageidc_difffit.pth'))

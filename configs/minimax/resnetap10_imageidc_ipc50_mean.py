@@ -1,0 +1,3 @@
+_base_ = './resnetap10_imageidc_ipc10_mean.py'
+
+train_cfg = dict(budget=dict(n=50))

@@ -1,0 +1,4 @@
+# Table 1, ImageWoof: the raw DiT.
+_base_ = './resnetap10_imagewoof_ipc100.py'
+
+model = dict(fine_tune=None)

@@ -1,0 +1,10 @@
+# Table 5, ImageWoof: both criteria without the minimax scheme.
+_base_ = './resnetap10_imagewoof_ipc10.py'
+
+model = dict(
+    fine_tune=dict(
+        cfg=[
+            'configs/_base_/fine_tunes/minimax_dit-xl2_imagewoof.py',
+            dict(model=dict(representativeness='mean', diversity='mean')),
+        ],
+        checkpoint='work_dirs/fine_tuned/minimax_dit-xl2_imagewoof_mean.pth'))

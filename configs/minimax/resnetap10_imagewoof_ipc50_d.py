@@ -1,0 +1,3 @@
+_base_ = './resnetap10_imagewoof_ipc10_d.py'
+
+train_cfg = dict(budget=dict(n=50))

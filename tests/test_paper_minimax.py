@@ -1,0 +1,181 @@
+"""Every row of Minimax's tables is a config with the settings of ``paper_tables/minimax.yml``."""
+import os.path as osp
+import re
+
+import pytest
+from leaves import ROOT, students, training
+from mmengine.config import Config
+from paper_rows import (
+    PUBLISHED,
+    assert_readme_has,
+    config,
+    entries,
+    mean_std,
+    read_yaml,
+    student_network,
+)
+
+from mmdd.datasets.class_names import class_wnids, imagenet_indices
+from mmdd.evaluation.paper_values import paper_values
+from mmdd.models import FineTuned
+from mmdd.models.proxies.base import read_classes
+from mmdd.registry import TASK_UTILS
+
+PAPER = read_yaml('tests/paper_tables/minimax.yml')
+CONSTANTS, ARMS, NETWORKS = PAPER['constants'], PAPER['arms'], PAPER['students']
+ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
+        for row in table['rows']}
+CODE = 'minimax/resnetap10_imagewoof_ipc10_released-code'
+
+
+def fine_tuning(cfg):
+    """The training config of a job's fine-tuning."""
+    return training(cfg.model.fine_tune.cfg)
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_method(name):
+    _, (leaf, real_set, images, *_) = ROWS[name]
+    cfg = config(leaf)
+    assert cfg.model.type == 'Minimax' and cfg.train_cfg.budget.type == 'IPC'
+    assert TASK_UTILS.build(cfg.train_cfg.budget).resolve(*PAPER['real_sets'][real_set]) == images
+    diffusion = cfg.model.diffusion
+    assert dict(steps=diffusion.steps, cfg_scale=diffusion.cfg_scale,
+                image_size=cfg.model.image_size) == {
+                    key: CONSTANTS[key] for key in ('steps', 'cfg_scale', 'image_size')}
+    assert diffusion.type == 'DiT' and 'DiT-XL-2-256' in diffusion.pretrained
+    assert diffusion.get('class_map') == (None if real_set == 'imagenet' else real_set)
+    assert cfg.train_dataloader.dataset.data_root == f'data/{real_set}/'
+    assert (cfg.model.fine_tune is None) == leaf.endswith('_dit')
+
+
+@pytest.mark.parametrize('name', [n for n, (_, row) in ROWS.items()
+                                  if not row[0].endswith('_dit')])
+def test_fine_tuning(name):
+    """Section 4.1; the arms of table 5 differ in their criteria alone."""
+    _, (leaf, real_set, *_) = ROWS[name]
+    cfg = config(leaf)
+    job = fine_tuning(cfg)
+    model, optimizer = job.model, job.optim_wrapper.optimizer
+    assert optimizer.type == 'AdamW' and job.get('param_scheduler') is None
+    assert dict(
+        {key: model[key] for key in ('lambda_r', 'lambda_d', 'memory_size')},
+        epochs=job.train_cfg.max_epochs, batch_size=job.train_dataloader.batch_size,
+        lr=optimizer.lr, weight_decay=optimizer.weight_decay) == {
+            key: CONSTANTS[key] for key in (
+                'lambda_r', 'lambda_d', 'memory_size', 'epochs', 'batch_size', 'lr',
+                'weight_decay')}
+    arm = leaf.rpartition('_')[2]
+    assert [model.get(key, 'minimax') for key in ('representativeness', 'diversity')] == (
+        ARMS.get(arm, ['minimax', 'minimax']))
+    # the paper's choices are the defaults: nothing else is changed
+    assert not {'estimate', 'pairs', 'variational', 'sample_posterior', 'scale_layers',
+                'scale_blocks', 'class_dropout'} & set(model)
+    assert FineTuned(**{k: v for k, v in cfg.model.fine_tune.items() if k != 'type'}
+                     ).weights == 'last'
+    assert job.train_dataloader.dataset.data_root == cfg.train_dataloader.dataset.data_root
+    assert read_classes(job, 'mmdd') == read_classes(cfg, 'mmdd')
+    assert model.num_classes == PAPER['real_sets'][real_set][1]
+    assert model.diffusion.get('class_map') == cfg.model.diffusion.get('class_map')
+    assert model.diffusion.pretrained == cfg.model.diffusion.pretrained
+    crop = next(step for step in job.train_dataloader.dataset.pipeline
+                if step.type == 'CenterCrop')
+    assert crop.crop_size == CONSTANTS['image_size']
+
+
+def test_the_same_weights_for_all_budgets_and_others_for_every_arm():
+    """Else an arm would be drawn from weights of another."""
+    made = {}
+    for leaf in PUBLISHED:
+        cfg = config(leaf)
+        if leaf.startswith('minimax/') and cfg.model.fine_tune is not None:
+            job = fine_tuning(cfg).pretty_text
+            assert made.setdefault(cfg.model.fine_tune.checkpoint, job) == job
+    assert len(set(made.values())) == len(made) == 4 + 2 * len(ARMS) + 1
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_students(name):
+    table, (leaf, *_) = ROWS[name]
+    found = students(config(leaf))
+    assert ['', *table['columns'][1:]] == list(found)[:len(table['columns'])]
+    for student, protocol in zip(table['columns'], found.values()):
+        assert student_network(protocol) == NETWORKS[student]
+        cfg = training(protocol)
+        if 'imagenet_' in leaf:
+            assert cfg.protocol.schedule.type == 'RDEDSchedule'
+        else:
+            assert cfg.protocol.schedule.type == 'IDCSchedule'
+            assert cfg.optim_wrapper.optimizer.lr == 0.01
+            if NETWORKS[student].startswith('resnet'):
+                assert cfg.model.backbone.norm_cfg.type == 'IN'
+
+
+@pytest.mark.parametrize('name', ROWS)
+def test_metafile_and_readme_have_the_values(name):
+    table, (leaf, _, images, *values) = ROWS[name]
+    for i, (student, value) in enumerate(zip(table['columns'], values)):
+        found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'],
+                             student if i else '')['Top-1']
+        assert (found['mean'], found['std']) == mean_std(value)
+    entry = entries('minimax')[f'configs/{leaf}.py']
+    assert entry['Metadata']['Images'] == images
+    assert table['name'].split()[1] in entry['Metadata']['Source']
+    assert_readme_has(leaf, values)
+
+
+def test_every_published_config_is_in_a_table():
+    mine = {leaf for leaf in PUBLISHED if leaf.startswith('minimax/')}
+    assert mine - {CODE} == {row[0] for _, row in ROWS.values()}
+
+
+def test_settings_of_the_released_code():
+    cfg, job = config(CODE), fine_tuning(config(CODE))
+    assert cfg.model.fine_tune.weights == 'ema'
+    momentum, = (hook.momentum for hook in job.custom_hooks if hook.type == 'EMAHook')
+    # about 30 % of the pretrained weights after 12,000 updates
+    assert .29 < (1 - momentum)**12000 < .31
+    assert job.model.diffusion.vae == 'stabilityai/sd-vae-ft-ema'
+    assert cfg.model.diffusion.vae == 'stabilityai/sd-vae-ft-mse'
+    assert (cfg.model.diffusion.cfg_channels, job.model.scale_blocks) == (3, 14)
+    assert cfg.model.diffusion.scheduler == dict(
+        type='DDPMScheduler', variance_type='learned_range', timestep_spacing='linspace')
+    assert (job.model.estimate, job.model.pairs) == ('clean', 'class')
+    assert job.model.variational and job.model.sample_posterior and job.model.flip == .5
+
+
+def test_shards_of_imagenet():
+    cfg = config('minimax/resnet18_imagenet_ipc10')
+    tuned = TASK_UTILS.build(cfg.model.fine_tune)
+    assert len(tuned.shards(1000)) == 50 and tuned.classes_per_shard == 20
+
+
+def test_imageidc_is_the_list_of_the_released_code():
+    wnids = ('n02869837 n01749939 n02488291 n02107142 n13037406 n02091831 n04517823 n04589890 '
+             'n03062245 n01773797').split()
+    assert class_wnids('imageidc') == tuple(sorted(wnids))
+    assert len(set(imagenet_indices('imageidc'))) == 10
+
+
+def test_table_2_and_cost_are_in_metafile_and_readme():
+    collection, = read_yaml('configs/minimax/metafile.yml')['Collections']
+    assert collection['Metadata']['MMD'] == {
+        'IPC 50': dict(Minimax=4.0, DiT=5.4, DiffFit=5.4),
+        'IPC 100': dict(Minimax=4.3, DiT=5.5, DiffFit=5.3)}
+    with open(osp.join(ROOT, 'configs/minimax/README.md')) as f:
+        text = re.sub(r'\s+', ' ', f.read())
+    assert 'Minimax 4.0 and 4.3 at IPC 50 and 100, the raw DiT 5.4 and 5.5, DiffFit 5.4 and 5.3' \
+        in text
+
+
+@pytest.mark.parametrize('arm', ['dit', 'difffit'])
+def test_the_arms_on_digits_differ_in_the_fine_tuning_alone(arm):
+    full = config('minimax/convnet_digits_ipc10')
+    other = Config(config(f'minimax/convnet_digits_ipc10_{arm}').to_dict())
+    assert other.model.fine_tune != full.model.fine_tune
+    other.model.fine_tune = full.model.fine_tune
+    assert (other.model, other.train_cfg, other.evaluation) == (
+        full.model, full.train_cfg, full.evaluation)
+    job = fine_tuning(full)
+    assert job.model.diffusion.pretrained == full.model.diffusion.pretrained
+    assert job.model.diffusion.vae == full.model.diffusion.vae
