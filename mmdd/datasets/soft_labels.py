@@ -250,7 +250,7 @@ class SoftLabelStore:
             path = osp.join(self.folder, name)
             if not osp.isfile(path) or sha256(path) != digest:
                 raise ValueError(f'{path} is missing or changed; write the labels again in '
-                                 f'another folder')
+                                 f'another folder with tools/relabel.py')
 
 
 def planned_size(settings: Dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmdd.datasets.replay import SoftLabelDataset, set_digest
 from mmdd.datasets.soft_labels import (
+    INDEX,
     SoftLabelStore,
     compress,
     draw_epoch,
@@ -26,7 +27,11 @@ from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.photograph import upright_size
+from .adapters import leaf_dataset
 from .schedule_rules import check_classes
+
+# What the labels replay, whatever the protocol says: it must say the same.
+AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk')
 
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
@@ -109,7 +114,7 @@ def read_settings(cfg: Config) -> Dict[str, Any]:
     settings.update(
         images=len(dataset), classes=classes, num_classes=num_classes, set=set_digest(dataset),
         teacher=sha256(resolve_path(checkpoint)), network=fingerprint(dict(model=model)),
-        pipeline=fingerprint(dict(pipeline=cfg.train_dataloader.dataset.dataset.pipeline)))
+        pipeline=_pipeline_mark(cfg))
     if columns:
         settings['columns'] = list(columns)
     return settings
@@ -169,11 +174,15 @@ def check_labels(cfg: Config, folder: str) -> None:
         FileNotFoundError: If there are none.
         ValueError: If they do not fit.
     """
+    command = (f'python tools/relabel.py PROTOCOL --set {_set_folder(cfg)} --out {folder}')
+    if not osp.isfile(osp.join(folder, INDEX)):
+        raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them with '
+                                f'{command}')
     store = SoftLabelStore(folder)
     wanted, settings = cfg.soft_labels, store.settings
     if store.epochs < wanted.epochs:
         raise ValueError(f'{folder} has soft labels of {store.epochs} epochs, the schedule needs '
-                         f'{wanted.epochs}; write more with tools/relabel.py or set '
+                         f'{wanted.epochs}; write more with {command} or set '
                          f'protocol.schedule.pool={store.epochs}')
     check_classes(read_classes(cfg, 'mmpretrain'), settings['classes'])
     if settings['topk'] is not None and settings['temperature'] != wanted.temperature:
@@ -186,11 +195,40 @@ def check_labels(cfg: Config, folder: str) -> None:
     if list(wanted.teacher.get('columns') or []) != settings.get('columns', []):
         raise ValueError(f'{folder} has soft labels of other classes of the teacher; write labels '
                          f'with this protocol.schedule.teacher.mapping')
+    _check_augmentation(cfg, folder, settings)
     checkpoint = wanted.teacher.get('checkpoint')
     if checkpoint is not None and sha256(resolve_path(checkpoint)) != settings['teacher']:
         raise ValueError(f'{folder} has soft labels of another teacher than {checkpoint}; write '
                          f'labels of this teacher')
     store.verify()
+
+
+def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -> None:
+    """Compare what the protocol says of the images with what the labels replay.
+
+    Raises:
+        ValueError: With the fields of ``protocol.schedule`` that differ.
+    """
+    wanted = cfg.soft_labels.to_dict()
+    other = [key for key in AUGMENTATION if settings[key] != wanted[key]]
+    if other:
+        told = ', '.join(f'{key} {settings[key]}, the protocol {wanted[key]}' for key in other)
+        mend = ' '.join(f'protocol.schedule.{key}={str(settings[key]).replace(" ", "")}'
+                        for key in other)
+        raise ValueError(f'{folder} has soft labels with {told}; set {mend} or write labels for '
+                         f'this protocol')
+    if settings['pipeline'] != _pipeline_mark(cfg):
+        raise ValueError(f'{folder} has soft labels of another train_dataloader.dataset.pipeline '
+                         f'than that of the protocol; write labels for this protocol')
+
+
+def _pipeline_mark(cfg: Config) -> str:
+    return fingerprint(dict(pipeline=cfg.train_dataloader.dataset.dataset.pipeline))
+
+
+def _set_folder(cfg: Config) -> str:
+    """Folder of the set that a student config trains on."""
+    return leaf_dataset(cfg.train_dataloader.dataset).get('data_root') or 'SET'
 
 
 def _open_set(cfg: Config) -> Any:

@@ -153,7 +153,14 @@ def test_labels_that_do_not_fit(digits, folder, tmp_path, options):
         assert '\n' not in str(caught.value)
 
     check(r'of 2 epochs, the schedule needs 3; write more .*\.pool=2', epochs=3)
-    check('no soft labels in .*gone', FileNotFoundError, labels=str(tmp_path / 'gone'))
+    check(r'no soft labels in .*gone.*; write them with python tools/relabel.py PROTOCOL '
+          f'--set {folder} --out {tmp_path / "gone"}', FileNotFoundError,
+          labels=str(tmp_path / 'gone'))
+    check(r'crop_area \[0.08, 1.0\], the protocol \[0.5, 1.0\], flip_prob 0.5, the protocol 0.0; '
+          r'set protocol.schedule.crop_area=\[0.08,1.0\] protocol.schedule.flip_prob=0.5 or',
+          crop_area=(0.5, 1.), flip_prob=0.)
+    check('with cutmix 1.0, the protocol 0', cutmix=0)
+    check('with topk None, the protocol 3; set protocol.schedule.topk=None', topk=3)
     check('of 32 pixel images, the student takes 16', image_size=16)
     other = dict(options['fkd_soft']['teacher'])
     other['checkpoint'] = ensure_checkpoint(
@@ -165,6 +172,42 @@ def test_labels_that_do_not_fit(digits, folder, tmp_path, options):
     with open(osp.join(changed, 'train', '3', 'train_000003.png'), 'ab') as f:
         f.write(b'x')
     check('a set with other images', folder=changed)
+
+
+def test_labels_of_another_pipeline(digits, folder, tmp_path, options):
+    protocol = soft_sets.parts(digits, 'fkd_soft', **options['fkd_soft'])
+    options['fkd_soft']['labels'] = ensure_soft_labels(protocol, folder, str(tmp_path / 'labels'))
+    cfg = student(digits, folder, 'fkd_soft', options)
+    assert prepare_student(cfg, str(tmp_path)).to_dict() == cfg.to_dict()
+    cfg.train_dataloader.dataset.dataset.pipeline[0]['color_type'] = 'grayscale'
+    with pytest.raises(ValueError, match='another train_dataloader.dataset.pipeline'):
+        prepare_student(cfg, str(tmp_path))
+
+
+def test_students_of_two_architectures_read_one_file(digits, folder, tmp_path, options):
+    """The labels are the teacher's: nothing of a student is in them."""
+    first = student(digits, folder, 'fkd_soft', options)
+    other = Config(first.to_dict())
+    other.model.student.backbone = dict(
+        type='mmdd.ConvNet', widths=(4, 8), norm_cfg=dict(type='BN'))
+    other.model.student.neck = dict(type='GlobalAveragePooling')
+    other.model.student.head = dict(type='LinearClsHead', num_classes=10, in_channels=8)
+    trained, folders = [], []
+    for name, cfg in (('one', first), ('two', other)):
+        cfg = prepare_student(cfg, str(tmp_path))
+        folders.append(cfg.train_dataloader.dataset.labels)
+        before = {path: osp.getmtime(path) for path in glob.glob(osp.join(folders[0], '*'))}
+        trained.append(train(cfg, str(tmp_path / name)))
+        assert before == {path: osp.getmtime(path) for path in glob.glob(osp.join(folders[0], '*'))}
+    assert folders[0] == folders[1] and [runner.iter for runner in trained] == [6, 6]
+    one, two = (runner.model.student.backbone for runner in trained)
+    assert type(one) is not type(two)
+    # Both saw the same images with the same logits.
+    first, second = (list(runner.train_dataloader) for runner in trained)
+    for a, b in zip(first, second):
+        assert torch.equal(torch.stack(a['inputs']), torch.stack(b['inputs']))
+        assert all(torch.equal(x.soft_logits, y.soft_logits)
+                   for x, y in zip(a['data_samples'], b['data_samples']))
 
 
 def test_a_teacher_of_other_classes(digits, folder, tmp_path, options):
