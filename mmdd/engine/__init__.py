@@ -1,11 +1,11 @@
 """The distillation loop and its hooks."""
 from .distill_loop import DistillLoop
 from .hooks import (
-                    ContactSheetHook,
-                    FeatureMetricsHook,
-                    GuidanceHook,
-                    TaskGuidanceHook,
-                    TrainCostHook,
+    ContactSheetHook,
+    FeatureMetricsHook,
+    GuidanceHook,
+    TaskGuidanceHook,
+    TrainCostHook,
 )
 
 __all__ = [
