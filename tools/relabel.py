@@ -12,7 +12,7 @@ import argparse
 
 from mmengine.config import DictAction
 
-from mmdd.apis.soft_labels import ensure_soft_labels
+from mmdd.apis.soft_labels import describe_soft_labels, ensure_soft_labels
 from mmdd.utils.cli import run_cli
 
 
@@ -23,15 +23,23 @@ def parse_args():
                         help='student protocol, or its parts: model, dataset, protocol')
     parser.add_argument('--set', required=True, metavar='FOLDER', dest='set_folder',
                         help='the distilled set, or "full" for the real one')
-    parser.add_argument('--out', required=True, metavar='FOLDER', help='where the labels go')
+    parser.add_argument('--out', metavar='FOLDER', help='where the labels go')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='only say how large the labels will be')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change fields of the protocol, e.g. protocol.schedule.topk=10')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not args.out and not args.dry_run:
+        parser.error('the following arguments are required: --out')
+    return args
 
 
 def main():
     args = parse_args()
     protocol = args.protocol[0] if len(args.protocol) == 1 else args.protocol
+    if args.dry_run:
+        print(describe_soft_labels(protocol, args.set_folder, args.cfg_options))
+        return
     folder = ensure_soft_labels(protocol, args.set_folder, args.out, args.cfg_options)
     print(f'soft labels: {folder}')
 

@@ -5,9 +5,11 @@ from typing import Any, Dict, Optional
 
 from mmengine.config import Config
 
-from mmdd.evaluation.label_writer import read_settings, write_soft_labels
+from mmdd.datasets.soft_labels import planned_size
+from mmdd.evaluation.label_writer import read_settings, size_settings, write_soft_labels
 from mmdd.evaluation.protocol import read_protocol, student_config
 from mmdd.evaluation.schedule_rules import set_image_size
+from mmdd.utils import compat
 from mmdd.utils.config import ConfigType, fingerprint, load_config
 from .prepare import prepare
 from .train import ensure_checkpoint
@@ -94,12 +96,31 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
         FileNotFoundError: If the set is missing.
         ValueError: If set, teacher or labels are unusable.
     """
+    cfg = _storing_protocol(protocol, cfg_options)
+    prepare(cfg)
+    cfg = ensure_teacher(cfg, osp.dirname(osp.abspath(folder)))
+    student = student_config(cfg, set_folder, 0)
+    return write_soft_labels(student, folder, read_settings(student))
+
+
+def describe_soft_labels(protocol: ConfigType, set_folder: str,
+                         cfg_options: Optional[Dict[str, Any]] = None) -> str:
+    """The size of the soft labels of a set in one line; writes and trains nothing.
+
+    Args:
+        protocol: See :func:`ensure_soft_labels`, as for the other arguments.
+        set_folder: Folder of the set.
+        cfg_options: Dotted options merged into the protocol.
+    """
+    cfg = _storing_protocol(protocol, cfg_options)
+    return planned_size(size_settings(student_config(cfg, set_folder, 0)))
+
+
+def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
     cfg = read_protocol(protocol)
     cfg.merge_from_dict(cfg_options or {})
     if 'pool' not in (cfg.protocol.get('schedule') or {}):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '
                          'as in configs/_base_/protocols/fkd_soft.py')
-    prepare(cfg)
-    cfg = ensure_teacher(cfg, osp.dirname(osp.abspath(folder)))
-    student = student_config(cfg, set_folder, 0)
-    return write_soft_labels(student, folder, read_settings(student))
+    compat.setup()
+    return cfg

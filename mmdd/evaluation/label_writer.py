@@ -2,7 +2,7 @@
 import copy
 import os.path as osp
 import time
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 import torch
@@ -101,23 +101,36 @@ def read_settings(cfg: Config) -> Dict[str, Any]:
     checkpoint = wanted.teacher.get('checkpoint')
     if checkpoint is None:
         raise ValueError('the teacher has no weights; set protocol.schedule.teacher.checkpoint')
-    dataset = _open_set(cfg)
-    classes = list(dataset.metainfo.get('classes') or ())
-    model = wanted.teacher.cfg.model
-    columns = wanted.teacher.get('columns')
-    num_classes = len(columns) if columns else (
-        model.get('head', {}).get('num_classes') or len(classes))
-    if classes and num_classes != len(classes):
-        raise ValueError(f'the teacher has {num_classes} classes, the set {len(classes)}; give a '
-                         f'teacher of the same classes')
-    settings = {k: v for k, v in wanted.to_dict().items() if k != 'teacher'}
+    dataset, columns = _open_set(cfg), wanted.teacher.get('columns')
+    settings = size_settings(cfg, dataset)
     settings.update(
-        images=len(dataset), classes=classes, num_classes=num_classes, set=set_digest(dataset),
-        teacher=sha256(resolve_path(checkpoint)), network=fingerprint(dict(model=model)),
-        pipeline=_pipeline_mark(cfg))
+        set=set_digest(dataset), teacher=sha256(resolve_path(checkpoint)),
+        network=fingerprint(dict(model=wanted.teacher.cfg.model)), pipeline=_pipeline_mark(cfg))
     if columns:
         settings['columns'] = list(columns)
     return settings
+
+
+def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
+    """What of :func:`read_settings` needs no weights of a teacher: enough for the size.
+
+    Args:
+        cfg: Student config of a protocol with stored labels.
+        dataset: Its set without soft labels, if it is open.
+
+    Raises:
+        ValueError: If the classes of teacher and set differ.
+    """
+    dataset = _open_set(cfg) if dataset is None else dataset
+    wanted = cfg.soft_labels
+    classes = list(dataset.metainfo.get('classes') or ())
+    columns, head = wanted.teacher.get('columns'), wanted.teacher.cfg.model.get('head', {})
+    num_classes = len(columns) if columns else head.get('num_classes') or len(classes)
+    if classes and num_classes != len(classes):
+        raise ValueError(f'the teacher has {num_classes} classes, the set {len(classes)}; give a '
+                         f'teacher of the same classes')
+    return dict({k: v for k, v in wanted.to_dict().items() if k != 'teacher'},
+                images=len(dataset), classes=classes, num_classes=num_classes)
 
 
 def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:

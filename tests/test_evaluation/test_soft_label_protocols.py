@@ -198,7 +198,8 @@ def test_students_of_two_architectures_read_one_file(digits, folder, tmp_path, o
         folders.append(cfg.train_dataloader.dataset.labels)
         before = {path: osp.getmtime(path) for path in glob.glob(osp.join(folders[0], '*'))}
         trained.append(train(cfg, str(tmp_path / name)))
-        assert before == {path: osp.getmtime(path) for path in glob.glob(osp.join(folders[0], '*'))}
+        again = {path: osp.getmtime(path) for path in glob.glob(osp.join(folders[0], '*'))}
+        assert before == again
     assert folders[0] == folders[1] and [runner.iter for runner in trained] == [6, 6]
     one, two = (runner.model.student.backbone for runner in trained)
     assert type(one) is not type(two)

@@ -44,6 +44,10 @@ def test_relabel(files, tmp_path, capsys):
     out = tmp_path / 'labels'
     command = (*paths, '--set', folder, '--out', out, '--cfg-options',
                'protocol.schedule.topk=2', 'protocol.schedule.epochs=2')
+    assert run(*command, '--dry-run') is None
+    told = capsys.readouterr().out
+    assert told.endswith('x 39 bytes (10 classes in fp16, top 2 kept) = 0.0 MiB\n')
+    assert not osp.exists(out)
     assert run(*command) is None
     store = SoftLabelStore(str(out))
     assert (store.epochs, store.settings['topk'], store.settings['images']) == (2, 2, 10)
