@@ -95,13 +95,16 @@ def load_config(config: ConfigType) -> Config:
         read, path = Config.fromfile, resolve_path(config)
     try:
         with import_path(path):
-            return read(path)
+            cfg = read(path)
     except FileNotFoundError:
         raise
     except Exception as error:  # a config is code: anything can come out of it
         reason = str(error).strip().splitlines() or ['']
         raise ValueError(f'{path} cannot be read as a config: '
                          f'{type(error).__name__}: {reason[0]}') from error
+    if cfg.get('custom_imports'):
+        keep_import_path(path)
+    return cfg
 
 
 @contextmanager
@@ -113,6 +116,17 @@ def import_path(config: str) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(folder)
+
+
+def keep_import_path(config: str) -> None:
+    """Find modules beside a config file from now on, after all others.
+
+    Processes that are started to work on the config, or on one that was made of it, inherit
+    it.
+    """
+    folder = osp.dirname(osp.abspath(config))
+    if folder not in sys.path:
+        sys.path.append(folder)
 
 
 def import_custom_modules(config: Config) -> None:

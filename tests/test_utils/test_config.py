@@ -1,4 +1,5 @@
 """Finding, loading and fingerprinting configs."""
+import multiprocessing
 import os.path as osp
 import pickle
 import sys
@@ -93,9 +94,14 @@ def test_modules_beside_a_config_are_found_wherever_it_lies(tmp_path, monkeypatc
     name = 'module_beside_a_config'
     (folder / f'{name}.py').write_text('VALUE = 7')
     (folder / 'my_config.py').write_text(f'custom_imports = dict(imports=[{name!r}])')
-    path = list(sys.path)
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    before = list(sys.path)
     cfg = load_config('elsewhere/my_method/my_config.py')
+    # It is left last, for the processes that are started to work on the config.
+    path = before + [str(folder)]
     assert sys.modules.pop(name).VALUE == 7 and sys.path == path
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        assert pool.apply(eval, [f'__import__({name!r}).VALUE']) == 7
     # A config that another process has read.
     import_custom_modules(pickle.loads(pickle.dumps(cfg)))
     assert sys.modules.pop(name).VALUE == 7 and sys.path == path
