@@ -247,6 +247,9 @@ class DistillLoop(BaseLoop):
             for sample in self.distiller.set_stages.expand(self.journal.load_sample(slot, key)):
                 written = self.writer.write(sample, self.out_dir, self.distiller.classes)
                 entries.append(image_entry(sample, written, self.distiller.classes, rounds))
+                if self.distiller.set_stages.expanders:
+                    # Not in the journal, where hooks would look for it.
+                    sample.path = osp.join(self.out_dir, written[0])
                 sample.image = None
                 samples.append(sample)
         files = self.writer.close(samples, self.out_dir, self.distiller.classes)

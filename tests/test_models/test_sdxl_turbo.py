@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny
+import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from PIL import Image
@@ -25,13 +26,13 @@ IPC = 5
 
 
 @pytest.fixture(scope='module')
-def digits(tmp_path_factory):
+def singles(tmp_path_factory):
     """Five single digits of each class."""
-    return tiny.digit_scenes(tmp_path_factory.mktemp('digits') / 'scenes', train=1, singles=50)
+    return tiny.digit_scenes(tmp_path_factory.mktemp('singles') / 'scenes', train=1, singles=50)
 
 
-def job(digits, n=IPC, minutes=10., hooks=(), train_cfg=None, **model):
-    cfg = tiny.classification_job(digits, n=n, **(train_cfg or {}))
+def job(singles, n=IPC, minutes=10., hooks=(), train_cfg=None, **model):
+    cfg = tiny.classification_job(singles, n=n, **(train_cfg or {}))
     cfg['train_cfg'].setdefault('batch_size', 4)
     cfg['model'] = dict(
         dict(type='SDXLTurbo', image_size=32, diffusion=tiny.stable_diffusion_xl(),
@@ -55,8 +56,8 @@ def pictures(folder):
 
 
 @pytest.fixture(scope='module')
-def folder(digits, tmp_path_factory):
-    return distill(job(digits), str(tmp_path_factory.mktemp('turbo')))
+def folder(singles, tmp_path_factory):
+    return distill(job(singles), str(tmp_path_factory.mktemp('turbo')))
 
 
 def test_two_budgets_one_generation(folder):
@@ -103,18 +104,33 @@ class LogHook(Hook):
         MMLogger.get_current_instance().addHandler(self.handler)
 
 
-def test_resumed_and_batched_otherwise_it_is_the_same_set(digits, folder, tmp_path):
+def test_resumed_and_batched_otherwise_it_is_the_same_set(singles, folder, tmp_path):
     work_dir = str(tmp_path / 'killed')
     with pytest.raises(KeyboardInterrupt):
-        distill(job(digits, hooks=[dict(type='StopAfterTwoBatches')]), work_dir)
-    again = distill(job(digits), work_dir, resume=True)
+        distill(job(singles, hooks=[dict(type='StopAfterTwoBatches')]), work_dir)
+    again = distill(job(singles), work_dir, resume=True)
     keys = ('files', 'slot', 'seed', 'prompt', 'classes')
     assert [[e[k] for k in keys] for e in manifest(again)['images']] == [
         [e[k] for k in keys] for e in manifest(folder)['images']]
     assert (pictures(again) == pictures(folder)).all()
     assert manifest(again)['time_budget']['spent_minutes'] is None
-    other = distill(job(digits, train_cfg=dict(batch_size=7)), str(tmp_path / 'other'))
+    other = distill(job(singles, train_cfg=dict(batch_size=7)), str(tmp_path / 'other'))
     assert np.abs(pictures(other) - pictures(folder)).max() <= 2
+
+
+def test_metrics_are_those_of_the_written_images(singles, tmp_path, classifier_proxy):
+    """Not of the samples before the set stages, whose numbers the images share."""
+    work_dir = tmp_path / 'job'
+    torch.save(dict(state_dict=classifier_proxy.model.state_dict()), tmp_path / 'proxy.pth')
+    extractor = dict(type='ClassifierProxy', cfg=tiny.classifier_job(singles),
+                     checkpoint=str(tmp_path / 'proxy.pth'))
+    hook = dict(type='FeatureMetricsHook', extractor=extractor, size=16, num_real=20, k=3)
+    found = manifest(distill(job(singles, hooks=[hook]), str(work_dir)))['metrics']
+    images = torch.from_numpy(pictures(work_dir / 'distilled')).permute(0, 3, 1, 2).float() / 255
+    features = classifier_proxy.features(images).numpy()
+    stored = sorted(work_dir.rglob('set_*.npy'))
+    assert found['num_distilled'] == len(stored) == 50
+    np.testing.assert_allclose(np.stack([np.load(f) for f in stored]), features, atol=1e-4)
 
 
 def test_time_budget_in_the_manifest(folder):
@@ -126,10 +142,10 @@ def test_time_budget_in_the_manifest(folder):
     assert found['images_per_second'] == pytest.approx(10 / sum(made), rel=0.05)
 
 
-def test_a_budget_that_does_not_fit_is_told_and_not_refused(digits, tmp_path, caplog):
+def test_a_budget_that_does_not_fit_is_told_and_not_refused(singles, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     LogHook.handler = caplog.handler
-    folder = distill(job(digits, minutes=1e-4, hooks=[dict(type='LogHook')]), str(tmp_path))
+    folder = distill(job(singles, minutes=1e-4, hooks=[dict(type='LogHook')]), str(tmp_path))
     line, = (r for r in caplog.records if r.getMessage().startswith('time budget'))
     assert line.levelname == 'WARNING' and 'of 0.0001 minutes for 10 images' in line.getMessage()
     assert 'does not fit; take a smaller budget' in line.getMessage()
@@ -175,9 +191,9 @@ DIT = dict(type='mmdd.DiT', transformer=dict(num_embeds_ada_norm=10))
                           r'prompts; give model.diffusion a text-to-image model'),
     (dict(diffusion=None), 'model.diffusion is missing'),
     (dict(statistics=dict(type='LatentClusters')), 'leave out model.statistics, or use D4M')])
-def test_a_prior_without_text_is_refused_before_anything_is_loaded(digits, tmp_path, change,
+def test_a_prior_without_text_is_refused_before_anything_is_loaded(singles, tmp_path, change,
                                                                    words):
-    cfg = load_config(job(digits, **change))
+    cfg = load_config(job(singles, **change))
     cfg.work_dir = str(tmp_path)
     with pytest.raises(ValueError, match=words):
         check_job(cfg, resume=False)
@@ -187,9 +203,9 @@ def test_a_prior_without_text_is_refused_before_anything_is_loaded(digits, tmp_p
     ([f'n0144076{i}' for i in range(10)],
      r"10 classes have none \('n01440760', 'n01440761', 'n01440762'\): give"),
     (None, 'the real set has no class names: give train_dataloader.dataset metainfo')])
-def test_class_names_are_missing(digits, tmp_path, names, words):
+def test_class_names_are_missing(singles, tmp_path, names, words):
     """Folders of WordNet ids without names, and a list of files without any names."""
-    cfg = load_config(job(digits))
+    cfg = load_config(job(singles))
     cfg.work_dir = str(tmp_path)
     if names:
         for name in names:
@@ -211,8 +227,8 @@ def test_class_names_are_missing(digits, tmp_path, names, words):
     (dict(set_stages=[dict(type='PostAugmentation', size=16, crop_size=48)]),
      r'a crop of \(48, 48\) does not fit into images of \(32, 32\)'),
     (dict(image_size=20), 'must be a multiple of 8')])
-def test_a_plan_that_cannot_work_is_refused(digits, tmp_path, change, words):
+def test_a_plan_that_cannot_work_is_refused(singles, tmp_path, change, words):
     with pytest.raises(ValueError, match=words) as caught:
-        distill(job(digits, **copy.deepcopy(change)), str(tmp_path))
+        distill(job(singles, **copy.deepcopy(change)), str(tmp_path))
     assert '\n' not in str(caught.value)
     assert not list(tmp_path.rglob('*.png'))

@@ -113,7 +113,9 @@ class FeatureMetricsHook(Hook):
                         summary: Dict[str, Any]) -> None:
         """Add ``metrics`` of the final set to the manifest's summary."""
         distiller = runner.train_loop.distiller
-        real, made = self._real_features(runner), self._features(runner, samples)
+        # Where set stages make several images of a sample, ids are those of the set.
+        prefix = 'set_' if distiller.set_stages.expanders else ''
+        real, made = self._real_features(runner), self._features(runner, samples, prefix)
         thresholds = [refiner.threshold for refiner in distiller.refiners
                       if hasattr(refiner, 'threshold')]
         found = dict(
@@ -139,25 +141,26 @@ class FeatureMetricsHook(Hook):
             ).run().numpy()
         return self._real
 
-    def _features(self, runner, samples: List[DistilledSample]) -> np.ndarray:
+    def _features(self, runner, samples: List[DistilledSample], prefix: str = '') -> np.ndarray:
         """Features of samples, (N, D): those on disk, the others computed and kept."""
-        found = [self._load(sample) for sample in samples]
+        files = [self._file(sample, prefix) for sample in samples]
+        found = [self._load(file) for file in files]
         missing = [i for i, features in enumerate(found) if features is None]
         for begin in range(0, len(missing), self.batch_size):
             batch = missing[begin:begin + self.batch_size]
             images = [self._image(runner, samples[i]) for i in batch]
             for i, features in zip(batch, extract(self.model, images)):
                 found[i] = features
-                with atomic_path(self._file(samples[i])) as tmp:
+                with atomic_path(files[i]) as tmp:
                     np.save(tmp, features)
         return np.stack(found)
 
-    def _file(self, sample: DistilledSample) -> str:
-        return osp.join(self.folder, f'{sample.slot.id:06d}_r{sample.slot.round}.npy')
+    def _file(self, sample: DistilledSample, prefix: str) -> str:
+        return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npy')
 
-    def _load(self, sample: DistilledSample) -> Optional[np.ndarray]:
+    def _load(self, file: str) -> Optional[np.ndarray]:
         try:
-            return np.load(self._file(sample))
+            return np.load(file)
         except (OSError, ValueError, EOFError):  # missing or damaged
             return None
 
