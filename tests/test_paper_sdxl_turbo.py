@@ -43,7 +43,8 @@ def stage(cfg):
 def test_prior(leaf):
     """Section 4.1: one step, no guidance, half precision; the sampler of the model's card."""
     diffusion = config(leaf).model.diffusion
-    assert (diffusion.type, diffusion.pretrained) == ('StableDiffusionXL', 'stabilityai/sdxl-turbo')
+    assert diffusion.type == 'StableDiffusionXL'
+    assert diffusion.pretrained == 'stabilityai/sdxl-turbo'
     assert {key: diffusion[key] for key in ('steps', 'cfg_scale', 'dtype')} == {
         key: CONSTANTS[key] for key in ('steps', 'cfg_scale', 'dtype')}
     assert diffusion.scheduler == dict(
@@ -97,7 +98,7 @@ def test_student(leaf):
 @pytest.mark.parametrize('leaf', ROWS)
 def test_prompts_follow_the_label_indices(leaf):
     """The released code's list of CIFAR-100 names is in superclass order: labels were wrong."""
-    cfg, (_, real_set, images, generated, _) = config(leaf), ROWS[leaf]
+    cfg, (_, real_set, _, generated, _) = config(leaf), ROWS[leaf]
     model = copy.deepcopy(cfg.model)
     model.diffusion = tiny.stable_diffusion_xl()
     distiller = MODELS.build(model)
