@@ -15,7 +15,7 @@ from mmdd.engine.job import changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
-from mmdd.utils.config import fingerprint
+from mmdd.utils.config import fingerprint, plain
 from .isolated import distill_isolated
 from .suite import Arm, Group
 
@@ -151,7 +151,7 @@ def describe_set_jobs(plan: Plan) -> List[str]:
 def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) -> None:
     """Distill what is not finished; failures stay with their job.
 
-    A job runs alone until the data are built and its proxy is trained; what is
+    A job runs alone until the data are built and what it trains is trained; what is
     left then runs side by side, the longest first. Arms that only refine the images of
     another arm come last and take them over.
 
@@ -231,8 +231,20 @@ def expected_length(job: SetJob) -> int:
 
 
 def _trains(job: SetJob) -> bool:
-    """Whether the job would train its proxy first."""
-    return job.checkpoint is not None and not osp.isfile(job.checkpoint)
+    """Whether the job would train its proxy, or another part of its distiller, first."""
+    paths = trained_weights(plain(job.arm.cfg.model))
+    return any(not osp.isfile(path) for path in paths + [job.checkpoint] * bool(job.checkpoint))
+
+
+def trained_weights(node: Any) -> List[str]:
+    """Checkpoints of the nodes of a config that say how they are trained: ``cfg`` beside them."""
+    if isinstance(node, list):
+        return [path for value in node for path in trained_weights(value)]
+    if not isinstance(node, dict):
+        return []
+    own = [node['checkpoint']] if node.get('cfg') and node.get('checkpoint') else []
+    return own + [path for key, value in node.items() if key != 'cfg'
+                  for path in trained_weights(value)]
 
 
 def _finished(same: List[SetJob]) -> bool:

@@ -13,7 +13,7 @@ from test_evaluate_and_train import ROOT, run
 from mmdd.apis.benchmark import make_plan
 from mmdd.apis.isolated import distill_isolated
 from mmdd.apis.random_arm import is_random, same_budget
-from mmdd.apis.set_jobs import distill_sets
+from mmdd.apis.set_jobs import SetJob, distill_sets, trained_weights
 from mmdd.apis.suite import budget_text, config_title, group_arms, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.evaluation.paper_values import paper_values
@@ -111,6 +111,43 @@ def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
     distill_sets([(None, [job])], spawn=False)
     assert 'holds a distilled set of another config (other model)' in job.error
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
+
+
+def test_what_trains_runs_alone(tmp_path, config, monkeypatch):
+    """The data are built, and weights that arms share trained, by one job; the longest first."""
+    part = dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / 'a.pth'))
+    assert trained_weights(dict(a=[dict(fine_tune=part)], b=dict(cfg='x'))) == [part['checkpoint']]
+    model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
+    group, = group_arms({name: Config(dict(
+        tiny.coreset_job(tmp_path, more, 2), evaluation=dict(protocol=toy_student.protocol(
+            tmp_path / 'real')), custom_hooks=hooks)) for name, more, hooks in (
+                ('Copies', dict(type='UniformCoreset'), []), ('Samples', model, []),
+                ('Guides', model, [dict(type='TaskGuidanceHook')]),
+                ('Tunes', dict(model, fine_tune=part), []),
+                ('Tunes as well', dict(model, fine_tune=dict(part), seed=1), []))})
+    jobs = [SetJob(arm, 0, str(tmp_path / arm.name), {}) for arm in group.arms]
+    begun, running = [], []
+
+    def distill(same, spawn, threads, progress):
+        begun.append((same[0].arm.name, len(running)))
+        running.append(same)
+        if same[0].arm.name.startswith('Tunes'):
+            open(part['checkpoint'], 'w').close()
+        running.remove(same)
+
+    monkeypatch.setattr('mmdd.apis.set_jobs._distill_set', distill)
+    monkeypatch.setattr(SetJob, 'done', property(lambda self: False))
+    distill_sets([(group, jobs)], workers=1)
+    assert [name for name, _ in begun] == ['Copies', 'Guides', 'Samples', 'Tunes', 'Tunes as well']
+    threads = []
+    os.remove(part['checkpoint'])
+    monkeypatch.setattr('mmdd.apis.set_jobs._distill_set',
+                        lambda same, spawn, count, progress: (
+                            threads.append((same[0].arm.name, count)),
+                            distill(same, spawn, count, progress)))
+    distill_sets([(group, jobs)], workers=2)
+    # None: alone, with all threads
+    assert [name for name, count in threads if count is None] == ['Copies', 'Tunes']
 
 
 def test_equal_sets_are_made_once(tmp_path, config, protocol):
