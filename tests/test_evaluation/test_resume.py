@@ -3,8 +3,8 @@ import os.path as osp
 
 import pytest
 import soft_sets
-import toy_student
 import torch
+import toy_student
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
