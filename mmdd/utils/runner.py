@@ -7,10 +7,9 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
 from . import compat
-from .config import ConfigType, load_config
+from .config import ConfigType, import_custom_modules, load_config
 
 _COUNTER = itertools.count()
 
@@ -43,9 +42,7 @@ def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner
     cfg = load_config(config)
     if not tidy:
         cfg = Config(cfg._cfg_dict, filename=cfg.filename, format_python_code=False)
-    if cfg.get('custom_imports'):
-        # done when a config is read from a file, but not for one that came as a dict
-        import_modules_from_strings(**cfg.custom_imports)
+    import_custom_modules(cfg)
     cfg.work_dir = work_dir
     if is_distributed() and cfg.get('launcher', 'none') == 'none':
         cfg.launcher = 'pytorch'
