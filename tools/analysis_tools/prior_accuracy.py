@@ -1,10 +1,12 @@
 """How often a classifier of real digits reads the asked class in unguided samples.
 
     python tools/analysis_tools/prior_accuracy.py
+    python tools/analysis_tools/prior_accuracy.py \\
+        --diffusion configs/_base_/diffusions/digits_dit.py --steps 50 --cfg-scale 4
 
-Draws single-digit images from the embedded prior with plain class prompts and
-no guidance by a proxy, and classifies them with the network that was trained
-on the real single-digit training images (trained first where it is missing).
+Draws single-digit images from an embedded prior with plain class prompts, or
+the classes themselves, and no guidance by a proxy, and classifies them with the network that
+was trained on the real single-digit training images (trained first where it is missing).
 """
 import argparse
 
@@ -17,7 +19,7 @@ from rich.progress import track
 
 from mmdd.apis.train import ensure_checkpoint
 from mmdd.datasets.digit_scenes import CLASSES
-from mmdd.models import StableDiffusion
+from mmdd.models import FineTuned
 from mmdd.models.distillers.base import to_uint8
 from mmdd.models.prompters import ClassPrompter
 from mmdd.models.proxies.base import read_test_scale
@@ -31,7 +33,10 @@ from mmdd.utils.picture import Tile, save_contact_sheet
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--prior', default='mmdd::priors/digits-sd')
+    parser.add_argument('--diffusion', default='configs/_base_/diffusions/digits_sd.py',
+                        help='config whose model.diffusion is the prior')
+    parser.add_argument('--prior', help='folder of its weights (the config\'s)')
+    parser.add_argument('--fine-tuned', help='fine-tuned weights of a DiT')
     parser.add_argument('--num', type=int, default=200, help='number of samples')
     parser.add_argument('--steps', type=int, default=25)
     parser.add_argument('--cfg-scale', type=float, default=7.)
@@ -73,11 +78,24 @@ def make_slots(num, seed):
     return slots
 
 
+def load_prior(args):
+    """The diffusion of a config, with the settings of the command line."""
+    cfg = load_config(args.diffusion).model.diffusion
+    cfg.update(steps=args.steps, cfg_scale=args.cfg_scale)
+    if args.prior:
+        cfg.pretrained = args.prior
+    with DefaultScope.overwrite_default_scope('mmdd'):
+        prior = MODELS.build(cfg)
+    if args.fine_tuned:
+        prior.load_fine_tuned(FineTuned({}, args.fine_tuned).read(0))
+    return prior
+
+
 def main():
     args = parse_args()
     setup()
     classifier = load_classifier(args.classifier, args.checkpoint)
-    prior = StableDiffusion(args.prior, steps=args.steps, cfg_scale=args.cfg_scale)
+    prior = load_prior(args)
     slots = make_slots(args.num, args.seed)
     tiles, right = [], 0
     for start in track(range(0, args.num, args.batch_size), 'sampling'):

@@ -1,0 +1,92 @@
+"""Jobs of Minimax: fine-tuning first where it is missing, then sampling."""
+import copy
+import json
+import os.path as osp
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from mmengine.registry import DATASETS
+from PIL import Image
+
+from mmdd.apis import distill
+from mmdd.datasets import ClassSubset
+
+
+def images(folder):
+    with open(osp.join(folder, 'manifest.json')) as f:
+        manifest = json.load(f)
+    return manifest, {entry['files'][0]: np.asarray(Image.open(osp.join(folder, entry['files'][0])), int)
+                      for entry in manifest['images']}
+
+
+def fine_tune(digits, path=None, **kwargs):
+    return dict(dict(type='FineTuned', checkpoint=path,
+                     cfg=tiny.fine_tune_job(digits, max_iters=2, memory_size=1)), **kwargs)
+
+
+def test_shards_are_fine_tuned_once_and_sampled_in_any_batches(digits, tmp_path):
+    """One command; another batch size gives the same set; a kill costs nothing."""
+    path = str(tmp_path / 'weights' / 'tuned.pth')
+    job = tiny.minimax_job(digits, fine_tune=fine_tune(digits, path, classes_per_shard=6))
+    first, found = images(distill(copy.deepcopy(job), str(tmp_path / 'first')))
+    assert len(found) == 10 and first['method'] == 'Minimax'
+    shards = [str(tmp_path / 'weights' / f'tuned_{name}.pth') for name in ('0-5', '6-9')]
+    content = [torch.load(shard, weights_only=True)['state_dict'] for shard in shards]
+    # each has seen two batches of three, of its own classes alone
+    assert [len(state['real.pushed']) for state in content] == [6, 4]
+    assert [int(state['real.pushed'].sum()) for state in content] == [6, 6]
+    # DiffFit's parameters, memories and the counter; no frozen weight
+    assert not any(key.endswith('to_q.weight') for key in content[0])
+    stages = first['cost']['stages']
+    assert {name: stage.get('updates') for name, stage in stages.items()
+            if name.startswith('train')} == {'train fine_tune': 2,
+                                             'train fine_tune (tuned_6-9.pth)': 2}
+    times = [osp.getmtime(shard) for shard in shards]
+    job['train_cfg']['batch_size'] = 7
+    second, again = images(distill(copy.deepcopy(job), str(tmp_path / 'second')))
+    assert [osp.getmtime(shard) for shard in shards] == times
+    assert first['job'] == second['job']
+    assert found.keys() == again.keys()
+    assert max(np.abs(found[name] - again[name]).max() for name in found) <= 1
+    raw = tiny.minimax_job(digits)
+    _, untuned = images(distill(raw, str(tmp_path / 'raw')))
+    assert max(np.abs(found[name] - untuned[name]).max() for name in found) > 1
+    # other weights are another job
+    torch.save(dict(state_dict=content[1]), shards[1])
+    with pytest.raises(ValueError, match='fine_tuned_weights|another'):
+        distill(copy.deepcopy(job), str(tmp_path / 'second'), resume=True)
+
+
+def test_weights_are_kept_in_the_work_dir_by_default(digits, tmp_path):
+    distill(tiny.minimax_job(digits, fine_tune=fine_tune(digits)), str(tmp_path))
+    assert osp.isfile(tmp_path / 'fine_tuned.pth') and osp.isfile(tmp_path / 'fine_tuned.json')
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(prompter=dict(type='ClassPrompter', plural='')),
+     'a DiT is conditioned on classes and reads no text'),
+    (dict(diffusion=tiny.dit(num_classes=9)), 'knows 9 classes, class 9 is asked for'),
+    (dict(diffusion=tiny.dit(class_map=[1, 2])), 'class_map has 2 classes, the real set has 10'),
+    (dict(diffusion=tiny.dit(pretrained='./none')), "no diffusion weights at './none'"),
+    (dict(fine_tune=dict(type='FineTuned', cfg={}, weights='best')), 'weights must be one of'),
+    (dict(fine_tune=dict(type='FineTuned', cfg={}, weigths='ema')), "did you mean 'weights'"),
+], ids=['prompter', 'few-classes', 'map', 'weights', 'choice', 'typo'])
+def test_bad_input_is_refused_before_anything_is_trained(change, message, digits, tmp_path):
+    job = tiny.minimax_job(digits, **{'fine_tune': fine_tune(digits), **change})
+    with pytest.raises(ValueError, match=message):
+        distill(job, str(tmp_path / 'work'))
+    assert not osp.exists(tmp_path / 'work' / 'fine_tuned_train')
+
+
+def test_class_subset(digits):
+    whole = DATASETS.build(tiny.class_folders(digits, images=False))
+    part = ClassSubset(whole, [7, 2])
+    assert part.metainfo == whole.metainfo
+    assert sorted(part.get_gt_labels()) == [2, 7] and len(part) == 2
+    for i, label in enumerate(part.get_gt_labels()):
+        assert part.get_data_info(i)['gt_label'] == label
+        assert int(part[i]['data_samples'].gt_label) == label
+    with pytest.raises(ValueError, match=r'no image of 1 of 2 labels \(\[11\]\)'):
+        ClassSubset(whole, [1, 11])
