@@ -1,7 +1,7 @@
 # CIFAR-100 in class folders of the fine labels, data/cifar100/{train,test}/<class>, as written
 # by tools/dataset_converters/cifar.py. What is measured, in the val slot as in the test slot,
 # is the test set; there is none to select on.
-dataset_type = 'CustomDataset'
+_base_ = './cifar10_cls.py'
 data_root = 'data/cifar100/'
 metainfo = dict(classes=(
     'apple', 'aquarium_fish', 'baby', 'bear', 'beaver', 'bed', 'bee', 'beetle', 'bicycle',
@@ -18,43 +18,9 @@ metainfo = dict(classes=(
     'willow_tree', 'wolf', 'woman', 'worm'))
 model = dict(head=dict(num_classes=100), data_preprocessor=dict(num_classes=100))
 
-# A no-op for the real images; distilled ones may be larger.
-resize = dict(type='Resize', scale=(32, 32))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    resize,
-    dict(type='RandomCrop', crop_size=32, padding=4),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
-
-train_dataloader = dict(
-    batch_size=128,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        _scope_='mmpretrain',
-        data_root=data_root,
-        data_prefix='train',
-        metainfo=metainfo,
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=256,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        _scope_='mmpretrain',
-        data_root=data_root,
-        data_prefix='test',
-        metainfo=metainfo,
-        test_mode=True,
-        pipeline=test_pipeline))
+dataset = dict(data_root=data_root, metainfo=metainfo)
+train_dataloader = dict(dataset=dataset)
+val_dataloader = dict(dataset=dataset)
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='mmpretrain.Accuracy', topk=(1, 5))
+val_evaluator = dict(topk=(1, 5))
 test_evaluator = val_evaluator

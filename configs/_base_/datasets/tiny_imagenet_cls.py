@@ -1,7 +1,7 @@
 # Tiny ImageNet, 200 classes of 64x64 images: data/tiny_imagenet/train/<wnid>, and the
 # validation images with the list meta/val.txt that tools/dataset_converters/tiny_imagenet.py
 # writes. What is measured, in the val slot as in the test slot, is the validation set.
-dataset_type = 'CustomDataset'
+_base_ = './cifar10_cls.py'
 data_root = 'data/tiny_imagenet/'
 metainfo = dict(classes=(
     'goldfish', 'European fire salamander', 'bullfrog', 'tailed frog', 'American alligator',
@@ -48,32 +48,14 @@ train_pipeline = [
 test_pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
 
 train_dataloader = dict(
-    batch_size=128,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        _scope_='mmpretrain',
-        data_root=data_root,
-        data_prefix='train',
-        metainfo=metainfo,
-        pipeline=train_pipeline))
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=256,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type=dataset_type,
-        _scope_='mmpretrain',
         data_root=data_root,
         ann_file='meta/val.txt',
         data_prefix='val/images',
         metainfo=metainfo,
-        test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-val_evaluator = dict(type='mmpretrain.Accuracy', topk=(1, 5))
+val_evaluator = dict(topk=(1, 5))
 test_evaluator = val_evaluator
