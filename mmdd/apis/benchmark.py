@@ -12,6 +12,7 @@ from mmdd.evaluation.report import summarize, warnings_of
 from mmdd.evaluation.set_facts import proxy_facts, set_facts
 from mmdd.evaluation.settings import protocol_settings
 from mmdd.evaluation.student import describe_runs, evaluate_sets, plan_runs
+from mmdd.evaluation.workers import kept_workers
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, plain
 from mmdd.utils.machine import commit, machine_facts
@@ -74,11 +75,13 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
     distill_sets(plan, spawn=jobs != 0)
-    for group, members in plan:
-        print(f'== {group.name}', flush=True)
-        results['groups'].append(measure_group(group, members, osp.join(work_dir, 'students'),
-                                               seeds, jobs, full_seeds, students))
-        write_benchmark(results, work_dir, embedding=None, report=False)
+    with kept_workers():
+        for group, members in plan:
+            print(f'== {group.name}', flush=True)
+            results['groups'].append(measure_group(
+                group, members, osp.join(work_dir, 'students'), seeds, jobs, full_seeds,
+                students))
+            write_benchmark(results, work_dir, embedding=None, report=False)
     results['created'] = _now()
     write_benchmark(results, work_dir, embedding=embedding)
     check_failures(results, work_dir)

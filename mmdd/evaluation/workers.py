@@ -3,7 +3,8 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 Job = TypeVar('Job')
 # Does a job; returns one line where it failed, and never raises.
@@ -31,30 +32,81 @@ def execute(work: Work, pending: Sequence[Job],
         for job in pending:
             yield job, work(job)
         return
-    unfinished: List[Job] = list(pending)
-    for job, error in _in_pool(work, pending, min(jobs or default_jobs(), len(pending))):
-        unfinished.remove(job)
-        yield job, error
-    # A dead worker takes its whole pool along: the rest is tried again, each in its own.
-    for job in unfinished:
-        yield next(_in_pool(work, [job], 1),
-                   (job, 'its worker process died twice (out of memory?)'))
-
-
-def _in_pool(work: Work, pending: Sequence[Job],
-             workers: int) -> Iterator[Tuple[Job, Optional[str]]]:
-    """Do jobs in worker processes; those that are lost with their worker are not yielded."""
     if not pending:
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
-                             (_devices(workers), )) as pool:
-        futures = {pool.submit(work, job): job for job in pending}
-        for future in as_completed(futures):
-            try:
-                error = future.result()
-            except BrokenProcessPool:
-                continue
-            yield futures[future], error
+    workers, own = jobs or default_jobs(), None if _KEPT else _Pools()
+    if own:
+        workers = min(workers, len(pending))
+    pools, unfinished = own or _KEPT[-1], list(pending)
+    try:
+        for job, error in _in_pool(pools.get(workers), work, pending):
+            unfinished.remove(job)
+            yield job, error
+        if unfinished:
+            pools.drop(workers)
+    finally:
+        if own:
+            own.close()
+    # A dead worker takes its whole pool along: the rest is tried again, each in its own.
+    for job in unfinished:
+        with _pool(1) as pool:
+            yield next(_in_pool(pool, work, [job]),
+                       (job, 'its worker process died twice (out of memory?)'))
+
+
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Within the block worker processes are kept: what they import is imported once."""
+    _KEPT.append(_Pools())
+    try:
+        yield
+    finally:
+        _KEPT.pop().close()
+
+
+class _Pools:
+    """Pools of worker processes by their size, started when they are needed."""
+
+    def __init__(self) -> None:
+        self._pools: Dict[int, ProcessPoolExecutor] = {}
+
+    def get(self, workers: int) -> ProcessPoolExecutor:
+        if workers not in self._pools:
+            self._pools[workers] = _pool(workers)
+        return self._pools[workers]
+
+    def drop(self, workers: int) -> None:
+        self._pools.pop(workers).shutdown()
+
+    def close(self) -> None:
+        for workers in list(self._pools):
+            self.drop(workers)
+
+
+# Those of kept_workers(), the innermost last.
+_KEPT: List[_Pools] = []
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
+                               (_devices(workers), ))
+
+
+def _in_pool(pool: ProcessPoolExecutor, work: Work,
+             pending: Sequence[Job]) -> Iterator[Tuple[Job, Optional[str]]]:
+    """Do jobs in worker processes; those that are lost with their worker are not yielded."""
+    futures = {}
+    for job in pending:
+        try:
+            futures[pool.submit(work, job)] = job
+        except BrokenProcessPool:
+            return
+    for future in as_completed(futures):
+        try:
+            error = future.result()
+        except BrokenProcessPool:
+            continue
+        yield futures[future], error
 
 
 def _start_worker(devices: Optional[Any]) -> None:
