@@ -14,6 +14,7 @@ import os.path as osp
 import time
 from itertools import islice
 
+import numpy as np
 import torch
 from train_prior import Progress, cosine, load_state, make_scheduler, save_state, to_tensor
 
@@ -24,10 +25,11 @@ setup()
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel  # noqa: E402
 
 from mmdd.datasets.digit_scenes import CLASSES, scene_stream  # noqa: E402
-from mmdd.models import DiT  # noqa: E402
+from mmdd.models import DiT, StableDiffusion  # noqa: E402
 from mmdd.models.diffusions.difffit import tie_embedders  # noqa: E402
 from mmdd.models.distillers.base import to_uint8  # noqa: E402
-from mmdd.structures import DistillSlot, slot_seed  # noqa: E402
+from mmdd.models.prompters import ClassPrompter  # noqa: E402
+from mmdd.structures import DistillSlot, RealAnnotation, slot_seed  # noqa: E402
 from mmdd.utils.config import resolve_path  # noqa: E402
 from mmdd.utils.picture import Tile, save_contact_sheet  # noqa: E402
 
@@ -50,6 +52,9 @@ def parse_args():
     parser.add_argument('--pool', type=int, default=10000, help='number of images')
     parser.add_argument('--drop', type=float, default=0.1, help='share without a class')
     parser.add_argument('--min-snr', type=float, default=5., help='gamma of min-SNR weighting')
+    parser.add_argument('--teacher', help='folder of a text-to-image prior whose predictions for '
+                        'the prompt of a class are learnt beside the noise')
+    parser.add_argument('--teacher-share', type=float, default=0.7)
     parser.add_argument('--ema', type=float, default=0.998)
     parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--save-every', type=int, default=500)
@@ -112,8 +117,35 @@ def min_snr_weights(scheduler, gamma):
     return snr.clamp(max=gamma) / snr
 
 
+class Teacher:
+    """Noise predictions of a text-to-image prior for the prompts of classes.
+
+    They lie near the mean of what the noise may be, so that little data teaches much.
+    """
+
+    def __init__(self, pretrained, device):
+        self.prior = StableDiffusion(pretrained, cfg_scale=1., dtype='fp32').to(device)
+        prompter = ClassPrompter(plural='')
+        prompts = [prompter.describe(RealAnnotation('', '', (SIZE, SIZE), np.array([i])), CLASSES)
+                   for i in range(len(CLASSES))]
+        with torch.no_grad():
+            self.conditions = self.prior.encode_conditions([
+                DistillSlot(i, 0, (SIZE, SIZE), np.array([i]), prompt=prompt)
+                for i, prompt in enumerate(prompts)])
+
+    @torch.no_grad()
+    def mix(self, noise, noisy, t, classes, share):
+        """Targets: noise, and ``share`` of the teacher's prediction where there is a class."""
+        known = classes < len(CLASSES)
+        target = noise.clone()
+        guess = self.prior.predict_noise(noisy[known], t[known], self.conditions[classes[known]])
+        target[known] = target[known].lerp(guess, share)
+        return target
+
+
 def train(args):
     latents, labels = encode_pool(args)
+    teacher = Teacher(args.teacher, args.device) if args.teacher else None
     torch.manual_seed(args.seed)
     model = build_transformer(args).to(args.device).train()
     ema = copy.deepcopy(model).requires_grad_(False).eval()
@@ -140,9 +172,12 @@ def train(args):
         noise = torch.randn(z.shape, generator=g).to(args.device)
         t = torch.randint(0, len(weights), (args.batch_size, ), generator=g).to(args.device)
         cosine(optimizer, args.lr, step - 1, args.steps, args.warmup)
+        noisy, target = noising.add_noise(z, noise, t), noise
         with torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.bf16):
-            out = model(noising.add_noise(z, noise, t), t, classes).sample.float()
-        error = (out - noise).square().mean((1, 2, 3))
+            if teacher is not None:
+                target = teacher.mix(noise, noisy, t, classes, args.teacher_share)
+            out = model(noisy, t, classes).sample.float()
+        error = (out - target).square().mean((1, 2, 3))
         loss = (weights[t] * error).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -179,7 +214,7 @@ def save_samples(folder, vae, path, rows=3, steps=25, cfg_scale=4.):
     """A sheet with one digit a column."""
     prior = DiT(folder, vae=vae, steps=steps, cfg_scale=cfg_scale)
     num = rows * len(CLASSES)
-    slots = [DistillSlot(i, slot_seed(0, i), (SIZE, SIZE), torch.tensor([i % 10]).numpy())
+    slots = [DistillSlot(i, slot_seed(0, i), (SIZE, SIZE), np.array([i % 10]))
              for i in range(num)]
     images = to_uint8(prior.sample(slots)[0])
     save_contact_sheet(path, [Tile(image) for image in images], CLASSES, columns=10, side=SIZE)

@@ -94,7 +94,8 @@ def ready_fine_tuned(cfg: Config) -> List[str]:
         return fine_tuned.files
     classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
     return [ensure_checkpoint(config, checkpoint)
-            for config, checkpoint in fine_tuned.jobs(len(classes), cfg.work_dir)]
+            for config, checkpoint in fine_tuned.jobs(
+                len(classes), cfg.work_dir, cfg.model.diffusion)]
 
 
 def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:

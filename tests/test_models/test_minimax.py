@@ -354,13 +354,17 @@ def test_shards_of_classes(digits):
     tuned = FineTuned(job, 'work/tuned.pth', classes_per_shard=4)
     assert tuned.shards(10) == [range(0, 4), range(4, 8), range(8, 10)]
     assert [tuned.shard_of(label) for label in range(10)] == [0] * 4 + [1] * 4 + [2] * 2
-    jobs = tuned.jobs(10, 'unused')
+    prior = tiny.dit(class_map=list(range(10))[::-1], steps=9)
+    jobs = tuned.jobs(10, 'unused', prior)
     assert [path for _, path in jobs] == [
         'work/tuned_0-3.pth', 'work/tuned_4-7.pth', 'work/tuned_8-9.pth']
     cfg = jobs[1][0]
     assert cfg.model.labels == cfg.train_dataloader.dataset.labels == [4, 5, 6, 7]
     assert cfg.train_dataloader.dataset.dataset.type == 'CustomDataset'
-    assert [path for _, path in FineTuned(job).jobs(10, 'here')] == ['here/fine_tuned.pth']
+    # what is fine-tuned is the prior that is sampled from
+    assert cfg.model.diffusion.class_map == prior['class_map'] and cfg.model.diffusion.steps == 3
+    one, = FineTuned(dict(job, model=dict(job['model'], num_classes=3))).jobs(10, 'here', prior)
+    assert one[1] == 'here/fine_tuned.pth' and one[0].model.num_classes == 10
     shard = MODELS.build(dict(cfg.model))
     shard.criteria(torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8), [6])
     assert shard.real.pushed.tolist() == [0, 0, 1, 0]

@@ -43,6 +43,7 @@ def test_shards_are_fine_tuned_once_and_sampled_in_any_batches(digits, tmp_path)
     assert {name: stage.get('updates') for name, stage in stages.items()
             if name.startswith('train')} == {'train fine_tune': 2,
                                              'train fine_tune (tuned_6-9.pth)': 2}
+    assert stages['train fine_tune']['denoiser_passes'] == 2 * 3
     times = [osp.getmtime(shard) for shard in shards]
     job['train_cfg']['batch_size'] = 7
     second, again = images(distill(copy.deepcopy(job), str(tmp_path / 'second')))

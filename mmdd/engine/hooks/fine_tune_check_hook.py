@@ -49,6 +49,8 @@ class FineTuneCheckHook(Hook):
 def check_memories(model, dataset) -> None:
     """Warn where a memory is larger than a class of the set."""
     model = getattr(model, 'module', model)
+    if not hasattr(dataset, 'get_gt_labels'):
+        return
     counts = Counter(int(label) for label in dataset.get_gt_labels())
     small = [label for label, count in counts.items() if count < model.real.size]
     if small:

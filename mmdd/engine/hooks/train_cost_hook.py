@@ -5,7 +5,6 @@ from typing import Dict, Optional
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 
-from mmdd.models import BaseDiffusion
 from mmdd.registry import HOOKS
 from mmdd.utils.timing import peak_memory_mib, reset_peak_memory
 
@@ -22,7 +21,7 @@ class TrainCostHook(Hook):
 
     Attributes:
         seconds: Wall-clock seconds of the training, validation included.
-        denoiser_passes: Evaluations of the diffusions in the model, see
+        denoiser_passes: Evaluations of the diffusions and fine-tuners in the model, see
             ``BaseDiffusion.count_passes``, of all ranks.
         peak_memory_mib: 'host' and 'gpu' of this process.
     """
@@ -64,5 +63,6 @@ class TrainCostHook(Hook):
 
 
 def count_passes(model) -> int:
-    """Denoiser evaluations of the diffusions in a model."""
-    return sum(part.passes for part in model.modules() if isinstance(part, BaseDiffusion))
+    """Denoiser evaluations of the diffusions and fine-tuners in a model."""
+    return sum(part.passes for part in model.modules()
+               if isinstance(getattr(part, 'passes', None), int))

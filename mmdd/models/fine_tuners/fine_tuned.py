@@ -1,6 +1,6 @@
 """The weights that a fine-tuning leaves, one set per shard of classes."""
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -10,6 +10,8 @@ from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, load_config, resolve_path
 
 WEIGHTS = ('last', 'ema')
+# Settings of a DiT that say which network it is and which classes it draws.
+PRIOR = ('pretrained', 'transformer', 'class_map', 'seed')
 
 
 @TASK_UTILS.register_module()
@@ -52,14 +54,25 @@ class FineTuned:
         return [range(start, min(start + size, num_classes))
                 for start in range(0, num_classes, size)]
 
-    def jobs(self, num_classes: int, work_dir: str) -> List[Tuple[Config, str]]:
-        """(training config, checkpoint) of every shard."""
+    def jobs(self, num_classes: int, work_dir: str,
+             diffusion: Mapping[str, Any]) -> List[Tuple[Config, str]]:
+        """(training config, checkpoint) of every shard.
+
+        Args:
+            num_classes: Classes of the real set.
+            work_dir: Where weights without a place of their own are kept.
+            diffusion: Config of the prior to sample from; what is fine-tuned is this
+                prior, with the autoencoder of the training config.
+        """
+        cfg = load_config(self.cfg)
+        cfg.merge_from_dict(dict(model=dict(num_classes=num_classes, diffusion={
+            key: diffusion[key] for key in PRIOR if diffusion.get(key) is not None})))
         path = self.checkpoint or osp.join(work_dir, 'fine_tuned.pth')
         shards = self.shards(num_classes)
         if len(shards) == 1:
-            return [(load_config(self.cfg), path)]
+            return [(cfg, path)]
         stem, suffix = osp.splitext(path)
-        return [(shard_config(self.cfg, labels), f'{stem}_{labels[0]}-{labels[-1]}{suffix}')
+        return [(shard_config(cfg, labels), f'{stem}_{labels[0]}-{labels[-1]}{suffix}')
                 for labels in shards]
 
     def shard_of(self, label: int) -> int:

@@ -126,7 +126,6 @@ class MinimaxFineTuner(BaseModel):
         tie_embedders(self.transformer)
         add_scale_factors(self.transformer, scale_layers, scale_blocks)
         self.trained = mark_trainable(self.transformer)
-        # Only the forms are kept under these names: the functions have them, too.
         self.forms = (representativeness, diversity)
         self.weights = (lambda_r, lambda_d)
         self.estimate = estimate
@@ -152,6 +151,11 @@ class MinimaxFineTuner(BaseModel):
         prior, = self._prior
         device = self.transformer.proj_out_2.weight.device
         return prior if prior.vae.device == device else prior.to(device)
+
+    @property
+    def passes(self) -> int:
+        """Denoiser evaluations so far."""
+        return self._prior[0].passes
 
     def init_weights(self) -> None:
         """Keep the weights that were loaded."""
