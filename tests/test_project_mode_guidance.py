@@ -129,8 +129,8 @@ def test_a_job_shares_its_clusters_with_d4m(module, digits, tmp_path):
     assert len(kept) == 10
     mode['custom_hooks'] = []
     free = distill(mode, str(tmp_path / 'free'))
-    pulled = Journal(str(tmp_path / 'mode/distilled'))
-    assert np.abs(pulled.read_image((0, 0)).astype(int) - Journal(free).read_image((0, 0))).max() > 2
+    pulled = Journal(str(tmp_path / 'mode/distilled')).read_image((0, 0)).astype(int)
+    assert np.abs(pulled - Journal(free).read_image((0, 0))).max() > 2
 
 
 def test_the_hook_needs_modes(module, digits, tmp_path):

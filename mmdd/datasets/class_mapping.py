@@ -54,9 +54,10 @@ def _wnids(names: Sequence[str], who: str) -> Tuple[str, ...]:
     try:
         return class_wnids(table)
     except ValueError:
-        raise ValueError(f"teacher.mapping='wnid': the classes of {who} are not those of ImageNet-1K "
-                         f"or a subset in their order ({', '.join(list(names)[:3])}, ...); take "
-                         f"'name' or give the class indices") from None
+        raise ValueError(
+            f"teacher.mapping='wnid': the classes of {who} are not those of ImageNet-1K or a "
+            f"subset in their order ({', '.join(list(names)[:3])}, ...); take 'name' or give the class "
+            f'indices') from None
 
 
 def _checked(columns: Sequence[int], number: int, known: Optional[int]) -> Tuple[int, ...]:

@@ -203,7 +203,8 @@ def test_more_images_than_a_class_has(singles, tmp_path, plain_dumps):
     shutil.copytree(osp.join(singles, 'single'), tmp_path / 'single')
     os.unlink(sorted((tmp_path / 'single/train/3').iterdir())[0])
     cfg = job(tmp_path, n=4, statistics=None)
-    shutil.copy(sorted((tmp_path / 'single/train/4').iterdir())[0], tmp_path / 'single/train/4/x.png')
+    fours = tmp_path / 'single/train/4'
+    shutil.copy(sorted(fours.iterdir())[0], fours / 'x.png')
     with pytest.raises(ValueError, match='class 3 has only 3 real images; lower the budget'):
         distill(cfg, str(tmp_path / 'work'))
 
@@ -236,6 +237,12 @@ def test_bad_settings_are_refused_before_anything_is_written(singles, tmp_path, 
     with pytest.raises(ValueError, match=message):
         distill(cfg, str(tmp_path))
     assert not osp.exists(tmp_path / 'distilled/_job/statistics')
+
+
+def test_a_prompter_that_asks_about_real_images_is_refused():
+    prompter = dict(type='VLMPrompter', backend=dict(type='OpenAIBackend', model='m'))
+    with pytest.raises(ValueError, match='D4M has no real image behind a slot that VLMPrompter'):
+        D4M(diffusion=tiny.stable_diffusion(), prompter=prompter)
 
 
 def test_a_prior_without_a_text_encoder_is_refused(singles, tmp_path, plain_dumps):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from clusters import algorithm_1, ordered
 from PIL import Image
 from sklearn.cluster import MiniBatchKMeans
 
@@ -16,33 +17,11 @@ from mmdd.models.statistics.latent_clusters import nearest_rows, regroup
 from mmdd.structures import RealAnnotation
 
 
-def algorithm_1(points, clusters):
-    """Lines 3 to 8 of algorithm 1: the first mini-batch holds one point for each centre.
-
-    Equation 5 with eta = 1 / |z_c|, latent by latent, is written out.
-    """
-    centres, counts = points[:clusters].astype(np.float64), np.ones(clusters)
-    for begin in range(clusters, len(points), clusters):
-        batch = points[begin:begin + clusters]
-        assigned = [int(((z - centres)**2).sum(1).argmin()) for z in batch]
-        for z, c in zip(batch, assigned):
-            counts[c] += 1
-            eta = 1 / counts[c]
-            centres[c] = (1 - eta) * centres[c] + eta * z
-    return centres
-
-
 def blobs(number, seed=0, shape=(2, 2, 3)):
     """Points around four well-separated places, in random order."""
     rng = np.random.default_rng(seed)
     places = rng.normal(size=(4, *shape)) * 5
     return (places[rng.integers(0, 4, number)] + rng.normal(size=(number, *shape))).astype('f4')
-
-
-def ordered(rows):
-    """Rows in the order of their first number: clusters have no order of their own."""
-    rows = np.asarray(rows).reshape(len(rows), -1)
-    return rows[np.argsort(rows[:, 0])]
 
 
 def stream(points, size):

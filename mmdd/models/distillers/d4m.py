@@ -11,7 +11,7 @@ from .prototypes import PrototypeDistiller
 @MODELS.register_module()
 class D4M(PrototypeDistiller):
     """`D4M: Dataset Distillation via Disentangled Diffusion Model
-    <https://openaccess.thecvf.com/content/CVPR2024/html/Su_D4M_Dataset_Distillation_via_Disentangled_Diffusion_Model_CVPR_2024_paper.html>`_
+    <https://arxiv.org/abs/2407.15138>`_
     (CVPR 2024), algorithm 1.
 
     The latents of each class are clustered (``LatentClusters``, equations 3 to 5). Each

@@ -16,6 +16,7 @@ from mmdd.structures import (
     RealAnnotation,
     slot_seed,
 )
+from ..prompters import VLMPrompter
 from .base import DatasetDistiller
 
 # An image without a brighter value than this is black: a safety checker's, or not-a-number.
@@ -38,6 +39,9 @@ class PrototypeDistiller(DatasetDistiller):
         saved_size: Side in pixels, or (height, width), to which finished images are scaled
             (bicubic) before they are kept; None keeps ``image_size``.
         kwargs: See :class:`DatasetDistiller`.
+
+    Raises:
+        ValueError: If the prompter asks about real images.
     """
 
     def __init__(self,
@@ -48,6 +52,10 @@ class PrototypeDistiller(DatasetDistiller):
                  **kwargs) -> None:
         prompter = prompter or dict(type='ClassPrompter', template='{names}')
         super().__init__(diffusion=diffusion, prompter=prompter, **kwargs)
+        if isinstance(self.prompter, VLMPrompter):
+            raise ValueError(f'{type(self).__name__} has no real image behind a slot that '
+                             f'VLMPrompter could describe; set model.prompter to '
+                             f"dict(type='ClassPrompter')")
         self.statistics = None if statistics is None else TASK_UTILS.build(statistics)
         self.saved_size = (saved_size, saved_size) if isinstance(saved_size, int) else saved_size
 

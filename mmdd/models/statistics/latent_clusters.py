@@ -10,7 +10,7 @@ from .class_statistics import Arrays, ClassStatistics
 
 @TASK_UTILS.register_module()
 class LatentClusters(ClassStatistics):
-    """Prototypes of D4M (https://arxiv.org/abs/2407.15138, section 3.2, algorithm 1, lines 1-8).
+    """Prototypes of D4M (https://arxiv.org/abs/2407.15138), section 3.2, algorithm 1.
 
     As many clusters per class as images are made of it. The centres start at latents of
     the first mini-batch; each further latent moves the centre that is nearest to it when its
@@ -36,12 +36,12 @@ class LatentClusters(ClassStatistics):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(self, expand: int = 1, nearest: bool = False, reassignment_ratio: float = 0.,
-                 **kwargs) -> None:
+    def __init__(self, expand: int = 1, nearest: bool = False,
+                 reassignment_ratio: float = 0., **kwargs) -> None:
         super().__init__(**kwargs)
         if expand < 1 or reassignment_ratio < 0:
-            raise ValueError(f'LatentClusters: expand must be at least 1 and reassignment_ratio at '
-                             f'least 0, got {expand} and {reassignment_ratio}')
+            raise ValueError(f'LatentClusters: expand must be at least 1 and reassignment_ratio '
+                             f'at least 0, got {expand} and {reassignment_ratio}')
         self.expand = expand
         self.nearest = nearest
         self.reassignment_ratio = reassignment_ratio
@@ -103,7 +103,8 @@ def nearest_rows(centres: np.ndarray, rows: np.ndarray, chunk: int) -> np.ndarra
     best = np.full(len(centres), np.inf)
     index = np.zeros(len(centres), np.int64)
     for begin in range(0, len(rows), chunk):
-        found, distance = pairwise_distances_argmin_min(centres, np.array(rows[begin:begin + chunk]))
+        found, distance = pairwise_distances_argmin_min(
+            centres, np.array(rows[begin:begin + chunk]))
         closer = distance < best
         best[closer], index[closer] = distance[closer], begin + found[closer]
     return index
