@@ -17,8 +17,8 @@ from mmdd.datasets import ClassSubset
 def images(folder):
     with open(osp.join(folder, 'manifest.json')) as f:
         manifest = json.load(f)
-    return manifest, {entry['files'][0]: np.asarray(Image.open(osp.join(folder, entry['files'][0])), int)
-                      for entry in manifest['images']}
+    names = [entry['files'][0] for entry in manifest['images']]
+    return manifest, {name: np.asarray(Image.open(osp.join(folder, name)), int) for name in names}
 
 
 def fine_tune(digits, path=None, **kwargs):
