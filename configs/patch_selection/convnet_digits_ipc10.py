@@ -10,7 +10,7 @@ model = dict(
     resize=64,
     window=None,
     composition='S',
-    num_images=40,
+    num_images=64,
     num_draws=4,
     num_clusters=16,
     # the prompts that the prior was trained on

@@ -321,6 +321,9 @@ def test_patches_are_the_pixels_of_the_resized_photograph(tmp_path):
     assert (crop_photograph(path, 7, None) == pixels).all()
     small = np.asarray(Image.fromarray(pixels).resize((40, 25), Image.BILINEAR))
     assert (crop_photograph(path, 25, [0, 1, 24, 25]) == small[1:25, :24]).all()
+    # smaller than the window: scaled up first
+    large = np.asarray(Image.fromarray(pixels).resize((160, 100), Image.BILINEAR))
+    assert (crop_photograph(path, 100, [8, 0, 96, 88]) == large[:88, 8:96]).all()
 
 
 # Jobs.

@@ -16,8 +16,8 @@ class ScoreSettings:
     """What decides a score, beside the photograph, its class and the weights.
 
     Attributes:
-        resize: Pixels of the short side, to which photographs are resized, the
-            ratio being kept (section 4.2: 256).
+        resize: Pixels of the short side, to which photographs are resized, smaller
+            ones too, the ratio being kept (section 4.2: 256).
         window: Side of the patch in pixels of the resized photograph (224); None
             scores whole photographs, the paper's low-resolution mode.
         timestep_range: Part of the schedule that the timesteps of the differential
