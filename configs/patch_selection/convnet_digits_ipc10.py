@@ -8,9 +8,10 @@ model = dict(
     type='PatchSelection',
     image_size=64,
     resize=64,
+    # whole images: a window of 48 pixels finds the digits but cuts many of them off
     window=None,
     composition='S',
-    num_images=64,
+    num_images=40,
     num_draws=4,
     num_clusters=16,
     # the prompts that the prior was trained on
