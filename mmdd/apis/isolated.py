@@ -6,6 +6,7 @@ import os.path as osp
 import traceback
 from typing import Any, Dict, Optional
 
+from mmdd.evaluation.workers import end_with_parent
 from mmdd.utils.cli import one_line
 from mmdd.utils.names import slug
 from mmdd.utils.quiet import quiet
@@ -60,6 +61,7 @@ def distill_isolated(config: Any,
 
 def _work(sender, config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]],
           threads: Optional[int], label: str) -> None:
+    end_with_parent()
     if threads:
         import torch
         torch.set_num_threads(threads)

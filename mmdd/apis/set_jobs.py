@@ -223,11 +223,23 @@ def default_workers() -> int:
     return 1 if torch.cuda.is_available() else min(default_jobs(), 4)
 
 
-def expected_length(job: SetJob) -> int:
-    """What sorts jobs by their length: 0 copies images, 1 samples them, 2 guides as well."""
-    if job.arm.cfg.model.get('diffusion') is None:
-        return 0
-    return 1 + any(changes_images(hook) for hook in job.arm.cfg.get('custom_hooks') or [])
+def expected_length(job: SetJob) -> float:
+    """What sorts jobs by their length: about the denoiser passes, 0 where images are copied.
+
+    Images per budget unit x steps x branches; a step with guidance counts twice, an image that
+    is chosen from a pool as many times.
+    """
+    cfg = job.arm.cfg
+    diffusion = cfg.model.get('diffusion')
+    if diffusion is None:
+        return 0.
+    budget = cfg.train_cfg.budget
+    passes = float(next((budget[key] for key in ('n', 'percent') if key in budget), 1))
+    passes *= (diffusion.get('steps') or 50) * (2 if (diffusion.get('cfg_scale') or 2) > 1 else 1)
+    passes *= 1 + any(changes_images(hook) for hook in cfg.get('custom_hooks') or [])
+    for stage in cfg.model.get('set_stages') or []:
+        passes *= stage.get('pool', 1)
+    return passes
 
 
 def _trains(job: SetJob) -> bool:

@@ -1,6 +1,7 @@
 """Independent jobs in worker processes: a failing or dying one does not end the others."""
 import multiprocessing
 import os
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -112,10 +113,26 @@ def _in_pool(pool: ProcessPoolExecutor, work: Work,
 def _start_worker(devices: Optional[Any]) -> None:
     """Give a worker its one CPU thread and, where there are GPUs, its device."""
     import torch
+    end_with_parent()
     if devices is not None:
         # CUDA_VISIBLE_DEVICES would come too late: importing mmengine has asked for the GPUs.
         torch.cuda.set_device(devices.get())
     torch.set_num_threads(1)
+
+
+def end_with_parent() -> None:
+    """Let this process end as soon as the one that started it is gone, killed or not.
+
+    One that worked on would write into the folders of the next try.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _devices(workers: int) -> Optional[Any]:

@@ -1,7 +1,12 @@
 """Worker processes: kept for several calls, and replaced where one dies."""
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 
-from mmdd.evaluation.workers import execute, kept_workers
+from mmdd.evaluation.workers import end_with_parent, execute, kept_workers
 
 
 def note(job):
@@ -33,3 +38,45 @@ def test_workers_are_kept_within_the_block(tmp_path):
         assert do('d') == dict(d=None)
         (d, ), = pids(tmp_path, 'd')
         assert d not in (a, second)
+
+
+def stay(path):
+    """A process that would work on for a minute."""
+    end_with_parent()
+    with open(path, 'w') as f:
+        f.write(str(os.getpid()))
+    time.sleep(60)
+
+
+def is_running(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
+    path = tmp_path / 'pid'
+    code = (f'import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n'
+            f'import multiprocessing, test_workers\n'
+            f'if __name__ == "__main__":\n'
+            f'    multiprocessing.get_context("spawn").Process('
+            f'target=test_workers.stay, args=({str(path)!r}, )).start()\n')
+    (tmp_path / 'parent.py').write_text(code)
+    parent = subprocess.Popen([sys.executable, str(tmp_path / 'parent.py')], env=dict(
+        os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
+    while not (path.exists() and path.read_text()):
+        assert parent.poll() is None
+        time.sleep(0.1)
+    pid = int(path.read_text())
+    assert is_running(pid)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for _ in range(200):
+        if not is_running(pid):
+            break
+        time.sleep(0.1)
+    assert not is_running(pid)
+    assert multiprocessing.parent_process() is None
+    end_with_parent()  # nothing to wait for in a process that nobody started
