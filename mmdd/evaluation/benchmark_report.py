@@ -11,7 +11,7 @@ from . import benchmark_tables as tables
 from . import plots
 from .embedding import embed_group
 from .html_report import write_html
-from .overview import OVERVIEW_NOTE, overview_table, student_title
+from .overview import OVERVIEW_NOTE, overview_table
 
 
 def write_benchmark(results: Mapping[str, Any], work_dir: str,
@@ -53,7 +53,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             parts += [f'### All students ({OVERVIEW_NOTE})', _markdown(overview)]
         for student in group['students']:
             if overview:
-                parts.append(f'### {student_title(student)}')
+                parts.append(f'### {tables.student_title(student)}')
             parts.append(_markdown(tables.group_table(group, student)))
         parts.append('\n'.join(f'- {line}' for line in tables.notes(group)))
         lines = [line for student in group['students'] for line in tables.verdicts(group, student)]
@@ -101,7 +101,7 @@ def draw_group(group: Mapping[str, Any], work_dir: str,
 def student_plots(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Kind, title and drawing function of every plot of one student's table."""
     found: List[Dict[str, Any]] = []
-    who = f' ({student_title(student)})' if len(group['students']) > 1 else ''
+    who = f' ({tables.student_title(student)})' if len(group['students']) > 1 else ''
     full = next((row['last'] for row in student['rows'] if row['set'] == 'full' and row['runs']),
                 None)
 
@@ -139,7 +139,7 @@ def _points(group: Mapping[str, Any], work_dir: str, method: str):
 
 def _heading(group: Mapping[str, Any], student: Mapping[str, Any]) -> str:
     return group['name'] + (
-        f', {student_title(student)}' if len(group['students']) > 1 else '')
+        f', {tables.student_title(student)}' if len(group['students']) > 1 else '')
 
 
 def _markdown(table: tables.Table) -> str:

@@ -73,6 +73,19 @@ def against(row: Mapping[str, Any], other: Mapping[str, Any], metric: str) -> Di
     return dict(mean=a['mean'] - b['mean'], std=math.hypot(a['std'], b['std']))
 
 
+def student_title(student: Mapping[str, Any]) -> str:
+    """A student's name, or its network, and the kind of labels it learns from.
+
+    Args:
+        student: One of the ``students`` of a group of ``results.json``.
+    """
+    shared = student['settings']['shared']
+    name, loss = student['student'], shared.get('loss')
+    if 'label' in name or not loss:
+        return name or str(shared.get('model', 'students'))
+    return f'{name or shared["model"]}, {loss} labels'
+
+
 def group_table(group: Mapping[str, Any], student: Mapping[str, Any]) -> Table:
     """The table of one group and student.
 
@@ -166,7 +179,11 @@ def cost_table(group: Mapping[str, Any]) -> Table:
 
 
 def verdicts(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:
-    """One sentence per arm: how it stands against the random arm of its budget."""
+    """One sentence per arm: how it stands against the random arm of its budget.
+
+    Where there are several students, the sentence begins with this one's title.
+    """
+    who = f'{student_title(student)}: ' if len(group['students']) > 1 else ''
     randoms, lines = random_rows(group, student), []
     metric = group['metrics'][0]
     budgets = {arm['arm']: arm['budget'] for arm in group['arms'] if arm['sets']}
@@ -175,7 +192,8 @@ def verdicts(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:
         if not row['runs'] or other is None or other['arm'] == row['arm']:
             continue
         gap = against(row, other, metric)
-        text = f'{row["arm"]} ({budgets[row["arm"]]}): {metric} {row["last"][metric]["mean"]:.1f}'
+        text = (f'{who}{row["arm"]} ({budgets[row["arm"]]}): {metric} '
+                f'{row["last"][metric]["mean"]:.1f}')
         beside = f'{other["last"][metric]["mean"]:.1f}'
         single = min(row['runs'], other['runs']) == 1
         if not single and abs(gap['mean']) <= gap['std']:
@@ -211,8 +229,10 @@ def notes(group: Mapping[str, Any]) -> List[str]:
     elif not any(value for arm in group['arms'] for value in (arm.get('paper') or {}).values()):
         lines.append('No values are published for these configs.')
     lines += [line for student in students for line in set_spreads(student)]
-    return lines + [f'Warning: {line}' for student in students for line in student['warnings']
-                    ] + [f'Failed: {line}' for line in group['failures']]
+    for student in students:
+        who = f'{student_title(student)}: ' if len(students) > 1 else ''
+        lines += [f'Warning: {who}{line}' for line in student['warnings']]
+    return lines + [f'Failed: {line}' for line in group['failures']]
 
 
 def set_spreads(student: Mapping[str, Any]) -> List[str]:

@@ -14,7 +14,7 @@ from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import benchmark_tables as tables
 from .benchmark_tables import Cell, Table, number_cell
-from .overview import OVERVIEW_NOTE, overview_table, student_title
+from .overview import OVERVIEW_NOTE, overview_table
 from .settings import arm_line, settings_lines
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
@@ -70,11 +70,9 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
                    if arm['sets'] and arm['sets'][0]['facts']],
         verdicts=[], tables=[], overview=overview_table(group),
         overview_caption=f'All students on real test data, {OVERVIEW_NOTE}')
-    several = len(group['students']) > 1
     for student in group['students']:
-        title = student_title(student)
-        view['verdicts'] += [f'{title}: {line}' if several else line
-                             for line in tables.verdicts(group, student)]
+        title = tables.student_title(student)
+        view['verdicts'] += tables.verdicts(group, student)
         view['tables'].append(dict(
             table=tables.group_table(group, student), classes=row_classes(group, student),
             caption=f'{title}: students on real test data, {", ".join(group["metrics"])}'))
@@ -84,8 +82,9 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
 def student_view(student: Mapping[str, Any]) -> Dict[str, Any]:
     """The protocol of a student in words, and its whole config."""
     settings = student['settings']
-    return dict(student=student_title(student), config=student['config'], lines=settings_lines(
-        settings) + [arm_line(arm, own) for arm, own in settings['arms'].items()])
+    lines = settings_lines(settings) + [
+        arm_line(arm, own) for arm, own in settings['arms'].items()]
+    return dict(student=tables.student_title(student), config=student['config'], lines=lines)
 
 
 def row_classes(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:

@@ -1,25 +1,12 @@
 """One table for all students of a group: what an arm teaches each of them, and what it cost."""
 from typing import Any, Dict, List, Mapping, Optional
 
-from .benchmark_tables import Cell, Table, mean_cell, number_cell, paper_of
+from .benchmark_tables import Cell, Table, mean_cell, number_cell, paper_of, student_title
 from .set_facts import mean_facts
 
 OVERVIEW_NOTE = ('mean ± std of the last value; the paper’s values in brackets; cost of one image '
                  'of the set')
 COST_COLUMNS = ['s per image', 'peak MiB', 'denoiser passes per image']
-
-
-def student_title(student: Mapping[str, Any]) -> str:
-    """A student's name, or its network, and the kind of labels it learns from.
-
-    Args:
-        student: One of the ``students`` of a group of ``results.json``.
-    """
-    shared = student['settings']['shared']
-    name, loss = student['student'], shared.get('loss')
-    if 'label' in name or not loss:
-        return name or str(shared.get('model', 'students'))
-    return f'{name or shared["model"]}, {loss} labels'
 
 
 def overview_table(group: Mapping[str, Any]) -> Optional[Table]:
