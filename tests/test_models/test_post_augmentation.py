@@ -1,4 +1,5 @@
 """Post data augmentation: copies by slot and number, the crop, the transforms of the paper."""
+import os.path as osp
 import sys
 from importlib.metadata import distributions
 
@@ -156,8 +157,12 @@ def test_a_plan_that_it_cannot_work_on_is_refused_before_it_is_made():
 
 def test_missing_library_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'albumentations', None)
-    with pytest.raises(ValueError, match='needs albumentations .*--no-deps -r requirements'):
+    with pytest.raises(ValueError, match='needs albumentations .*the mend: pip install') as caught:
         build()
+    path = osp.join(osp.dirname(__file__), '../../requirements/nodeps.txt')
+    with open(path, encoding='utf-8') as f:
+        pins = [line.strip() for line in f if not line.startswith('#')]
+    assert sorted(str(caught.value).split('--no-deps ')[1].split()) == pins
 
 
 def test_there_is_one_opencv():

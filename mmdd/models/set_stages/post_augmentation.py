@@ -111,9 +111,9 @@ def _albumentations():
     try:
         import albumentations
     except ImportError as e:
-        raise ValueError(f'PostAugmentation needs albumentations ({e}); run python3 '
-                         f'tools/setup_venv.py, or pip install --no-deps -r '
-                         f'requirements/nodeps.txt') from None
+        raise ValueError(
+            f'PostAugmentation needs albumentations ({e}); the mend: pip install --no-deps '
+            f'albumentations==2.0.8 albucore==0.0.24') from None
     return albumentations
 
 
