@@ -55,6 +55,7 @@ def parse_args():
     parser.add_argument('--teacher', help='folder of a text-to-image prior whose predictions for '
                         'the prompt of a class are learnt beside the noise')
     parser.add_argument('--teacher-share', type=float, default=0.7)
+    parser.add_argument('--teacher-pool', type=int, default=24000, help='number of its targets')
     parser.add_argument('--ema', type=float, default=0.998)
     parser.add_argument('--bf16', action='store_true', help='autocast to bfloat16')
     parser.add_argument('--save-every', type=int, default=500)
@@ -134,18 +135,54 @@ class Teacher:
                 for i, prompt in enumerate(prompts)])
 
     @torch.no_grad()
-    def mix(self, noise, noisy, t, classes, share):
-        """Targets: noise, and ``share`` of the teacher's prediction where there is a class."""
-        known = classes < len(CLASSES)
-        target = noise.clone()
-        guess = self.prior.predict_noise(noisy[known], t[known], self.conditions[classes[known]])
-        target[known] = target[known].lerp(guess, share)
-        return target
+    def guess(self, noisy, t, classes):
+        """Noise predictions (B, C, h, w) for classes (B,), all of them known."""
+        return self.prior.predict_noise(noisy, t, self.conditions[classes])
+
+
+def draw(args, latents, labels, step, num_timesteps, num):
+    """z_0, noise, timesteps and classes (some dropped) of one batch, from the seed and step."""
+    g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
+    pick = torch.randint(0, len(latents), (num, ), generator=g)
+    drop = torch.rand(num, generator=g) < args.drop
+    classes = torch.where(drop, len(CLASSES), labels[pick])
+    z = latents[pick].float()
+    noise = torch.randn(z.shape, generator=g)
+    t = torch.randint(0, num_timesteps, (num, ), generator=g)
+    return [x.to(args.device) for x in (z, noise, t, classes)]
+
+
+def teacher_pool(args, latents, labels, noising):
+    """Batches with the teacher's targets, made once and cached: z_t, t, classes, target.
+
+    A target is the noise, and ``--teacher-share`` of the teacher's prediction where there is a
+    class.
+    """
+    path = osp.join(args.work_dir, f'teacher_{args.teacher_pool}.pt')
+    state = load_state(path, args.device)
+    if state is not None:
+        return state
+    teacher = Teacher(args.teacher, args.device)
+    parts, size = [], 96
+    for k in range(args.teacher_pool // size):
+        z, noise, t, classes = draw(args, latents, labels, -1 - k, len(noising.alphas_cumprod),
+                                    size)
+        noisy, known = noising.add_noise(z, noise, t), classes < len(CLASSES)
+        with torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.bf16):
+            guess = teacher.guess(noisy[known], t[known], classes[known])
+        noise[known] = noise[known].lerp(guess.float(), args.teacher_share)
+        parts.append(dict(noisy=noisy.half(), t=t, classes=classes, target=noise.half()))
+        if k % 20 == 0:
+            print(f'teacher {k * size}/{args.teacher_pool}', flush=True)
+    state = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    save_state(path, **state)
+    return state
 
 
 def train(args):
     latents, labels = encode_pool(args)
-    teacher = Teacher(args.teacher, args.device) if args.teacher else None
+    noising = DDPMScheduler.from_config(make_scheduler().config)
+    taught = teacher_pool(args, latents, labels, noising) if args.teacher else None
     torch.manual_seed(args.seed)
     model = build_transformer(args).to(args.device).train()
     ema = copy.deepcopy(model).requires_grad_(False).eval()
@@ -159,23 +196,21 @@ def train(args):
         ema.load_state_dict(state['ema'])
         optimizer.load_state_dict(state['optimizer'])
         start = state['step']
-    noising = DDPMScheduler.from_config(make_scheduler().config)
     weights = min_snr_weights(noising, args.min_snr).to(args.device)
     progress = Progress('dit', args.steps, osp.join(args.work_dir, 'log.jsonl'), start)
     end = time.time() + 60 * (args.minutes or 1e9)
     for step in range(start + 1, args.steps + 1):
-        g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
-        pick = torch.randint(0, len(latents), (args.batch_size, ), generator=g)
-        drop = torch.rand(args.batch_size, generator=g) < args.drop
-        classes = torch.where(drop, len(CLASSES), labels[pick]).to(args.device)
-        z = latents[pick].float().to(args.device)
-        noise = torch.randn(z.shape, generator=g).to(args.device)
-        t = torch.randint(0, len(weights), (args.batch_size, ), generator=g).to(args.device)
         cosine(optimizer, args.lr, step - 1, args.steps, args.warmup)
-        noisy, target = noising.add_noise(z, noise, t), noise
+        if taught is None:
+            z, target, t, classes = draw(args, latents, labels, step, len(weights),
+                                         args.batch_size)
+            noisy = noising.add_noise(z, target, t)
+        else:
+            g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
+            pick = torch.randint(0, len(taught['t']), (args.batch_size, ), generator=g)
+            noisy, target = taught['noisy'][pick].float(), taught['target'][pick].float()
+            t, classes = taught['t'][pick], taught['classes'][pick]
         with torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=args.bf16):
-            if teacher is not None:
-                target = teacher.mix(noise, noisy, t, classes, args.teacher_share)
             out = model(noisy, t, classes).sample.float()
         error = (out - target).square().mean((1, 2, 3))
         loss = (weights[t] * error).mean()
