@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os.path as osp
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
+from mmdd.apis.distill import read_job
+from mmdd.apis.preflight import check_part, parts_of
 from mmdd.datasets import DigitScenes
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config
@@ -69,10 +73,23 @@ def test_a_project_is_small_and_imports_what_is_exported(project):
                 and any(alias.name.startswith('mmdd') for alias in node.names)]
 
 
+@pytest.mark.parametrize('project', PROJECTS)
+def test_configs_in_a_readme_name_what_there_is(project, tmp_path):
+    load_module(project)
+    shutil.copytree(osp.join(ROOT, 'projects', project), tmp_path / 'moved')
+    text = open(osp.join(ROOT, 'projects', project, 'README.md')).read()
+    for block in re.findall(r'```python\n(.*?)```', text, re.S):
+        (tmp_path / 'moved/readme.py').write_text(block)
+        cfg = read_job(str(tmp_path / 'moved/readme.py'))
+        with DefaultScope.overwrite_default_scope('mmdd'):
+            for part in parts_of(cfg):
+                check_part(*part)
+
+
 @pytest.fixture(scope='module')
 def desk(tmp_path_factory):
     """A working directory with a few digits and a proxy that knows nothing."""
-    from mmengine.registry import MODELS, DefaultScope
+    from mmengine.registry import MODELS
     folder = tmp_path_factory.mktemp('desk')
     DigitScenes(str(folder / 'data/digit_scenes'), num_scenes=dict(train=1, val=1, test=1),
                 num_singles=dict(train=40, val=1, test=1), size=64).build()
