@@ -1,6 +1,24 @@
-# 10 images a digit, pulled to the modes of their class; statistics and set are those of D4M.
-_base_ = 'mmdd::configs/d4m/convnet_digits_ipc10.py'
+# 10 images a digit, pulled to the modes of their class; no network and no GPU needed.
+_base_ = [
+    'mmdd::configs/_base_/datasets/digits_real_cls.py',
+    'mmdd::configs/_base_/diffusions/digits_sd.py',
+    'mmdd::configs/_base_/distill_runtime.py',
+]
 custom_imports = dict(imports=['mode_guidance'])
 
-model = dict(type='ModeGuidance', diffusion=dict(steps=50, cfg_scale=4.0))
+model = dict(
+    type='ModeGuidance',
+    image_size=64,
+    diffusion=dict(steps=50, cfg_scale=4.0),
+    # the modes of D4M on the same digits
+    statistics=dict(type='LatentClusters', expand=10, batch_size=64),
+    prompter=dict(type='ClassPrompter', plural=''))
 custom_hooks = [dict(type='ContactSheetHook'), dict(type='ModeGuidanceHook', scale=0.1, stop=0.48)]
+train_cfg = dict(
+    type='DistillLoop',
+    budget=dict(type='IPC', n=10),
+    writer=dict(type='ClassFolderWriter'),
+    batch_size=10,
+    max_rounds=1)
+default_hooks = dict(set_metrics={{_base_.set_metrics}})
+evaluation = dict(protocol='configs/_base_/protocols/cls_digits.py')
