@@ -8,7 +8,7 @@ from mmengine.dist import get_rank, get_world_size
 
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.stage_clock import StageClock
-from mmdd.utils.timing import peak_memory_mib
+from mmdd.utils.timing import peak_memory_mib, reset_peak_memory
 from mmdd.utils.training_record import training_records
 
 Stages = Dict[str, Dict[str, Any]]
@@ -33,6 +33,8 @@ class CostLog:
         self.clock = clock
         self.earlier = read_cost(self.path)
         self.closed = finished and bool(self.earlier)
+        # A proxy that this process has trained says its own peak.
+        reset_peak_memory()
 
     def save(self) -> None:
         """Write down what this rank has spent so far."""

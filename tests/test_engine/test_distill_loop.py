@@ -95,6 +95,12 @@ def test_the_set_and_its_manifest(whole, threshold, digits):
         assert f"{entry['source']}.jpg" in real and entry['prompt'].startswith('a photo of ')
         assert entry['stats']['energy'] > 0 and entry['seconds'] > 0
     assert len({entry['seed'] for entry in found['images']}) == NUM
+    cost = found['cost']
+    assert cost['stages']['train proxy']['updates'] == 2 and cost['deploy_seconds'] > 0
+    # Three steps with two branches for every image that was made.
+    assert cost['denoiser_passes'] == found['images_made'] * 3 * 2
+    assert cost['seconds_per_kept'] == pytest.approx(
+        cost['seconds_per_image'] * found['images_made'] / NUM, rel=.01)
 
 
 def test_pictures_differ_and_are_not_empty(whole):
