@@ -4,7 +4,7 @@ import re
 
 import pytest
 from leaves import METHODS, ROOT
-from paper_rows import LEAVES, PUBLISHED, entries, readme_lines, read_yaml
+from paper_rows import LEAVES, PUBLISHED, entries, read_yaml, readme_lines
 
 
 @pytest.mark.parametrize('method', METHODS)

@@ -1,7 +1,7 @@
 """Every row of UniDD's tables is a config with the paper's settings and values.
 
-``paper_tables/unidd.yml`` holds the tables as the paper prints them; configs, metafiles and READMEs
-are compared with it.
+``paper_tables/unidd.yml`` holds the tables as the paper prints them; configs, metafiles and
+READMEs are compared with it.
 """
 import copy
 import os.path as osp

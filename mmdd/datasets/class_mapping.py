@@ -56,8 +56,8 @@ def _wnids(names: Sequence[str], who: str) -> Tuple[str, ...]:
     except ValueError:
         raise ValueError(
             f"teacher.mapping='wnid': the classes of {who} are not those of ImageNet-1K or a "
-            f"subset in their order ({', '.join(list(names)[:3])}, ...); take 'name' or give the class "
-            f'indices') from None
+            f"subset in their order ({', '.join(list(names)[:3])}, ...); take 'name' or give the "
+            f'class indices') from None
 
 
 def _checked(columns: Sequence[int], number: int, known: Optional[int]) -> Tuple[int, ...]:

@@ -49,7 +49,7 @@ def test_names_and_indices():
 
 @pytest.mark.parametrize('mapping, teacher, classes, message', [
     ('name', ('a', 'b'), ('a', 'z', 'y'), r'does not know 2 of 3 classes \(z, y\)'),
-    ('wnid', ('a', 'b'), ('a', ), "classes of the teacher are not those of ImageNet-1K"),
+    ('wnid', ('a', 'b'), ('a', ), 'classes of the teacher are not those of ImageNet-1K'),
     ('wnid', class_names('imagenet'), ('dog', ), 'classes of the set are not those of ImageNet'),
     ('wnid', class_names('imagenette'), class_names('imagewoof'), 'does not know 10 of 10'),
     ('id', ('a', ), ('a', ), "must be 'wnid', 'name' or a list"),

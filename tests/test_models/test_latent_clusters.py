@@ -2,6 +2,7 @@
 import os
 import shutil
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
@@ -221,7 +222,7 @@ def test_ranks_share_the_classes(tiny_sd, members, tmp_path, monkeypatch):
     monkeypatch.setattr(f'{module}.barrier', lambda: None)
     counted = []
     for rank in (0, 1):
-        monkeypatch.setattr(f'{module}.get_rank', lambda: rank)
+        monkeypatch.setattr(f'{module}.get_rank', partial(int, rank))
         prior = CountingPrior(tiny_sd)
         statistics = fit(prior, members, tmp_path)
         counted.append(prior.images)

@@ -53,7 +53,8 @@ class Reference:
                 to_earlier = [[cosine(z, m) for m in self.predicted[label]] for z in mine]
                 l_r += {
                     'minimax': lambda: 1 - self.least(to_real),  # noqa: B023
-                    'mean': lambda: 1 - np.mean([cosine(z, clean.mean(0)) for z in mine]),
+                    'mean': lambda: 1 - np.mean(
+                        [cosine(z, clean.mean(0)) for z in mine]),  # noqa: B023
                     'none': lambda: 0.}[self.form_r]() / len(present)  # noqa: B023
                 l_d += {
                     'minimax': lambda: self.most(to_earlier),  # noqa: B023
@@ -343,7 +344,7 @@ def test_no_average_to_take(digits, tmp_path):
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(weights='best'), "weights must be one of"), (dict(classes_per_shard=0), 'at least 1')])
+    (dict(weights='best'), 'weights must be one of'), (dict(classes_per_shard=0), 'at least 1')])
 def test_bad_settings_of_fine_tuned(settings, message):
     with pytest.raises(ValueError, match=message):
         FineTuned({}, **settings)

@@ -1,4 +1,5 @@
-# MobileNetV2 as the teacher of ImageNet-1K: mmpretrain's weights, and one careful pass on top of them.
+# MobileNetV2 as the teacher of ImageNet-1K: mmpretrain's weights, and one careful pass on top
+# of them.
 weights = ('https://download.openmmlab.com/mmclassification/v0/mobilenet_v2/'
            'mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth')
 protocol = dict(

@@ -93,8 +93,8 @@ class SoftLabelClassifier(BaseModel):
     Args:
         student: Config of the classifier.
         teacher: ``cfg`` (anything ``load_config`` takes) and ``checkpoint`` of the
-            teacher, and ``columns``, see :class:`Teacher`; None for stored logits. It stays in evaluation mode and
-            normalises images in its own way.
+            teacher, and ``columns``, see :class:`Teacher`; None for stored logits. It stays in
+            evaluation mode and normalises images in its own way.
         temperature: T of :func:`soft_loss`.
         squared: See :func:`soft_loss`.
         mix: mmpretrain batch augmentation, e.g. ``dict(type='CutMix', alpha=1.)``, done once
