@@ -49,7 +49,7 @@ def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
     a, b = (toy_student.voc_set(tmp_path / name, [1]) for name in 'ab')
     assert run('evaluate.py', protocol, '--sets', f'x={a},{b}', '--seeds', 0, '--jobs', 0,
                '--no-random', '--lr-grid', 0.5, 1, '--work-dir', tmp_path / 'w') is None
-    assert re.search(r'\| x \| 1 \| 4 \| \d+ \| 2 on 2 sets \| 100\.0 ± 0\.0 \|',
+    assert re.search(r'\| x \| 1 \| 4 \| \d+ \| 2 on 2 sets \| 1 \| 100\.0 ± 0\.0 \|',
                      (tmp_path / 'w' / 'results.md').read_text())
     out = capsys.readouterr().out
     assert 'picked by score on the validation split, 2 rates for each of 1 arms' in out
