@@ -11,7 +11,7 @@ from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
-# distillers, coresets, diffusions and proxies: what a Runner builds as its model
+# distillers, coresets, diffusions, fine-tuners and proxies: what a Runner builds as its model
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmdd', locations=['mmdd.models'])
 # guidance during denoising, pictures, cost reports
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmdd', locations=['mmdd.engine'])
@@ -29,7 +29,8 @@ TRANSFORMS = Registry(
 # measures that mm* does not have
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation'])
-# budgets, label samplers, prompters, refiners, writers, dataset builders, schedule rules
+# budgets, label samplers, prompters, class statistics, refiners, set stages, writers, dataset
+# builders, schedule rules
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, scope='mmdd',
     locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.evaluation.schedule_rules',
