@@ -2,6 +2,7 @@
 import os
 import os.path as osp
 import warnings
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import torch
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from torch.testing import assert_close
 
+from mmdd.datasets.digit_scenes import scene_stream
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 from mmdd.utils.seed import generator
 
 # diffusers' pipeline insists on steps_offset=1, which is also what Stable Diffusion ships with.
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear', steps_offset=1)
+
+PRIOR = 'mmdd::priors/digits-sd'
 
 
 def make_slots(num, start=0):
@@ -236,6 +240,29 @@ def test_the_small_decoder_serves_the_energy_only(folder, tmp_path):
     latents, fast = decoded[0]
     assert_close(fast, diffusion.small_decoder.decode(latents).sample / 2 + .5)
     assert (fast - diffusion.decode_latents(latents)).abs().max() > .01
+
+
+def test_the_embedded_small_decoder_shows_what_the_full_one_does():
+    """Nearly the same images; and what it says of the way down is true of the full one."""
+    diffusion = MODELS.build(dict(type='mmdd.StableDiffusion', pretrained=PRIOR, dtype='fp32',
+                                  energy_decoder=f'{PRIOR}/small_decoder'))
+    scenes = [scene.image for scene in islice(scene_stream(5, 64, split='test'), 8)]
+    images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float() / 255
+    latents = diffusion.encode_images(images)
+    full, small = diffusion.decode_latents(latents), diffusion.decode_latents(latents, fast=True)
+    error = (full - small).square().flatten(1).mean(1)
+    assert (-10 * error.log10()).min() > 22
+    # Other scenes are much further away than the same ones by the other decoder.
+    assert (error * 10 < (full - small.roll(1, 0)).square().flatten(1).mean(1)).all()
+
+    def energy(z, fast):
+        return (diffusion.decode_latents(z, fast) - images.flip(0)).square().flatten(1).mean(1)
+
+    start = latents.clone().requires_grad_()
+    gradient, = torch.autograd.grad(energy(start, True).sum(), start)
+    step = gradient / gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    assert (energy(latents - step, False) < energy(latents, False)).all()
+    assert (energy(latents + step, False) > energy(latents, False)).all()
 
 
 def test_a_small_decoder_of_other_latents_is_refused():

@@ -30,9 +30,7 @@ ARCHS = dict(
     digits=dict(
         diffusion='configs/_base_/diffusions/digits_sd.py',
         proxy='configs/_base_/proxies/faster-rcnn_digits.py', size=64,
-        # a quarter of the channels of the full decoder, at the prior's factor of 4
-        small=dict(encoder_block_out_channels=(16, ) * 3, decoder_block_out_channels=(16, ) * 3,
-                   num_encoder_blocks=(1, ) * 3, num_decoder_blocks=(1, ) * 3)),
+        small='mmdd::priors/digits-sd/small_decoder'),
     sd15=dict(
         diffusion='configs/_base_/diffusions/sd15_random.py',
         proxy='mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', size=256, small=dict()))
