@@ -1,12 +1,11 @@
 """A distillation in a process of its own: what it breaks, it breaks alone."""
 import itertools
-import multiprocessing
 import os
 import os.path as osp
 import traceback
 from typing import Any, Dict, Optional
 
-from mmdd.evaluation.workers import end_with_parent
+from mmdd.evaluation.workers import end_with_parent, worker_context
 from mmdd.utils.cli import one_line
 from mmdd.utils.names import slug
 from mmdd.utils.quiet import quiet
@@ -39,7 +38,7 @@ def distill_isolated(config: Any,
     os.makedirs(work_dir, exist_ok=True)
     if not spawn:
         return _distill(config, work_dir, cfg_options, label)
-    context = multiprocessing.get_context('spawn')
+    context = worker_context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
         target=_work, args=(sender, config, work_dir, cfg_options, threads, label))

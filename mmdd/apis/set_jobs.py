@@ -4,9 +4,11 @@ import os.path as osp
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
 import torch
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmdd.datasets.journal import Journal
@@ -15,7 +17,7 @@ from mmdd.engine.job import changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
-from mmdd.utils.config import fingerprint, plain
+from mmdd.utils.config import fingerprint, load_config, plain
 from .isolated import distill_isolated
 from .suite import Arm, Group
 
@@ -62,6 +64,13 @@ class SetJob:
     def attempts(self) -> int:
         """Finished attempts of a set that is not whole yet."""
         return sum(1 for _ in Journal(self.folder).keys())
+
+    @property
+    def config(self) -> Config:
+        """The arm's config with the options of this set."""
+        cfg = copy.deepcopy(self.arm.cfg)
+        cfg.merge_from_dict(self.options)
+        return cfg
 
     @property
     def checkpoint(self) -> Optional[str]:
@@ -118,12 +127,11 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
         # Trained once for all sets and arms, not once in each work dir.
         name = fingerprint(proxy.cfg)[:12]
         options['model.proxy.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
-    cfg = copy.deepcopy(arm.cfg)
-    cfg.merge_from_dict(options)
+    job = SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options)
+    cfg = job.config
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
-        description, raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
-    return SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options, description,
-                  raw_samples)
+        job.description, job.raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
+    return job
 
 
 def is_trained_here(proxy: Any) -> bool:
@@ -151,9 +159,9 @@ def describe_set_jobs(plan: Plan) -> List[str]:
 def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) -> None:
     """Distill what is not finished; failures stay with their job.
 
-    A job runs alone until the data are built and what it trains is trained; what is
-    left then runs side by side, the longest first. Arms that only refine the images of
-    another arm come last and take them over.
+    Jobs that build data or train weights come first, side by side where they do not do the
+    same; what is left then runs side by side, the longest first. Arms that only refine the
+    images of another arm come last and take them over.
 
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
@@ -173,17 +181,42 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
         print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
     workers = 1 if not spawn else workers or default_workers()
     progress = _Progress(len(pending))
-    together = []
-    for number, same in enumerate(pending):
-        if number == 0 or workers == 1 or _trains(same[0]):
-            _distill_set(same, spawn, None, progress)
-        else:
-            together.append(same)
-    threads = max(1, default_jobs() // workers)
+    for batch in _batches(pending):
+        _distill_together(batch, workers, spawn, progress)
+
+
+def _batches(pending: Sequence[List[SetJob]]) -> Iterator[List[List[SetJob]]]:
+    """Split jobs into those that may run at the same time, one batch after another.
+
+    The next batch is decided when the one before has run.
+    """
+    left, begun = [(same, *preparations(same[0].config)) for same in pending], set()
+    while True:
+        batch, later, taken = [], [], set()
+        for same, steps, weights in left:
+            unmet = steps - begun | {path for path in weights if not osp.isfile(path)}
+            if unmet and not unmet & taken:
+                batch.append((same, steps))
+                taken |= unmet
+            else:
+                later.append((same, steps, weights))
+        if not batch:
+            break
+        yield [same for same, _ in batch]
+        left, begun = later, begun.union(*(steps for _, steps in batch))
+    for based in (False, True):
+        batch = [same for same, _, _ in left if (same[0].base is not None) == based]
+        if batch:
+            yield batch
+
+
+def _distill_together(batch: List[List[SetJob]], workers: int, spawn: bool,
+                      progress: '_Progress') -> None:
+    """Distill sets side by side; a single one has all CPU threads."""
+    workers = min(workers, len(batch))
+    threads = None if workers == 1 else max(1, default_jobs() // workers)
     with ThreadPoolExecutor(workers) as pool:
-        for part in ([same for same in together if same[0].base is None],
-                     [same for same in together if same[0].base is not None]):
-            list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), part))
+        list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), batch))
 
 
 class _Progress:
@@ -242,21 +275,53 @@ def expected_length(job: SetJob) -> float:
     return passes
 
 
-def _trains(job: SetJob) -> bool:
-    """Whether the job would train its proxy, or another part of its distiller, first."""
-    paths = trained_weights(plain(job.arm.cfg.model))
-    return any(not osp.isfile(path) for path in paths + [job.checkpoint] * bool(job.checkpoint))
+def preparations(cfg: Any) -> Tuple[Set[str], Set[str]]:
+    """What a job does before it distills, and would do twice beside a job like it.
+
+    Returns:
+        tuple: fingerprints of its steps, such as making data; and the checkpoints that it
+        trains where they are missing, its own and those they build on.
+    """
+    steps, weights = set(), set()
+    for node in _steps(plain(load_config(cfg).to_dict())):
+        if node.get('checkpoint'):
+            weights.add(node['checkpoint'])
+        else:
+            steps.add(fingerprint(node))
+    return steps, weights
 
 
-def trained_weights(node: Any) -> List[str]:
-    """Checkpoints of the nodes of a config that say how they are trained: ``cfg`` beside them."""
+def _steps(node: Any) -> Iterator[Dict[str, Any]]:
+    """Entries of ``prepare`` and nodes that say how they are trained, through their configs."""
     if isinstance(node, list):
-        return [path for value in node for path in trained_weights(value)]
+        for value in node:
+            yield from _steps(value)
     if not isinstance(node, dict):
+        return
+    yield from node.get('prepare') or []
+    for value in node.get('prepare') or []:
+        yield from _steps_of(value.get('config'))
+    if node.get('cfg') and node.get('checkpoint'):
+        yield node
+        yield from _steps_of(node['cfg'])
+    for key, value in node.items():
+        if key not in ('cfg', 'prepare'):
+            yield from _steps(value)
+
+
+def _steps_of(training: Any) -> List[Dict[str, Any]]:
+    """The same for a training config, as :func:`load_config` takes it; files are read once."""
+    return _steps_of_file(training) if isinstance(training, str) else _read_steps(training)
+
+
+def _read_steps(training: Any) -> List[Dict[str, Any]]:
+    try:
+        return list(_steps(plain(load_config(training or {}).to_dict())))
+    except (FileNotFoundError, ValueError):  # the job itself says so
         return []
-    own = [node['checkpoint']] if node.get('cfg') and node.get('checkpoint') else []
-    return own + [path for key, value in node.items() if key != 'cfg'
-                  for path in trained_weights(value)]
+
+
+_steps_of_file = lru_cache(maxsize=None)(_read_steps)
 
 
 def _finished(same: List[SetJob]) -> bool:

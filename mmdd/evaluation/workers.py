@@ -5,6 +5,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import BaseContext
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, TypeVar
 
 Job = TypeVar('Job')
@@ -88,9 +89,23 @@ class _Pools:
 _KEPT: List[_Pools] = []
 
 
+def worker_context() -> BaseContext:
+    """The multiprocessing context of jobs that need a process of their own.
+
+    On CPU they are forked from a server that has imported what most jobs need, which takes
+    longer than many a job on small networks; each still has memory, settings and crashes to
+    itself. With a GPU they start from nothing, as CUDA does not survive a fork.
+    """
+    import torch
+    if torch.cuda.is_available() or 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mmdd.apis.preload'])  # counts until the first process
+    return context
+
+
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _start_worker,
-                               (_devices(workers), ))
+    return ProcessPoolExecutor(workers, worker_context(), _start_worker, (_devices(workers), ))
 
 
 def _in_pool(pool: ProcessPoolExecutor, work: Work,

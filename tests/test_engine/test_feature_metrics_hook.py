@@ -245,3 +245,26 @@ def test_two_ranks_share_the_work_and_give_the_same_figures(digits, proxy_node, 
     for name, value in expected['metrics'].items():
         same = pytest.approx(value) if isinstance(value, float) else value
         assert found['metrics'][name] == same, name
+
+
+def test_jobs_share_features_of_real_images(digits, proxy_node, monkeypatch, tmp_path):
+    """A second job computes those of its own images only, and other real images anew."""
+    seen = []
+    features = DetectorProxy.features
+    monkeypatch.setattr(DetectorProxy, 'features', lambda self, images: (
+        seen.append(len(images)), features(self, images))[1])
+
+    def metrics(name, num_real=12, **hook):
+        config = tiny.coreset_job(digits, dict(type='RandomCoreset'), total=4)
+        config['custom_hooks'] = [dict(type='FeatureMetricsHook', extractor=proxy_node, size=32,
+                                       num_real=num_real, **hook)]
+        seen.clear()
+        return manifest(distill(config, str(tmp_path / name)))['metrics'], sum(seen)
+
+    shared = dict(cache=str(tmp_path / 'cache'))
+    alone, computed = metrics('alone')
+    assert computed == 12 + 4
+    assert metrics('first', **shared) == (alone, 12 + 4)
+    assert metrics('second', **shared) == (alone, 4)
+    assert metrics('others', num_real=7, **shared)[1] == 7 + 4
+    assert len(os.listdir(tmp_path / 'cache')) == 2

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
-from mmdd.evaluation.workers import end_with_parent, execute, kept_workers
+import pytest
+
+from mmdd.evaluation.workers import end_with_parent, execute, kept_workers, worker_context
 
 
 def note(job):
@@ -56,12 +58,41 @@ def is_running(pid):
         return False
 
 
-def test_a_killed_parent_leaves_no_worker_behind(tmp_path):
+def look_around(queue):
+    """What a process finds when it begins."""
+    queue.put((os.getppid(), [name for name in ('mmdet.models', 'mmseg.models', 'diffusers')
+                              if name in sys.modules]))
+
+
+def test_on_a_cpu_processes_begin_with_everything_imported():
+    context = worker_context()
+    queue = context.SimpleQueue()
+    server = set()
+    for _ in range(2):
+        process = context.Process(target=look_around, args=(queue, ))
+        process.start()
+        parent, found = queue.get()
+        process.join()
+        server.add(parent)
+        # Not forked from this process, whose threads and state would come along.
+        assert parent != os.getpid()
+        assert found == ['mmdet.models', 'mmseg.models', 'diffusers']
+    assert len(server) == 1
+
+
+def test_with_a_gpu_nothing_is_forked(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    assert worker_context().get_start_method() == 'spawn'
+
+
+@pytest.mark.parametrize('context', ['multiprocessing.get_context("spawn")',
+                                     'mmdd.evaluation.workers.worker_context()'])
+def test_a_killed_parent_leaves_no_worker_behind(tmp_path, context):
     path = tmp_path / 'pid'
     code = (f'import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n'
-            f'import multiprocessing, test_workers\n'
+            f'import multiprocessing, mmdd.evaluation.workers, test_workers\n'
             f'if __name__ == "__main__":\n'
-            f'    multiprocessing.get_context("spawn").Process('
+            f'    {context}.Process('
             f'target=test_workers.stay, args=({str(path)!r}, )).start()\n')
     (tmp_path / 'parent.py').write_text(code)
     parent = subprocess.Popen([sys.executable, str(tmp_path / 'parent.py')], env=dict(

@@ -13,10 +13,11 @@ from test_evaluate_and_train import ROOT, run
 from mmdd.apis.benchmark import make_plan
 from mmdd.apis.isolated import distill_isolated
 from mmdd.apis.random_arm import is_random, same_budget
-from mmdd.apis.set_jobs import SetJob, distill_sets, trained_weights
+from mmdd.apis.set_jobs import SetJob, distill_sets, preparations
 from mmdd.apis.suite import budget_text, config_title, group_arms, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.evaluation.paper_values import paper_values
+from mmdd.utils.config import fingerprint
 
 
 @pytest.fixture
@@ -113,41 +114,75 @@ def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
 
 
-def test_what_trains_runs_alone(tmp_path, config, monkeypatch):
-    """The data are built, and weights that arms share trained, by one job; the longest first."""
-    part = dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / 'a.pth'))
-    assert trained_weights(dict(a=[dict(fine_tune=part)], b=dict(cfg='x'))) == [part['checkpoint']]
+def test_what_a_job_prepares(tmp_path):
+    """Steps and weights are found through the configs of what is trained."""
+    scenes = dict(type='DigitScenes', root=str(tmp_path))
+    (tmp_path / 'inner.py').write_text(f'prepare = [{scenes!r}]\nmodel = dict()\n')
+    (tmp_path / 'outer.py').write_text(
+        f'prepare = [dict(type="TrainedCheckpoint", config={str(tmp_path / "inner.py")!r}, '
+        f'checkpoint="backbone.pth")]\n')
+    proxy = dict(cfg=[str(tmp_path / 'outer.py'), str(tmp_path / 'outer.py')],
+                 checkpoint='proxy.pth')
+    assert preparations(dict(model=dict(proxy=proxy, extractor=dict(cfg='x')))) == (
+        {fingerprint(scenes)}, {'proxy.pth', 'backbone.pth'})
+    assert preparations(dict(prepare=[dict(type='A')], hooks=[dict(proxy)])) == (
+        {fingerprint(scenes), fingerprint(dict(type='A'))}, {'proxy.pth', 'backbone.pth'})
+    assert preparations(dict(model=dict(type='RandomCoreset'))) == (set(), set())
+
+
+def test_what_prepares_comes_first(tmp_path, config, monkeypatch):
+    """One job builds the data, weights that arms share are trained once, others side by side."""
+    parts = {name: dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / f'{name}.pth'))
+             for name in 'ab'}
     model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
     group, = group_arms({name: Config(dict(
-        tiny.coreset_job(tmp_path, more, 2), evaluation=dict(protocol=toy_student.protocol(
-            tmp_path / 'real')), custom_hooks=hooks)) for name, more, hooks in (
-                ('Copies', dict(type='UniformCoreset'), []), ('Samples', model, []),
-                ('Guides', model, [dict(type='TaskGuidanceHook')]),
-                ('Tunes', dict(model, fine_tune=part), []),
-                ('Tunes as well', dict(model, fine_tune=dict(part), seed=1), []))})
+        tiny.coreset_job(tmp_path, more, 2), prepare=[dict(type='DigitScenes')],
+        evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')),
+        custom_hooks=hooks)) for name, more, hooks in (
+            ('Copies', dict(type='UniformCoreset'), []), ('Samples', model, []),
+            ('Guides', model, [dict(type='TaskGuidanceHook')]),
+            ('Tunes a', dict(model, fine_tune=parts['a']), []),
+            ('Tunes a as well', dict(model, fine_tune=dict(parts['a']), seed=1), []),
+            ('Tunes b', dict(model, fine_tune=parts['b']), []))})
     jobs = [SetJob(arm, 0, str(tmp_path / arm.name), {}) for arm in group.arms]
-    begun, running = [], []
+    begun = []
 
     def distill(same, spawn, threads, progress):
-        begun.append((same[0].arm.name, len(running)))
-        running.append(same)
-        if same[0].arm.name.startswith('Tunes'):
-            open(part['checkpoint'], 'w').close()
-        running.remove(same)
+        name = same[0].arm.name
+        begun.append((name, threads))
+        if name.startswith('Tunes'):
+            open(parts[name[6]]['checkpoint'], 'w').close()
 
     monkeypatch.setattr('mmdd.apis.set_jobs._distill_set', distill)
+    monkeypatch.setattr('mmdd.apis.set_jobs.default_jobs', lambda: 4)
     monkeypatch.setattr(SetJob, 'done', property(lambda self: False))
     distill_sets([(group, jobs)], workers=1)
-    assert [name for name, _ in begun] == ['Copies', 'Guides', 'Samples', 'Tunes', 'Tunes as well']
-    threads = []
-    os.remove(part['checkpoint'])
-    monkeypatch.setattr('mmdd.apis.set_jobs._distill_set',
-                        lambda same, spawn, count, progress: (
-                            threads.append((same[0].arm.name, count)),
-                            distill(same, spawn, count, progress)))
+    assert begun == [(name, None) for name in (
+        'Copies', 'Tunes a', 'Tunes b', 'Guides', 'Samples', 'Tunes a as well')]
+    begun.clear()
+    for part in parts.values():
+        os.remove(part['checkpoint'])
     distill_sets([(group, jobs)], workers=2)
     # None: alone, with all threads
-    assert [name for name, count in threads if count is None] == ['Copies', 'Tunes']
+    assert begun[0] == ('Copies', None)
+    assert sorted(begun[1:3]) == [('Tunes a', 2), ('Tunes b', 2)]
+    assert sorted(begun[3:]) == [('Guides', 2), ('Samples', 2), ('Tunes a as well', 2)]
+
+
+def test_weights_that_could_not_be_trained_are_tried_by_one_job_at_a_time(
+        tmp_path, config, monkeypatch):
+    part = dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / 'never.pth'))
+    model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'), fine_tune=part)
+    group, = group_arms({str(seed): Config(dict(
+        tiny.coreset_job(tmp_path, dict(model, seed=seed), 2),
+        evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')))) for seed in range(3)})
+    jobs = [SetJob(arm, 0, str(tmp_path / arm.name), {}) for arm in group.arms]
+    begun = []
+    monkeypatch.setattr('mmdd.apis.set_jobs._distill_set',
+                        lambda same, spawn, threads, progress: begun.append(threads))
+    monkeypatch.setattr(SetJob, 'done', property(lambda self: False))
+    distill_sets([(group, jobs)], workers=2)
+    assert begun == [None] * 3
 
 
 def test_equal_sets_are_made_once(tmp_path, config, protocol):

@@ -12,6 +12,7 @@ set_metrics = dict(
     type='FeatureMetricsHook',
     size=64,
     num_real=1000,
+    cache='work_dirs/features',
     extractor=dict(
         type='ClassifierProxy',
         cfg='configs/_base_/backbones/convnet_digits.py',

@@ -40,6 +40,9 @@ class FeatureMetricsHook(Hook):
             every set.
         k: Neighbour that sets the reach of coverage and density.
         batch_size: Images in one forward pass of the extractor.
+        cache: Folder in which jobs share the features of the real images; they are
+            computed again where files, weights or settings changed. None keeps
+            them in the job's own journal.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -52,7 +55,8 @@ class FeatureMetricsHook(Hook):
                  size: Any = None,
                  num_real: int = 2000,
                  k: int = 5,
-                 batch_size: int = 32) -> None:
+                 batch_size: int = 32,
+                 cache: Optional[str] = None) -> None:
         if num_real < 2 or k < 1 or batch_size < 1:
             raise ValueError(
                 f'FeatureMetricsHook: num_real must be at least 2, k and batch_size at least 1, '
@@ -65,6 +69,7 @@ class FeatureMetricsHook(Hook):
         self.num_real = num_real
         self.k = k
         self.batch_size = batch_size
+        self.cache = cache
         self.model: Optional[torch.nn.Module] = None
         self.folder = ''
         self._real: Optional[np.ndarray] = None
@@ -135,11 +140,18 @@ class FeatureMetricsHook(Hook):
             annotations = runner.train_loop.distiller.annotations
             rng = np.random.default_rng(derive_seed('real features', self.num_real))
             picked = np.sort(rng.permutation(len(annotations))[:self.num_real])
+            paths = [annotations[i].path for i in picked]
             self._real = FeaturePass(
-                self.model, [annotations[i].path for i in picked], self.size, self.batch_size,
-                osp.join(self.folder, 'real'), 'features for the metrics', share=False
-            ).run().numpy()
+                self.model, paths, self.size, self.batch_size, self._real_folder(paths),
+                'features for the metrics', share=False).run().numpy()
         return self._real
+
+    def _real_folder(self, paths: List[str]) -> str:
+        """Where features of these real images are kept."""
+        if self.cache is None:
+            return osp.join(self.folder, 'real')
+        files = derive_seed('real files', *map(osp.abspath, paths))
+        return osp.join(self.cache, f'{osp.basename(self.folder)}_{files:016x}')
 
     def _features(self, runner, samples: List[DistilledSample], prefix: str = '') -> np.ndarray:
         """Features of samples, (N, D): those on disk, the others computed and kept."""
