@@ -8,7 +8,9 @@ model = dict(
     type='UniDD',
     # Larger than the real 64 pixels: the prior draws larger digits better.
     image_size=96,
-    diffusion=dict(cfg_scale=2.0),
+    # The energy looks through the small decoder: a guided step takes 0.6 of the time.
+    diffusion=dict(
+        cfg_scale=2.0, steps=20, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
     proxy=dict(
         type='SegmentorProxy',
         cfg='configs/_base_/proxies/fcn_digits.py',
@@ -19,7 +21,8 @@ model = dict(
 custom_hooks = [
     dict(type='ContactSheetHook'),
     # The paper's scale; clipped to a quarter of the norm of the noise, which keeps the colours.
-    dict(type='TaskGuidanceHook', scale=100., max_norm=12.),
+    # The last steps are the prior's alone: what guidance adds there is no digit.
+    dict(type='TaskGuidanceHook', scale=100., max_norm=12., stop=0.7),
 ]
 train_cfg = dict(
     type='DistillLoop',

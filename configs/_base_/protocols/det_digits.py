@@ -2,7 +2,7 @@
 # trained on a small set for a fixed number of updates, whatever the size of the set.
 _base_ = ['../proxies/faster-rcnn_digits.py']
 
-max_iters = 200
+max_iters = 160
 train_dataloader = dict(batch_size=8)
 param_scheduler = [
     dict(
@@ -12,12 +12,12 @@ param_scheduler = [
         pct_start=0.1,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=100)
+train_cfg = dict(max_iters=max_iters, val_interval=80)
 # Validation only selects the best checkpoint: one threshold instead of ten.
 val_evaluator = dict(iou_thrs=[0.5])
 default_hooks = dict(
     checkpoint=dict(
-        interval=100, save_optimizer=False, save_best='pascal_voc/AP50', rule='greater'))
+        interval=80, save_optimizer=False, save_best='pascal_voc/AP50', rule='greater'))
 
 protocol = dict(
     # how the training set is swapped: detection, classification or segmentation

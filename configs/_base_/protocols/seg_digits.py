@@ -2,7 +2,7 @@
 # trained on a small set for a fixed number of updates, whatever the size of the set.
 _base_ = ['../proxies/fcn_digits.py']
 
-max_iters = 160
+max_iters = 120
 train_dataloader = dict(batch_size=8)
 param_scheduler = [
     dict(
@@ -12,9 +12,9 @@ param_scheduler = [
         pct_start=0.1,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=80)
+train_cfg = dict(max_iters=max_iters, val_interval=60)
 default_hooks = dict(
-    checkpoint=dict(interval=80, save_optimizer=False, save_best='mIoU', rule='greater'))
+    checkpoint=dict(interval=60, save_optimizer=False, save_best='mIoU', rule='greater'))
 
 protocol = dict(
     # how the training set is swapped: detection, classification or segmentation
