@@ -26,9 +26,9 @@ DATA_SAMPLERS = Registry(
 # steps of a data pipeline that mm* does not have
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='mmdd', locations=['mmdd.datasets.transforms'])
-# measures that mm* does not have
+# measures that mm* does not have, or not so cheaply
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation'])
+    'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation.voc_metric'])
 # budgets, label samplers, prompters, class statistics, refiners, set stages, writers, dataset
 # builders, schedule rules
 TASK_UTILS = Registry(

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdd.datasets.manifest import versions
+from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.benchmark_report import write_benchmark
 from mmdd.evaluation.benchmark_tables import robust_scores
 from mmdd.evaluation.paper_values import paper_entry, paper_values, read_metrics
@@ -93,10 +94,16 @@ def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, se
     """Groups with their random arms, and the sets of all arms.
 
     Raises:
-        ValueError: If arms do not fit together.
+        ValueError: If arms do not fit together, or not the protocol of their group.
     """
     groups = load_groups(arms, cfg_options)
     for group in groups:
+        protocol = group.protocol
+        for arm in group.arms:
+            try:
+                check_job_fits(arm.cfg, protocol)
+            except ValueError as error:
+                raise ValueError(f'{group.name}, {arm.name}: {error}') from None
         for arm in add_random_arms(group):
             print(f'{group.name}: no random arm at {arm.budget}; {arm.name!r} is added',
                   flush=True)

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from mmdd.evaluation.adapters import read_manifest
-from mmdd.evaluation.protocol import protocol_classes, read_protocol
+from mmdd.evaluation.protocol import FULL, protocol_classes, read_protocol, set_content
 from mmdd.evaluation.report import write_report
 from mmdd.evaluation.settings import protocol_settings
 from mmdd.evaluation.student import (
@@ -65,6 +65,9 @@ def evaluate(protocol: ConfigType,
     source = load_config(protocol)
     cfg = read_protocol(source if source.get('evaluation') else protocol)
     cfg.merge_from_dict(cfg_options or {})
+    for _, folder in arm_folders(sets):
+        if folder != FULL:  # which may not be prepared yet
+            set_content(cfg, folder)
     prepare(cfg)
     cfg = ensure_teacher(cfg, work_dir)
     notes: List[str] = []

@@ -13,6 +13,8 @@ from mmdd.datasets.checks import check_writer, open_real_set
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import describe_parts
+from mmdd.evaluation.adapters import check_job_fits
+from mmdd.evaluation.protocol import read_protocol
 from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
@@ -43,6 +45,8 @@ def check_job(cfg: Config, resume: bool) -> None:
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
         MODELS.get(cfg.model.type).check_config(cfg.model)
+    if (cfg.get('evaluation') or {}).get('protocol') is not None:
+        check_job_fits(cfg, read_protocol(cfg))
     if get_rank() == 0:
         check_writable(cfg.work_dir)
         journal = Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))

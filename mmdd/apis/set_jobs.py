@@ -78,6 +78,11 @@ class SetJob:
         return self.options.get('model.proxy.checkpoint') or (
             self.arm.cfg.model.get('proxy') or {}).get('checkpoint')
 
+    @property
+    def prompts(self) -> Optional[str]:
+        """The file of prompts made by hand, if any."""
+        return self.config.model.get('prompt_file')
+
 
 Plan = List[Tuple[Group, List[SetJob]]]
 
@@ -102,7 +107,8 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
         jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
-            key = fingerprint(dict(job.description, checkpoint=job.checkpoint))
+            key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
+                                   prompts=job.prompts))
             job.work_dir = places.setdefault(key, job.work_dir)
         _find_bases(jobs)
         plan.append((group, jobs))
@@ -111,11 +117,11 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
 
 def _find_bases(jobs: Sequence[SetJob]) -> None:
     """Let jobs with refiners build on those that lack them and are the same otherwise."""
-    plain = {(job.raw_samples, job.checkpoint): job for job in jobs
+    plain = {(job.raw_samples, job.checkpoint, job.prompts): job for job in jobs
              if not job.arm.cfg.model.get('refiners')}
     for job in jobs:
         if job.arm.cfg.model.get('refiners'):
-            job.base = plain.get((job.raw_samples, job.checkpoint))
+            job.base = plain.get((job.raw_samples, job.checkpoint, job.prompts))
 
 
 def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
@@ -243,7 +249,7 @@ def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
     options = dict(job.options)
     if job.base is not None and job.base.done:
         options['train_cfg.reuse'] = job.base.folder
-    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=job.arm.name)
+    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=job.arm.folder)
     if not error and not job.done:
         error = f'no {MANIFEST} in {job.folder} afterwards'
     for twin in same:

@@ -1,6 +1,7 @@
 """What a benchmark consists of: groups of arms, from a suite file or a command line."""
 import json
 import os.path as osp
+import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
@@ -175,7 +176,8 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
             or ``configs``: config file by value). A config may have a field ``sweep``.
         where: Place, for messages.
         folder: Folder of the group below the work dir.
-        cfg_options: Dotted options merged into every config.
+        cfg_options: Dotted options merged into every config that has the part they change:
+            ``model.proxy.x`` says nothing to a method without a proxy.
         defaults: The same, where the entry does not say otherwise.
 
     Raises:
@@ -186,8 +188,10 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
     node = dict(value) if isinstance(value, Mapping) else dict(config=value)
     where = f'{where}, arm {name!r}'
     _check_keys(where, node, ARM_KEYS)
-    node['cfg_options'] = {**(defaults or {}), **(node.get('cfg_options') or {}),
-                           **(cfg_options or {})}
+    node['cfg_options'] = dict(node.get('cfg_options') or {})
+    node.update(defaults=defaults or {}, given=cfg_options or {})
+    for options in (node['defaults'], node['cfg_options'], node['given']):
+        check_no_secret(where, options)
     sweep = node.get('sweep') or {}
     _check_keys(f'{where}, sweep', sweep, ('label', 'key', 'values', 'configs'))
     if not node.get('config') and not sweep.get('configs'):
@@ -217,8 +221,36 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
 def _arm(name: str, node: Mapping[str, Any], folder: str, config: Any,
          options: Optional[Mapping[str, Any]] = None,
          sweep: Optional[Dict[str, Any]] = None) -> Arm:
+    defaults, own, given = (node[key] for key in ('defaults', 'cfg_options', 'given'))
+    if defaults or given:
+        model = read_job(config, dict(own)).model
+        defaults, given = (_fitting(name, shared, model) for shared in (defaults, given))
     return Arm(name, config, osp.join(folder, slug(name)), node.get('method') or '',
-               dict(node['cfg_options'], **(options or {})), sweep)
+               {**defaults, **own, **given, **(options or {})}, sweep)
+
+
+def _fitting(name: str, options: Mapping[str, Any], model: Mapping[str, Any]) -> Dict[str, Any]:
+    """Options for all arms without those of a part that the method of this one lacks."""
+    fitting = {}
+    for key, value in options.items():
+        part = key.split('.')[1:-1]
+        if key.startswith('model.') and part and model.get(part[0]) is None:
+            print(f'{name}: {key} is left out, its method has no model.{part[0]}', flush=True)
+        else:
+            fitting[key] = value
+    return fitting
+
+
+def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
+    """Check that options hold no key of a service: they are written into results.
+
+    Raises:
+        ValueError: If one does; the message does not repeat it.
+    """
+    for key in options:
+        if re.search(r'(api_?key|token|secret|password)$', key.lower()):
+            raise ValueError(f'{where}: {key} would be written into the results; put the key into '
+                             f'an environment variable and name that in api_key_env')
 
 
 def number(value: Any) -> str:

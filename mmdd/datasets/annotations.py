@@ -1,6 +1,7 @@
 """Views on the real set: what a batch of a stock mm* dataset says."""
 import os.path as osp
-from typing import Any, Dict, List, Sequence, Tuple
+from dataclasses import replace
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -25,6 +26,22 @@ def annotations_from_batch(data_batch: Dict[str, Any],
             a sample has no label of a known kind.
     """
     return [_read_sample(sample, classes) for sample in data_batch['data_samples']]
+
+
+def with_unique_ids(annotations: Sequence[RealAnnotation]) -> List[RealAnnotation]:
+    """Give different images that share an id, as frames of several folders do, ids of their own.
+
+    These are their paths below the folder that holds all images. Other ids stay.
+    """
+    paths: Dict[str, Set[str]] = {}
+    for annotation in annotations:
+        paths.setdefault(annotation.image_id, set()).add(osp.abspath(annotation.path))
+    shared = {image_id for image_id, files in paths.items() if len(files) > 1}
+    if not shared:
+        return list(annotations)
+    root = osp.commonpath([osp.dirname(path) for files in paths.values() for path in files])
+    return [replace(annotation, image_id=osp.relpath(annotation.path, root).replace(osp.sep, '/'))
+            if annotation.image_id in shared else annotation for annotation in annotations]
 
 
 def _read_sample(sample, classes: Sequence[str]) -> RealAnnotation:

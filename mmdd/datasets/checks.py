@@ -174,6 +174,9 @@ def _class_problem(source: str, paths: List[str], classes: Tuple[str, ...]) -> s
 
 
 def _problem(info: dict, classes: Tuple[str, ...]) -> str:
+    if 'img_path' not in info:
+        return ('the real set holds arrays, not image files: write it to class folders first, as '
+                'tools/dataset_converters do')
     boxes = [instance['bbox'] for instance in info.get('instances', [])
              if 'bbox' in instance and not instance.get('ignore_flag')]
     size = (info['height'], info['width']) if 'height' in info else None

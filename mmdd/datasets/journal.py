@@ -22,7 +22,7 @@ from PIL import Image
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.structures.mask import mask_from_text, mask_to_text
-from mmdd.utils.io import atomic_save_image, atomic_write_json, atomic_write_text
+from mmdd.utils.io import UNFINISHED, atomic_save_image, atomic_write_json, atomic_write_text
 from mmdd.utils.photograph import read_array
 
 Key = Tuple[int, int]
@@ -106,6 +106,8 @@ class Journal:
     def store_plan(self, slots: List[DistillSlot]) -> None:
         """Write the plan, or check it against the one that is there.
 
+        As long as no image is made the prompts may change.
+
         Raises:
             ValueError: If another plan is there: real set or prompts changed.
         """
@@ -115,7 +117,11 @@ class Journal:
             atomic_write_text(path, text)
             return
         with open(path, encoding='utf-8') as f:
-            if f.read() != text:
+            before = f.read()
+        if before != text:
+            if _without_prompts(before) == _without_prompts(text) and not any(self.keys()):
+                atomic_write_text(path, text)
+            else:
                 raise ValueError(
                     f'{self.out_dir}: the plan changed since the job was started (other real '
                     f'images, annotations or prompts); give another --work-dir')
@@ -214,9 +220,15 @@ class StoredSamples(Sequence):
         return StoredSamples(self.journal, [self.slots[i] for i in indices])
 
 
+def _without_prompts(plan: str) -> List[dict]:
+    """The slots of a plan but for their prompts."""
+    return [dict(json.loads(line), prompt='') for line in plan.splitlines()]
+
+
 def holds_files(folder: str) -> bool:
     """Whether a folder holds any file but the temporary ones of a killed writer."""
-    return any(not name.startswith('.tmp_') for _, _, names in os.walk(folder) for name in names)
+    return any(not name.startswith(UNFINISHED)
+               for _, _, names in os.walk(folder) for name in names)
 
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:

@@ -37,12 +37,14 @@ def _read_coco_problem(path: str, changed: int, classes: Tuple[str, ...]) -> str
 def _coco_problems(images: List[Dict], annotations: List[Dict], categories: List[Dict],
                    classes: Tuple[str, ...]) -> Iterator[str]:
     yield from _category_problems(categories, classes)
-    for kind, entries in (('image', images), ('annotation', annotations)):
+    for kind, entries, plural in (('image', images, 'images'),
+                                  ('annotation', annotations, 'annotations'),
+                                  ('category', categories, 'categories')):
         ids = Counter(entry['id'] for entry in entries)
         repeated = [i for i, count in ids.items() if count > 1] if len(ids) < len(entries) else []
         if repeated:
             yield (f'the {kind} id {repeated[0]} stands there {ids[repeated[0]]} times '
-                   f'({len(repeated)} such ids); number the {kind}s anew')
+                   f'({len(repeated)} such ids); number the {plural} anew')
     image_ids = {image['id'] for image in images}
     category_ids = {category['id'] for category in categories}
     for annotation in annotations:

@@ -9,11 +9,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
+from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.journal import Journal, StoredSamples
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.io import remove_leftovers
 from .cost import CostLog
 from .job import describe_job
 from .raw_samples import RawSamples
@@ -152,6 +154,7 @@ class DistillLoop(BaseLoop):
         self.distiller.budget = self.budget
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
+        self.distiller.annotations = with_unique_ids(self.distiller.annotations)
         self.distiller.finish_collect(self.journal.folder)
 
     def plan(self) -> None:
@@ -239,6 +242,7 @@ class DistillLoop(BaseLoop):
 
     def write(self) -> None:
         """Step 5: write the images of the best attempts, then the manifest."""
+        remove_leftovers(self.out_dir)
         attempts = self._attempts()
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):

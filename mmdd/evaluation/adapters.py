@@ -132,14 +132,18 @@ def protocol_classes(protocol: Config) -> Optional[Tuple[str, ...]]:
     They come from its config, from its dataset class, or from the sorted folders of the
     real set where these are the classes; None where nothing tells.
     """
-    leaf = leaf_dataset(protocol.train_dataloader.dataset)
+    return _known_classes(protocol, protocol.protocol.task)
+
+
+def _known_classes(cfg: Config, task: str) -> Optional[Tuple[str, ...]]:
+    leaf = leaf_dataset(cfg.train_dataloader.dataset)
     names = (leaf.get('metainfo') or {}).get('classes')
     if isinstance(names, str):  # a file with one name per line
         with open(names, encoding='utf-8') as f:
             names = f.read().splitlines()
     if not names:
-        names = getattr(dataset_class(protocol, leaf), 'METAINFO', {}).get('classes')
-    if not names and protocol.protocol.task == 'classification' and not leaf.get('ann_file'):
+        names = getattr(dataset_class(cfg, leaf), 'METAINFO', {}).get('classes')
+    if not names and task == 'classification' and not leaf.get('ann_file'):
         path = image_folder(leaf)
         names = sorted(osp.basename(osp.dirname(name))
                        for name in glob.glob(osp.join(glob.escape(path), '*', '')))
@@ -174,6 +178,26 @@ def check_class_order(folder: str, found: Optional[Sequence[str]],
             f'has other classes than the protocol ({len(found)}, the protocol {len(known)})')
     raise ValueError(f'{folder} {kind}: class {first} is {pair[0]} in the set and {pair[1]} in '
                      f'the protocol; distill with the metainfo.classes of the protocol')
+
+
+def check_job_fits(job: Config, protocol: Config) -> None:
+    """Check, before anything is distilled, that a protocol can read what a job will write.
+
+    Args:
+        job: Distillation config.
+        protocol: Student protocol.
+
+    Raises:
+        ValueError: If the writer's layout or the classes of the real set are not the protocol's.
+    """
+    wanted, writer = wanted_layout(protocol), str(job.train_cfg.writer['type']).rpartition('.')[2]
+    written = next((name for name, layout in LAYOUTS.items() if layout[2] == writer), wanted)
+    if written != wanted:
+        raise ValueError(f'{writer} writes {written} layout, the protocol of evaluation.protocol '
+                         f'is for {LAYOUTS[wanted][0]} and reads {wanted} layout: take '
+                         f'{LAYOUTS[wanted][2]}, or another protocol')
+    check_class_order('the real set of train_dataloader', _known_classes(job, LAYOUTS[wanted][0]),
+                      protocol_classes(protocol))
 
 
 def _misfit(protocol: Config, folder: str, layout: str) -> Exception:
@@ -284,7 +308,11 @@ def _coco_set(protocol: Config, folder: str, file: str,
 
 def _mask_set(protocol: Config, folder: str, file: str,
               classes: Optional[Sequence[str]]) -> SetContent:
-    """Masks of class indices beside the images."""
+    """Masks of class indices beside the images.
+
+    The dataset class of the protocol may number the ids of its files anew, or look for
+    other suffixes; the set holds indices already.
+    """
     root = file.split('/')[0]
     names, files = _names(folder, file), [file]
     for name in names:
@@ -297,9 +325,25 @@ def _mask_set(protocol: Config, folder: str, file: str,
             raise ValueError(f'{folder}: {pair[1]} has the values {unknown}, the protocol has '
                              f'classes 0 to {len(classes) - 1} and {IGNORE} to ignore')
         files += pair
+    leaf = leaf_dataset(protocol.train_dataloader.dataset)
+    metainfo = {key: value for key, value in dict(
+        leaf.get('metainfo') or {}, classes=classes and list(classes)).items() if value}
     return SetContent(len(names), files, dict(
-        data_root=osp.join(folder, root), ann_file=file[len(root) + 1:], data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass')))
+        type='BaseSegDataset', _scope_='mmseg', metainfo=metainfo, reduce_zero_label=False,
+        img_suffix='.jpg', seg_map_suffix='.png', data_root=osp.join(folder, root),
+        ann_file=file[len(root) + 1:], data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        pipeline=_without_reduction(leaf.get('pipeline') or [])))
+
+
+def _without_reduction(pipeline: Any) -> Any:
+    """A pipeline that loads class indices as they are, without ``reduce_zero_label``."""
+    if isinstance(pipeline, (list, tuple)):
+        return [_without_reduction(step) for step in pipeline]
+    if isinstance(pipeline, dict):
+        return {key: _without_reduction(value) for key, value in pipeline.items()
+                if key != 'reduce_zero_label'}
+    return pipeline
 
 
 ADAPTERS: Dict[str, Callable[[Config, str, str, Optional[Sequence[str]]], SetContent]] = {

@@ -29,6 +29,9 @@ __all__ = [
 
 FULL = 'full'
 SELECT = ('val', 'test', 'none')
+# What a dataset config keeps where its set is read by another dataset class.
+COMMON_KEYS = ('test_mode', 'serialize_data', 'lazy_init', 'max_refetch', 'backend_args',
+               'ignore_index')
 DATA_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'split', 'indices')
 
 
@@ -88,7 +91,8 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
 
     Args:
         dataset: Dataset config, possibly nested; not changed.
-        changes: Fields of the innermost dataset.
+        changes: Fields of the innermost dataset; a ``type`` among them replaces all
+            but what every dataset class knows.
 
     Returns:
         dict: The config with pipeline, metainfo and repetitions kept.
@@ -99,7 +103,9 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
     if 'dataset' in dataset:
         swapped['dataset'] = swap_dataset(dataset['dataset'], changes)
     else:
-        swapped.update(changes)
+        if 'type' in changes:
+            swapped = {key: swapped[key] for key in COMMON_KEYS if key in swapped}
+        swapped.update(copy.deepcopy(changes))
     return swapped
 
 

@@ -10,6 +10,9 @@ from typing import Any, Iterator, Optional
 
 import numpy as np
 
+# Files whose name begins so are not finished.
+UNFINISHED = '.tmp_'
+
 
 @contextmanager
 def atomic_path(path: str) -> Iterator[str]:
@@ -21,7 +24,7 @@ def atomic_path(path: str) -> Iterator[str]:
     folder = osp.dirname(path) or '.'
     os.makedirs(folder, exist_ok=True)
     handle, tmp = tempfile.mkstemp(
-        prefix='.tmp_', suffix=osp.splitext(path)[1], dir=folder)
+        prefix=UNFINISHED, suffix=osp.splitext(path)[1], dir=folder)
     os.close(handle)
     try:
         yield tmp
@@ -31,6 +34,17 @@ def atomic_path(path: str) -> Iterator[str]:
         if osp.exists(tmp):
             os.unlink(tmp)
         raise
+
+
+def remove_leftovers(folder: str) -> None:
+    """Remove what a killed process was writing below a folder.
+
+    Some readers, such as torchvision's, take such files for images.
+    """
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(UNFINISHED):
+                os.unlink(osp.join(base, name))
 
 
 def atomic_write_text(path: str, text: str) -> None:

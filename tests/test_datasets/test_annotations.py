@@ -8,7 +8,9 @@ from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmdd.datasets import annotations_from_batch
+from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.class_names import class_names
+from mmdd.structures import RealAnnotation
 
 CLS = [dict(type='PackInputs', meta_keys=('img_path', ))]
 DET = [dict(type='LoadAnnotations', with_bbox=True),
@@ -22,6 +24,20 @@ def read(classes, **cfg):
     dataset = DATASETS.build(dict(cfg, serialize_data=False))
     batch = pseudo_collate([dataset[i] for i in range(len(dataset))])
     return annotations_from_batch(batch, classes)
+
+
+def test_images_that_share_an_id_get_ids_of_their_own():
+    """Frames of several folders; two COCO files numbered from one; a repeated dataset."""
+    def read(*pairs):
+        return [a.image_id for a in with_unique_ids([
+            RealAnnotation(image_id, path, (8, 8), np.array([0])) for image_id, path in pairs])]
+
+    assert read(('a', '/d/s1/a.png'), ('b', '/d/s1/b.png'), ('a', '/d/s1/a.png')) == [
+        'a', 'b', 'a']
+    assert read(('a', '/d/s1/a.png'), ('b', '/d/s1/b.png'), ('a', '/d/s2/a.png')) == [
+        's1/a.png', 'b', 's2/a.png']
+    assert read(('t/1.jpg', '/d/cat/t/1.jpg'), ('t/1.jpg', '/d/dog/t/1.jpg')) == [
+        'cat/t/1.jpg', 'dog/t/1.jpg']
 
 
 @pytest.mark.parametrize('cls', ['CustomDataset', 'ImageNet'])

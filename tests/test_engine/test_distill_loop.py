@@ -244,6 +244,33 @@ def test_a_changed_plan_is_refused(whole, job, threshold, tmp_path):
     refused(job(threshold), tmp_path, 'the plan changed')
 
 
+def test_prompts_may_be_edited_until_the_first_image_is_made(whole, job, threshold, tmp_path):
+    """A job that stopped after its plan goes on with what was written by hand."""
+    folder = tmp_path / 'distilled/_job'
+    os.makedirs(folder)
+    for name in ('job.json', 'plan.jsonl', 'prompts.jsonl'):
+        shutil.copy(osp.join(whole, '_job', name), folder / name)
+    path = folder / 'prompts.jsonl'
+    path.write_text(path.read_text().replace('a photo of', 'a drawing of'))
+    made = distill(job(threshold), str(tmp_path), resume=True)
+    prompts = [entry['prompt'] for entry in manifest(made)['images']]
+    assert prompts == [entry['prompt'].replace('a photo of', 'a drawing of')
+                       for entry in manifest(whole)['images']]
+    assert all(prompt.startswith('a drawing of') for prompt in prompts)
+
+
+def test_nothing_unfinished_stays_in_a_set(whole, job, threshold, tmp_path):
+    """What a killed writer leaves would be images to other readers of folders."""
+    folder = shutil.copytree(whole, tmp_path / 'distilled')
+    os.unlink(folder / 'manifest.json')
+    left = [folder / 'VOC2007/JPEGImages/.tmp_a.jpg', folder / '_job/attempts/.tmp_b.png']
+    for path in left:
+        path.write_bytes(b'half')
+    distill(job(threshold), str(tmp_path), resume=True)
+    assert not any(path.exists() for path in left)
+    assert manifest(folder)['sha256'] == manifest(whole)['sha256']
+
+
 def test_prompts_edited_by_hand_are_used(whole, job, threshold, tmp_path):
     with open(osp.join(whole, '_job/prompts.jsonl')) as f:
         lines = [json.loads(line) for line in f]

@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets import ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 from mmdd.evaluation.adapters import (
     check_class_order,
+    check_job_fits,
     full_content,
     protocol_classes,
     wanted_layout,
@@ -104,6 +105,28 @@ def test_segmentation_masks(tmp_path):
         assert dataset[i]['img_path'].endswith(f'{i:06d}.jpg')
 
 
+@pytest.mark.parametrize('real', [
+    # renumbers the ids of its files, looks for other suffixes, takes one class off
+    dict(type='PascalVOCDataset'), dict(type='CityscapesDataset'), dict(type='ADE20KDataset'),
+    dict(type='BaseSegDataset', img_suffix='.png', seg_map_suffix='_L.png', indices=[0],
+         reduce_zero_label=True)])
+def test_masks_are_read_as_they_are_whatever_the_real_set_does(tmp_path, real):
+    names = ('background', 'person', 'car') if real['type'] == 'PascalVOCDataset' else (
+        'road', 'person', 'car') if real['type'] == 'CityscapesDataset' else (
+            'wall', 'person', 'car')
+    load = dict(type='LoadAnnotations')
+    if real['type'] in ('ADE20KDataset', 'BaseSegDataset'):
+        load['reduce_zero_label'] = True
+    cfg = protocol('segmentation', names, pipeline=[load], **real)
+    dataset = student_set(cfg, write_set(tmp_path, 'segmentation', names))
+    assert len(dataset) == 4 and dataset.metainfo['classes'] == list(names)
+    for i, label in enumerate(LABELS):
+        expected = np.zeros((20, 24), np.uint8)
+        expected[4:10, 5:9] = label
+        np.testing.assert_array_equal(dataset[i]['gt_seg_map'], expected)
+    assert cfg.train_dataloader.dataset.pipeline == [load]  # the protocol itself is unchanged
+
+
 @pytest.mark.parametrize('kind', list(WRITERS))
 def test_content(tmp_path, kind):
     """Every file counts, the place does not."""
@@ -163,6 +186,27 @@ def test_a_set_that_does_not_fit(tmp_path, of_set, of_protocol, message):
     with pytest.raises(ValueError, match=message) as caught:
         set_content(protocol(of_protocol), folder)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('written, read, message', [
+    ('coco', 'voc', 'COCOWriter writes COCO layout, the protocol of evaluation.protocol is for '
+                    'detection and reads VOC layout: take VOCWriter, or another protocol'),
+    ('voc', 'segmentation', 'VOCWriter writes VOC layout, .* is for segmentation and reads mask'),
+    ('classification', 'voc', 'ClassFolderWriter writes class-folder layout')])
+def test_a_job_that_does_not_fit_its_protocol(written, read, message):
+    def job(kind, names=NAMES):
+        return Config(dict(protocol(kind, names).to_dict(), train_cfg=dict(
+            writer=dict(type=f'mmdd.{type(WRITERS[kind]).__name__}'))))
+
+    check_job_fits(job(read), protocol(read))
+    with pytest.raises(ValueError, match=message):
+        check_job_fits(job(written), protocol(read))
+    with pytest.raises(ValueError, match="the real set of train_dataloader has the classes of the "
+                                         "protocol in another order: class 1 is 'cat' in"):
+        check_job_fits(job(read), protocol(read, (NAMES[0], NAMES[2], NAMES[1])))
+    other = job(read)
+    other.train_cfg.writer.type = 'WriterOfAPlugin'  # whose layout is not known here
+    check_job_fits(other, protocol(read))
 
 
 def test_damaged_sets(tmp_path):

@@ -63,6 +63,8 @@ def test_nothing_detected_is_rejected_and_keeps_the_label_of_its_slot():
     assert [s.accepted for s in samples] == [False, True]
     assert samples[0].labels.tolist() == [8] and samples[0].label_source == 'slot'
     assert samples[0].bboxes.shape == (1, 4)
+    # However sure the proxy is that nothing is there, any other try is better.
+    assert samples[0].score == 0.
 
 
 def test_without_relabelling():

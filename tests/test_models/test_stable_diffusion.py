@@ -242,10 +242,11 @@ def test_the_small_decoder_serves_the_energy_only(folder, tmp_path):
     assert (fast - diffusion.decode_latents(latents)).abs().max() > .01
 
 
-def test_the_embedded_small_decoder_shows_what_the_full_one_does():
+def test_the_embedded_small_decoder_shows_what_the_full_one_does(capfd):
     """Nearly the same images; and what it says of the way down is true of the full one."""
     diffusion = MODELS.build(dict(type='mmdd.StableDiffusion', pretrained=PRIOR, dtype='fp32',
                                   energy_decoder=f'{PRIOR}/small_decoder'))
+    assert 'not expected' not in ''.join(capfd.readouterr())
     scenes = [scene.image for scene in islice(scene_stream(5, 64, split='test'), 8)]
     images = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).float() / 255
     latents = diffusion.encode_images(images)

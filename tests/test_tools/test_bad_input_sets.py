@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from PIL import Image
 
-from mmdd.datasets.checks import open_real_set
+from mmdd.datasets.checks import check_real_set, open_real_set
 
 TOOL = osp.join(osp.dirname(__file__), '../../tools/distill.py')
 CLASSES = ('bird', 'cat', 'dog')
@@ -262,6 +263,15 @@ def test_sound_masks(tmp_path):
     assert len(open_real_set(voc)) == 3
 
 
+def test_a_set_of_arrays(tmp_path):
+    """As mmpretrain's CIFAR10: there is no file that a slot could name."""
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps(dict(metainfo=dict(classes=CLASSES), data_list=[
+        dict(img=[[0, 1], [2, 3]], gt_label=0)])))
+    with pytest.raises(ValueError, match='holds arrays, not image files: write it to class fol'):
+        check_real_set(BaseDataset(ann_file=str(path), data_prefix=dict(), serialize_data=False))
+
+
 # COCO
 
 
@@ -275,6 +285,8 @@ def edit(job, change):
 @pytest.mark.parametrize('change, words', [
     (lambda c: c['images'].append(c['images'][0]), ['the image id 0 stands there 2 times']),
     (lambda c: c['annotations'][2].update(id=1), ['the annotation id 1 stands there 2 times']),
+    (lambda c: c['categories'][1].update(id=c['categories'][0]['id']),
+     ['the category id', 'stands there 2 times', 'number the categories anew']),
     (lambda c: c['annotations'][1].update(image_id=77), ['annotation 2 belongs to image 77']),
     (lambda c: c['annotations'][1].update(category_id=77), ['annotation 2 has category 77']),
     (lambda c: c['annotations'][1].update(bbox=[1, 2, 3]), ['annotation 2 has the box [1, 2, 3]']),

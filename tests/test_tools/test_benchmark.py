@@ -35,7 +35,8 @@ def protocol(tmp_path):
 def config(tmp_path, digits, protocol):
     """Write the config of a tiny coreset job; returns its path."""
     def write(name, model='UniformCoreset', total=4, **more):
-        cfg = dict(tiny.coreset_job(digits, dict(type=model), total),
+        model = model if isinstance(model, dict) else dict(type=model)
+        cfg = dict(tiny.coreset_job(digits, model, total),
                    evaluation=dict(protocol=protocol), **more)
         folder = tmp_path / 'configs'
         folder.mkdir(exist_ok=True)
@@ -112,6 +113,50 @@ def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
     distill_sets([(None, [job])], spawn=False)
     assert 'holds a distilled set of another config (other model)' in job.error
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
+
+
+def test_options_reach_the_arms_that_have_the_part(tmp_path, config, capsys):
+    """Weights of the diffusion are given once for a suite that has coresets beside it."""
+    drawn = config('drawn', dict(type='UniDD', diffusion=dict(type='StableDiffusion')))
+    arms = dict(Random=config('copied', 'RandomCoreset'), UniDD=drawn,
+                Own=dict(config=drawn, cfg_options={'model.diffusion.steps': 9}))
+    group, = group_arms(arms, {'model.diffusion.steps': 3, 'model.seed': 5})
+    assert [arm.cfg.model.get('diffusion', {}).get('steps') for arm in group.arms] == [None, 3, 3]
+    assert [arm.cfg.model.seed for arm in group.arms] == [5] * 3
+    assert [arm.options for arm in group.arms][0] == {'model.seed': 5}
+    said = capsys.readouterr().out
+    assert said == ('Random: model.diffusion.steps is left out, its method has no '
+                    'model.diffusion\n')
+
+
+@pytest.mark.parametrize('key', ['model.prompter.backend.api_key', 'model.prompter.token'])
+def test_no_key_is_written_into_results(tmp_path, config, key):
+    error = go(tmp_path, f'A={config("a")}', '--cfg-options', f'{key}=sk-secret')
+    assert f'{key} would be written into the results' in error and 'sk-secret' not in error
+    assert not osp.exists(tmp_path / 'w')
+
+
+def test_arms_with_other_prompts_are_other_sets(tmp_path, config):
+    model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
+    refined = dict(model, refiners=[dict(type='ProxyRefiner', threshold=0.5)])
+    arms = {name: dict(config=config(name, more), cfg_options=options) for name, more, options in (
+        ('auto', model, {}), ('auto-refined', refined, {}),
+        ('hand', model, {'model.prompt_file': 'mine.jsonl'}),
+        ('hand-refined', refined, {'model.prompt_file': 'mine.jsonl'}))}
+    (_, jobs), = make_plan(arms, str(tmp_path), 1)
+    jobs = {job.arm.name: job for job in jobs}
+    assert len({job.work_dir for job in jobs.values()}) == len(jobs)
+    assert jobs['auto-refined'].base is jobs['auto']
+    assert jobs['hand-refined'].base is jobs['hand']
+
+
+def test_an_arm_that_does_not_fit_its_protocol_stops_everything(tmp_path, config):
+    bad = config('bad')
+    with open(bad, 'a') as f:
+        f.write("train_cfg['writer'] = dict(type='COCOWriter')\n")
+    error = go(tmp_path, f'Good={config("good")}', f'Bad={bad}')
+    assert 'Bad: COCOWriter writes COCO layout' in error and 'take VOCWriter' in error
+    assert not osp.exists(tmp_path / 'w')
 
 
 def test_what_a_job_prepares(tmp_path):

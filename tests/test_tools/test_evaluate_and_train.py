@@ -45,6 +45,16 @@ def test_evaluate(protocol, tmp_path, capsys):
     assert 'Full: 3 images, 6 updates, length 6 updates' in out
 
 
+def test_sets_are_looked_at_before_anything_is_prepared(protocol, tmp_path, monkeypatch):
+    """A teacher may take hours; a name is mistyped in seconds."""
+    monkeypatch.setattr(sys.modules['mmdd.apis.evaluate'], 'prepare',
+                        lambda cfg: pytest.fail('too early'))
+    folder = toy_student.voc_set(tmp_path / 'a', [1])
+    error = run('evaluate.py', protocol, '--sets', f'a={folder}', f'b={tmp_path / "nowhere"}',
+                '--jobs', 0, '--work-dir', tmp_path / 'w')
+    assert error == f'error: set folder {tmp_path / "nowhere"} not found'
+
+
 def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
     a, b = (toy_student.voc_set(tmp_path / name, [1]) for name in 'ab')
     assert run('evaluate.py', protocol, '--sets', f'x={a},{b}', '--seeds', 0, '--jobs', 0,

@@ -68,7 +68,7 @@ test_dataloader = dict(
 
 # mAP is the mean over the ten IoU thresholds of COCO, AP50 the one at 0.5.
 val_evaluator = dict(
-    type='mmdet.VOCMetric',
+    type='mmdd.InProcessVOCMetric',
     metric='mAP',
     iou_thrs=[0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95],
     eval_mode='area')

@@ -1,5 +1,5 @@
 # Student on VOC, epoch-based: 12 passes over the set, whatever its size. A set of 1 %
-# (166 images) gets 124 updates; det_voc_iters.py gives it as many as the full set.
+# (166 images) gets 128 updates; det_voc_iters.py gives it as many as the full set.
 _base_ = ['../proxies/faster-rcnn_r50_voc0712.py']
 
 # VOC has no split to select a checkpoint on: only the last one is measured.

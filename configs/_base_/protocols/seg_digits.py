@@ -2,7 +2,7 @@
 # trained on a small set for a fixed number of updates, whatever the size of the set.
 _base_ = ['../proxies/fcn_digits.py']
 
-max_iters = 120
+max_iters = 100
 train_dataloader = dict(batch_size=8)
 param_scheduler = [
     dict(
@@ -12,9 +12,11 @@ param_scheduler = [
         pct_start=0.1,
         by_epoch=False)
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=60)
+train_cfg = dict(max_iters=max_iters, val_interval=50)
+# Validation only selects the best checkpoint: half the images.
+val_dataloader = dict(dataset=dict(indices=100))
 default_hooks = dict(
-    checkpoint=dict(interval=60, save_optimizer=False, save_best='mIoU', rule='greater'))
+    checkpoint=dict(interval=50, save_optimizer=False, save_best='mIoU', rule='greater'))
 
 protocol = dict(
     # how the training set is swapped: detection, classification or segmentation
@@ -24,14 +26,14 @@ protocol = dict(
     scale=1.,
     # what changes for the arm that trains on the full real set
     full=dict(
-        train_cfg=dict(max_iters=400, val_interval=200),
+        train_cfg=dict(max_iters=280, val_interval=140),
         train_dataloader=dict(batch_size=16),
-        default_hooks=dict(checkpoint=dict(interval=200)),
+        default_hooks=dict(checkpoint=dict(interval=140)),
         param_scheduler=[
             dict(
                 type='OneCycleLR',
                 eta_max=3e-3,
-                total_steps=400,
+                total_steps=280,
                 pct_start=0.1,
                 by_epoch=False)
         ]))

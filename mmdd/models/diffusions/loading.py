@@ -1,7 +1,8 @@
 """Loading the parts of a diffusion model, or building them small."""
 import glob
 import os.path as osp
-from typing import Optional, Sequence, Tuple, Union
+from contextlib import contextmanager
+from typing import Iterator, Optional, Sequence, Tuple, Union
 
 import torch
 
@@ -76,10 +77,23 @@ def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtyp
     return vae if vae.config.force_upcast else vae.to(dtype)
 
 
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep diffusers from warning of a setting that it wrote into the config itself."""
+    from diffusers.utils import logging
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
 def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
     """An ``AutoencoderTiny`` from a folder or hub id, or a random one from settings."""
     if isinstance(source, str):
-        return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
+        with _without_warnings():
+            return load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
     return load_module('AutoencoderTiny', None, '', source, dtype)
 
 

@@ -54,8 +54,8 @@ class ProxyRefiner(BaseRefiner):
                 sample.labels, sample.bboxes = label['labels'], label.get('bboxes')
                 sample.mask = label.get('mask')
                 sample.label_source = 'proxy'
-            else:
-                sample.accepted = False
+            else:  # however sure the proxy is that nothing is there
+                sample.score, sample.accepted = 0., False
 
 
 def images_to_tensor(samples: List[DistilledSample]) -> torch.Tensor:
