@@ -4,6 +4,7 @@ import os.path as osp
 import re
 import runpy
 import sys
+from importlib import import_module
 
 import pytest
 import toy_student
@@ -47,12 +48,12 @@ def test_evaluate(protocol, tmp_path, capsys):
 
 def test_sets_are_looked_at_before_anything_is_prepared(protocol, tmp_path, monkeypatch):
     """A teacher may take hours; a name is mistyped in seconds."""
-    monkeypatch.setattr(sys.modules['mmdd.apis.evaluate'], 'prepare',
+    monkeypatch.setattr(import_module('mmdd.apis.evaluate'), 'prepare',
                         lambda cfg: pytest.fail('too early'))
     folder = toy_student.voc_set(tmp_path / 'a', [1])
     error = run('evaluate.py', protocol, '--sets', f'a={folder}', f'b={tmp_path / "nowhere"}',
                 '--jobs', 0, '--work-dir', tmp_path / 'w')
-    assert error == f'error: set folder {tmp_path / "nowhere"} not found'
+    assert error.startswith(f'error: set folder {tmp_path / "nowhere"} not found')
 
 
 def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
