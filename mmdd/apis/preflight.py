@@ -1,5 +1,6 @@
 """Checks of a distillation job that cost little and come before everything else."""
 import inspect
+import logging
 import os
 import tempfile
 from typing import Any, Iterator, Mapping, Optional, Set, Tuple
@@ -7,6 +8,7 @@ from typing import Any, Iterator, Mapping, Optional, Set, Tuple
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier, get_rank
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope, Registry
 
 from mmdd.datasets.checks import check_writer, open_real_set
@@ -45,8 +47,7 @@ def check_job(cfg: Config, resume: bool) -> None:
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
         MODELS.get(cfg.model.type).check_config(cfg.model)
-    if (cfg.get('evaluation') or {}).get('protocol') is not None:
-        check_job_fits(cfg, read_protocol(cfg))
+    warn_of_protocol(cfg)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
         journal = Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
@@ -55,6 +56,19 @@ def check_job(cfg: Config, resume: bool) -> None:
             with DefaultScope.overwrite_default_scope(scope):
                 check_prompter(cfg)
     barrier()
+
+
+def warn_of_protocol(cfg: Config) -> None:
+    """Warn where students of the job's own protocol could not be trained on its set.
+
+    That need not matter: the set may be meant for other students.
+    """
+    if get_rank() == 0 and (cfg.get('evaluation') or {}).get('protocol') is not None:
+        try:
+            check_job_fits(cfg, read_protocol(cfg))
+        except (ValueError, FileNotFoundError) as error:
+            print_log(f'evaluation.protocol does not fit this job, evaluate the set with another '
+                      f'one: {error}', 'current', logging.WARNING)
 
 
 def check_prompter(cfg: Config) -> None:

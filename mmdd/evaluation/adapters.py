@@ -338,8 +338,8 @@ def _mask_set(protocol: Config, folder: str, file: str,
 
 def _without_reduction(pipeline: Any) -> Any:
     """A pipeline that loads class indices as they are, without ``reduce_zero_label``."""
-    if isinstance(pipeline, (list, tuple)):
-        return [_without_reduction(step) for step in pipeline]
+    if isinstance(pipeline, (list, tuple)):  # mmcv tells sizes by their being tuples
+        return type(pipeline)(_without_reduction(step) for step in pipeline)
     if isinstance(pipeline, dict):
         return {key: _without_reduction(value) for key, value in pipeline.items()
                 if key != 'reduce_zero_label'}

@@ -118,13 +118,18 @@ def test_masks_are_read_as_they_are_whatever_the_real_set_does(tmp_path, real):
     if real['type'] in ('ADE20KDataset', 'BaseSegDataset'):
         load['reduce_zero_label'] = True
     cfg = protocol('segmentation', names, pipeline=[load], **real)
-    dataset = student_set(cfg, write_set(tmp_path, 'segmentation', names))
+    folder = write_set(tmp_path, 'segmentation', names)
+    dataset = student_set(cfg, folder)
     assert len(dataset) == 4 and dataset.metainfo['classes'] == list(names)
     for i, label in enumerate(LABELS):
         expected = np.zeros((20, 24), np.uint8)
         expected[4:10, 5:9] = label
         np.testing.assert_array_equal(dataset[i]['gt_seg_map'], expected)
     assert cfg.train_dataloader.dataset.pipeline == [load]  # the protocol itself is unchanged
+    crop = dict(type='RandomCrop', crop_size=(20, 24))  # refused as a list
+    cfg = protocol('segmentation', names, pipeline=[load, crop], **real)
+    kept = student_config(cfg, folder, 0).train_dataloader.dataset.pipeline[1].crop_size
+    assert kept == (20, 24) and isinstance(kept, tuple)
 
 
 @pytest.mark.parametrize('kind', list(WRITERS))

@@ -81,11 +81,13 @@ class Job:
         self.dataset = dict(BUILDERS[kind](self.root), serialize_data=False)
         self.writer = WRITERS[kind]
         self.budget = dict(type='Total', n=2)
+        self.evaluation = None
 
     def run(self) -> None:
         """Run the tool."""
         cfg = Config(dict(
             default_scope='mmdd', model=dict(type='RandomCoreset'), optim_wrapper=dict(),
+            evaluation=self.evaluation,
             train_dataloader=dict(batch_size=4, num_workers=0, dataset=self.dataset),
             train_cfg=dict(type='DistillLoop', budget=self.budget,
                            writer=dict(type=self.writer), batch_size=2, max_rounds=1),
@@ -339,3 +341,16 @@ def test_a_writer_of_another_task(tmp_path):
     job = Job(tmp_path, 'cls')
     job.writer = 'COCOWriter'
     assert 'COCOWriter cannot write slot 0: it has no bboxes' in job.error()
+
+
+def test_a_job_whose_protocol_is_for_other_classes(tmp_path, monkeypatch):
+    """Distilling goes on: the set may be meant for other students; the log says it."""
+    job = Job(tmp_path, 'cls')
+    job.evaluation = dict(protocol='configs/_base_/protocols/cls_digits.py')
+    warnings = []
+    monkeypatch.setattr('mmdd.apis.preflight.print_log', lambda text, *_: warnings.append(text))
+    job.run()
+    assert (job.work_dir / 'distilled/manifest.json').exists()
+    said, = warnings
+    assert 'evaluation.protocol does not fit this job' in said
+    assert "class 0 is 'bird' in the set and '0' in the protocol" in said
