@@ -47,7 +47,7 @@ def draw(work_dir):
 def main():
     args = parse_args()
     begin = time.time()
-    print('mmdd demo: digit scenes, object detection, a budget of 5 %: about 7 minutes on 2 cores')
+    print('mmdd demo: digit scenes, object detection, a budget of 5 %: about 8 minutes on 2 cores')
     benchmark(ARMS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
               full_seeds=args.seeds[:1], title='Digit scenes', command='python tools/demo.py')
     print(f'picture: {draw(args.work_dir)}')
