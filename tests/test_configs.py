@@ -21,6 +21,7 @@ from mmpretrain.registry import BATCH_AUGMENTS
 
 from mmdd.apis.distill import KNOWN_KEYS
 from mmdd.apis.preflight import check_part, parts_of
+from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.protocol import read_protocol
 from mmdd.models.proxies.base import read_classes, strip_init_cfg
 from mmdd.registry import HOOKS, LOOPS, MODELS, TASK_UTILS
@@ -105,6 +106,8 @@ def test_proxy_and_students_know_the_classes_of_the_real_set(path):
         assert read_classes(each, each.default_scope) in (
             (None, classes) if list(classes) == sorted(classes) else (classes, ))
         assert set(outputs(each.model)) == {len(classes)}
+    for protocol in students(cfg).values():
+        check_job_fits(cfg, read_protocol(training(protocol)))
 
 
 def outputs(node):

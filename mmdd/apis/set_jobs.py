@@ -81,7 +81,7 @@ class SetJob:
     @property
     def prompts(self) -> Optional[str]:
         """The file of prompts made by hand, if any."""
-        return self.config.model.get('prompt_file')
+        return self.arm.cfg.model.get('prompt_file')
 
 
 Plan = List[Tuple[Group, List[SetJob]]]
