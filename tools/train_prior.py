@@ -1,20 +1,22 @@
 """Train the embedded prior: a tiny Stable Diffusion on digit scenes.
 
     python tools/train_prior.py work_dirs/prior --out mmdd/priors/digits-sd
+    python tools/train_prior.py work_dirs/prior --init-from mmdd/priors/digits-sd \\
+        --vae-steps 0 --steps 5000
 
 Two stages, each resumable (run the same command again): the autoencoder, then
-the denoiser with its text encoder. Only training handwriting is used. Every
-scene is described by the project's own prompters, so that the prior knows the
-words that the distillers say. On one H200 the defaults take about ten minutes;
-for a CPU take --batch-size 64 and start from existing weights (--init-from).
+the denoiser with its text encoder, in v-prediction. Only training handwriting
+is used: 30 % single digits, else layouts of 1 to 5 digits of natural sizes.
+Every scene is described by the project's own prompters, so that the prior knows
+the words that the distillers say. The defaults are laid out for a GPU; on a CPU
+start from existing weights (--init-from).
 """
 import argparse
 import copy
-import json
 import math
 import os
 import os.path as osp
-import time
+from functools import partial
 from itertools import islice
 
 import torch
@@ -26,43 +28,46 @@ setup()
 
 from diffusers import (  # noqa: E402
     AutoencoderKL,
-    DDIMScheduler,
-    DDPMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from diffusers.utils import make_image_grid  # noqa: E402
+from prior_training import (  # noqa: E402
+    SIZE,
+    NoiseLevels,
+    add_arguments,
+    encode_pool,
+    fit,
+    layout_stream,
+    make_scheduler,
+    to_tensor,
+    velocity_loss,
+)
 from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
 
-from mmdd.datasets.digit_scenes import CLASSES, scene_stream  # noqa: E402
+from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
 from mmdd.models.diffusions.tokenizer import word_tokenizer  # noqa: E402
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter  # noqa: E402
 from mmdd.structures import RealAnnotation  # noqa: E402
-from mmdd.utils.io import atomic_path  # noqa: E402
+from mmdd.utils.cli import run_cli  # noqa: E402
 
-SIZE = 64
 BACKGROUND = 'on a textured background'
 WORDS = CLASSES + tuple(
     'a an and photo of one two three four left right top bottom center at the large small '
     'overlapping above below on textured plain background nothing'.split())
+# How often a scene is told by its plain prompt, its contextual one, not at all.
+PROMPTS = (0.25, 0.65, 0.10)
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dir', help='folder of logs, checkpoints and sample sheets')
-    parser.add_argument('--out', help='where to write the finished fp16 diffusers folder')
-    parser.add_argument('--init-from', help='diffusers folder whose vae and unet to start from')
+    add_arguments(parser, lr=1e-3)
+    parser.add_argument('--init-from', help='diffusers folder whose networks to start from')
+    parser.add_argument('--single-share', type=float, default=0.3)
     parser.add_argument('--vae-steps', type=int, default=2500)
     parser.add_argument('--vae-lr', type=float, default=1e-3)
     parser.add_argument('--vae-batch-size', type=int, default=256)
-    parser.add_argument('--steps', type=int, default=8000)
-    parser.add_argument('--lr', type=float, default=1e-3)
-    parser.add_argument('--batch-size', type=int, default=512)
-    parser.add_argument('--pool', type=int, default=60000, help='number of scenes')
-    parser.add_argument('--ema', type=float, default=0.999)
-    parser.add_argument('--save-every', type=int, default=250)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     return parser.parse_args()
 
 
@@ -98,105 +103,33 @@ def build_text(init_from, tokenizer):
         pad_token_id=tokenizer.pad_token_id))
 
 
-def to_tensor(scenes):
-    """Scenes to (B, 3, H, W) in [-1, 1]."""
-    images = torch.stack([torch.from_numpy(s.image) for s in scenes])
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def describe(scene):
     """The plain and the contextual prompt of a scene."""
     annotation = RealAnnotation('', '', (SIZE, SIZE), scene.labels, scene.bboxes)
-    plain = ClassPrompter(plural='').describe(annotation, CLASSES)
-    context = AnnotationPrompter(
-        plural='', background=BACKGROUND).describe(annotation, CLASSES)
-    return plain, context
-
-
-class Progress:
-    """Prints a line with loss and ETA, and appends it to a log as JSON."""
-
-    def __init__(self, stage, total, path, start):
-        self.stage, self.total, self.path, self.start = stage, total, path, start
-        self.begin, self.losses = time.time(), []
-
-    def step(self, step, loss, every=25):
-        self.losses.append(loss)
-        if step % every and step != self.total:
-            return
-        seconds = (time.time() - self.begin) / (step - self.start)
-        mean = sum(self.losses) / len(self.losses)
-        eta = seconds * (self.total - step)
-        print(f'{self.stage} [{step}/{self.total}] loss {mean:.4f} {seconds:.2f} s/step '
-              f'eta {int(eta // 60)}:{int(eta % 60):02d}', flush=True)
-        with open(self.path, 'a') as f:
-            f.write(json.dumps(dict(stage=self.stage, step=step, loss=mean)) + '\n')
-        self.losses = []
-
-
-def cosine(optimizer, lr, step, total, warmup=50):
-    rate = min(1., (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / total))
-    for group in optimizer.param_groups:
-        group['lr'] = lr * rate
-
-
-def save_state(path, **state):
-    with atomic_path(path) as tmp:
-        torch.save(state, tmp)
-
-
-def load_state(path, device):
-    if osp.isfile(path):
-        return torch.load(path, map_location=device, weights_only=True)
-    return None
+    context = AnnotationPrompter(plural='', background=BACKGROUND, max_objects=6)
+    return dict(plain=ClassPrompter(plural='').describe(annotation, CLASSES),
+                context=context.describe(annotation, CLASSES))
 
 
 def train_vae(args):
     """Stage 1: the autoencoder, on L1 + MSE + a small KL term."""
-    path = osp.join(args.work_dir, 'vae.pt')
-    vae = build_vae(args.init_from).to(args.device).train()
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=args.vae_lr)
-    state = load_state(path, args.device)
-    start = 0
-    if state is not None:
-        vae.load_state_dict(state['vae'])
-        optimizer.load_state_dict(state['optimizer'])
-        start = state['step']
-    progress = Progress('vae', args.vae_steps, osp.join(args.work_dir, 'log.jsonl'), start)
-    stream = scene_stream(args.seed + 1, SIZE, start=start * args.vae_batch_size)
-    for step in range(start + 1, args.vae_steps + 1):
+    vae = build_vae(args.init_from).to(args.device)
+    if not args.vae_steps:
+        return vae.eval().requires_grad_(False), True
+
+    def loss(step, g):
+        start = (step - 1) * args.vae_batch_size
+        stream = layout_stream(args.seed + 1, args.single_share, start=start)
         x = to_tensor(list(islice(stream, args.vae_batch_size))).to(args.device)
-        cosine(optimizer, args.vae_lr, step - 1, args.vae_steps)
         posterior = vae.encode(x).latent_dist
-        y = vae.decode(posterior.sample()).sample
-        loss = F.l1_loss(y, x) + F.mse_loss(y, x) + 1e-6 * posterior.kl().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        progress.step(step, loss.item())
-        if step % args.save_every == 0 or step == args.vae_steps:
-            save_state(path, vae=vae.state_dict(), optimizer=optimizer.state_dict(), step=step)
-    return vae.eval()
+        y = vae.decode(posterior.mean + posterior.std * torch.randn(
+            posterior.mean.shape, generator=g).to(x)).sample.float()
+        return F.l1_loss(y, x) + F.mse_loss(y, x) + 1e-6 * posterior.kl().mean()
 
-
-@torch.no_grad()
-def encode_pool(args, vae):
-    """Latents (N, 4, 16, 16) and prompts of the training scenes, cached."""
-    path = osp.join(args.work_dir, f'pool_{args.pool}.pt')
-    state = load_state(path, 'cpu')
-    if state is not None:
-        return state['latents'], state['prompts'], state['scale']
-    latents, prompts = [], []
-    stream = scene_stream(args.seed, SIZE)
-    while len(prompts) < args.pool:
-        scenes = list(islice(stream, min(256, args.pool - len(prompts))))
-        latents.append(vae.encode(to_tensor(scenes).to(args.device)).latent_dist.mean.cpu())
-        prompts += [describe(s) for s in scenes]
-        print(f'pool {len(prompts)}/{args.pool}', flush=True)
-    latents = torch.cat(latents)
-    scale = float(1 / latents.std())
-    save_state(path, latents=latents, prompts=prompts, scale=scale)
-    return latents, prompts, scale
+    own = argparse.Namespace(**{**vars(args), 'steps': args.vae_steps, 'lr': args.vae_lr,
+                                'ema': 0., 'precision': 'fp32'})
+    trained, done = fit('vae', vae, loss, own)
+    return trained, done
 
 
 def tokenize(tokenizer, prompts):
@@ -205,63 +138,41 @@ def tokenize(tokenizer, prompts):
 
 
 def train_unet(args, vae, tokenizer):
-    """Stage 2: noise prediction, prompts dropped 10 % of the time."""
-    latents, prompts, scale = encode_pool(args, vae)
-    vae.register_to_config(scaling_factor=scale)
-    ids = torch.stack([tokenize(tokenizer, list(column)) for column in
-                       ([p[0] for p in prompts], [p[1] for p in prompts], [''] * len(prompts))])
-    unet = build_unet(args.init_from).to(args.device).train()
-    text = build_text(args.init_from, tokenizer).to(args.device).train()
-    model = torch.nn.ModuleDict(dict(unet=unet, text=text))
-    ema = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, weight_decay=1e-3)
-    path = osp.join(args.work_dir, 'unet.pt')
-    state = load_state(path, args.device)
-    start = 0
-    if state is not None:
-        model.load_state_dict(state['model'])
-        ema.load_state_dict(state['ema'])
-        optimizer.load_state_dict(state['optimizer'])
-        start = state['step']
-    noising = DDPMScheduler.from_config(make_scheduler().config)
-    progress = Progress('unet', args.steps, osp.join(args.work_dir, 'log.jsonl'), start)
-    for step in range(start + 1, args.steps + 1):
-        g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
-        pick = torch.randint(0, len(latents), (args.batch_size, ), generator=g)
-        column = torch.multinomial(torch.tensor([0.35, 0.55, 0.1]), args.batch_size, True,
-                                   generator=g)
-        z = (latents[pick] * scale).to(args.device)
-        noise = torch.randn(z.shape, generator=g).to(args.device)
-        t = torch.randint(0, 1000, (args.batch_size, ), generator=g).to(args.device)
-        cosine(optimizer, args.lr, step - 1, args.steps)
-        condition = text(ids[column, pick].to(args.device)).last_hidden_state
-        with torch.autocast('cuda', torch.bfloat16, enabled='cuda' in str(args.device)):
-            loss = F.mse_loss(unet(noising.add_noise(z, noise, t), t, condition).sample.float(),
-                              noise)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        with torch.no_grad():
-            decay = min(args.ema, (1 + step) / (10 + step))
-            for a, b in zip(ema.parameters(), model.parameters()):
-                a.lerp_(b, 1 - decay)
-        progress.step(step, loss.item())
-        if step % args.save_every == 0 or step == args.steps:
-            save_state(path, model=model.state_dict(), ema=ema.state_dict(),
-                       optimizer=optimizer.state_dict(), step=step)
-            export(args, vae, ema, tokenizer, osp.join(args.work_dir, 'prior'))
-            save_samples(osp.join(args.work_dir, 'prior'),
-                         osp.join(args.work_dir, f'samples_{step:06d}.png'))
-    return ema
+    """Stage 2: prediction of v, prompts dropped 10 % of the time."""
+    pool = encode_pool(vae, args.pool,
+                       lambda start: layout_stream(args.seed, args.single_share, start=start),
+                       describe, args.work_dir)
+    if args.init_from is None:
+        vae.register_to_config(scaling_factor=float(1 / pool.latents.float().std()))
+    ids = torch.stack([tokenize(tokenizer, prompts) for prompts in (
+        pool.facts['plain'], pool.facts['context'], [''] * args.pool)])
+    # Prompts fill less than half of the 77 tokens; what follows the end token is padding, but
+    # the denoiser attends to it, so training sees the full length as sampling does.
+    alpha_bars = make_scheduler().alphas_cumprod
+    levels = NoiseLevels(alpha_bars)
+    model = torch.nn.ModuleDict(dict(unet=build_unet(args.init_from),
+                                     text=build_text(args.init_from, tokenizer)))
+
+    def loss(step, g):
+        pick = torch.randint(0, args.pool, (args.batch_size, ), generator=g)
+        kind = torch.multinomial(torch.tensor(PROMPTS), args.batch_size, True, generator=g)
+        z = pool.latents[pick].float() * vae.config.scaling_factor
+        noise = torch.randn(z.shape, generator=g)
+        t = levels.draw(args.batch_size, g)
+        batch = [x.to(args.device) for x in (z, noise, alpha_bars[t])]
+        condition = model['text'](ids[kind, pick].to(args.device)).last_hidden_state
+        t = t.to(args.device)
+        return velocity_loss(lambda z_t: model['unet'](z_t, t, condition).sample, *batch).mean()
+
+    def on_save(ema, step):
+        export(vae, ema, tokenizer, osp.join(args.work_dir, 'prior'))
+        save_samples(osp.join(args.work_dir, 'prior'),
+                     osp.join(args.work_dir, f'samples_{step:06d}.png'))
+
+    return fit('unet', model, loss, args, on_save)
 
 
-def make_scheduler():
-    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear',
-                         clip_sample=False, set_alpha_to_one=False, steps_offset=1)
-
-
-def export(args, vae, model, tokenizer, folder):
+def export(vae, model, tokenizer, folder):
     """Write a diffusers Stable Diffusion folder in fp16."""
     pipeline = StableDiffusionPipeline(
         vae=copy.deepcopy(vae), text_encoder=copy.deepcopy(model['text']), tokenizer=tokenizer,
@@ -270,19 +181,27 @@ def export(args, vae, model, tokenizer, folder):
     pipeline.to(torch.float16).save_pretrained(folder)
 
 
-def save_samples(folder, path, steps=50, cfg=4.):
-    """A sheet: three rows of one digit a column, three rows of two."""
+def sheet_prompts(seed=0, columns=10):
+    """Prompts of a sheet: one digit in row 1, then layouts of 2, 3 and 4 digits."""
+    prompts = [f'a photo of a {d}' for d in CLASSES]
+    for count in (2, 3, 4):
+        weights = [float(i + 1 == count) for i in range(count)]
+        stream = layout_stream(seed + 99, 0., weights)
+        full = (s for s in stream if len(s.labels) == count)
+        prompts += [describe(scene)['context'] for scene in islice(full, columns)]
+    return prompts
+
+
+def save_samples(folder, path, steps=25, cfg=4.):
+    """A sheet of unguided samples: one, two, three and four digits a row."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    prompts = [f'a photo of a {d}' for _ in range(3) for d in range(10)]
-    prompts += [f'a photo of a {d} and a {(d + 3) % 10}, {d} at the left, '
-                f'{(d + 3) % 10} at the right, {d} left of {(d + 3) % 10}, {BACKGROUND}'
-                for _ in range(3) for d in range(10)]
+    prompts = sheet_prompts()
     generators = [torch.Generator().manual_seed(i) for i in range(len(prompts))]
-    images = pipeline(prompts, num_inference_steps=steps, guidance_scale=cfg,
-                      generator=generators, height=SIZE, width=SIZE).images
-    from diffusers.utils import make_image_grid
-    make_image_grid(images, 6, 10).save(path)
+    draw = partial(pipeline, num_inference_steps=steps, guidance_scale=cfg, height=SIZE,
+                   width=SIZE)
+    images = draw(prompts, generator=generators).images
+    make_image_grid(images, math.ceil(len(images) / 10), 10).save(path)
 
 
 def main():
@@ -290,12 +209,14 @@ def main():
     torch.manual_seed(args.seed)
     os.makedirs(args.work_dir, exist_ok=True)
     tokenizer = word_tokenizer(WORDS)
-    vae = train_vae(args)
-    model = train_unet(args, vae, tokenizer)
-    if args.out:
-        export(args, vae, model, tokenizer, args.out)
+    vae, done = train_vae(args)
+    if not done:
+        return
+    model, done = train_unet(args, vae, tokenizer)
+    if args.out and done:
+        export(vae, model, tokenizer, args.out)
         print(f'wrote {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_cli(main)

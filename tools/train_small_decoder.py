@@ -13,46 +13,33 @@ and about ten minutes.
 import argparse
 import os
 import os.path as osp
-from itertools import islice
 
 import torch
 import torch.nn.functional as F
-from train_prior import (
-    SIZE,
-    Progress,
-    cosine,
-    describe,
-    load_state,
-    save_state,
-    to_tensor,
-)
 
 from mmdd.utils.compat import setup
 
 setup()
 
 from diffusers import AutoencoderTiny  # noqa: E402
+from prior_training import add_arguments, encode_pool, fit, layout_stream  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from train_prior import describe  # noqa: E402
 
-from mmdd.datasets.digit_scenes import scene_stream  # noqa: E402
 from mmdd.models import StableDiffusion  # noqa: E402
+from mmdd.utils.cli import run_cli  # noqa: E402
+from mmdd.utils.io import atomic_path  # noqa: E402
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('work_dir', help='folder of the log, the pool and checkpoints')
-    parser.add_argument('--out', help='where to write the finished fp16 diffusers folder')
+    add_arguments(parser, steps=2000, lr=2e-3, batch_size=32, pool=4000, warmup=50, ema=0.,
+                  final_lr=0., weight_decay=0.01, precision='fp32')
     parser.add_argument('--prior', default='mmdd::priors/digits-sd')
     parser.add_argument('--width', type=int, default=24)
     parser.add_argument('--blocks', type=int, nargs=3, default=(2, 1, 1),
                         help='blocks at each size, the smallest first')
-    parser.add_argument('--steps', type=int, default=2000)
-    parser.add_argument('--lr', type=float, default=2e-3)
-    parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--pool', type=int, default=4000, help='number of latents')
-    parser.add_argument('--save-every', type=int, default=250)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     return parser.parse_args()
 
 
@@ -62,24 +49,28 @@ def make_pool(args):
 
     Every second latent is a clean estimate of the denoiser at a random timestep.
     """
-    path = osp.join(args.work_dir, f'pool_{args.pool}.pt')
-    state = load_state(path, 'cpu')
-    if state is not None:
+    path = osp.join(args.work_dir, f'images_{args.pool}.safetensors')
+    if osp.isfile(path):
+        state = load_file(path)
         return state['latents'], state['images']
     prior = StableDiffusion(args.prior, cfg_scale=1., dtype='fp32').to(args.device)
+    scenes = encode_pool(prior.vae, args.pool,
+                         lambda start: layout_stream(args.seed + 11, 0.4, start=start),
+                         describe, args.work_dir)
     latents, images = [], []
-    stream, g = scene_stream(args.seed + 11, SIZE), torch.Generator().manual_seed(args.seed)
-    while sum(map(len, latents)) < args.pool:
-        scenes = list(islice(stream, min(64, args.pool)))
-        z = prior.encode_images((to_tensor(scenes).to(args.device) + 1) / 2)
-        estimates = clean_estimates(prior, z, [describe(scene)[1] for scene in scenes], g)
-        z[1::2] = estimates[1::2]
+    g = torch.Generator().manual_seed(args.seed)
+    for start in range(0, args.pool, 64):
+        z = scenes.latents[start:start + 64].to(args.device).float()
+        z = z * prior.vae.config.scaling_factor
+        prompts = scenes.facts['context'][start:start + 64]
+        z[1::2] = clean_estimates(prior, z, prompts, g)[1::2]
         decoded = prior.decode_latents(z).clamp(0, 1)
         latents.append(z.half().cpu())
         images.append((decoded * 255).round().byte().cpu())
-        print(f'pool {sum(map(len, latents))}/{args.pool}', flush=True)
-    state = dict(latents=torch.cat(latents)[:args.pool], images=torch.cat(images)[:args.pool])
-    save_state(path, **state)
+        print(f'images {min(start + 64, args.pool)}/{args.pool}', flush=True)
+    state = dict(latents=torch.cat(latents), images=torch.cat(images))
+    with atomic_path(path) as tmp:
+        save_file(state, tmp)
     return state['latents'], state['images']
 
 
@@ -101,42 +92,28 @@ def build_decoder(args):
 
 def train(args, latents, images):
     """Fit the decoder by L1 and squared error on the images of the full one."""
-    path = osp.join(args.work_dir, 'decoder.pt')
-    model = build_decoder(args).to(args.device).train()
-    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=args.lr)
-    state = load_state(path, args.device)
-    start = 0
-    if state is not None:
-        model.load_state_dict(state['model'])
-        optimizer.load_state_dict(state['optimizer'])
-        start = state['step']
-    progress = Progress('decoder', args.steps, osp.join(args.work_dir, 'log.jsonl'), start)
-    for step in range(start + 1, args.steps + 1):
-        g = torch.Generator().manual_seed(args.seed * 1_000_003 + step)
+    model = build_decoder(args)
+    model.encoder.requires_grad_(False)
+
+    def loss(step, g):
         pick = torch.randint(0, len(latents), (args.batch_size, ), generator=g)
         z = latents[pick].to(args.device).float()
         target = images[pick].to(args.device).float() / 127.5 - 1
-        cosine(optimizer, args.lr, step - 1, args.steps)
-        y = model.decode(z).sample
-        loss = F.l1_loss(y, target) + F.mse_loss(y, target)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        progress.step(step, loss.item())
-        if step % args.save_every == 0 or step == args.steps:
-            save_state(path, model=model.state_dict(), optimizer=optimizer.state_dict(), step=step)
-    return model.eval()
+        y = model.decode(z).sample.float()
+        return F.l1_loss(y, target) + F.mse_loss(y, target)
+
+    return fit('decoder', model, loss, args)
 
 
 def main():
     args = parse_args()
     torch.manual_seed(args.seed)
     os.makedirs(args.work_dir, exist_ok=True)
-    model = train(args, *make_pool(args))
-    if args.out:
+    model, done = train(args, *make_pool(args))
+    if args.out and done:
         model.to(torch.float16).save_pretrained(args.out)
         print(f'wrote {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_cli(main)

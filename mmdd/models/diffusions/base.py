@@ -24,7 +24,7 @@ class BaseDiffusion(BaseModule):
     owns the denoising loop, whose steps are those of a diffusers scheduler.
 
     Args:
-        scheduler: A diffusers scheduler that predicts noise ('epsilon').
+        scheduler: A diffusers scheduler that takes noise predictions ('epsilon').
         steps: Number of denoising steps.
 
     Attributes:
@@ -76,6 +76,37 @@ class BaseDiffusion(BaseModule):
         """Cumulative products of 1 - beta for timesteps (B,), fp32 (B, 1, 1, 1)."""
         alphas = self.scheduler.alphas_cumprod.to(timesteps.device)
         return alphas[timesteps].float().view(-1, 1, 1, 1)
+
+    @property
+    def v_prediction(self) -> bool:
+        """Whether the denoiser predicts v instead of noise (SD 2.x, the embedded priors)."""
+        return self.scheduler.denoiser_prediction == 'v_prediction'
+
+    def as_noise(self, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
+        """The noise (B, C, h, w) that the output of the denoiser stands for.
+
+        Args:
+            output: Prediction of noise or of v (B, C, h, w).
+            latents: z_t (B, C, h, w) that the denoiser saw.
+            timestep: The scheduler's timestep, or one per latent (B,).
+        """
+        if not self.v_prediction:
+            return output
+        alpha_bar = self.alpha_bars(timestep) if timestep.ndim else self._alpha_bar(timestep)
+        return alpha_bar**0.5 * output + (1 - alpha_bar)**0.5 * latents.float()
+
+    def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """What the denoiser is trained to predict at z_t (B, C, h, w): the noise, or v.
+
+        Args:
+            latents: z_0 (B, C, h, w).
+            noise: (B, C, h, w).
+            timesteps: (B,) int64.
+        """
+        if not self.v_prediction:
+            return noise
+        alpha_bars = self.alpha_bars(timesteps)
+        return alpha_bars**0.5 * noise - (1 - alpha_bars)**0.5 * latents
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """z_t of the forward process, in variance-preserving units whatever the scheduler.

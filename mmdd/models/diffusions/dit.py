@@ -233,6 +233,7 @@ class DiT(BaseDiffusion):
         out = self.transformer(z.to(self.transformer.dtype), timestep=timestep.expand(len(z)),
                                class_labels=condition).sample.float()
         noise, variance = out[:, :self.channels], out[:, self.channels:]
+        noise = self.as_noise(noise, z, timestep)
         self._variance = variance[:len(latents)].detach()
         if not double:
             return noise

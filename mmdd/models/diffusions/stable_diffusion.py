@@ -186,9 +186,7 @@ class StableDiffusion(BaseDiffusion):
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
-        if self.v_prediction:
-            alpha_bar = self.alpha_bars(timestep) if timestep.ndim else self._alpha_bar(timestep)
-            out = alpha_bar**0.5 * out + (1 - alpha_bar)**0.5 * z.float()
+        out = self.as_noise(out, z, timestep)
         if not double:
             return out
         without, with_text = out.chunk(2)
@@ -196,8 +194,3 @@ class StableDiffusion(BaseDiffusion):
 
     def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         return self.unet(z, timestep, condition).sample
-
-    @property
-    def v_prediction(self) -> bool:
-        """Whether the denoiser predicts v instead of noise (SD 2.x)."""
-        return self.scheduler.denoiser_prediction == 'v_prediction'

@@ -36,7 +36,8 @@ class MinimaxFineTuner(BaseModel):
     <https://arxiv.org/abs/2311.15529>`_ (CVPR 2024), algorithm 1.
 
     Minimises L_simple + lambda_r L_r + lambda_d L_d (equation 5) over the few
-    parameters of DiffFit: biases, norms, scale factors and the class embedding. L_r
+    parameters of DiffFit: biases, norms, scale factors and the class embedding. L_simple is
+    the error of what the prior predicts, noise in the paper, v for a prior of v. L_r
     pulls a predicted embedding to the least similar of the real ones that are
     remembered for its class (equation 3), L_d pushes it from the most similar of
     the earlier predictions (equation 4). Both are averaged over the classes of the
@@ -206,12 +207,13 @@ class MinimaxFineTuner(BaseModel):
         noisy = self.prior.add_noise(clean, noise, t)
         out = self.transformer(noisy, timestep=t, class_labels=classes).sample
         self.prior.count_passes(len(clean))
-        predicted_noise = out[:, :clean.shape[1]]
-        losses = dict(loss_simple=(predicted_noise - noise).square().mean())
+        output = out[:, :clean.shape[1]]
+        target = self.prior.training_target(clean, noise, t)
+        losses = dict(loss_simple=(output - target).square().mean())
         if self.variational:
             losses['loss_variational'] = variational_bound(
                 out, clean, noisy, t, self.prior.scheduler.alphas_cumprod).mean()
-        embeddings = self.embeddings(noisy, predicted_noise, t)
+        embeddings = self.embeddings(noisy, self.prior.as_noise(output, noisy, t), t)
         losses.update(self.criteria(embeddings, clean, labels))
         return losses
 
