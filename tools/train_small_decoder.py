@@ -68,7 +68,7 @@ def make_pool(args):
         latents.append(z.half().cpu())
         images.append((decoded * 255).round().byte().cpu())
         print(f'images {min(start + 64, args.pool)}/{args.pool}', flush=True)
-    state = dict(latents=torch.cat(latents), images=torch.cat(images))
+    state = dict(latents=torch.cat(latents).contiguous(), images=torch.cat(images).contiguous())
     with atomic_path(path) as tmp:
         save_file(state, tmp)
     return state['latents'], state['images']

@@ -82,6 +82,6 @@ def _encode_part(vae, scenes: List[Scene], describe: Callable, path: str) -> Non
              for i in range(0, len(scenes), 100)]
     entries = [describe(scene) for scene in scenes]
     with atomic_path(f'{path}.safetensors') as tmp:
-        save_file(dict(latents=torch.cat(parts)), tmp)
+        save_file(dict(latents=torch.cat(parts).contiguous()), tmp)
     atomic_write_text(f'{path}.json', json.dumps(
         {name: [entry[name] for entry in entries] for name in entries[0]}))
