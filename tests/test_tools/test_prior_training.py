@@ -1,0 +1,168 @@
+"""The shared training of the priors: noise levels, v, resume, the cache of latents."""
+import argparse
+import json
+import math
+import os.path as osp
+import sys
+from itertools import islice
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from mmdd.registry import MODELS
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+sys.path.append(osp.join(ROOT, 'tools'))
+
+from prior_training import (  # noqa: E402
+    NoiseLevels,
+    add_arguments,
+    encode_pool,
+    fit,
+    layout_stream,
+    make_scheduler,
+    velocity_loss,
+)
+
+
+def options(work_dir, *more):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser, precision='fp32', save_every=2, batch_size=4)
+    return parser.parse_args([str(work_dir), *more])
+
+
+def test_log_snr_follows_a_laplace_distribution():
+    bars = make_scheduler().alphas_cumprod
+    log_snr = (bars / (1 - bars)).log()
+    t = NoiseLevels(bars, uniform=0., scale=1.).draw(40000, torch.Generator().manual_seed(0))
+    drawn = log_snr[t]
+    for x in (0.5, 1., 2.):
+        # P(|log SNR| < x) of Laplace(0, 1); timesteps are about 0.01 apart there
+        assert (drawn.abs() < x).double().mean() == pytest.approx(1 - math.exp(-x), abs=0.01)
+    assert abs(float((drawn < 0).double().mean()) - 0.5) < 0.01
+
+
+def test_a_share_of_the_noise_levels_is_uniform():
+    bars = make_scheduler().alphas_cumprod
+    g = torch.Generator().manual_seed(0)
+    everywhere = NoiseLevels(bars, uniform=1.).draw(40000, g)
+    assert np.bincount(everywhere // 100, minlength=10) == pytest.approx([4000] * 10, rel=0.08)
+    # the Laplace distribution leaves the last hundred steps (log SNR below -4.2) nearly alone
+    last = (bars / (1 - bars)).log()[900]
+    mixed = NoiseLevels(bars, uniform=0.25).draw(40000, g)
+    expected = 0.25 * 0.1 + 0.75 * 0.5 * math.exp(float(last))
+    assert (mixed >= 900).double().mean() == pytest.approx(expected, abs=0.004)
+
+
+def test_velocity_loss_is_zero_for_v_and_knows_the_scale_of_errors():
+    g = torch.Generator().manual_seed(0)
+    z, noise = torch.randn(3, 4, 8, 8, generator=g), torch.randn(3, 4, 8, 8, generator=g)
+    bars = torch.tensor([0.9, 0.5, 0.01])
+    alpha, sigma = bars.sqrt().view(-1, 1, 1, 1), (1 - bars).sqrt().view(-1, 1, 1, 1)
+
+    def perfect(z_t):
+        torch.testing.assert_close(z_t, alpha * z + sigma * noise)
+        return alpha * noise - sigma * z
+
+    assert velocity_loss(perfect, z, noise, bars).abs().max() == 0
+    off = velocity_loss(lambda z_t: perfect(z_t) + 0.5, z, noise, bars)
+    torch.testing.assert_close(off, torch.full((3, ), 0.25))
+
+
+def test_layouts_hold_as_many_digits_as_asked_and_do_not_depend_on_the_start():
+    scenes = list(islice(layout_stream(5, 0.3), 300))
+    later = list(islice(layout_stream(5, 0.3, start=290), 10))
+    for a, b in zip(scenes[290:], later):
+        assert np.array_equal(a.image, b.image)
+    heights = [s.bboxes[:, 3] - s.bboxes[:, 1] for s in scenes]
+    single = [h for h in heights if len(h) == 1 and h[0] > 38.5]  # above 0.6 of 64 pixels
+    assert 0.2 < len(single) / 300 < 0.4
+    assert max(map(len, heights)) == 5
+    only_three = islice(layout_stream(5, 0., (0., 0., 1.)), 40)
+    counts = [len(s.labels) for s in only_three]
+    assert max(counts) == 3 and np.mean(counts) > 2.7  # a digit without a free place is left out
+
+
+def regression(scale=1.):
+    """A linear model whose loss has its minimum at ``scale``."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+
+    def loss(step, g):
+        x = torch.randn(8, 3, generator=g)
+        return (model(x) - scale * x.sum(1, keepdim=True)).square().mean()
+    return model, loss
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
+    saved = []
+    model, loss = regression()
+    whole, done = fit('m', model, loss, options(tmp_path / 'a', '--steps', '6'),
+                      lambda ema, step: saved.append(step))
+    assert done and saved == [2, 4, 6]
+
+    class Killed(Exception):
+        pass
+
+    def killed(step, g):
+        if step == 4:
+            raise Killed
+        return other(step, g)
+
+    model, other = regression()
+    with pytest.raises(Killed):
+        fit('m', model, killed, options(tmp_path / 'b', '--steps', '6'))
+    model, loss = regression()
+    resumed, done = fit('m', model, loss, options(tmp_path / 'b', '--steps', '6'))
+    assert done
+    for a, b in zip(whole.parameters(), resumed.parameters()):
+        assert torch.equal(a, b)
+    with open(tmp_path / 'b/log.jsonl') as f:
+        assert [json.loads(line)['step'] for line in f] == [6]
+
+
+def test_training_learns_and_averages(tmp_path):
+    model, loss = regression(2.)
+    ema, _ = fit('m', model, loss, options(
+        tmp_path, '--steps', '300', '--lr', '0.05', '--ema', '0.9', '--save-every', '300'))
+    torch.testing.assert_close(ema.weight, torch.full((1, 3), 2.), atol=0.02, rtol=0)
+    assert not torch.equal(ema.weight, model.weight)
+
+
+def test_a_time_limit_stops_with_a_state(tmp_path):
+    model, loss = regression()
+    _, done = fit('m', model, loss, options(tmp_path, '--steps', '50', '--minutes', '1e-9'))
+    assert not done and osp.isfile(tmp_path / 'm.safetensors')
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    (tmp_path / 'm.safetensors').write_bytes(b'no tensors')
+    model, loss = regression()
+    with pytest.raises(ValueError, match='m.safetensors: no state of this training'):
+        fit('m', model, loss, options(tmp_path, '--steps', '2'))
+
+
+def test_latents_are_made_once_and_in_parts(tmp_path, capsys):
+    vae = MODELS.build(tiny.dit()).vae
+    calls = []
+
+    def stream(start):
+        calls.append(start)
+        return layout_stream(1, 1., start=start)
+
+    def encode():
+        return encode_pool(vae, 10, stream, lambda s: dict(label=int(s.labels[0])), str(tmp_path),
+                           part=4)
+
+    pool = encode()
+    assert calls == [0, 4, 8] and len(pool.latents) == len(pool.facts['label']) == 10
+    again = encode()
+    assert calls == [0, 4, 8] and torch.equal(again.latents, pool.latents)
+    scene = next(layout_stream(1, 1., start=5))
+    image = torch.from_numpy(scene.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        mean = vae.encode(image).latent_dist.mean
+    torch.testing.assert_close(pool.latents[5:6].float(), mean, atol=2e-3, rtol=2e-3)
+    assert pool.facts['label'][5] == int(scene.labels[0])

@@ -1,0 +1,52 @@
+"""The scripts that train the embedded priors: two stages, resumed, read by the adapters."""
+import json
+import os.path as osp
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from mmdd.registry import MODELS
+from mmdd.structures import DistillSlot, slot_seed
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+PRIOR = osp.join(ROOT, 'mmdd/priors/digits-sd')
+
+
+def run(monkeypatch, script, *args):
+    monkeypatch.syspath_prepend(osp.join(ROOT, 'tools'))
+    module = __import__(script)
+    # a sheet of 40 pictures takes longer than all the rest
+    monkeypatch.setattr(module, 'save_samples', lambda *args: None)
+    monkeypatch.setattr(sys, 'argv', [f'{script}.py', *map(str, args)])
+    module.main()
+
+
+def test_stable_diffusion_in_two_stages(tmp_path, monkeypatch):
+    def train(steps, *more):
+        run(monkeypatch, 'train_prior', tmp_path / 'w', '--init-from', PRIOR, '--vae-steps', 1,
+            '--vae-batch-size', 2, '--pool', 8, '--batch-size', 2, '--save-every', 1,
+            '--steps', steps, *more)
+
+    train(1)
+    train(2, '--out', tmp_path / 'out')
+    with open(tmp_path / 'w/log.jsonl') as f:
+        found = [(entry['stage'], entry['step']) for entry in map(json.loads, f)]
+    assert found == [('vae', 1), ('unet', 1), ('unet', 2)]
+    prior = MODELS.build(dict(type='mmdd.StableDiffusion', pretrained=str(tmp_path / 'out'),
+                              dtype='fp32'))
+    assert prior.v_prediction
+    state = load_file(tmp_path / 'w/unet.safetensors')
+    for name, weight in prior.unet.state_dict().items():
+        torch.testing.assert_close(weight, state[f'ema.unet.{name}'].half().float())
+
+
+def test_dit(tmp_path, monkeypatch):
+    run(monkeypatch, 'train_prior_dit', tmp_path / 'w', '--width', 16, '--depth', 2, '--heads', 2,
+        '--steps', 2, '--pool', 6, '--batch-size', 2, '--out', tmp_path / 'out')
+    prior = MODELS.build(dict(type='mmdd.DiT', pretrained=str(tmp_path / 'out'),
+                              vae='mmdd::priors/digits-sd/vae', steps=2, dtype='fp32'))
+    assert prior.v_prediction and prior.num_classes == 10
+    images, _ = prior.sample([DistillSlot(0, slot_seed(0, 0), (64, 64), np.array([3]))])
+    assert images.shape == (1, 3, 64, 64)
