@@ -29,6 +29,8 @@ class DenoiseState:
         step: Index of the current step, from 0.
         timestep: The scheduler's timestep t.
         alpha_bar: Cumulative product of (1 - beta) at t, in (0, 1).
+        alpha: Factor of the clean latents in z_t = alpha z_0 + sigma epsilon.
+        sigma: Factor of the noise in z_t.
         noise_pred: Raw noise prediction (B, C, h, w), fp32.
         guided_noise: Noise prediction that the scheduler will use; hooks add
             to it.
@@ -47,6 +49,8 @@ class DenoiseState:
     step: int = 0
     timestep: int = 0
     alpha_bar: float = 1.
+    alpha: float = 1.
+    sigma: float = 0.
     noise_pred: Optional[Tensor] = None
     guided_noise: Optional[Tensor] = None
     denoised: Optional[Tensor] = None

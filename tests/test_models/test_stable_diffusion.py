@@ -1,4 +1,5 @@
 """The adapter against diffusers' own pipeline, and what its images may depend on."""
+import json
 import os
 import os.path as osp
 import warnings
@@ -12,6 +13,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from torch.testing import assert_close
 
 from mmdd.datasets.digit_scenes import scene_stream
+from mmdd.models import DiT, StableDiffusion
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 from mmdd.utils.seed import generator
@@ -313,11 +315,37 @@ def test_a_truncated_file_and_no_folder(folder, tmp_path):
 @pytest.mark.parametrize('kwargs, words', [
     (dict(dtype='fp8'), "dtype must be 'auto' or one of"), (dict(steps=0), 'at least 1'),
     (dict(scheduler=dict(type='MagicScheduler')), 'no scheduler of diffusers'),
+    (dict(scheduler=dict(type='DDIMSchedule')), "did you mean 'DDIMScheduler'"),
     (dict(scheduler=dict(type='DDIMScheduler', prediction_type='sample')), 'not supported'),
     (dict(unet=None), "pretrained or settings for 'unet'"), (dict(tokenizer=None), 'tokenizer')])
 def test_bad_settings(kwargs, words):
     with pytest.raises(ValueError, match=words):
         build(**kwargs)
+
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(type='FlowMatchEulerDiscreteScheduler'), 'FlowMatchEulerDiscreteScheduler is for flow'),
+    (dict(type='UniPCMultistepScheduler', use_flow_sigmas=True), 'use_flow_sigmas is for flow'),
+    (dict(prediction_type='flow_prediction'), "prediction_type 'flow_prediction' is not"),
+    (dict(prediction_type='sample'), "prediction_type 'sample' is not"),
+    (dict(type='EDMEulerScheduler', prediction_type='epsilon'), 'it has no betas'),
+    (dict(type='IPNDMScheduler'), 'it has no betas')])
+@pytest.mark.parametrize('cls', [StableDiffusion, DiT])
+def test_other_kinds_of_models_are_refused_before_they_are_loaded(folder, tmp_path, cls, settings,
+                                                                  words):
+    """By the config, and by what a folder says of itself."""
+    ends = f'{words}.* supported are schedulers over betas, such as DDIMScheduler'
+    with pytest.raises(ValueError, match=ends) as caught:
+        cls.check_config(dict(scheduler=settings))
+    assert '\n' not in str(caught.value)
+    if cls is StableDiffusion and settings.get('type') != 'EDMEulerScheduler':
+        copy = damage(folder, tmp_path, 'scheduler/scheduler_config.json', json.dumps(dict(
+            settings, _class_name=settings.get('type', 'DDIMScheduler'))).encode())
+        if 'betas' in words:  # whatever it was trained by, DDIM can step with its betas
+            cls.check_config(dict(pretrained=copy))
+        else:
+            with pytest.raises(ValueError, match=ends):
+                cls.check_config(dict(pretrained=copy))
 
 
 def test_sizes(tiny_sd):

@@ -26,6 +26,8 @@ class BaseDiffusion(BaseModule):
     Args:
         scheduler: A diffusers scheduler that takes noise predictions ('epsilon').
         steps: Number of denoising steps.
+        prediction_type: What the denoiser predicts: 'epsilon', the noise, or
+            'v_prediction', alpha epsilon - sigma z_0.
 
     Attributes:
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
@@ -38,12 +40,13 @@ class BaseDiffusion(BaseModule):
     cfg_scale: float = 1.
     reads_prompts: bool = False
 
-    def __init__(self, scheduler, steps: int) -> None:
+    def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f'{type(self).__name__}: steps must be at least 1, got {steps}')
         self.scheduler = scheduler
         self.steps = steps
+        self.prediction_type = prediction_type
         self.passes = 0
 
     def count_passes(self, number: int) -> None:
@@ -80,7 +83,12 @@ class BaseDiffusion(BaseModule):
     @property
     def v_prediction(self) -> bool:
         """Whether the denoiser predicts v instead of noise (SD 2.x, the embedded priors)."""
-        return self.scheduler.denoiser_prediction == 'v_prediction'
+        return self.prediction_type == 'v_prediction'
+
+    def alphas_sigmas(self, timesteps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Factors of z_t = alpha z_0 + sigma epsilon for timesteps (B,), fp32 (B, 1, 1, 1)."""
+        alpha_bars = self.alpha_bars(timesteps)
+        return alpha_bars**0.5, (1 - alpha_bars)**0.5
 
     def as_noise(self, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
         """The noise (B, C, h, w) that the output of the denoiser stands for.
@@ -92,8 +100,9 @@ class BaseDiffusion(BaseModule):
         """
         if not self.v_prediction:
             return output
-        alpha_bar = self.alpha_bars(timestep) if timestep.ndim else self._alpha_bar(timestep)
-        return alpha_bar**0.5 * output + (1 - alpha_bar)**0.5 * latents.float()
+        alpha, sigma = (self.alphas_sigmas(timestep) if timestep.ndim
+                        else self._alpha_sigma(timestep))
+        return alpha * output + sigma * latents.float()
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser is trained to predict at z_t (B, C, h, w): the noise, or v.
@@ -105,8 +114,8 @@ class BaseDiffusion(BaseModule):
         """
         if not self.v_prediction:
             return noise
-        alpha_bars = self.alpha_bars(timesteps)
-        return alpha_bars**0.5 * noise - (1 - alpha_bars)**0.5 * latents
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return alphas * noise - sigmas * latents
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """z_t of the forward process, in variance-preserving units whatever the scheduler.
@@ -116,8 +125,19 @@ class BaseDiffusion(BaseModule):
             noise: (B, C, h, w).
             timesteps: (B,) int64.
         """
-        alpha_bars = self.alpha_bars(timesteps)
-        return alpha_bars**0.5 * latents + (1 - alpha_bars)**0.5 * noise
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return alphas * latents + sigmas * noise
+
+    def clean_estimate(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """(z_t - sigma epsilon) / alpha, (B, C, h, w): equation 3 of UniDD.
+
+        Args:
+            latents: z_t (B, C, h, w).
+            noise: Prediction of epsilon (B, C, h, w).
+            timesteps: (B,) int64.
+        """
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return (latents - sigmas * noise) / alphas
 
     def weights_digest(self) -> str:
         """SHA-256 of the weights of all networks but the small decoder, hexadecimal."""
@@ -295,6 +315,7 @@ class BaseDiffusion(BaseModule):
         state.latents = self.scheduler.scale_model_input(x, t).detach()
         state.timestep = int(t)
         state.alpha_bar = self._alpha_bar(t)
+        state.alpha, state.sigma = self._alpha_sigma(t)
         state.needs_grad = False
         call_hook('before_denoise', state=state)
         with torch.enable_grad() if state.needs_grad else nullcontext():
@@ -305,8 +326,7 @@ class BaseDiffusion(BaseModule):
                 state.count(i, 'denoiser_passes', self.branches)
             state.noise_pred = noise
             # Equation 3 of UniDD: the clean estimate of DDIM.
-            state.denoised = (state.latents - (1 - state.alpha_bar)**0.5 * noise
-                              ) / state.alpha_bar**0.5
+            state.denoised = (state.latents - state.sigma * noise) / state.alpha
         state.guided_noise = noise.detach()
         call_hook('after_denoise', state=state)
         state.noise_pred = state.noise_pred.detach()
@@ -318,6 +338,11 @@ class BaseDiffusion(BaseModule):
             sigma = float(self.scheduler.sigmas[self.scheduler.step_index])
             return 1 / (1 + sigma**2)
         return float(self.scheduler.alphas_cumprod[int(t)])
+
+    def _alpha_sigma(self, t: Tensor) -> Tuple[float, float]:
+        """Factors of z_t = alpha z_0 + sigma epsilon at the scheduler's timestep."""
+        alpha_bar = self._alpha_bar(t)
+        return alpha_bar**0.5, (1 - alpha_bar)**0.5
 
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
         options = {}

@@ -11,7 +11,8 @@ from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from .base import BaseDiffusion, draw_latents
 from .difffit import merge_scale_factors, untie_embedders
-from .loading import build_scheduler, first_line, load_autoencoder, load_module, pick_dtypes
+from .loading import first_line, load_autoencoder, load_module, pick_dtypes
+from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
 
 ClassMap = Union[str, Sequence[int], None]
@@ -78,7 +79,8 @@ class DiT(BaseDiffusion):
                  seed: int = 0) -> None:
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
-        super().__init__(build_scheduler(folder, scheduler), steps)
+        scheduler, prediction_type = build_scheduler(folder, scheduler)
+        super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.cfg_channels = cfg_channels
         with torch.random.fork_rng(devices=[]):
@@ -109,12 +111,14 @@ class DiT(BaseDiffusion):
     def check_config(cls, cfg: Mapping) -> None:
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
-        build_scheduler(None, cfg.get('scheduler'))
+        check_scheduler(None, cfg.get('scheduler'))
         resolve_class_map(cfg.get('class_map'))
         separate = isinstance(cfg.get('vae'), str)
         if cfg.get('pretrained') is not None:
             networks = ('transformer', ) if separate else ('transformer', 'vae')
-            check_folder(locate_weights(cfg['pretrained']), networks, ('scheduler', ))
+            folder = locate_weights(cfg['pretrained'])
+            check_folder(folder, networks, ('scheduler', ))
+            check_scheduler(folder, cfg.get('scheduler'))
         if separate:
             check_folder(locate_weights(cfg['vae']), ('', ))
 

@@ -11,7 +11,6 @@ from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from .base import BaseDiffusion, draw_latents
 from .loading import (
-    build_scheduler,
     check_small_decoder,
     load_autoencoder,
     load_module,
@@ -20,6 +19,7 @@ from .loading import (
     load_tokenizer,
     pick_dtypes,
 )
+from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
 
 
@@ -83,7 +83,8 @@ class StableDiffusion(BaseDiffusion):
                  seed: int = 0) -> None:
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
-        super().__init__(build_scheduler(folder, scheduler), steps)
+        scheduler, prediction_type = build_scheduler(folder, scheduler)
+        super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
         if negative_prompt and cfg_scale <= 1:
@@ -110,11 +111,13 @@ class StableDiffusion(BaseDiffusion):
     def check_config(cls, cfg: Mapping) -> None:
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
-        build_scheduler(None, cfg.get('scheduler'))
+        check_scheduler(None, cfg.get('scheduler'))
         if cfg.get('pretrained') is not None:
             networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
             others = [name for name in cls.OTHERS if not cfg.get(name)]
-            check_folder(locate_weights(cfg['pretrained']), networks, ['scheduler'] + others)
+            folder = locate_weights(cfg['pretrained'])
+            check_folder(folder, networks, ['scheduler'] + others)
+            check_scheduler(folder, cfg.get('scheduler'))
         for name in ('vae', 'energy_decoder'):
             if isinstance(cfg.get(name), str):
                 check_folder(locate_weights(cfg[name]), ('', ))

@@ -221,8 +221,7 @@ class MinimaxFineTuner(BaseModel):
         """The predicted embeddings, see ``estimate``."""
         if self.estimate == 'difference':
             return noisy - predicted_noise
-        alpha_bars = self.prior.alpha_bars(t)
-        return (noisy - (1 - alpha_bars)**0.5 * predicted_noise) / alpha_bars**0.5
+        return self.prior.clean_estimate(noisy, predicted_noise, t)
 
     def criteria(self, embeddings: Tensor, clean: Tensor,
                  labels: Sequence[int]) -> Dict[str, Tensor]:
