@@ -53,7 +53,7 @@ class DiT(BaseDiffusion):
             settings come from the pretrained folder.
         dtype: As for :class:`StableDiffusion`.
         compile: Whether to ``torch.compile`` the denoiser.
-        gradient_checkpointing: Trade time for memory in guided steps.
+        gradient_checkpointing: As for :class:`StableDiffusion`.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
         vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
             is not in ``pretrained``.
@@ -104,6 +104,7 @@ class DiT(BaseDiffusion):
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
             self.transformer.enable_gradient_checkpointing()
+            self.vae.enable_gradient_checkpointing()
         if compile:
             self.transformer.compile()
 
@@ -230,8 +231,9 @@ class DiT(BaseDiffusion):
                              f'({first_line(e)}, ...)') from None
         self._pretrained = changed
 
-    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
+    def predict_branches(self, latents: Tensor, timestep: Tensor,
+                         condition: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+        """Noise predictions with the class and with the null class, see BaseDiffusion."""
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self.transformer(z.to(self.transformer.dtype), timestep=timestep.expand(len(z)),
@@ -240,12 +242,16 @@ class DiT(BaseDiffusion):
         noise = self.as_noise(noise, z, timestep)
         self._variance = variance[:len(latents)].detach()
         if not double:
-            return noise
+            return noise, None
         conditional, null = noise.chunk(2)
-        guided = null + self.cfg_scale * (conditional - null)
-        if self.cfg_channels is None:
+        return conditional, null
+
+    def combine_branches(self, text: Tensor, uncond: Optional[Tensor]) -> Tensor:
+        """Classifier-free guidance (B, C, h, w) of the first ``cfg_channels`` channels."""
+        guided = super().combine_branches(text, uncond)
+        if uncond is None or self.cfg_channels is None:
             return guided
-        return torch.cat([guided[:, :self.cfg_channels], conditional[:, self.cfg_channels:]], 1)
+        return torch.cat([guided[:, :self.cfg_channels], text[:, self.cfg_channels:]], 1)
 
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
         if not self.learns_variance:

@@ -50,7 +50,8 @@ class StableDiffusion(BaseDiffusion):
             the clean estimates for the energy, or settings of a random one;
             None uses the full decoder.
         compile: Whether to ``torch.compile`` the denoiser.
-        gradient_checkpointing: Trade time for memory in guided steps.
+        gradient_checkpointing: Trade time for memory in guided steps: the activations
+            of denoiser and decoders are computed again for the gradient.
         unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
@@ -103,7 +104,9 @@ class StableDiffusion(BaseDiffusion):
                 check_small_decoder(self.small_decoder, self.vae)
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
-            self.unet.enable_gradient_checkpointing()
+            for part in (self.unet, self.vae, self.small_decoder):
+                if part is not None:
+                    part.enable_gradient_checkpointing()
         if compile:
             self.unet.compile()
 
@@ -181,19 +184,26 @@ class StableDiffusion(BaseDiffusion):
                       'current', logging.WARNING)
         return tokens.input_ids.to(self.device)
 
-    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
-        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside.
+    @property
+    def trained_size(self) -> Optional[Tuple[int, int]]:
+        """(height, width) that the U-Net names as its own."""
+        side = self.unet.config.sample_size
+        if side is None:
+            return None
+        height, width = (side, side) if isinstance(side, int) else side
+        return height * self.factor, width * self.factor
 
-        With one branch each image may have a timestep of its own, (B,).
-        """
+    def predict_branches(self, latents: Tensor, timestep: Tensor,
+                         condition: Any) -> Tuple[Tensor, Optional[Tensor]]:
+        """Noise predictions with and without the text, see :class:`BaseDiffusion`."""
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
         out = self.as_noise(out, z, timestep)
         if not double:
-            return out
+            return out, None
         without, with_text = out.chunk(2)
-        return without + self.cfg_scale * (with_text - without)
+        return with_text, without
 
     def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         return self.unet(z, timestep, condition).sample
