@@ -323,6 +323,53 @@ def test_bad_settings(kwargs, words):
         build(**kwargs)
 
 
+@pytest.mark.parametrize('small', [False, True])
+def test_checkpointing_changes_memory_alone(small):
+    """Values and gradients through denoiser and decoder to the bit; what is kept for the
+    gradient is less, in the decoder too."""
+    settings = dict(encoder_block_out_channels=(4, ) * 3, decoder_block_out_channels=(8, ) * 3,
+                    num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 2, 2))
+    found = []
+    for checkpointing in (False, True):
+        diffusion = build(gradient_checkpointing=checkpointing,
+                          energy_decoder=settings if small else None)
+        z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        condition = diffusion.encode_conditions(make_slots(2))
+        kept = dict.fromkeys(('denoiser', 'decoder'), 0)
+
+        def pack(tensor, part):
+            kept[part] += tensor.numel()  # noqa: B023
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: pack(x, 'denoiser'), lambda x: x):
+            noise = diffusion.predict_noise(z, torch.tensor(500), condition)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: pack(x, 'decoder'), lambda x: x):
+            image = diffusion.decode_latents(z - noise, fast=True)
+        gradient, = torch.autograd.grad(image.square().sum(), z)
+        found.append((image.detach(), gradient, kept))
+    (image, gradient, kept), (again, same, fewer) = found
+    assert torch.equal(image, again) and torch.equal(gradient, same) and gradient.any()
+    assert fewer['denoiser'] < .7 * kept['denoiser'] and fewer['decoder'] < .5 * kept['decoder']
+
+
+def test_a_size_that_the_prior_was_not_trained_on_is_told_once(caplog, monkeypatch):
+    from mmengine.logging import MMLogger
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
+    diffusion = build()
+    assert diffusion.trained_size == (32, 32)
+    diffusion.sample(make_slots(1), steps=1)
+    assert 'trained on' not in caplog.text
+    wide = DistillSlot(0, 1, (32, 48), np.array([0]))
+    for _ in range(2):
+        diffusion.sample([wide], steps=1)
+    told = [line for line in caplog.text.splitlines() if 'trained on' in line]
+    assert len(told) == 1
+    assert 'makes images of 32 x 48 pixels; it was trained on 32 x 32' in told[0]
+    unet = dict(tiny.stable_diffusion()['unet'], sample_size=(8, 12))
+    assert build(unet=unet).trained_size == (32, 48)
+
+
 @pytest.mark.parametrize('settings, words', [
     (dict(type='FlowMatchEulerDiscreteScheduler'), 'FlowMatchEulerDiscreteScheduler is for flow'),
     (dict(type='UniPCMultistepScheduler', use_flow_sigmas=True), 'use_flow_sigmas is for flow'),
