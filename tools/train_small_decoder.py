@@ -79,8 +79,7 @@ def clean_estimates(prior, z, prompts, g):
     t = torch.randint(0, prior.num_timesteps, (len(z), ), generator=g).to(z.device)
     noisy = prior.add_noise(z, torch.randn(z.shape, generator=g).to(z), t)
     noise = prior.predict_noise(noisy, t, prior.encode_prompts(prompts))
-    alpha_bar = prior.alpha_bars(t)
-    return (noisy - (1 - alpha_bar)**0.5 * noise) / alpha_bar**0.5
+    return prior.clean_estimate(noisy, noise, t)
 
 
 def build_decoder(args):

@@ -157,6 +157,8 @@ def parts_of(cfg: Config) -> Iterator[Part]:
         yield f'train_cfg.{name}', TASK_UTILS, loop[name]
     for i, node in enumerate(cfg.get('custom_hooks') or []):
         yield f'custom_hooks[{i}]', HOOKS, node
+        if isinstance(node, Mapping) and node.get('views') is not None:
+            yield f'custom_hooks[{i}].views', TASK_UTILS, node['views']
     if cfg.train_dataloader.get('dataset') is None:
         raise ValueError('the config has no train_dataloader.dataset: it is the real set')
     yield 'train_dataloader.dataset', DATASETS, cfg.train_dataloader.dataset

@@ -29,14 +29,26 @@ class DenoiseState:
         step: Index of the current step, from 0.
         timestep: The scheduler's timestep t.
         alpha_bar: Cumulative product of (1 - beta) at t, in (0, 1).
+        alpha: Factor of the clean latents in z_t = alpha z_0 + sigma epsilon.
+        sigma: Factor of the noise in z_t.
         noise_pred: Raw noise prediction (B, C, h, w), fp32.
         guided_noise: Noise prediction that the scheduler will use; hooks add
             to it.
         denoised: Clean estimate of eq. 3, (B, C, h, w), fp32. Attached to
             ``latents`` through the denoiser where ``needs_grad`` was set.
         needs_grad: Set in `before_denoise` to have that graph.
+        graph_users: How many hooks will take a gradient through that graph. A hook
+            adds one in `before_denoise`, and takes one away in `after_denoise`
+            before its gradient, which keeps the graph if others are left.
+        needs_branches: Set in `before_denoise` to have ``branches``.
+        branches: With ``needs_branches`` the noise predictions of the branches of
+            classifier-free guidance: 'text', with the condition, and 'uncond',
+            without it, each (B, C, h, w) fp32, attached as ``denoised`` is; 'uncond'
+            is None where the adapter runs one branch only.
+        energy: Energies (B,) of the last evaluation that guided this step.
         recurrence: How often this step is done (1: once). Hooks raise it in
             `before_denoise`.
+        repeat: How often this step was done before.
         stats: Per-slot counters that end in the manifest.
     """
     slots: List[DistillSlot]
@@ -47,11 +59,18 @@ class DenoiseState:
     step: int = 0
     timestep: int = 0
     alpha_bar: float = 1.
+    alpha: float = 1.
+    sigma: float = 0.
     noise_pred: Optional[Tensor] = None
     guided_noise: Optional[Tensor] = None
     denoised: Optional[Tensor] = None
     needs_grad: bool = False
+    graph_users: int = 0
+    needs_branches: bool = False
+    branches: Optional[Dict[str, Optional[Tensor]]] = None
+    energy: Optional[Tensor] = None
     recurrence: int = 1
+    repeat: int = 0
     stats: List[Dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

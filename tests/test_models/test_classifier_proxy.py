@@ -1,5 +1,6 @@
 """The classifier as energy, judge and labeller, beside stock mmpretrain."""
 import copy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mmdd.models import ClassifierProxy, ProxyRefiner
 from mmdd.models.proxies.view import InputView
 from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot, slot_seed
+from mmdd.utils.seed import generator
 
 LABELS = [3, 7, 0, 9]
 
@@ -284,6 +286,111 @@ def test_heads_without_logits_are_named(digits, images):
         task_heads=dict(a=dict(type='LinearClsHead', num_classes=10)))
     with pytest.raises(ValueError, match='MultiTaskHead gives dict instead of logits'):
         ClassifierProxy(job).energy(images, slots())
+
+
+def elucidated(digits, classifier_proxy, **kwargs):
+    """A proxy with settings of EluCD and the weights of the shared one."""
+    proxy = ClassifierProxy(tiny.classifier_job(digits), **kwargs)
+    proxy.model.load_state_dict(classifier_proxy.model.state_dict())
+    return proxy
+
+
+def test_temperatures_of_the_energy(digits, classifier_proxy, images):
+    proxy = elucidated(digits, classifier_proxy, temperatures=(1.5, .5))
+    f = classifier_proxy.logits(images).double().numpy()
+    expected = [np.log(np.exp(.5 * row).sum()) - 1.5 * row[label]
+                for row, label in zip(f, LABELS)]
+    assert_close(proxy.energy(images, slots()).double().numpy(), np.array(expected),
+                 atol=1e-4, rtol=1e-4)
+    plain = elucidated(digits, classifier_proxy)
+    assert torch.equal(plain.energy(images, slots()), classifier_proxy.energy(images, slots()))
+    near = elucidated(digits, classifier_proxy, temperatures=(1. + 1e-9, 1.))
+    assert_close(near.energy(images, slots()), plain.energy(images, slots()))
+    # The gradient: tau_1 towards the class, away from tau_2 times the probabilities at tau_2.
+    x = images.clone().requires_grad_()
+    logits = proxy.logits(x)
+    weights = .5 * (.5 * logits).softmax(1) - 1.5 * torch.eye(10)[LABELS]
+    wanted, = torch.autograd.grad((logits * weights.detach()).sum(), x)
+    found, = torch.autograd.grad(proxy.energy(x, slots()).sum(), x)
+    assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_softplus_is_seen_by_the_energy_alone(digits, classifier_proxy, images):
+    smooth = elucidated(digits, classifier_proxy, softplus=3.)
+    assert_close(smooth.logits(images), classifier_proxy.logits(images))
+    assert_close(smooth.features(images), classifier_proxy.features(images))
+    assert (smooth.energy(images, slots()) - classifier_proxy.energy(images, slots())
+            ).abs().max() > 1e-3
+    # The weights are shared; loaded after the copy was made, they are the copy's too.
+    for a, b in zip(smooth.smooth_model.parameters(), smooth.model.parameters()):
+        assert a is b
+
+    def swap(module):  # an independent replacement
+        for name, child in module.named_children():
+            if type(child) is torch.nn.ReLU:
+                setattr(module, name, SoftRelu())
+            swap(child)
+        return module
+
+    class SoftRelu(torch.nn.Module):
+        def forward(self, x):
+            return torch.log1p((3 * x).exp()) / 3
+
+    model = swap(copy.deepcopy(classifier_proxy.model))
+    logits = model(classifier_proxy._inputs(images), mode='tensor')
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(LABELS), reduction='none')
+    assert_close(smooth.energy(images, slots()), expected, atol=1e-4, rtol=1e-4)
+    steep = elucidated(digits, classifier_proxy, softplus=1e4)
+    assert_close(steep.energy(images, slots()), classifier_proxy.energy(images, slots()),
+                 atol=1e-2, rtol=1e-2)
+
+
+@pytest.mark.parametrize('settings, message', [
+    (dict(temperatures=(1., 0.)), 'temperatures must be two numbers above 0'),
+    (dict(temperatures=(1., )), 'temperatures must be two numbers above 0'),
+    (dict(softplus=0.), 'softplus must be a beta above 0, got 0.0')])
+def test_bad_settings_of_the_energy(digits, settings, message):
+    with pytest.raises(ValueError, match=f'ClassifierProxy: {message}'):
+        ClassifierProxy(tiny.classifier_job(digits), **settings)
+
+
+def test_softplus_without_a_relu(digits):
+    job = tiny.classifier_job(digits)
+    job['model']['backbone'] = dict(
+        type='VisionTransformer', img_size=32, patch_size=8, out_type='cls_token',
+        arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16))
+    job['model'].pop('neck')
+    job['model']['head'] = dict(type='VisionTransformerClsHead', num_classes=10, in_channels=16)
+    with pytest.raises(ValueError, match='softplus finds no ReLU in ImageClassifier'):
+        ClassifierProxy(job, softplus=3.)
+
+
+def paper_guidance(diffusion, proxy, asked, scale):
+    """Equations 3, 8, 9 and 10 of UniDD, written out on their own; deterministic DDIM."""
+    scheduler, condition = diffusion.scheduler, diffusion.encode_conditions(asked)
+    scheduler.set_timesteps(diffusion.steps)
+    z = torch.stack([torch.randn((4, 8, 8), generator=generator('image', slot.seed))
+                     for slot in asked])
+    for t in scheduler.timesteps:
+        bar = float(scheduler.alphas_cumprod[int(t)])
+        z = z.detach().requires_grad_()
+        noise = diffusion.predict_noise(z, t, condition)
+        clean = (z - (1 - bar)**.5 * noise) / bar**.5
+        energy = proxy.energy(diffusion.decode_latents(clean, fast=True), asked)
+        gradient, = torch.autograd.grad(energy.sum(), z)
+        guided = noise.detach() + scale * (1 - bar)**.5 * gradient
+        z = scheduler.step(guided, t, z.detach()).prev_sample
+    return diffusion.decode_latents(z).clamp(0, 1).detach()
+
+
+def test_the_settings_of_the_paper_are_its_equations_to_the_bit(classifier_proxy, tiny_sd):
+    """Scale 100, through the denoiser, every step: no option of guidance changes these."""
+    asked = slots()
+    hook = TaskGuidanceHook(scale=100., wrt='latent')
+    images, _ = tiny_sd.sample(asked, call_hook=caller(
+        hook, model=SimpleNamespace(proxy=classifier_proxy)))
+    assert torch.equal(images, paper_guidance(tiny_sd, classifier_proxy, asked, 100.))
+    assert (images - tiny_sd.sample(asked)[0]).abs().max() > .01
 
 
 def test_guided_by_the_classifier(digits, classifier_proxy, tiny_sd):

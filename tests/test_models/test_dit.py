@@ -40,11 +40,11 @@ def noise_of(slots):
                         for slot in slots])
 
 
-def reference(diffusion, classes, slots, monkeypatch, steps):
+def reference(diffusion, classes, slots, monkeypatch, steps, **scheduler):
     """Images of diffusers' pipeline from the same noise."""
     from diffusers.pipelines.dit import pipeline_dit
     pipe = DiTPipeline(diffusion.transformer, diffusion.vae, DDIMScheduler(
-        **BETAS, clip_sample=False))
+        **BETAS, clip_sample=False, **scheduler))
     pipe.set_progress_bar_config(disable=True)
     monkeypatch.setattr(pipeline_dit, 'randn_tensor', lambda *args, **kw: noise_of(slots))
     return pipe(list(classes), guidance_scale=diffusion.cfg_scale, num_inference_steps=steps,
@@ -61,6 +61,42 @@ def test_equals_the_pipeline_of_diffusers(learned_variance, cfg_scale, monkeypat
     assert_close(images, expected, atol=1e-5, rtol=0)
     assert expected.std() > .02
     assert stats[0]['denoiser_passes'] == 5 * (2 if cfg_scale > 1 else 1)
+
+
+@pytest.mark.parametrize('learned_variance', [False, True])
+@pytest.mark.parametrize('cfg_scale', [1., 4.])
+def test_a_prior_of_v_equals_the_pipeline_of_diffusers(learned_variance, cfg_scale, monkeypatch):
+    diffusion = build(learned_variance=learned_variance, cfg_scale=cfg_scale, scheduler=dict(
+        BETAS, type='DDIMScheduler', prediction_type='v_prediction'), **IMAGENET)
+    assert diffusion.v_prediction
+    assert diffusion.scheduler.config.prediction_type == 'epsilon'
+    slots = make_slots()
+    images, _ = diffusion.sample(slots, steps=5)
+    expected = reference(diffusion, (3, 7, 0), slots, monkeypatch, 5,
+                         prediction_type='v_prediction')
+    assert_close(images, expected, atol=1e-4, rtol=0)
+    plain = build(learned_variance=learned_variance, cfg_scale=cfg_scale, **IMAGENET)
+    assert (plain.sample(slots, steps=5)[0] - images).abs().max() > .01
+
+
+@pytest.mark.parametrize('prediction', ['epsilon', 'v_prediction'])
+def test_noise_target_and_clean_estimate_are_those_of_the_forward_process(prediction):
+    """For the network that is exact; alpha and sigma from the betas, in double precision."""
+    diffusion = build(scheduler=dict(BETAS, type='DDIMScheduler', prediction_type=prediction))
+    t = torch.tensor([0, 333, 999])
+    betas = torch.linspace(.00085**.5, .012**.5, 1000, dtype=torch.float64)**2
+    bar = torch.cumprod(1 - betas, 0)[t].view(-1, 1, 1, 1)
+    alpha, sigma = (x.float() for x in (bar.sqrt(), (1 - bar).sqrt()))
+    clean, noise = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    noisy = alpha * clean + sigma * noise
+    target = noise if prediction == 'epsilon' else alpha * noise - sigma * clean
+    close = dict(atol=1e-4, rtol=1e-4)
+    assert_close(diffusion.add_noise(clean, noise, t), noisy, **close)
+    assert_close(diffusion.training_target(clean, noise, t), target, **close)
+    assert_close(diffusion.as_noise(target, noisy, t), noise, **close)
+    assert_close(diffusion.clean_estimate(noisy, noise, t), clean, atol=1e-3, rtol=1e-3)
+    for i in range(3):  # one timestep for all, as in sampling
+        assert_close(diffusion.as_noise(target[i], noisy[i], t[i]), noise[i], **close)
 
 
 def test_class_map_names_the_classes_of_the_prior(monkeypatch):

@@ -125,6 +125,38 @@ def test_gradients_pull_to_the_farthest_and_push_from_the_nearest():
     assert (z.grad * a).sum() > 0 > (z.grad * b).sum()  # away from a, the more similar
 
 
+@pytest.mark.parametrize('prediction', ['epsilon', 'v_prediction'])
+def test_what_the_prior_predicts_is_what_is_trained(prediction):
+    scheduler = dict(tiny.dit()['scheduler'], prediction_type=prediction)
+    model = build(diffusion=tiny.dit(learned_variance=True, scheduler=scheduler),
+                  class_dropout=0., estimate='clean', variational=True,
+                  representativeness='none', diversity='none')
+    clean = torch.randn(3, 4, 8, 8)
+    seen = {}
+    embeddings = model.embeddings
+    model.embeddings = lambda *args: seen.update(zip(('noisy', 'noise', 't'), args)) or \
+        embeddings(*args)
+    losses = model.losses(clean, [1, 2, 3], torch.Generator().manual_seed(5))
+    draws = torch.Generator().manual_seed(5)
+    t = torch.randint(1000, (3, ), generator=draws)
+    noise = torch.randn(clean.shape, generator=draws)
+    bar = torch.cumprod(1 - torch.linspace(.00085**.5, .012**.5, 1000)**2, 0)[t].view(-1, 1, 1, 1)
+    alpha, sigma = bar**.5, (1 - bar)**.5
+    noisy = alpha * clean + sigma * noise
+    both = model.transformer(noisy, timestep=t, class_labels=torch.tensor([1, 2, 3])).sample
+    out, fraction = both.chunk(2, 1)
+    assert_close(seen['noisy'], noisy, atol=1e-4, rtol=1e-4)
+    if prediction == 'epsilon':
+        wanted, predicted = noise, out
+    else:
+        wanted, predicted = alpha * noise - sigma * clean, alpha * out + sigma * noisy
+    assert_close(losses['loss_simple'], (out - wanted).square().mean(), atol=1e-5, rtol=1e-4)
+    assert_close(seen['noise'], predicted, atol=1e-4, rtol=1e-4)
+    bound = variational_bound(torch.cat([predicted, fraction], 1), clean, noisy, t,
+                              model.prior.scheduler.alphas_cumprod)
+    assert_close(losses['loss_variational'], bound.mean(), atol=1e-4, rtol=1e-4)
+
+
 def test_predicted_embeddings():
     """The paper's difference keeps noise at small t; the code's estimate recovers z_0."""
     clean, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)

@@ -1,4 +1,5 @@
 """The adapter against diffusers' own pipeline, and what its images may depend on."""
+import json
 import os
 import os.path as osp
 import warnings
@@ -12,6 +13,7 @@ from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from torch.testing import assert_close
 
 from mmdd.datasets.digit_scenes import scene_stream
+from mmdd.models import DiT, StableDiffusion
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 from mmdd.utils.seed import generator
@@ -313,11 +315,84 @@ def test_a_truncated_file_and_no_folder(folder, tmp_path):
 @pytest.mark.parametrize('kwargs, words', [
     (dict(dtype='fp8'), "dtype must be 'auto' or one of"), (dict(steps=0), 'at least 1'),
     (dict(scheduler=dict(type='MagicScheduler')), 'no scheduler of diffusers'),
+    (dict(scheduler=dict(type='DDIMSchedule')), "did you mean 'DDIMScheduler'"),
     (dict(scheduler=dict(type='DDIMScheduler', prediction_type='sample')), 'not supported'),
     (dict(unet=None), "pretrained or settings for 'unet'"), (dict(tokenizer=None), 'tokenizer')])
 def test_bad_settings(kwargs, words):
     with pytest.raises(ValueError, match=words):
         build(**kwargs)
+
+
+@pytest.mark.parametrize('small', [False, True])
+def test_checkpointing_changes_memory_alone(small):
+    """Values and gradients through denoiser and decoder to the bit; what is kept for the
+    gradient is less, in the decoder too."""
+    settings = dict(encoder_block_out_channels=(4, ) * 3, decoder_block_out_channels=(8, ) * 3,
+                    num_encoder_blocks=(1, 1, 1), num_decoder_blocks=(1, 2, 2))
+    found = []
+    for checkpointing in (False, True):
+        diffusion = build(gradient_checkpointing=checkpointing,
+                          energy_decoder=settings if small else None)
+        z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        condition = diffusion.encode_conditions(make_slots(2))
+        kept = dict.fromkeys(('denoiser', 'decoder'), 0)
+
+        def pack(tensor, part):
+            kept[part] += tensor.numel()  # noqa: B023
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: pack(x, 'denoiser'), lambda x: x):
+            noise = diffusion.predict_noise(z, torch.tensor(500), condition)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: pack(x, 'decoder'), lambda x: x):
+            image = diffusion.decode_latents(z - noise, fast=True)
+        gradient, = torch.autograd.grad(image.square().sum(), z)
+        found.append((image.detach(), gradient, kept))
+    (image, gradient, kept), (again, same, fewer) = found
+    assert torch.equal(image, again) and torch.equal(gradient, same) and gradient.any()
+    assert fewer['denoiser'] < .7 * kept['denoiser'] and fewer['decoder'] < .5 * kept['decoder']
+
+
+def test_a_size_that_the_prior_was_not_trained_on_is_told_once(caplog, monkeypatch):
+    from mmengine.logging import MMLogger
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
+    diffusion = build()
+    assert diffusion.trained_size == (32, 32)
+    diffusion.sample(make_slots(1), steps=1)
+    assert 'trained on' not in caplog.text
+    wide = DistillSlot(0, 1, (32, 48), np.array([0]))
+    for _ in range(2):
+        diffusion.sample([wide], steps=1)
+    told = [line for line in caplog.text.splitlines() if 'trained on' in line]
+    assert len(told) == 1
+    assert 'makes images of 32 x 48 pixels; it was trained on 32 x 32' in told[0]
+    unet = dict(tiny.stable_diffusion()['unet'], sample_size=(8, 12))
+    assert build(unet=unet).trained_size == (32, 48)
+
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(type='FlowMatchEulerDiscreteScheduler'), 'FlowMatchEulerDiscreteScheduler is for flow'),
+    (dict(type='UniPCMultistepScheduler', use_flow_sigmas=True), 'use_flow_sigmas is for flow'),
+    (dict(prediction_type='flow_prediction'), "prediction_type 'flow_prediction' is not"),
+    (dict(prediction_type='sample'), "prediction_type 'sample' is not"),
+    (dict(type='EDMEulerScheduler', prediction_type='epsilon'), 'it has no betas'),
+    (dict(type='IPNDMScheduler'), 'it has no betas')])
+@pytest.mark.parametrize('cls', [StableDiffusion, DiT])
+def test_other_kinds_of_models_are_refused_before_they_are_loaded(folder, tmp_path, cls, settings,
+                                                                  words):
+    """By the config, and by what a folder says of itself."""
+    ends = f'{words}.* supported are schedulers over betas, such as DDIMScheduler'
+    with pytest.raises(ValueError, match=ends) as caught:
+        cls.check_config(dict(scheduler=settings))
+    assert '\n' not in str(caught.value)
+    if cls is StableDiffusion and settings.get('type') != 'EDMEulerScheduler':
+        copy = damage(folder, tmp_path, 'scheduler/scheduler_config.json', json.dumps(dict(
+            settings, _class_name=settings.get('type', 'DDIMScheduler'))).encode())
+        if 'betas' in words:  # whatever it was trained by, DDIM can step with its betas
+            cls.check_config(dict(pretrained=copy))
+        else:
+            with pytest.raises(ValueError, match=ends):
+                cls.check_config(dict(pretrained=copy))
 
 
 def test_sizes(tiny_sd):

@@ -107,12 +107,33 @@ def spoil_hook_type(cfg):
     cfg.custom_hooks[0].type = 'TaskGuidance'
 
 
+def spoil_views(cfg):
+    cfg.custom_hooks[0].views = dict(type='RandomViews', shfit=.1)
+
+
+def spoil_range_of_views(cfg):
+    cfg.custom_hooks[0].views = dict(type='RandomViews', shift=8)
+
+
+def spoil_step(cfg):
+    cfg.custom_hooks[0].step = 'relativ'
+
+
+def spoil_kind_of_scheduler(cfg):
+    cfg.model.diffusion.scheduler.type = 'FlowMatchEulerDiscreteScheduler'
+
+
 def spoil_scheduler(cfg):
     cfg.model.diffusion.scheduler.type = 'DDIM'
 
 
 @pytest.mark.parametrize('spoil, words', [
     (spoil_scheduler, ["scheduler.type 'DDIM' is no scheduler of diffusers"]),
+    (spoil_kind_of_scheduler, ['FlowMatchEulerDiscreteScheduler is for flow matching',
+                               'supported are', 'DDIMScheduler']),
+    (spoil_views, ['custom_hooks[0].views.shfit', "'shift'"]),
+    (spoil_range_of_views, ['RandomViews: shift must be in [0, 1)']),
+    (spoil_step, ['step must be one of', "'relativ'"]),
     (spoil_top_level, ["unknown config key 'train_dataloder'", "'train_dataloader'"]),
     (spoil_model, ['model.lable_sampler', "'label_sampler'"]),
     (spoil_prompter, ['model.prompter.backgruond', "'background'"]),

@@ -1,14 +1,24 @@
 """The base of everything that changes the noise prediction at a step."""
 import math
 from dataclasses import replace
-from typing import Optional
+from typing import List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from mmdd.registry import HOOKS
+from mmdd.registry import HOOKS, TASK_UTILS
 from mmdd.structures import DenoiseState
+from .guidance import (
+    SCHEDULES,
+    STEPS,
+    smoothed_state,
+    step_factor,
+    strength_factor,
+    viewed_state,
+)
+
+BRANCHES = ('combined', 'text', 'uncond')
 
 
 @HOOKS.register_module()
@@ -19,18 +29,20 @@ class GuidanceHook(Hook):
     Task-Driven Diffusion` (CVPR 2025) for any energy :math:`\mathcal{L}`:
 
     .. math::
-        \hat\epsilon = \epsilon + \lambda_s \sqrt{1 - \bar\alpha_t}\,
-        \nabla_{z_t} \mathcal{L}(\hat z_0)
+        \hat\epsilon = \epsilon + \lambda_s \sigma_t \nabla_{z_t} \mathcal{L}(\hat z_0),
+        \quad z_t = \alpha_t z_0 + \sigma_t \epsilon,
+        \quad \sigma_t = \sqrt{1 - \bar\alpha_t}
 
     An author overrides :meth:`energy`, or :meth:`guidance` where the direction
     is no gradient. Several hooks add up, whatever their order: each reads the
-    raw prediction and adds to the guided one.
+    raw prediction and adds to the guided one. ``docs/guidance.md`` says when
+    which option is of use.
 
     Args:
-        scale: :math:`\lambda_s`.
+        scale: :math:`\lambda_s`; c for the other rules of ``step``.
         wrt: 'latent' takes the gradient through decoder and denoiser
             (equation 10); 'denoised' goes around the denoiser, with the
-            Jacobian of :math:`\hat z_0` replaced by :math:`\sqrt{\bar\alpha_t}`,
+            Jacobian of :math:`\hat z_0` replaced by :math:`\alpha_t`,
             which is exact for latents of unit variance: cheaper, no graph
             through the denoiser.
         start: Share of the steps after which guidance begins, in [0, 1].
@@ -40,9 +52,44 @@ class GuidanceHook(Hook):
             L2 norm; None does not clip.
         recurrence: How often a guided step is done, with noise added back in
             between (self-recurrence of Universal Guidance); 1 is plain.
+        step: How long the change is for a gradient g. 'scale': the equation
+            above. 'relative': :math:`c \|\epsilon\| g / \|g\|`. 'polyak':
+            :math:`c \|\epsilon\| \mathcal{L} g / \|g\|^2`. Neither of these two
+            holds the factor :math:`\sigma_t`; both leave a sample as it is where
+            ‖g‖ < 1e-6. See ``step_factor``.
+        schedule: Factor on ``scale`` and ``inner_scale`` over the steps of the
+            window: 'constant', 'linear', 'cosine', 'sigma' or 'alpha', see
+            ``strength_factor``.
+        views: Config of :class:`RandomViews`: the energy is the mean over random
+            views of the decoded image, to which boxes and masks move along. It
+            must be one of images, ``state.decode(state.denoised)``. None looks
+            at the image itself.
+        inner_steps: Gradient steps on the clean estimate alone, around the
+            denoiser, at every guided step (mean guidance of TFG, 2409.15761;
+            with ``scale=0`` as MPGD, 2311.16424). The noise is rebuilt from the
+            moved estimate: :math:`\Delta\epsilon = -\alpha_t / \sigma_t\,
+            \Delta\hat z_0`, while both papers keep the noise for what is
+            left of the path: their move is larger by
+            :math:`1 / (1 - \sigma_{t-1} \alpha_t / (\sigma_t \alpha_{t-1}))` with DDIM.
+        inner_scale: :math:`\mu` of :math:`\hat z_0 \leftarrow \hat z_0 - \mu f g`,
+            with f by ``step`` and the clean estimate in the place of the noise.
+        smoothing: The energy is the mean over copies of the clean estimate with
+            Gaussian noise of the standard deviation smoothing ·
+            :math:`\sigma_t` (implicit dynamics of TFG); 0 is off.
+        smoothing_draws: Number of these copies.
+        branch: Which noise prediction of classifier-free guidance the clean
+            estimate that is judged comes from. 'combined', as in UniDD and
+            Universal Guidance. 'text' and 'uncond' are those with and without
+            the condition: each is an expected clean image, which the combined
+            one, extrapolated by ``cfg_scale``, is not. The change is added to
+            the combined prediction in any case, with no factor of ``cfg_scale``.
+        loss_scale: The energy is multiplied by this before the gradient is
+            taken, which is divided by it: keeps small gradients from vanishing
+            in fp16 (a power of 2, such as 1024).
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or an option of the energy is set where
+            there is none.
     """
 
     def __init__(self,
@@ -52,18 +99,16 @@ class GuidanceHook(Hook):
                  stop: float = 1.,
                  every: int = 1,
                  max_norm: Optional[float] = None,
-                 recurrence: int = 1) -> None:
-        name = type(self).__name__
-        if wrt not in ('latent', 'denoised'):
-            raise ValueError(f"{name}: wrt must be 'latent' or 'denoised', got {wrt!r}")
-        if not 0 <= start <= stop <= 1:
-            raise ValueError(
-                f'{name}: the window must satisfy 0 <= start <= stop <= 1, got {start}, {stop}')
-        if every < 1 or recurrence < 1:
-            raise ValueError(
-                f'{name}: every and recurrence must be at least 1, got {every}, {recurrence}')
-        if max_norm is not None and max_norm <= 0:
-            raise ValueError(f'{name}: max_norm must be above 0 or None, got {max_norm}')
+                 recurrence: int = 1,
+                 step: str = 'scale',
+                 schedule: str = 'constant',
+                 views: Optional[dict] = None,
+                 inner_steps: int = 0,
+                 inner_scale: float = 0.,
+                 smoothing: float = 0.,
+                 smoothing_draws: int = 1,
+                 branch: str = 'combined',
+                 loss_scale: float = 1.) -> None:
         self.scale = scale
         self.wrt = wrt
         self.start = start
@@ -71,47 +116,170 @@ class GuidanceHook(Hook):
         self.every = every
         self.max_norm = max_norm
         self.recurrence = recurrence
+        self.step = step
+        self.schedule = schedule
+        self.inner_steps = inner_steps
+        self.inner_scale = inner_scale
+        self.smoothing = smoothing
+        self.smoothing_draws = smoothing_draws
+        self.branch = branch
+        self.loss_scale = loss_scale
+        self._check(views is not None)
+        self.views = None if views is None else TASK_UTILS.build(views)
+
+    def _check(self, has_views: bool) -> None:
+        name = type(self).__name__
+        for key, known in (('wrt', ('latent', 'denoised')), ('step', STEPS),
+                           ('schedule', SCHEDULES), ('branch', BRANCHES)):
+            if getattr(self, key) not in known:
+                raise ValueError(f'{name}: {key} must be one of {known}, got '
+                                 f'{getattr(self, key)!r}')
+        if not 0 <= self.start <= self.stop <= 1:
+            raise ValueError(f'{name}: the window must satisfy 0 <= start <= stop <= 1, got '
+                             f'{self.start}, {self.stop}')
+        if min(self.every, self.recurrence, self.smoothing_draws) < 1:
+            raise ValueError(
+                f'{name}: every, recurrence and smoothing_draws must be at least 1, got '
+                f'{self.every}, {self.recurrence} and {self.smoothing_draws}')
+        if self.max_norm is not None and self.max_norm <= 0:
+            raise ValueError(f'{name}: max_norm must be above 0 or None, got {self.max_norm}')
+        if self.inner_steps < 0 or (self.inner_steps > 0) != (self.inner_scale > 0):
+            raise ValueError(
+                f'{name}: inner_steps and inner_scale must be both 0 or both above, got '
+                f'{self.inner_steps} and {self.inner_scale}')
+        if self.smoothing < 0 or (self.smoothing_draws > 1 and self.smoothing == 0):
+            raise ValueError(
+                f'{name}: smoothing must not be negative, and above 0 for several '
+                f'smoothing_draws, got {self.smoothing} and {self.smoothing_draws}')
+        if not 0 < self.loss_scale < math.inf:
+            raise ValueError(f'{name}: loss_scale must be above 0, got {self.loss_scale}')
+        if type(self).energy is GuidanceHook.energy and (
+                has_views or self.inner_steps or self.smoothing or self.step == 'polyak'):
+            raise ValueError(f"{name}: views, inner_steps, smoothing and step='polyak' need an "
+                             f'energy, and {name} has none')
 
     def energy(self, state: DenoiseState) -> Tensor:
         """One differentiable number per sample, (B,), lower is better.
 
         It must depend on ``state.denoised``, and that of one sample not on the
-        other samples of the batch.
+        other samples of the batch. With ``views`` or ``smoothing`` the state has
+        several copies of each slot: one number for each of ``state.slots``.
         """
         raise NotImplementedError
 
     def guidance(self, state: DenoiseState) -> Tensor:
         """Gradient of the energy with respect to the latents, (B, C, h, w)."""
         with torch.enable_grad():
+            estimate = self.estimate(state)
             if self.wrt == 'latent':
-                target, view = state.latents, state
-            else:
-                target = state.denoised.detach().requires_grad_()
-                view = replace(state, denoised=target)
-            energy = self.energy(view)
-            shape = getattr(energy, 'shape', None)
-            if shape != (len(state.slots), ):
-                raise ValueError(
-                    f'{type(self).__name__}.energy must return one number per sample, a tensor '
-                    f'of shape ({len(state.slots)},), got {shape or type(energy).__name__}')
-            for i, value in enumerate(energy.tolist()):
+                return self._gradient(state, estimate, state.latents, 0,
+                                      retain_graph=state.graph_users > 0)[1]
+            estimate = estimate.detach().requires_grad_()
+            return self._gradient(state, estimate, estimate, 0)[1] * state.alpha
+
+    def estimate(self, state: DenoiseState) -> Tensor:
+        """The clean estimate of ``branch``, (B, C, h, w).
+
+        Raises:
+            ValueError: If the adapter does not run that branch.
+        """
+        if self.branch == 'combined':
+            return state.denoised
+        noise = state.branches[self.branch]
+        if noise is None:
+            raise ValueError(f'{type(self).__name__}: branch={self.branch!r} needs '
+                             f'model.diffusion.cfg_scale above 1')
+        return (state.latents - state.sigma * noise) / state.alpha
+
+    def inner_change(self, state: DenoiseState, factor: float) -> Tensor:
+        """Change of the noise prediction by ``inner_steps`` on the clean estimate.
+
+        Args:
+            state: The state.
+            factor: Factor of the schedule on ``inner_scale``.
+
+        Returns:
+            Tensor: (B, C, h, w).
+        """
+        with torch.enable_grad():
+            first = self.estimate(state).detach()
+            moved = first
+            for i in range(self.inner_steps):
+                target = moved.clone().requires_grad_()
+                energy, gradient = self._gradient(state, target, target, 1 + i)
+                length = step_factor(self.step, gradient, first, energy)
+                moved = moved - self.inner_scale * factor * length * gradient
+        return state.alpha / state.sigma * (first - moved)
+
+    def _gradient(self, state: DenoiseState, denoised: Tensor, target: Tensor, key: int,
+                  retain_graph: bool = False) -> Tuple[Tensor, Tensor]:
+        """Energies (B,) of clean estimates and their gradient by ``target``."""
+        energy = self._mean_energy(state, denoised, key)
+        if state.energy is None:
+            state.energy = energy.detach()
+            for stats, value in zip(state.stats, energy.tolist()):
                 if math.isfinite(value):  # JSON has no word for the others
-                    state.stats[i]['energy'] = value
-            if not energy.requires_grad:
-                return torch.zeros_like(state.latents)
-            gradient = torch.autograd.grad(energy.sum(), target, retain_graph=True)[0]
-        return gradient if self.wrt == 'latent' else gradient * state.alpha_bar**0.5
+                    stats['energy'] = value
+        if not energy.requires_grad:
+            return energy, torch.zeros_like(target)
+        gradient = torch.autograd.grad(energy.sum() * self.loss_scale, target,
+                                       retain_graph=retain_graph)[0]
+        return energy.detach(), gradient.float() / self.loss_scale
+
+    def _mean_energy(self, state: DenoiseState, denoised: Tensor, key: int) -> Tensor:
+        """The energy (B,) as a mean over smoothing copies and views."""
+        seen = replace(state, denoised=denoised)
+        if self.smoothing:
+            seen = smoothed_state(seen, denoised, self.smoothing * state.sigma,
+                                  self.smoothing_draws, key)
+        if self.views is not None:
+            seen = viewed_state(seen, self.views, key)
+        energy = self.energy(seen)
+        shape = getattr(energy, 'shape', None)
+        if shape != (len(seen.slots), ):
+            raise ValueError(
+                f'{type(self).__name__}.energy must return one number per sample, a tensor '
+                f'of shape ({len(seen.slots)},), got {shape or type(energy).__name__}'
+                + ('; with views it must look at state.decode(state.denoised)'
+                   if self.views is not None else ''))
+        if energy.dtype in (torch.float16, torch.bfloat16):
+            energy = energy.float()
+        copies = len(seen.slots) // len(state.slots)
+        return energy if copies == 1 else energy.view(copies, -1).mean(0)
+
+    def guided_steps(self, num_steps: int) -> List[int]:
+        """Indices of the steps that are guided, every n-th of the window."""
+        if self.scale == 0 and self.inner_steps == 0:
+            return []
+        inside = [i for i in range(num_steps) if self.start <= i / num_steps < self.stop]
+        return inside[::self.every]
 
     def is_active(self, state: DenoiseState) -> bool:
-        """Whether this step lies in the window."""
-        inside = self.start <= state.step / state.num_steps < self.stop
-        first = next(i for i in range(state.num_steps + 1) if self.start <= i / state.num_steps)
-        return self.scale != 0 and inside and (state.step - first) % self.every == 0
+        """Whether this step is guided."""
+        return state.step in self.guided_steps(state.num_steps)
+
+    def strength(self, state: DenoiseState) -> float:
+        """Factor of the schedule at this step, in [0, 1]."""
+        guided = self.guided_steps(state.num_steps)
+        progress = guided.index(state.step) / len(guided)
+        return strength_factor(self.schedule, progress, state.alpha, state.sigma)
+
+    def change(self, state: DenoiseState) -> Tensor:
+        """Change of the noise prediction before it is clipped and checked, (B, C, h, w)."""
+        factor, change = self.strength(state), 0.
+        if self.scale != 0:
+            gradient = self.guidance(state).detach().float()
+            length = state.sigma if self.step == 'scale' else step_factor(
+                self.step, gradient, state.noise_pred.detach(), state.energy)
+            change = self.scale * factor * length * gradient
+        if self.inner_steps:
+            change = change + self.inner_change(state, factor)
+        return change
 
     def apply(self, state: DenoiseState) -> None:
         """Add the scaled, clipped and checked guidance to ``state.guided_noise``."""
-        strength = self.scale * (1 - state.alpha_bar)**0.5
-        change = strength * self.guidance(state).detach().float()
+        state.energy = None
+        change = self.change(state)
         finite = torch.isfinite(change).flatten(1).all(1)
         for i in (~finite).nonzero().flatten().tolist():
             state.count(i, 'skipped_gradients')
@@ -121,13 +289,21 @@ class GuidanceHook(Hook):
             change = change * (self.max_norm / norm).clamp_max(1).view(-1, 1, 1, 1)
         state.guided_noise = state.guided_noise + change
 
+    @property
+    def needs_graph(self) -> bool:
+        """Whether the gradient goes through the denoiser."""
+        return self.wrt == 'latent' and self.scale != 0
+
     def before_denoise(self, runner, state: DenoiseState) -> None:
-        """Ask for the graph through the denoiser where it is needed."""
+        """Ask for the graph through the denoiser and for the branches where they are needed."""
         if self.is_active(state):
-            state.needs_grad |= self.wrt == 'latent'
+            state.needs_grad |= self.needs_graph
+            state.graph_users += self.needs_graph
+            state.needs_branches |= self.branch != 'combined'
             state.recurrence = max(state.recurrence, self.recurrence)
 
     def after_denoise(self, runner, state: DenoiseState) -> None:
         """Guide this step if it lies in the window."""
         if self.is_active(state):
+            state.graph_users -= self.needs_graph
             self.apply(state)

@@ -1,10 +1,12 @@
 """One interface over diffusers' latent diffusion models."""
 import hashlib
 import inspect
+import logging
 from contextlib import nullcontext
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -20,12 +22,14 @@ class BaseDiffusion(BaseModule):
     """A frozen generative prior.
 
     A subclass provides ``encode_images``, ``decode_latents``,
-    ``encode_conditions``, ``predict_noise`` and ``latent_shape``; this class
+    ``encode_conditions``, ``predict_branches`` and ``latent_shape``; this class
     owns the denoising loop, whose steps are those of a diffusers scheduler.
 
     Args:
         scheduler: A diffusers scheduler that takes noise predictions ('epsilon').
         steps: Number of denoising steps.
+        prediction_type: What the denoiser predicts: 'epsilon', the noise, or
+            'v_prediction', alpha epsilon - sigma z_0.
 
     Attributes:
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
@@ -38,13 +42,15 @@ class BaseDiffusion(BaseModule):
     cfg_scale: float = 1.
     reads_prompts: bool = False
 
-    def __init__(self, scheduler, steps: int) -> None:
+    def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()
         if steps < 1:
             raise ValueError(f'{type(self).__name__}: steps must be at least 1, got {steps}')
         self.scheduler = scheduler
         self.steps = steps
+        self.prediction_type = prediction_type
         self.passes = 0
+        self._warned_sizes: Set[Tuple[int, int]] = set()
 
     def count_passes(self, number: int) -> None:
         """Count denoiser evaluations outside of :meth:`sample`.
@@ -80,7 +86,12 @@ class BaseDiffusion(BaseModule):
     @property
     def v_prediction(self) -> bool:
         """Whether the denoiser predicts v instead of noise (SD 2.x, the embedded priors)."""
-        return self.scheduler.denoiser_prediction == 'v_prediction'
+        return self.prediction_type == 'v_prediction'
+
+    def alphas_sigmas(self, timesteps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Factors of z_t = alpha z_0 + sigma epsilon for timesteps (B,), fp32 (B, 1, 1, 1)."""
+        alpha_bars = self.alpha_bars(timesteps)
+        return alpha_bars**0.5, (1 - alpha_bars)**0.5
 
     def as_noise(self, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
         """The noise (B, C, h, w) that the output of the denoiser stands for.
@@ -92,8 +103,9 @@ class BaseDiffusion(BaseModule):
         """
         if not self.v_prediction:
             return output
-        alpha_bar = self.alpha_bars(timestep) if timestep.ndim else self._alpha_bar(timestep)
-        return alpha_bar**0.5 * output + (1 - alpha_bar)**0.5 * latents.float()
+        alpha, sigma = (self.alphas_sigmas(timestep) if timestep.ndim
+                        else self._alpha_sigma(timestep))
+        return alpha * output + sigma * latents.float()
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser is trained to predict at z_t (B, C, h, w): the noise, or v.
@@ -105,8 +117,8 @@ class BaseDiffusion(BaseModule):
         """
         if not self.v_prediction:
             return noise
-        alpha_bars = self.alpha_bars(timesteps)
-        return alpha_bars**0.5 * noise - (1 - alpha_bars)**0.5 * latents
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return alphas * noise - sigmas * latents
 
     def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """z_t of the forward process, in variance-preserving units whatever the scheduler.
@@ -116,8 +128,19 @@ class BaseDiffusion(BaseModule):
             noise: (B, C, h, w).
             timesteps: (B,) int64.
         """
-        alpha_bars = self.alpha_bars(timesteps)
-        return alpha_bars**0.5 * latents + (1 - alpha_bars)**0.5 * noise
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return alphas * latents + sigmas * noise
+
+    def clean_estimate(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """(z_t - sigma epsilon) / alpha, (B, C, h, w): equation 3 of UniDD.
+
+        Args:
+            latents: z_t (B, C, h, w).
+            noise: Prediction of epsilon (B, C, h, w).
+            timesteps: (B,) int64.
+        """
+        alphas, sigmas = self.alphas_sigmas(timesteps)
+        return (latents - sigmas * noise) / alphas
 
     def weights_digest(self) -> str:
         """SHA-256 of the weights of all networks but the small decoder, hexadecimal."""
@@ -154,7 +177,27 @@ class BaseDiffusion(BaseModule):
 
     def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
-        raise NotImplementedError
+        return self.combine_branches(*self.predict_branches(latents, timestep, condition))
+
+    def predict_branches(self, latents: Tensor, timestep: Tensor,
+                         condition: Any) -> Tuple[Tensor, Optional[Tensor]]:
+        """Noise predictions (B, C, h, w) in fp32 with and without the condition.
+
+        The second is None where ``condition`` has one branch only. With one branch each
+        image may have a timestep of its own, (B,).
+        """
+        raise NotImplementedError(
+            f'{type(self).__name__} has no predict_branches, which gives the branches of '
+            f'classifier-free guidance')
+
+    def combine_branches(self, text: Tensor, uncond: Optional[Tensor]) -> Tensor:
+        """Classifier-free guidance (B, C, h, w): uncond + cfg_scale (text - uncond)."""
+        return text if uncond is None else uncond + self.cfg_scale * (text - uncond)
+
+    @property
+    def trained_size(self) -> Optional[Tuple[int, int]]:
+        """(height, width) of the images that the prior was trained on; None if unknown."""
+        return None
 
     def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]:
         """(C, h, w) of the latents of an image of ``size`` (height, width)."""
@@ -261,7 +304,9 @@ class BaseDiffusion(BaseModule):
         sizes = {tuple(slot.size) for slot in slots}
         if len(sizes) != 1:
             raise ValueError(f'slots of one batch must have one size, got {sorted(sizes)}')
-        shape = self.latent_shape(sizes.pop())
+        size = sizes.pop()
+        shape = self.latent_shape(size)
+        self._warn_of_size(size)
         generators = [generator('image', slot.seed) for slot in slots]
         noise = torch.stack([torch.randn(shape, generator=g) for g in generators])
         noise = noise.to(self.device)
@@ -269,12 +314,23 @@ class BaseDiffusion(BaseModule):
                              decode=lambda z: self.decode_latents(z, fast=True))
         return state, noise
 
+    def _warn_of_size(self, size: Tuple[int, int]) -> None:
+        """Say once per size that the prior was trained on another one."""
+        trained = self.trained_size
+        if trained in (None, size) or size in self._warned_sizes:
+            return
+        self._warned_sizes.add(size)
+        print_log(f'{type(self).__name__} makes images of {size[0]} x {size[1]} pixels; it was '
+                  f'trained on {trained[0]} x {trained[1]}, other sizes may look worse: set '
+                  f'model.image_size', 'current', logging.WARNING)
+
     def _step(self, state: DenoiseState, x: Tensor, t: Tensor, following: Optional[Tensor],
               condition: Any, call_hook: Callable) -> Tensor:
         """Denoise from ``t`` to ``following`` as often as the hooks ask for."""
         state.recurrence = 1
         repeat = 0
         while True:
+            state.repeat = repeat
             self._denoise(state, x, t, condition, call_hook)
             previous = self._scheduler_step(state, t, x)
             state.latents = previous
@@ -295,29 +351,44 @@ class BaseDiffusion(BaseModule):
         state.latents = self.scheduler.scale_model_input(x, t).detach()
         state.timestep = int(t)
         state.alpha_bar = self._alpha_bar(t)
-        state.needs_grad = False
+        state.alpha, state.sigma = self._alpha_sigma(t)
+        state.needs_grad = state.needs_branches = False
+        state.graph_users, state.energy = 0, None
         call_hook('before_denoise', state=state)
         with torch.enable_grad() if state.needs_grad else nullcontext():
             if state.needs_grad:
                 state.latents.requires_grad_()
-            noise = self.predict_noise(state.latents, t, condition)
+            noise = self._predict(state, t, condition)
             for i in range(len(state.slots)):
                 state.count(i, 'denoiser_passes', self.branches)
             state.noise_pred = noise
             # Equation 3 of UniDD: the clean estimate of DDIM.
-            state.denoised = (state.latents - (1 - state.alpha_bar)**0.5 * noise
-                              ) / state.alpha_bar**0.5
+            state.denoised = (state.latents - state.sigma * noise) / state.alpha
         state.guided_noise = noise.detach()
         call_hook('after_denoise', state=state)
         state.noise_pred = state.noise_pred.detach()
         state.denoised = state.denoised.detach()
         state.latents = state.latents.detach()
+        state.branches = None
+
+    def _predict(self, state: DenoiseState, t: Tensor, condition: Any) -> Tensor:
+        """The noise prediction; its branches go into the state where a hook asked for them."""
+        if not state.needs_branches:
+            return self.predict_noise(state.latents, t, condition)
+        text, uncond = self.predict_branches(state.latents, t, condition)
+        state.branches = dict(text=text, uncond=uncond)
+        return self.combine_branches(text, uncond)
 
     def _alpha_bar(self, t: Tensor) -> float:
         if float(self.scheduler.init_noise_sigma) != 1:
             sigma = float(self.scheduler.sigmas[self.scheduler.step_index])
             return 1 / (1 + sigma**2)
         return float(self.scheduler.alphas_cumprod[int(t)])
+
+    def _alpha_sigma(self, t: Tensor) -> Tuple[float, float]:
+        """Factors of z_t = alpha z_0 + sigma epsilon at the scheduler's timestep."""
+        alpha_bar = self._alpha_bar(t)
+        return alpha_bar**0.5, (1 - alpha_bar)**0.5
 
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
         options = {}

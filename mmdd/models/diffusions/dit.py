@@ -11,7 +11,8 @@ from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from .base import BaseDiffusion, draw_latents
 from .difffit import merge_scale_factors, untie_embedders
-from .loading import build_scheduler, first_line, load_autoencoder, load_module, pick_dtypes
+from .loading import first_line, load_autoencoder, load_module, pick_dtypes
+from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
 
 ClassMap = Union[str, Sequence[int], None]
@@ -52,7 +53,7 @@ class DiT(BaseDiffusion):
             settings come from the pretrained folder.
         dtype: As for :class:`StableDiffusion`.
         compile: Whether to ``torch.compile`` the denoiser.
-        gradient_checkpointing: Trade time for memory in guided steps.
+        gradient_checkpointing: As for :class:`StableDiffusion`.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
         vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
             is not in ``pretrained``.
@@ -78,7 +79,8 @@ class DiT(BaseDiffusion):
                  seed: int = 0) -> None:
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
-        super().__init__(build_scheduler(folder, scheduler), steps)
+        scheduler, prediction_type = build_scheduler(folder, scheduler)
+        super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.cfg_channels = cfg_channels
         with torch.random.fork_rng(devices=[]):
@@ -102,6 +104,7 @@ class DiT(BaseDiffusion):
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
             self.transformer.enable_gradient_checkpointing()
+            self.vae.enable_gradient_checkpointing()
         if compile:
             self.transformer.compile()
 
@@ -109,12 +112,14 @@ class DiT(BaseDiffusion):
     def check_config(cls, cfg: Mapping) -> None:
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
-        build_scheduler(None, cfg.get('scheduler'))
+        check_scheduler(None, cfg.get('scheduler'))
         resolve_class_map(cfg.get('class_map'))
         separate = isinstance(cfg.get('vae'), str)
         if cfg.get('pretrained') is not None:
             networks = ('transformer', ) if separate else ('transformer', 'vae')
-            check_folder(locate_weights(cfg['pretrained']), networks, ('scheduler', ))
+            folder = locate_weights(cfg['pretrained'])
+            check_folder(folder, networks, ('scheduler', ))
+            check_scheduler(folder, cfg.get('scheduler'))
         if separate:
             check_folder(locate_weights(cfg['vae']), ('', ))
 
@@ -226,8 +231,9 @@ class DiT(BaseDiffusion):
                              f'({first_line(e)}, ...)') from None
         self._pretrained = changed
 
-    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Tensor) -> Tensor:
-        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside."""
+    def predict_branches(self, latents: Tensor, timestep: Tensor,
+                         condition: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+        """Noise predictions with the class and with the null class, see BaseDiffusion."""
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self.transformer(z.to(self.transformer.dtype), timestep=timestep.expand(len(z)),
@@ -236,12 +242,16 @@ class DiT(BaseDiffusion):
         noise = self.as_noise(noise, z, timestep)
         self._variance = variance[:len(latents)].detach()
         if not double:
-            return noise
+            return noise, None
         conditional, null = noise.chunk(2)
-        guided = null + self.cfg_scale * (conditional - null)
-        if self.cfg_channels is None:
+        return conditional, null
+
+    def combine_branches(self, text: Tensor, uncond: Optional[Tensor]) -> Tensor:
+        """Classifier-free guidance (B, C, h, w) of the first ``cfg_channels`` channels."""
+        guided = super().combine_branches(text, uncond)
+        if uncond is None or self.cfg_channels is None:
             return guided
-        return torch.cat([guided[:, :self.cfg_channels], conditional[:, self.cfg_channels:]], 1)
+        return torch.cat([guided[:, :self.cfg_channels], text[:, self.cfg_channels:]], 1)
 
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
         if not self.learns_variance:

@@ -152,37 +152,6 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
                          f'({type(e).__name__}: {first_line(e)})') from None
 
 
-def build_scheduler(folder: Optional[str], settings: Optional[dict]):
-    """A diffusers scheduler that consumes noise predictions.
-
-    A denoiser that predicts v is converted by the adapter, so guidance always
-    acts on noise; what it predicts is kept as ``denoiser_prediction``.
-    """
-    import diffusers
-    settings = dict(settings or {})
-    kind = settings.pop('type', 'DDIMScheduler')
-    cls = getattr(diffusers, kind, None)
-    if cls is None or not hasattr(cls, 'set_timesteps'):
-        raise ValueError(f'scheduler.type {kind!r} is no scheduler of diffusers')
-    base = {}
-    if folder is not None:
-        try:
-            base = dict(cls.load_config(folder, subfolder='scheduler'))
-        except Exception as e:
-            raise ValueError(
-                f'cannot load the scheduler of {folder!r} ({first_line(e)}); give '
-                f'model.diffusion.pretrained a complete diffusers folder or hub id') from None
-    base.update(settings)
-    prediction = base.get('prediction_type', 'epsilon')
-    if prediction not in ('epsilon', 'v_prediction'):
-        raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported')
-    if kind == 'DDIMScheduler':
-        base.setdefault('clip_sample', False)
-    scheduler = cls.from_config(base, prediction_type='epsilon')
-    scheduler.denoiser_prediction = prediction
-    return scheduler
-
-
 def first_line(error: Exception) -> str:
     """The first line of an error's message, at most 200 characters."""
     return (str(error).strip().splitlines() or [''])[0][:200]

@@ -11,7 +11,6 @@ from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from .base import BaseDiffusion, draw_latents
 from .loading import (
-    build_scheduler,
     check_small_decoder,
     load_autoencoder,
     load_module,
@@ -20,6 +19,7 @@ from .loading import (
     load_tokenizer,
     pick_dtypes,
 )
+from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
 
 
@@ -50,7 +50,8 @@ class StableDiffusion(BaseDiffusion):
             the clean estimates for the energy, or settings of a random one;
             None uses the full decoder.
         compile: Whether to ``torch.compile`` the denoiser.
-        gradient_checkpointing: Trade time for memory in guided steps.
+        gradient_checkpointing: Trade time for memory in guided steps: the activations
+            of denoiser and decoders are computed again for the gradient.
         unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
@@ -83,7 +84,8 @@ class StableDiffusion(BaseDiffusion):
                  seed: int = 0) -> None:
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
-        super().__init__(build_scheduler(folder, scheduler), steps)
+        scheduler, prediction_type = build_scheduler(folder, scheduler)
+        super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
         if negative_prompt and cfg_scale <= 1:
@@ -102,7 +104,9 @@ class StableDiffusion(BaseDiffusion):
                 check_small_decoder(self.small_decoder, self.vae)
         self.requires_grad_(False).eval()
         if gradient_checkpointing:
-            self.unet.enable_gradient_checkpointing()
+            for part in (self.unet, self.vae, self.small_decoder):
+                if part is not None:
+                    part.enable_gradient_checkpointing()
         if compile:
             self.unet.compile()
 
@@ -110,11 +114,13 @@ class StableDiffusion(BaseDiffusion):
     def check_config(cls, cfg: Mapping) -> None:
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
-        build_scheduler(None, cfg.get('scheduler'))
+        check_scheduler(None, cfg.get('scheduler'))
         if cfg.get('pretrained') is not None:
             networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
             others = [name for name in cls.OTHERS if not cfg.get(name)]
-            check_folder(locate_weights(cfg['pretrained']), networks, ['scheduler'] + others)
+            folder = locate_weights(cfg['pretrained'])
+            check_folder(folder, networks, ['scheduler'] + others)
+            check_scheduler(folder, cfg.get('scheduler'))
         for name in ('vae', 'energy_decoder'):
             if isinstance(cfg.get(name), str):
                 check_folder(locate_weights(cfg[name]), ('', ))
@@ -178,19 +184,26 @@ class StableDiffusion(BaseDiffusion):
                       'current', logging.WARNING)
         return tokens.input_ids.to(self.device)
 
-    def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor:
-        """Noise prediction (B, C, h, w) in fp32, classifier-free guidance inside.
+    @property
+    def trained_size(self) -> Optional[Tuple[int, int]]:
+        """(height, width) that the U-Net names as its own."""
+        side = self.unet.config.sample_size
+        if side is None:
+            return None
+        height, width = (side, side) if isinstance(side, int) else side
+        return height * self.factor, width * self.factor
 
-        With one branch each image may have a timestep of its own, (B,).
-        """
+    def predict_branches(self, latents: Tensor, timestep: Tensor,
+                         condition: Any) -> Tuple[Tensor, Optional[Tensor]]:
+        """Noise predictions with and without the text, see :class:`BaseDiffusion`."""
         double = len(condition) == 2 * len(latents)
         z = torch.cat([latents, latents]) if double else latents
         out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
         out = self.as_noise(out, z, timestep)
         if not double:
-            return out
+            return out, None
         without, with_text = out.chunk(2)
-        return without + self.cfg_scale * (with_text - without)
+        return with_text, without
 
     def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         return self.unet(z, timestep, condition).sample

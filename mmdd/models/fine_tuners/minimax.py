@@ -210,10 +210,12 @@ class MinimaxFineTuner(BaseModel):
         output = out[:, :clean.shape[1]]
         target = self.prior.training_target(clean, noise, t)
         losses = dict(loss_simple=(output - target).square().mean())
+        predicted_noise = self.prior.as_noise(output, noisy, t)
         if self.variational:
+            outputs = torch.cat([predicted_noise, out[:, clean.shape[1]:]], 1)
             losses['loss_variational'] = variational_bound(
-                out, clean, noisy, t, self.prior.scheduler.alphas_cumprod).mean()
-        embeddings = self.embeddings(noisy, self.prior.as_noise(output, noisy, t), t)
+                outputs, clean, noisy, t, self.prior.scheduler.alphas_cumprod).mean()
+        embeddings = self.embeddings(noisy, predicted_noise, t)
         losses.update(self.criteria(embeddings, clean, labels))
         return losses
 
@@ -221,8 +223,7 @@ class MinimaxFineTuner(BaseModel):
         """The predicted embeddings, see ``estimate``."""
         if self.estimate == 'difference':
             return noisy - predicted_noise
-        alpha_bars = self.prior.alpha_bars(t)
-        return (noisy - (1 - alpha_bars)**0.5 * predicted_noise) / alpha_bars**0.5
+        return self.prior.clean_estimate(noisy, predicted_noise, t)
 
     def criteria(self, embeddings: Tensor, clean: Tensor,
                  labels: Sequence[int]) -> Dict[str, Tensor]:

@@ -1,14 +1,15 @@
 """Any mmpretrain classifier as a proxy."""
-from typing import List, Optional, Sequence, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot
 from .base import TaskProxy, in_full
+from .softplus import with_softplus
 from .view import InputView, test_pipeline
 
 
@@ -24,9 +25,18 @@ class ClassifierProxy(TaskProxy):
             define its ``score``; 'matched' also rejects what shows another class.
         input_scale: 'test' resizes and crops images as the config's test
             pipeline does; None takes them as they are.
+        temperatures: (tau_1, tau_2) of the energy
+            -[tau_1 f_y - logsumexp(tau_2 f)] of the logits f; (1, 1) is the
+            cross-entropy. A tau_2 below tau_1 weighs the logit of the class more than those
+            of the others: `Elucidating the Design Space of Classifier-Guided Diffusion
+            Generation <https://arxiv.org/abs/2310.11311>`_ takes (1, 0.5). The energy may
+            fall below 0 then.
+        softplus: The energy alone sees the classifier with Softplus of this beta in the place
+            of every ReLU, whose gradients are smoother (beta 3 in the same paper); None keeps
+            the ReLUs. Score, labels and features are always those of the classifier itself.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or ``softplus`` finds no ReLU.
     """
 
     scope = 'mmpretrain'
@@ -35,15 +45,22 @@ class ClassifierProxy(TaskProxy):
                  cfg: Union[str, dict, Sequence],
                  checkpoint: Optional[str] = None,
                  score_mode: str = 'matched',
-                 input_scale: Optional[str] = 'test') -> None:
+                 input_scale: Optional[str] = 'test',
+                 temperatures: Tuple[float, float] = (1., 1.),
+                 softplus: Optional[float] = None) -> None:
         if score_mode not in ('matched', 'max'):
             raise ValueError(
                 f"ClassifierProxy: score_mode must be 'matched' or 'max', got {score_mode!r}")
         if input_scale not in ('test', None):
             raise ValueError(
                 f"ClassifierProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        if len(temperatures) != 2 or min(temperatures) <= 0:
+            raise ValueError(f'ClassifierProxy: temperatures must be two numbers above 0, got '
+                             f'{temperatures}')
         super().__init__(cfg, checkpoint)
         self.score_mode = score_mode
+        self.temperatures = tuple(temperatures)
+        self.smooth_model = None if softplus is None else with_softplus(self.model, softplus)
         self.view = InputView(test_pipeline(self.cfg) if input_scale == 'test' else ())
         head = getattr(self.model, 'head', None)
         if 'MultiLabel' in type(head).__name__:
@@ -61,7 +78,10 @@ class ClassifierProxy(TaskProxy):
         Raises:
             ValueError: If the classifier's tensor mode gives something else.
         """
-        logits = self.model(self._inputs(images), mode='tensor')
+        return self._logits(self.model, images)
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        logits = model(self._inputs(images), mode='tensor')
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(
@@ -81,16 +101,21 @@ class ClassifierProxy(TaskProxy):
     def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
         """Cross-entropy of each image against its slot's class, (B,).
 
-        UniDD, equations 6 and 8. Label smoothing and other losses that the
-        classifier was trained with are left out.
+        UniDD, equations 6 and 8; with ``temperatures`` the energy of EluCD. Label
+        smoothing and other losses that the classifier was trained with are left out.
 
         Args:
             images: (B, 3, H, W) RGB, nominally in [0, 1], differentiable.
             slots: B slots of one label.
         """
-        logits = self.logits(images)
+        logits = self._logits(self.model if self.smooth_model is None else self.smooth_model,
+                              images)
         targets = torch.from_numpy(self._targets(slots, logits.shape[1])).to(logits.device)
-        return F.cross_entropy(logits, targets, reduction='none')
+        if self.temperatures == (1, 1):
+            return F.cross_entropy(logits, targets, reduction='none')
+        own, all_classes = self.temperatures
+        chosen = logits.gather(1, targets[:, None])[:, 0]
+        return (all_classes * logits).logsumexp(1) - own * chosen
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> List[Tensor]:

@@ -1,0 +1,86 @@
+"""The schedulers of diffusers that the adapters can step with."""
+import os.path as osp
+from typing import Any, Mapping, Optional, Tuple
+
+from mmdd.utils.config import suggestion
+from .loading import first_line
+
+PREDICTIONS = ('epsilon', 'v_prediction')
+SUPPORTED = ('supported are schedulers over betas, such as DDIMScheduler, DDPMScheduler, '
+             'EulerDiscreteScheduler or DPMSolverMultistepScheduler, for denoisers that predict '
+             "'epsilon' or 'v_prediction'")
+
+
+def build_scheduler(folder: Optional[str],
+                    settings: Optional[Mapping[str, Any]]) -> Tuple[Any, str]:
+    """A diffusers scheduler that consumes noise predictions.
+
+    A denoiser that predicts v is converted by the adapter, so guidance always
+    acts on noise.
+
+    Args:
+        folder: Folder in diffusers layout or hub id whose scheduler gives the settings that
+            are not named; None has diffusers' defaults.
+        settings: ``dict(type=<a diffusers scheduler>, ...)``; DDIM by default.
+
+    Returns:
+        tuple: the scheduler, and what the denoiser predicts: 'epsilon' or 'v_prediction'.
+
+    Raises:
+        ValueError: If there is no such scheduler, or it is of another kind of model: flow
+            matching, consistency models, denoisers that predict z_0.
+    """
+    import diffusers
+    settings = dict(settings or {})
+    kind = settings.pop('type', 'DDIMScheduler')
+    cls = getattr(diffusers, kind, None)
+    if cls is None or not hasattr(cls, 'set_timesteps'):
+        known = [name for name in dir(diffusers) if name.endswith('Scheduler')]
+        raise ValueError(f'scheduler.type {kind!r} is no scheduler of diffusers'
+                         f'{suggestion(kind, known)}')
+    base = {} if folder is None else load_settings(cls, folder)
+    trained_by = base.get('_class_name', kind)
+    base.update(settings)
+    for name in (kind, trained_by):
+        if 'Flow' in name:
+            raise ValueError(f'scheduler {name} is for flow matching, which is not supported; '
+                             f'{SUPPORTED}')
+    if base.get('use_flow_sigmas'):
+        raise ValueError(f'scheduler.use_flow_sigmas is for flow matching, which is not '
+                         f'supported; {SUPPORTED}')
+    prediction = base.get('prediction_type', 'epsilon')
+    if prediction not in PREDICTIONS:
+        raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported; {SUPPORTED}')
+    if kind == 'DDIMScheduler':
+        base.setdefault('clip_sample', False)
+    scheduler = cls.from_config(base, prediction_type='epsilon')
+    if not hasattr(scheduler, 'alphas_cumprod'):
+        raise ValueError(f'scheduler.type {kind!r} is not supported: it has no betas; {SUPPORTED}')
+    return scheduler, prediction
+
+
+def load_settings(cls, folder: str) -> dict:
+    """Settings of the scheduler in a diffusers folder, as ``cls`` reads them.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    try:
+        return dict(cls.load_config(folder, subfolder='scheduler'))
+    except Exception as e:
+        raise ValueError(
+            f'cannot load the scheduler of {folder!r} ({first_line(e)}); give '
+            f'model.diffusion.pretrained a complete diffusers folder or hub id') from None
+
+
+def check_scheduler(folder: Optional[str], settings: Optional[Mapping[str, Any]]) -> None:
+    """Check that a scheduler is supported, see :func:`build_scheduler`.
+
+    Args:
+        folder: What the scheduler comes from; a hub id is not asked for it.
+        settings: As for :func:`build_scheduler`.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    build_scheduler(folder if folder is not None and osp.isdir(folder) else None, settings)
