@@ -99,7 +99,8 @@ class DatasetDistiller(BaseModel):
         if getattr(sampler, 'composes', False) and getattr(prompter, 'reads_images', False):
             raise ValueError(
                 f'{prompter.__name__} describes real images, and no single one shows what '
-                f"{sampler.__name__} asks for: set model.prompter to dict(type='AnnotationPrompter')")
+                f'{sampler.__name__} asks for: set model.prompter to '
+                f"dict(type='AnnotationPrompter')")
 
     @classmethod
     def check_classes(cls, cfg: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -294,7 +295,7 @@ def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
         found = f'a {type(wrong[0]).__name__} among' if wrong else 'in all'
         raise ValueError(
             f'{type(sampler).__name__}.sample must return {num} layouts, got {found} '
-            f'{len(layouts)}: return the annotations themselves, [annotations[i] for i in indices]')
+            f'{len(layouts)}: return annotations, e.g. [annotations[i] for i in indices]')
     return layouts
 
 

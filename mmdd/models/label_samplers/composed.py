@@ -80,10 +80,11 @@ class ComposedLabelSampler(BaseLabelSampler):
         if not 0 <= overlap <= 1 or tries < 1 or cooccurrence < 0 or smoothing <= 0:
             raise ValueError(
                 f'ComposedLabelSampler: overlap in [0, 1], tries >= 1, cooccurrence >= 0 and '
-                f'smoothing > 0 are needed, got {overlap}, {tries}, {cooccurrence} and {smoothing}')
+                f'smoothing > 0 are needed, got {overlap}, {tries}, {cooccurrence} and '
+                f'{smoothing}')
         if resize is not None and not (len(resize) == 2 and 0 < resize[0] <= resize[1]):
-            raise ValueError(f'ComposedLabelSampler: resize must be None or (least, most) above 0, '
-                             f'got {resize}')
+            raise ValueError(f'ComposedLabelSampler: resize must be None or (least, most) above '
+                             f'0, got {resize}')
         self.objects = objects
         self.overlap = overlap
         self.tries = tries
@@ -209,8 +210,8 @@ class Composer:
         sources = tuple(dict.fromkeys(Source(a.image_id, a.path) for a in images))
         png = None if mask is None else encode_mask(mask)
         return ComposedLayout(
-            name_of([s.image_id for s in sources], labels, bboxes, png), self.pool.canvas.size, labels, sources, bboxes,
-            png)
+            name_of([source.image_id for source in sources], labels, bboxes, png),
+            self.pool.canvas.size, labels, sources, bboxes, png)
 
     def label_map(self, objects: List[Tuple[int, np.ndarray]]) -> np.ndarray:
         """The mask (H, W) uint8 of objects at their boxes, later ones over earlier ones."""

@@ -1,33 +1,37 @@
 """The objects of a real set, each with its size and place on the canvas of synthetic images."""
-from typing import List, NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from mmdd.structures import IGNORE, Canvas, RealAnnotation, resize_mask
+from mmdd.structures.mask import connected_regions
 
 # An ignored rim around an object, as VOC draws it, is at most this share of the shorter side wide.
 RIM = 0.015
 
 
 class Patch(NamedTuple):
-    """The pixels of an object inside the whole pixels (h, w) that its box touches.
+    """The pixels of an object; its box touches h x w whole pixels.
 
     Attributes:
         inside: (h, w) bool, pixels of the object.
-        rim: (h, w) bool, pixels to ignore along its outline.
+        rim: (h + 2 margin, w + 2 margin) bool, pixels to ignore along its outline.
+        margin: By how many pixels the rim sticks out of the box.
     """
     inside: np.ndarray
     rim: np.ndarray
+    margin: int
 
 
 class ObjectPool:
     """All objects of a real set.
 
-    In detection a box is an object, in segmentation a connected region (8 neighbours) of a
-    class; where an image has boxes and a mask, a box is, with the pixels of its class inside.
-    Objects whose shorter side is below ``canvas.min_box`` are left out. The order of
-    ``annotations`` does not matter; their ids are distinct.
+    In detection a box is an object, in segmentation a connected region of a class
+    (:func:`~mmdd.structures.mask.connected_regions`); where an image has boxes and a mask, a box
+    is, with the pixels of its class inside. Objects whose shorter side is below
+    ``canvas.min_box`` are left out. The order of ``annotations`` does not matter; their ids are
+    distinct.
 
     Args:
         annotations: Labels of real images with boxes, masks or both.
@@ -80,12 +84,15 @@ class ObjectPool:
         x1, y1, x2, y2 = whole_pixels(self.boxes[index])
         inside = mask == label
         if annotation.bboxes is None:
-            regions, boxes = connected_regions(inside)
-            inside = regions == boxes.index([x1, y1, x2, y2]) + 1
-        width = max(1, round(RIM * min(self.canvas.size)))
-        near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * width + 1, ) * 2, np.uint8))
-        rim = (mask == IGNORE) & (near > 0)
-        return Patch(inside[y1:y2, x1:x2], rim[y1:y2, x1:x2])
+            # No two have the same box: regions that reach all four sides of it would cross.
+            own, = (region for region in connected_regions(inside)
+                    if region.box == (x1, y1, x2, y2))
+            inside = np.zeros_like(inside)
+            inside[y1:y2, x1:x2] = own.inside
+        margin = max(1, round(RIM * min(self.canvas.size)))
+        near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * margin + 1, ) * 2, np.uint8))
+        rim = np.pad((mask == IGNORE) & (near > 0), margin)
+        return Patch(inside[y1:y2, x1:x2], rim[y1:y2 + 2 * margin, x1:x2 + 2 * margin], margin)
 
 
 def objects_of(annotation: RealAnnotation, canvas: Canvas) -> Tuple[np.ndarray, np.ndarray]:
@@ -96,24 +103,14 @@ def objects_of(annotation: RealAnnotation, canvas: Canvas) -> Tuple[np.ndarray, 
         boxes = np.clip(annotation.scaled_bboxes(canvas.size), 0, [width, height] * 2)
     else:
         mask = annotation.scaled_mask(canvas.size)
-        found = [(label, region) for label in annotation.labels
-                 for region in connected_regions(mask == label)[1]]
+        found = [(label, region.box) for label in annotation.labels
+                 for region in connected_regions(mask == label)]
         labels = np.array([label for label, _ in found], np.int64)
-        boxes = np.array([region for _, region in found])
+        boxes = np.array([box for _, box in found])
     boxes = boxes.astype(np.float32).reshape(-1, 4)
     keep = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= max(canvas.min_box, 1e-3)).all(1))
     order = keep[np.lexsort((*boxes[keep].T, labels[keep]))]
     return labels[order], boxes[order]
-
-
-def connected_regions(inside: np.ndarray) -> Tuple[np.ndarray, List[List[int]]]:
-    """Regions of a bool mask (H, W): their numbers from 1, (H, W), and their xyxy boxes.
-
-    No two have the same box: regions that both reach all four sides of it would cross.
-    """
-    _, regions, stats, _ = cv2.connectedComponentsWithStats(
-        inside.astype(np.uint8), connectivity=8)
-    return regions, [[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:].tolist()]
 
 
 def whole_pixels(box: np.ndarray) -> Tuple[int, int, int, int]:
@@ -136,7 +133,14 @@ def paint(mask: np.ndarray, patch: Patch, box: np.ndarray, label: int, fill: int
         fill: What stands where nothing is.
     """
     x1, y1, x2, y2 = whole_pixels(box)
-    window = mask[y1:y2, x1:x2]
-    inside, rim = (resize_mask(part.astype(np.uint8), window.shape) > 0 for part in patch)
-    window[rim & (window == fill)] = IGNORE
-    window[inside] = label
+    margin = patch.margin
+    rim = resize_bool(patch.rim, (y2 - y1 + 2 * margin, x2 - x1 + 2 * margin))
+    around = np.zeros((mask.shape[0] + 2 * margin, mask.shape[1] + 2 * margin), bool)
+    around[y1:y2 + 2 * margin, x1:x2 + 2 * margin] = rim
+    mask[around[margin:-margin, margin:-margin] & (mask == fill)] = IGNORE
+    mask[y1:y2, x1:x2][resize_bool(patch.inside, (y2 - y1, x2 - x1))] = label
+
+
+def resize_bool(inside: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Stretch a bool mask to ``size`` (height, width), nearest neighbour."""
+    return resize_mask(inside.astype(np.uint8), size) > 0

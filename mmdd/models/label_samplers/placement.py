@@ -113,5 +113,5 @@ def count_weights(objects) -> Tuple[Sequence[int], Optional[np.ndarray]]:
     elif isinstance(objects, (list, tuple)) and len(objects) == 2 and all(
             isinstance(n, int) for n in objects) and 1 <= objects[0] <= objects[1]:
         return range(objects[0], objects[1] + 1), None
-    raise ValueError(f"ComposedLabelSampler: objects must be a number from 1, a pair (least, most), "
-                     f"weights by number as a dict, or 'natural', got {objects!r}")
+    raise ValueError(f'ComposedLabelSampler: objects must be a number from 1, a pair (least, '
+                     f"most), weights by number as a dict, or 'natural', got {objects!r}")

@@ -6,11 +6,9 @@ import numpy as np
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import ComposedLayout, Layout
+from mmdd.structures.mask import connected_regions
 from .base import BasePrompter
 from .class_prompter import enumerate_classes
-
-# Regions of a mask below this share of the largest one of their class are no objects.
-SCRAP = 0.1
 
 
 @TASK_UTILS.register_module()
@@ -132,19 +130,15 @@ def regions_of(annotation: Layout,
             spans(boxes) if connected else pixels / mask.size)
 
 
-def mask_regions(inside: np.ndarray, connected: bool) -> List[Tuple[List[int], int]]:
+def mask_regions(inside: np.ndarray, connected: bool) -> List[Tuple[Tuple[int, ...], int]]:
     """(xyxy box, number of pixels) of what a bool mask (H, W) shows.
 
-    One entry, or one for each connected region; but for scraps, smaller than a tenth of the
-    largest, that other objects cut off.
+    One entry, or one for each connected region.
     """
-    if not connected:
-        x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
-        return [([x, y, x + width, y + height], int(inside.sum()))]
-    _, _, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8), connectivity=8)
-    return [([x, y, x + width, y + height], number)
-            for x, y, width, height, number in stats[1:].tolist()
-            if number >= SCRAP * stats[1:, cv2.CC_STAT_AREA].max()]
+    if connected:
+        return [(region.box, region.pixels) for region in connected_regions(inside)]
+    x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
+    return [((x, y, x + width, y + height), int(inside.sum()))]
 
 
 def spans(boxes: np.ndarray) -> np.ndarray:
