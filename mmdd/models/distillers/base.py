@@ -2,7 +2,18 @@
 import inspect
 import time
 from dataclasses import replace
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 import numpy as np
 from mmengine.logging import print_log
@@ -69,7 +80,7 @@ class DatasetDistiller(BaseModel):
         self.diffusion = None if diffusion is None else MODELS.build(diffusion)
         self.proxy = None if proxy is None else MODELS.build(proxy)
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
-        check_signature(self.label_sampler)
+        check_signature(type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
         self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
@@ -96,6 +107,8 @@ class DatasetDistiller(BaseModel):
         """
         sampler, prompter = (component_class(cfg.get(name))
                              for name in ('label_sampler', 'prompter'))
+        if sampler is not None:
+            check_signature(sampler)
         if getattr(sampler, 'composes', False) and getattr(prompter, 'reads_images', False):
             raise ValueError(
                 f'{prompter.__name__} describes real images, and no single one shows what '
@@ -270,8 +283,8 @@ def component_class(node: Optional[Mapping[str, Any]]) -> Any:
     return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
 
 
-def check_signature(sampler: BaseLabelSampler) -> None:
-    """Check that a label sampler is called as :class:`BaseLabelSampler` says.
+def check_signature(sampler: Type[BaseLabelSampler]) -> None:
+    """Check that label samplers of a class are called as :class:`BaseLabelSampler` says.
 
     Raises:
         ValueError: If its ``sample`` takes no canvas.
@@ -279,7 +292,7 @@ def check_signature(sampler: BaseLabelSampler) -> None:
     parameters = inspect.signature(sampler.sample).parameters.values()
     if not any(p.name == 'canvas' or p.kind is p.VAR_POSITIONAL for p in parameters):
         raise ValueError(
-            f'{type(sampler).__name__}.sample must take (annotations, num, num_classes, seed, '
+            f'{sampler.__name__}.sample must take (annotations, num, num_classes, seed, '
             f'canvas) and return layouts, e.g. [annotations[i] for i in indices]')
 
 
@@ -292,10 +305,10 @@ def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
     """
     wrong = [layout for layout in layouts if not isinstance(layout, Layout)]
     if wrong or len(layouts) != num:
-        found = f'a {type(wrong[0]).__name__} among' if wrong else 'in all'
+        found = f', one of type {type(wrong[0]).__name__}' if wrong else ''
         raise ValueError(
-            f'{type(sampler).__name__}.sample must return {num} layouts, got {found} '
-            f'{len(layouts)}: return annotations, e.g. [annotations[i] for i in indices]')
+            f'{type(sampler).__name__}.sample must return {num} layouts, got {len(layouts)}'
+            f'{found}: return annotations, e.g. [annotations[i] for i in indices]')
     return layouts
 
 
