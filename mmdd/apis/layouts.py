@@ -18,7 +18,8 @@ from .prepare import prepare
 
 # What a plan without prompts does not need.
 NETWORKS = ('proxy', 'diffusion', 'prompter', 'refiners')
-GREY = 128
+# None of the colours of classes.
+GREY = 208
 
 
 def plan_layouts(config: ConfigType,

@@ -27,7 +27,7 @@ class ComposedLabelSampler(BaseLabelSampler):
 
     An object is a box, or a connected region of a class in a mask (:class:`ObjectPool`). It
     keeps the size that it has in its image, stretched to ``model.image_size``, and its place
-    too where that is free; else it moves by whole pixels to the nearest free one of ``tries``
+    too where that is free; else it moves by whole pixels to the first free one of ``tries``
     random places. What is cut off by the border of its image may then lie in the middle.
 
     A layout is drawn in these steps:
@@ -74,7 +74,7 @@ class ComposedLabelSampler(BaseLabelSampler):
                  tries: int = 100,
                  resize: Optional[Sequence[float]] = None,
                  cooccurrence: Union[bool, float] = True,
-                 smoothing: float = 5.) -> None:
+                 smoothing: float = 1.) -> None:
         if objects != 'natural':
             count_weights(objects)
         if not 0 <= overlap <= 1 or tries < 1 or cooccurrence < 0 or smoothing <= 0:

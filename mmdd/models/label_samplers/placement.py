@@ -27,8 +27,9 @@ def place(boxes: np.ndarray, size: Tuple[int, int], overlap: float, tries: int,
           rng: np.random.Generator) -> List[Optional[np.ndarray]]:
     """Find places for objects, the largest first.
 
-    An object stays where it is if that is free, else it goes to the nearest free one of
-    ``tries`` random places. It moves by whole pixels and stays inside of the canvas.
+    An object stays where it is if that is free, else it goes to the first free one of ``tries``
+    random places; the nearest one would crowd them. It moves by whole pixels and stays inside of
+    the canvas.
 
     Args:
         boxes: (M, 4) xyxy, each inside of the canvas.
@@ -52,8 +53,7 @@ def place(boxes: np.ndarray, size: Tuple[int, int], overlap: float, tries: int,
         places = box + np.tile(shifts, 2)
         free = np.flatnonzero(covered_share(places, taken) <= overlap)
         if len(free):
-            nearest = free[np.square(shifts[free]).sum(1).argmin()]
-            placed[index] = places[nearest].astype(np.float32)
+            placed[index] = places[free[0]].astype(np.float32)
             taken = np.concatenate([taken, placed[index][None]])
     return placed
 
