@@ -24,12 +24,12 @@ from mmdd.evaluation.paper_values import metric_key, paper_values
 from mmdd.registry import TASK_UTILS
 
 CORESETS = dict(random='RandomCoreset', uniform='UniformCoreset', kcenter='KCenterCoreset',
-                herding='HerdingCoreset')
+                herding='HerdingCoreset', densest='DensestCoreset')
 WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWriter',
                voc2012='SegMapWriter')
 # What `--cfg-options` of a sweep change, and the paper's choice.
 SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
-ARM = re.compile(r'_(prior|proxy|context|gpt-4o)$')
+ARM = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
 
 PAPER = read_yaml('tests/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']

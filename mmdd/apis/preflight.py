@@ -11,7 +11,7 @@ from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope, Registry
 
-from mmdd.datasets.checks import check_writer, open_real_set
+from mmdd.datasets.checks import check_writer, first_annotation, open_real_set
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import describe_parts
@@ -97,6 +97,8 @@ def check_data(cfg: Config) -> None:
             num = check_budget(TASK_UTILS.build(cfg.train_cfg.budget), dataset, len(classes))
             build_set_stages(cfg).slots(num)
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
+            if cfg.model.get('label_sampler') is not None:
+                TASK_UTILS.build(cfg.model.label_sampler).check(first_annotation(dataset))
             MODELS.get(cfg.model.type).check_classes(cfg.model, classes)
             diffusion = cfg.model.get('diffusion')
             if diffusion is not None:

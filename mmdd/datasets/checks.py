@@ -12,7 +12,7 @@ from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmdd.structures import DistillSlot
+from mmdd.structures import DistillSlot, RealAnnotation
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import class_folder_problems, coco_problem, label_list_problem, shorten
@@ -89,10 +89,20 @@ def check_writer(writer, dataset) -> None:
     Raises:
         ValueError: If not: boxes or masks are missing, or class names do not fit.
     """
-    classes = tuple(dataset.metainfo['classes'])
-    first, = annotations_from_batch(pseudo_collate([dataset[0]]), classes)
-    writer.check(classes, [DistillSlot(0, 0, first.size, first.labels, first.bboxes,
-                                       mask=first.mask)])
+    first = first_annotation(dataset)
+    slot = DistillSlot(0, 0, first.size, first.labels, first.bboxes, mask=first.mask)
+    writer.check(tuple(dataset.metainfo['classes']), [slot])
+
+
+def first_annotation(dataset) -> RealAnnotation:
+    """Labels of the first image of a real set.
+
+    Raises:
+        ValueError: If they cannot be read.
+    """
+    first, = annotations_from_batch(
+        pseudo_collate([dataset[0]]), tuple(dataset.metainfo['classes']))
+    return first
 
 
 def _raise_first(problems: Iterable[str]) -> None:

@@ -26,8 +26,8 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
     return dict(
         files=files, slot=slot.id, seed=slot.seed, round=slot.round, rounds=rounds,
         classes=[classes[i] for i in sample.labels], prompt=slot.prompt, source=slot.source,
-        score=sample.score, accepted=bool(sample.accepted), label_source=sample.label_source,
-        seconds=round(sample.seconds, 4),
+        sources=list(slot.sources), score=sample.score, accepted=bool(sample.accepted),
+        label_source=sample.label_source, seconds=round(sample.seconds, 4),
         **{key: value for key, value in optional.items() if value})
 
 

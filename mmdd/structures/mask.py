@@ -1,6 +1,6 @@
 """Masks as arrays, as PNG bytes and as text."""
 import base64
-from typing import Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -9,6 +9,8 @@ import numpy as np
 IGNORE = 255
 # A class of this name is what is left where nothing is: it is never asked for.
 BACKGROUND = 'background'
+# A region below this share of the largest one of its class in the image is a scrap of one.
+SCRAP = 0.1
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
@@ -29,6 +31,33 @@ def mask_to_text(mask: Optional[np.ndarray]) -> Optional[str]:
 def mask_from_text(text: Optional[str]) -> Optional[np.ndarray]:
     """The mask that :func:`mask_to_text` wrote."""
     return None if text is None else decode_mask(base64.b64decode(text))
+
+
+class Region(NamedTuple):
+    """A connected region of a mask.
+
+    Attributes:
+        box: (x1, y1, x2, y2) in pixels around it.
+        pixels: How many it has.
+        inside: (y2 - y1, x2 - x1) bool, which pixels of the box.
+    """
+    box: Tuple[int, int, int, int]
+    pixels: int
+    inside: np.ndarray
+
+
+def connected_regions(inside: np.ndarray) -> List[Region]:
+    """The connected regions (8 neighbours) of a bool mask (H, W), from top to bottom.
+
+    Scraps below a tenth of the largest one are left out: what lies before an object cuts
+    them off.
+    """
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(
+        inside.astype(np.uint8), connectivity=8)
+    least = SCRAP * stats[1:, cv2.CC_STAT_AREA].max(initial=0)
+    return [Region((x, y, x + w, y + h), pixels, numbers[y:y + h, x:x + w] == number)
+            for number, (x, y, w, h, pixels) in enumerate(stats.tolist())
+            if number and pixels >= least]
 
 
 def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:

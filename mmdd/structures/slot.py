@@ -21,7 +21,8 @@ class DistillSlot:
         labels: (M,) int64 class indices asked for.
         bboxes: (M, 4) float32 xyxy in pixels of ``size``; None without boxes.
         prompt: Text for the diffusion model.
-        source: Id of the real image that the labels come from.
+        source: Id of the real image that the labels come from; '' where they come from
+            several, or from none.
         source_path: File of that image.
         round: How often the slot was tried before.
         mask: (H, W) uint8 class indices of ``size``, 255 to ignore; None without masks.
@@ -29,6 +30,8 @@ class DistillSlot:
             class the class, else 0.
         prototype: What the image starts from, in plain numbers and text of the
             method: a cluster, crops of real images; None starts from noise.
+        sources: Ids of all real images that the labels come from; ``source`` alone if not
+            given.
     """
     id: int
     seed: int
@@ -42,19 +45,25 @@ class DistillSlot:
     mask: Optional[np.ndarray] = None
     group: int = 0
     prototype: Optional[Dict[str, Any]] = None
+    sources: Tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.source and not self.sources:
+            self.sources = (self.source, )
 
     def retry(self, base_seed: int, round: int) -> 'DistillSlot':
         """The same slot for another round, with that round's fresh seed."""
         return replace(self, seed=slot_seed(base_seed, self.id, round), round=round)
 
     def to_dict(self) -> Dict[str, Any]:
-        """The slot as plain numbers and text."""
+        """The slot as plain numbers and text; ``sources`` only where there are several."""
         entry = asdict(self)
         entry['size'] = list(self.size)
         entry['labels'] = self.labels.tolist()
         entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
         entry['mask'] = mask_to_text(self.mask)
-        return entry
+        sources = list(entry.pop('sources'))
+        return dict(entry, sources=sources) if len(sources) > 1 else entry
 
     @classmethod
     def from_dict(cls, entry: Dict[str, Any]) -> 'DistillSlot':
@@ -63,7 +72,7 @@ class DistillSlot:
         return cls(**dict(
             entry, size=tuple(entry['size']), labels=np.array(entry['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
-            mask=mask_from_text(entry.get('mask'))))
+            mask=mask_from_text(entry.get('mask')), sources=tuple(entry.get('sources', ()))))
 
 
 def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mmdd.apis import distill
 from mmdd.models import (
+    DensestCoreset,
     HerdingCoreset,
     KCenterCoreset,
     RandomCoreset,
@@ -29,7 +30,7 @@ from mmdd.models.coresets.k_center import farthest_first
 from mmdd.structures import IPC, Ratio, RealAnnotation, Total
 from mmdd.utils.seed import derive_seed
 
-ALL = (RandomCoreset, UniformCoreset, KCenterCoreset, HerdingCoreset)
+ALL = (RandomCoreset, UniformCoreset, KCenterCoreset, HerdingCoreset, DensestCoreset)
 
 
 @st.composite

@@ -12,13 +12,14 @@ from mmdd.datasets.annotations import load_image
 from mmdd.models import (
     BalancedLabelSampler,
     CoresetBaseline,
+    DensestCoreset,
     RandomCoreset,
     RandomLabelSampler,
     UniformCoreset,
     balanced_choice,
 )
 from mmdd.registry import MODELS
-from mmdd.structures import RealAnnotation, Total
+from mmdd.structures import Canvas, RealAnnotation, Total
 
 LABELS = st.lists(st.lists(st.integers(0, 4), max_size=4).map(lambda x: np.array(x, np.int64)),
                   min_size=1, max_size=30)
@@ -61,15 +62,50 @@ def test_balance_where_it_is_possible():
 @pytest.mark.parametrize('sampler', [RandomLabelSampler(), BalancedLabelSampler()])
 def test_label_samplers(sampler):
     real = annotations([[i % 3] for i in range(20)])
-    chosen = sampler.sample(real, 20, 3, 4)
+    def ids(num, seed):
+        layouts = sampler.sample(real, num, 3, seed, Canvas((8, 8)))
+        assert all(layout is real[int(layout.image_id)] for layout in layouts)
+        return [int(layout.image_id) for layout in layouts]
+
+    chosen = ids(20, 4)
     assert sorted(chosen) == list(range(20)) and chosen != list(range(20))
-    assert sampler.sample(real, 7, 3, 4) == chosen[:7]
-    assert sampler.sample(real, 7, 3, 5) != chosen[:7]
+    assert ids(7, 4) == chosen[:7] and ids(7, 5) != chosen[:7]
     np.random.seed(0)
-    assert sampler.sample(real, 20, 3, 4) == chosen
+    assert ids(20, 4) == chosen
 
 
-@pytest.mark.parametrize('kind', [RandomCoreset, UniformCoreset])
+@settings(max_examples=80, deadline=None)
+@given(LABELS, st.integers(0, 5), st.data())
+def test_the_densest_coreset_takes_the_fullest_image_of_the_rarest_class(labels, seed, data):
+    num = data.draw(st.integers(1, len(labels)))
+    coreset = DensestCoreset(seed=seed)
+    coreset.classes = tuple('abcde')
+    chosen = coreset.select(None, labels, num)
+    assert len(set(chosen)) == num
+    total, free = np.zeros(5, int), set(range(len(labels)))
+    for index in chosen:
+        left = {c for i in free for c in labels[i].tolist()}
+        rarest = min(left, key=lambda c: (total[c], c)) if left else None
+        rivals = [i for i in free if rarest in labels[i]] if left else free
+        assert index in rivals
+        assert len(labels[index]) == max(len(labels[i]) for i in rivals)
+        total += np.bincount(labels[index], minlength=5)
+        free.discard(index)
+
+
+def test_ties_of_the_densest_coreset_follow_the_seed():
+    labels = [np.array([0, 0])] * 20 + [np.array([0])] * 20
+    first = set()
+    for seed in range(8):
+        coreset = DensestCoreset(seed=seed)
+        coreset.classes = ('a', )
+        chosen = coreset.select(None, labels, 10)
+        assert max(chosen) < 20 and chosen == coreset.select(None, labels, 10)
+        first.add(chosen[0])
+    assert len(first) > 4
+
+
+@pytest.mark.parametrize('kind', [RandomCoreset, UniformCoreset, DensestCoreset])
 def test_coresets_copy_distinct_real_images(kind):
     coreset = kind(seed=1)
     coreset.classes = ('a', 'b', 'c')
@@ -81,7 +117,7 @@ def test_coresets_copy_distinct_real_images(kind):
         assert sample.path == f'{sample.slot.source}.jpg' and sample.label_source == 'real'
         assert sample.labels.tolist() == [int(sample.slot.source) % 3]
         assert sample.bboxes.tolist() == [[0, 0, 5, 5]] and sample.image is None
-    if kind is UniformCoreset:
+    if kind is not RandomCoreset:
         counts = np.bincount([slot.labels[0] for slot in slots])
         assert counts.tolist() == [3, 3, 3]
     other = kind(seed=2)

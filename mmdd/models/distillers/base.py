@@ -1,7 +1,19 @@
 """The interface of dataset distillers."""
+import inspect
 import time
 from dataclasses import replace
-from typing import Any, Callable, ContextManager, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    ContextManager,
+    Dict,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 import numpy as np
 from mmengine.logging import print_log
@@ -10,9 +22,19 @@ from torch import Tensor
 
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.registry import MODELS, TASK_UTILS
-from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.structures import (
+    BACKGROUND,
+    BaseBudget,
+    Canvas,
+    DistilledSample,
+    DistillSlot,
+    Layout,
+    RealAnnotation,
+    slot_seed,
+)
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.stage_clock import StageClock
+from ..label_samplers import BaseLabelSampler
 from ..set_stages import SetStages
 
 
@@ -26,7 +48,9 @@ class DatasetDistiller(BaseModel):
     Args:
         diffusion: Config of the diffusion adapter.
         proxy: Config of the task proxy.
-        label_sampler: Config of the choice of labels.
+        label_sampler: Config of what the slots ask for: the labels of a real image each
+            (``RandomLabelSampler``, the default, ``BalancedLabelSampler``), or objects of
+            several (``ComposedLabelSampler``).
         prompter: Config of the prompter.
         refiners: Configs of the refiners, applied in order.
         set_stages: Configs of the set stages: selection from a pool, then what makes
@@ -56,6 +80,7 @@ class DatasetDistiller(BaseModel):
         self.diffusion = None if diffusion is None else MODELS.build(diffusion)
         self.proxy = None if proxy is None else MODELS.build(proxy)
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
+        check_signature(type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
         self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
@@ -80,6 +105,15 @@ class DatasetDistiller(BaseModel):
         Raises:
             ValueError: If they do not go together.
         """
+        sampler, prompter = (component_class(cfg.get(name))
+                             for name in ('label_sampler', 'prompter'))
+        if sampler is not None:
+            check_signature(sampler)
+        if getattr(sampler, 'composes', False) and getattr(prompter, 'reads_images', False):
+            raise ValueError(
+                f'{prompter.__name__} describes real images, and no single one shows what '
+                f'{sampler.__name__} asks for: set model.prompter to '
+                f"dict(type='AnnotationPrompter')")
 
     @classmethod
     def check_classes(cls, cfg: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -132,7 +166,7 @@ class DatasetDistiller(BaseModel):
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Decide which images are to be made.
 
-        Labels and prompt of each slot come from one real training image.
+        Labels and prompt of each slot come from the layout that the label sampler gave it.
 
         Raises:
             ValueError: If the budget does not fit the real set.
@@ -145,40 +179,48 @@ class DatasetDistiller(BaseModel):
                 f'{len(self.annotations)} real images have labels to ask for (boxes of at least '
                 f'{self.min_box} pixels at {self.image_size}); lower the budget or model.min_box')
         chosen = self._choose_labels(usable, budget, num)
-        sources = [usable[i] for i, _ in chosen]
+        layouts = [layout for layout, _ in chosen]
         prompts = [''] * len(chosen) if self.prompter is None else self.prompter.prompts(
-            sources, self.classes, self.prompt_file or '')
-        return [self._slot(i, source, prompt, group)
-                for i, (source, prompt, (_, group)) in enumerate(zip(sources, prompts, chosen))]
+            layouts, self.classes, self.prompt_file or '')
+        return [self._slot(i, layout, prompt, group)
+                for i, ((layout, group), prompt) in enumerate(zip(chosen, prompts))]
+
+    @property
+    def canvas(self) -> Canvas:
+        """What layouts are made for."""
+        background = self.classes.index(BACKGROUND) if BACKGROUND in self.classes else None
+        return Canvas(self.image_size, self.min_box, background)
 
     def _choose_labels(self, usable: List[RealAnnotation], budget: BaseBudget,
-                       num: int) -> List[Tuple[int, int]]:
-        """(index, group) of the real images whose labels are asked for, group by group."""
-        chosen: List[Tuple[int, int]] = []
+                       num: int) -> List[Tuple[Layout, int]]:
+        """(layout, group) of what is asked for, group by group."""
+        chosen: List[Tuple[Layout, int]] = []
         groups = budget.groups([a.labels for a in usable], len(self.classes), num)
         for number, (members, quota) in enumerate(groups):
             seed = self.seed if len(groups) == 1 else derive_seed('group', self.seed, number)
             picked = self._sample_labels(
                 [usable[i] for i in members], self.set_stages.slots(quota), seed)
-            chosen += [(int(members[i]), number) for i in picked]
+            chosen += [(layout, number) for layout in picked]
         return chosen
 
-    def _sample_labels(self, usable: List[RealAnnotation], num: int, seed: int) -> List[int]:
-        """Indices of ``num`` real images; a pool larger than the real set repeats them."""
-        picked: List[int] = []
+    def _sample_labels(self, usable: List[RealAnnotation], num: int, seed: int) -> List[Layout]:
+        """``num`` layouts; a pool larger than the real set asks the sampler again."""
+        picked: List[Layout] = []
         while len(picked) < num:
             own = seed if not picked else derive_seed('pool', seed, len(picked))
-            picked += self.label_sampler.sample(
-                usable, min(num - len(picked), len(usable)), len(self.classes), own)
+            need = min(num - len(picked), len(usable))
+            picked += check_layouts(self.label_sampler, self.label_sampler.sample(
+                usable, need, len(self.classes), own, self.canvas), need)
         return picked
 
-    def _slot(self, index: int, source: RealAnnotation, prompt: str,
-              group: int = 0) -> DistillSlot:
+    def _slot(self, index: int, layout: Layout, prompt: str, group: int = 0) -> DistillSlot:
+        sources = tuple(source.image_id for source in layout.sources)
         return DistillSlot(
             id=index, seed=slot_seed(self.seed, index), size=self.image_size,
-            labels=source.labels, bboxes=source.scaled_bboxes(self.image_size),
-            mask=source.scaled_mask(self.image_size), prompt=prompt, source=source.image_id,
-            source_path=source.path, group=group)
+            labels=layout.labels, bboxes=layout.scaled_bboxes(self.image_size),
+            mask=layout.scaled_mask(self.image_size), prompt=prompt,
+            source=sources[0] if len(sources) == 1 else '', sources=sources,
+            source_path=layout.sources[0].path if len(sources) == 1 else '', group=group)
 
     def _usable_annotations(self) -> List[RealAnnotation]:
         """Annotations without boxes that are too small to be asked for."""
@@ -233,6 +275,41 @@ class DatasetDistiller(BaseModel):
         """Apply the refiners to ``samples``, in place."""
         for refiner in self.refiners:
             refiner(samples, self.proxy)
+
+
+def component_class(node: Optional[Mapping[str, Any]]) -> Any:
+    """The class that a config of a task util names; None where there is no config."""
+    kind = node['type'] if node else None
+    return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
+
+
+def check_signature(sampler: Type[BaseLabelSampler]) -> None:
+    """Check that label samplers of a class are called as :class:`BaseLabelSampler` says.
+
+    Raises:
+        ValueError: If its ``sample`` takes no canvas.
+    """
+    parameters = inspect.signature(sampler.sample).parameters.values()
+    if not any(p.name == 'canvas' or p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise ValueError(
+            f'{sampler.__name__}.sample must take (annotations, num, num_classes, seed, '
+            f'canvas) and return layouts, e.g. [annotations[i] for i in indices]')
+
+
+def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
+                  num: int) -> Sequence[Layout]:
+    """Check what a label sampler returned, and return it.
+
+    Raises:
+        ValueError: If these are not ``num`` layouts.
+    """
+    wrong = [layout for layout in layouts if not isinstance(layout, Layout)]
+    if wrong or len(layouts) != num:
+        found = f', one of type {type(wrong[0]).__name__}' if wrong else ''
+        raise ValueError(
+            f'{type(sampler).__name__}.sample must return {num} layouts, got {len(layouts)}'
+            f'{found}: return annotations, e.g. [annotations[i] for i in indices]')
+    return layouts
 
 
 def to_uint8(images) -> np.ndarray:

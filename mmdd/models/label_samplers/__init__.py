@@ -1,4 +1,6 @@
-"""Which real labels the synthetic images are made for."""
+"""Which objects the synthetic images are made for."""
+from .composed import ComposedLabelSampler
 from .samplers import BalancedLabelSampler, BaseLabelSampler, RandomLabelSampler, balanced_choice
 
-__all__ = ['BalancedLabelSampler', 'BaseLabelSampler', 'RandomLabelSampler', 'balanced_choice']
+__all__ = ['BalancedLabelSampler', 'BaseLabelSampler', 'ComposedLabelSampler',
+           'RandomLabelSampler', 'balanced_choice']

@@ -5,22 +5,39 @@ from typing import Deque, Dict, List, Sequence
 import numpy as np
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import RealAnnotation
+from mmdd.structures import Canvas, Layout, RealAnnotation
 from mmdd.utils.seed import derive_seed
 
 
 class BaseLabelSampler:
-    """Chooses real images whose labels become the labels of slots."""
+    """Decides which objects the slots ask for: layouts, chosen or composed."""
 
-    def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
-               seed: int) -> List[int]:
-        """Return ``num`` indices into ``annotations``, none twice.
+    # Whether layouts hold objects of several real images, so that no one image shows them.
+    composes = False
+
+    def check(self, annotation: RealAnnotation) -> None:
+        """Check that the sampler suits a real set, before anything else of the job is done.
 
         Args:
-            annotations: Labels of the usable real images.
-            num: How many to choose, at most ``len(annotations)``.
+            annotation: Labels of its first image.
+
+        Raises:
+            ValueError: If not.
+        """
+
+    def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
+               seed: int, canvas: Canvas) -> List[Layout]:
+        """Return ``num`` layouts.
+
+        A layout that is chosen is one of ``annotations`` itself, as it is; none is chosen
+        twice.
+
+        Args:
+            annotations: Labels of the usable real images, each in pixels of its image.
+            num: How many layouts, at most ``len(annotations)``.
             num_classes: Number of classes of the real set.
             seed: Seed of the choice.
+            canvas: Size of the synthetic images, and what may be asked for there.
         """
         raise NotImplementedError
 
@@ -30,10 +47,10 @@ class RandomLabelSampler(BaseLabelSampler):
     """Labels of real images drawn uniformly, as in the real set."""
 
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
-               seed: int) -> List[int]:
-        """Return ``num`` distinct indices in random order."""
+               seed: int, canvas: Canvas) -> List[Layout]:
+        """Return ``num`` distinct annotations in random order."""
         rng = np.random.default_rng(derive_seed('labels', seed))
-        return rng.permutation(len(annotations))[:num].tolist()
+        return [annotations[i] for i in rng.permutation(len(annotations))[:num]]
 
 
 @TASK_UTILS.register_module()
@@ -41,13 +58,14 @@ class BalancedLabelSampler(BaseLabelSampler):
     """Class-balanced labels: the greedy rule of :func:`balanced_choice`."""
 
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
-               seed: int) -> List[int]:
-        """Return ``num`` distinct indices that balance the objects per class."""
-        return balanced_choice([a.labels for a in annotations], num, num_classes, seed)
+               seed: int, canvas: Canvas) -> List[Layout]:
+        """Return ``num`` distinct annotations that balance the objects per class."""
+        return [annotations[i] for i in
+                balanced_choice([a.labels for a in annotations], num, num_classes, seed)]
 
 
 def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
-                    seed: int) -> List[int]:
+                    seed: int, densest: bool = False) -> List[int]:
     """Choose images one by one, each for the class that has fewest objects so far.
 
     Among the images that hold the rarest class, a random one is taken; ties
@@ -59,9 +77,12 @@ def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
         num: How many images to choose, at most ``len(labels)``.
         num_classes: Number of classes.
         seed: Seed of the random choices.
+        densest: Take the one with most objects; a random one only of those that tie.
     """
     rng = np.random.default_rng(derive_seed('balanced', seed))
     order = rng.permutation(len(labels)).tolist()
+    if densest:
+        order.sort(key=lambda index: -len(labels[index]))
     # Images of each class in that order; the first of a queue is always free.
     queues: List[Deque[int]] = [deque() for _ in range(num_classes)]
     bare: Deque[int] = deque()

@@ -1,10 +1,12 @@
 """Contextual prompts from annotations alone (UniDD, section 3.2)."""
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import RealAnnotation
+from mmdd.structures import ComposedLayout, Layout
+from mmdd.structures.mask import connected_regions
 from .base import BasePrompter
 from .class_prompter import enumerate_classes
 
@@ -26,8 +28,14 @@ class AnnotationPrompter(BasePrompter):
         large: Share of the image from which an object is called large.
         small: Share of the image below which an object is called small.
         overlap: Share of the smaller box from which two objects overlap.
-        max_objects: How many objects are described, largest first.
+        max_objects: How many objects are described, largest first. None describes four of a
+            real image's and all of a composed layout's.
         plural: Suffix of a class name that is counted more than once.
+        regions: What is an object of a mask: 'class', all pixels of a class, or 'connected',
+            each connected region of one.
+
+    Raises:
+        ValueError: If ``regions`` is neither.
     """
 
     def __init__(self,
@@ -36,8 +44,12 @@ class AnnotationPrompter(BasePrompter):
                  large: float = 0.25,
                  small: float = 0.06,
                  overlap: float = 0.1,
-                 max_objects: int = 4,
-                 plural: str = 's') -> None:
+                 max_objects: Optional[int] = None,
+                 plural: str = 's',
+                 regions: str = 'class') -> None:
+        if regions not in ('class', 'connected'):
+            raise ValueError(f"AnnotationPrompter: regions must be 'class' or 'connected', got "
+                             f'{regions!r}')
         self.template = template
         self.background = background
         self.large = large
@@ -45,14 +57,18 @@ class AnnotationPrompter(BasePrompter):
         self.overlap = overlap
         self.max_objects = max_objects
         self.plural = plural
+        self.regions = regions
 
-    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
+    def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
         """Return objects, places, relations and background in one line."""
-        names = [classes[label] for label in annotation.labels]
+        labels, boxes, areas = regions_of(annotation, self.regions == 'connected')
+        names = [classes[label] for label in labels]
         parts = [self.template.format(objects=enumerate_classes(names, self.plural))]
-        boxes, areas = regions_of(annotation)
         if len(boxes):
-            order = np.argsort(-areas, kind='stable')[:self.max_objects]
+            limit = self.max_objects
+            if limit is None and not isinstance(annotation, ComposedLayout):
+                limit = 4
+            order = np.argsort(-areas, kind='stable')[:limit]
             boxes, names = boxes[order], [names[i] for i in order]
             parts += self._places(boxes, areas[order], names)
             parts += self._relations(boxes, names)
@@ -83,29 +99,51 @@ class AnnotationPrompter(BasePrompter):
         return 'above' if dy < 0 else 'below'
 
 
-def regions_of(annotation: RealAnnotation) -> Tuple[np.ndarray, np.ndarray]:
-    """Where the labels of an image are.
+def regions_of(annotation: Layout,
+               connected: bool = False) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The objects of a layout and where they are.
 
     Args:
-        annotation: Labels of one image.
+        annotation: A layout.
+        connected: Whether the connected regions of a mask are its objects, in place of all
+            pixels of a class.
 
     Returns:
-        tuple: (M, 4) xyxy boxes in [0, 1] around the objects, or around the pixels
-        of each class of a mask; (M,) shares of the image they cover. Both are
-        empty where the annotation has neither boxes nor a mask.
+        tuple: (M,) class indices; (M, 4) xyxy boxes in [0, 1] around the objects, regions or
+        pixels of a class; (M,) shares of the image that boxes and connected regions span, or
+        that the pixels of a class cover. The last two are empty where the layout has neither
+        boxes nor a mask.
     """
     if annotation.bboxes is not None:
         boxes = annotation.scaled_bboxes((1, 1))
-        return boxes, (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        return annotation.labels, boxes, spans(boxes)
     mask = annotation.mask
     if mask is None:
-        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        return annotation.labels, np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
     height, width = mask.shape
-    regions = [np.nonzero(mask == label) for label in annotation.labels]
-    boxes = [[x.min() / width, y.min() / height, (x.max() + 1) / width, (y.max() + 1) / height]
-             for y, x in regions]
-    return (np.array(boxes, np.float32).reshape(-1, 4),
-            np.array([len(y) / mask.size for y, _ in regions], np.float32))
+    found = [(label, *region) for label in annotation.labels
+             for region in mask_regions(mask == label, connected)]
+    boxes = np.array([box for _, box, _ in found], np.float32).reshape(-1, 4)
+    boxes /= np.array([width, height] * 2, np.float32)
+    pixels = np.array([number for _, _, number in found], np.float32)
+    return (np.array([label for label, _, _ in found], np.int64), boxes,
+            spans(boxes) if connected else pixels / mask.size)
+
+
+def mask_regions(inside: np.ndarray, connected: bool) -> List[Tuple[Tuple[int, ...], int]]:
+    """(xyxy box, number of pixels) of what a bool mask (H, W) shows.
+
+    One entry, or one for each connected region.
+    """
+    if connected:
+        return [(region.box, region.pixels) for region in connected_regions(inside)]
+    x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
+    return [((x, y, x + width, y + height), int(inside.sum()))]
+
+
+def spans(boxes: np.ndarray) -> np.ndarray:
+    """(M,) areas of boxes (M, 4)."""
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def place_of(box: np.ndarray) -> str:

@@ -5,12 +5,12 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 
 from mmengine.utils import is_list_of
 
-from mmdd.structures import RealAnnotation
+from mmdd.structures import Layout
 from mmdd.utils.io import atomic_write_text
 
 
 class BasePrompter:
-    """Turns the labels of a real image into the text of a slot.
+    """Turns a layout, the labels of a real image or of several, into the text of a slot.
 
     A subclass writes :meth:`describe`, or :meth:`describe_all` where images are
     better handled together. Its constructor is light: what is large is loaded
@@ -19,6 +19,9 @@ class BasePrompter:
     so prompts can be edited by hand before images are made.
     """
 
+    # Whether the file of the real image is read, which a composed layout does not have.
+    reads_images = False
+
     def check(self) -> None:
         """Check what prompts need, before anything else of the job is done.
 
@@ -26,27 +29,27 @@ class BasePrompter:
             ValueError: If prompts could not be made.
         """
 
-    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
-        """Return the prompt for one annotated image."""
+    def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
+        """Return the prompt for one layout."""
         raise NotImplementedError
 
-    def describe_all(self, annotations: Sequence[RealAnnotation],
+    def describe_all(self, annotations: Sequence[Layout],
                      classes: Sequence[str]) -> Iterator[Tuple[str, str]]:
         """Yield (image id, prompt) as prompts get ready, in any order.
 
         Args:
-            annotations: Labels of different images.
+            annotations: Layouts with different ids.
             classes: Class names by index.
         """
         for annotation in annotations:
             yield annotation.image_id, self.describe(annotation, classes)
 
-    def prompts(self, annotations: Sequence[RealAnnotation], classes: Sequence[str],
+    def prompts(self, annotations: Sequence[Layout], classes: Sequence[str],
                 cache: str = '') -> List[str]:
         """Return one prompt per annotation.
 
         Args:
-            annotations: Labels of the real images, any length, repeats allowed.
+            annotations: Layouts, any number, repeats allowed.
             classes: Class names by index.
             cache: jsonl file to read prompts from and to complete, also with those
                 that are ready when another one fails; '' for none.

@@ -3,7 +3,7 @@ from collections import Counter
 from typing import Sequence
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import RealAnnotation
+from mmdd.structures import Layout
 from .base import BasePrompter
 
 COUNT_WORDS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
@@ -25,7 +25,7 @@ class ClassPrompter(BasePrompter):
         self.template = template
         self.plural = plural
 
-    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
+    def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
         """Return the template filled with the counted class names."""
         names = [classes[label].replace('_', ' ') for label in annotation.labels]
         return self.template.format(objects=enumerate_classes(names, self.plural),

@@ -2,7 +2,7 @@
 import string
 from typing import List, Optional, Sequence, Union
 
-from mmdd.structures import RealAnnotation
+from mmdd.structures import Layout
 
 TASKS = ('classification', 'detection', 'segmentation')
 FIELDS = ('classes', 'objects', 'max_words')
@@ -22,7 +22,7 @@ CLASS_QUESTION = ('This photo is one example of {classes}. Describe how objects 
                   'look in general: shape, parts, colours and usual surroundings.' + _FORM)
 
 
-def task_of(annotation: RealAnnotation) -> str:
+def task_of(annotation: Layout) -> str:
     """The task that an annotation is for: one of :data:`TASKS`."""
     if annotation.mask_png is not None:
         return 'segmentation'

@@ -5,7 +5,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, 
 from mmengine.logging import print_log
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import RealAnnotation
+from mmdd.structures import Layout
 from .annotation_prompter import AnnotationPrompter
 from .answer_cache import AnswerCache, answer_key
 from .answers import clean_answer, names_any
@@ -54,6 +54,8 @@ class VLMPrompter(BasePrompter):
         ValueError: If a setting is out of range.
     """
 
+    reads_images = True
+
     def __init__(self,
                  backend: Union[dict, VLMBackend],
                  task: Optional[str] = None,
@@ -87,17 +89,17 @@ class VLMPrompter(BasePrompter):
         self.max_calls = max_calls
         self.max_failures = max_failures
         self.fallback = fallback
-        self._examples: Dict[int, RealAnnotation] = {}
+        self._examples: Dict[int, Layout] = {}
 
     def check(self) -> None:
         """Check that the model can be asked: key, endpoint, weights."""
         self.backend.check()
 
-    def describe(self, annotation: RealAnnotation, classes: Sequence[str]) -> str:
+    def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
         """Return the prompt for one annotated image."""
         return dict(self.describe_all([annotation], classes))[annotation.image_id]
 
-    def prompts(self, annotations: Sequence[RealAnnotation], classes: Sequence[str],
+    def prompts(self, annotations: Sequence[Layout], classes: Sequence[str],
                 cache: str = '') -> List[str]:
         """As the base class; ``cache`` also says where the answers go by default."""
         beside = osp.join(osp.dirname(cache), 'vlm_cache.jsonl') if cache else ''
@@ -106,7 +108,7 @@ class VLMPrompter(BasePrompter):
             self._examples = examples_of(annotations)
         return super().prompts(annotations, classes, cache)
 
-    def describe_all(self, annotations: Sequence[RealAnnotation],
+    def describe_all(self, annotations: Sequence[Layout],
                      classes: Sequence[str]) -> Iterator[Tuple[str, str]]:
         """Yield (image id, prompt): first what the cache knows, then as answers come.
 
@@ -142,7 +144,7 @@ class VLMPrompter(BasePrompter):
                 if annotation.image_id not in made]
         yield from self._replace(left, classes)
 
-    def _questions(self, annotation: RealAnnotation, classes: Sequence[str]) -> List[Question]:
+    def _questions(self, annotation: Layout, classes: Sequence[str]) -> List[Question]:
         """What is asked for the prompt of an image."""
         task = self.task or task_of(annotation)
         texts = self.questions or [
@@ -157,6 +159,11 @@ class VLMPrompter(BasePrompter):
         fields = dict(
             classes=enumerate_classes([classes[i] for i in source.labels], self.plain.plural),
             objects=self.places.describe(source, classes), max_words=self.max_words)
+        if not source.path:
+            raise ValueError(
+                f'VLMPrompter describes real images, and {source.image_id!r} is composed of '
+                f'{len(source.sources)}: set model.prompter to '
+                f"dict(type='AnnotationPrompter')")
         if not osp.isfile(source.path):
             raise ValueError(f'{source.path}, the image of {source.image_id!r}, is not there')
         texts = [text.format(**fields) for text in texts]
@@ -164,7 +171,7 @@ class VLMPrompter(BasePrompter):
         return [Question(answer_key(source.path, text, settings), source.path, text)
                 for text in texts]
 
-    def _prompt(self, annotation: RealAnnotation, classes: Sequence[str],
+    def _prompt(self, annotation: Layout, classes: Sequence[str],
                 answers: Sequence[str]) -> str:
         """One line out of the answers; '' if none is of use."""
         texts = [clean_answer(answer, self.max_words) for answer in answers]
@@ -220,7 +227,7 @@ class VLMPrompter(BasePrompter):
                 f'open, all answers are kept in {cache.path or "memory"}: mend it and start again '
                 f'with --resume')
 
-    def _replace(self, annotations: List[RealAnnotation],
+    def _replace(self, annotations: List[Layout],
                  classes: Sequence[str]) -> Iterator[Tuple[str, str]]:
         """Plain prompts for images whose answers are of no use.
 
@@ -239,9 +246,9 @@ class VLMPrompter(BasePrompter):
             yield annotation.image_id, self.plain.describe(annotation, classes)
 
 
-def examples_of(annotations: Sequence[RealAnnotation]) -> Dict[int, RealAnnotation]:
+def examples_of(annotations: Sequence[Layout]) -> Dict[int, Layout]:
     """The first image of each class by name, whatever the order of ``annotations``."""
-    examples: Dict[int, RealAnnotation] = {}
+    examples: Dict[int, Layout] = {}
     for annotation in sorted(annotations, key=lambda a: a.image_id):
         for label in annotation.labels[:1]:
             examples.setdefault(int(label), annotation)

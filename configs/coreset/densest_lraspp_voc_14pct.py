@@ -1,0 +1,2 @@
+_base_ = './random_lraspp_voc_14pct.py'
+model = dict(type='DensestCoreset')

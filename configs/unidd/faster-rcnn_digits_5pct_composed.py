@@ -1,0 +1,6 @@
+# The full method on layouts of four objects, composed of several real scenes.
+_base_ = './faster-rcnn_digits_5pct.py'
+
+model = dict(
+    # The digits of a scene are independent of each other.
+    label_sampler=dict(_delete_=True, type='ComposedLabelSampler', objects=4, cooccurrence=False))
