@@ -1,6 +1,6 @@
 """One synthetic image: what is to be made, and what came out."""
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -29,6 +29,7 @@ class DistillSlot:
             class the class, else 0.
         prototype: What the image starts from, in plain numbers and text of the
             method: a cluster, crops of real images; None starts from noise.
+        region_prompts: Text of each of the M objects inside its box; None without.
     """
     id: int
     seed: int
@@ -42,6 +43,7 @@ class DistillSlot:
     mask: Optional[np.ndarray] = None
     group: int = 0
     prototype: Optional[Dict[str, Any]] = None
+    region_prompts: Optional[List[str]] = None
 
     def retry(self, base_seed: int, round: int) -> 'DistillSlot':
         """The same slot for another round, with that round's fresh seed."""
@@ -54,6 +56,9 @@ class DistillSlot:
         entry['labels'] = self.labels.tolist()
         entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
         entry['mask'] = mask_to_text(self.mask)
+        if self.region_prompts is None:
+            # Plans from before there were regions stay as they are.
+            del entry['region_prompts']
         return entry
 
     @classmethod

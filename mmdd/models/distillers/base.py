@@ -178,7 +178,16 @@ class DatasetDistiller(BaseModel):
             id=index, seed=slot_seed(self.seed, index), size=self.image_size,
             labels=source.labels, bboxes=source.scaled_bboxes(self.image_size),
             mask=source.scaled_mask(self.image_size), prompt=prompt, source=source.image_id,
-            source_path=source.path, group=group)
+            source_path=source.path, group=group, region_prompts=self._region_prompts(source))
+
+    def _region_prompts(self, source: RealAnnotation) -> Optional[List[str]]:
+        """Sub-prompts of the objects of a slot, where the diffusion draws by regions."""
+        regions = self.diffusion and self.diffusion.regions
+        if not regions:
+            return None
+        if source.bboxes is None:
+            raise ValueError('model.diffusion.regions needs a real set with boxes; leave it out')
+        return regions.describe(source.labels, self.classes)
 
     def _usable_annotations(self) -> List[RealAnnotation]:
         """Annotations without boxes that are too small to be asked for."""
