@@ -222,7 +222,7 @@ class StoredSamples(Sequence):
 
 def _without_prompts(plan: str) -> List[dict]:
     """The slots of a plan but for their prompts."""
-    return [dict(json.loads(line), prompt='') for line in plan.splitlines()]
+    return [dict(json.loads(line), prompt='', region_prompts=None) for line in plan.splitlines()]
 
 
 def holds_files(folder: str) -> bool:

@@ -22,7 +22,8 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
         rounds: How often the slot was tried.
     """
     slot = sample.slot
-    optional = dict(prototype=slot.prototype, stats=sample.stats)
+    optional = dict(prototype=slot.prototype, region_prompts=slot.region_prompts,
+                    stats=sample.stats)
     return dict(
         files=files, slot=slot.id, seed=slot.seed, round=slot.round, rounds=rounds,
         classes=[classes[i] for i in sample.labels], prompt=slot.prompt, source=slot.source,

@@ -34,11 +34,12 @@ class HookCaller:
     Args:
         hooks: Hooks in the order in which they are called.
         proxy: What ``runner.model.proxy`` is for them.
+        model: What ``runner.model`` is for them, in place of one with that proxy alone.
     """
 
-    def __init__(self, hooks: Sequence, proxy=None) -> None:
+    def __init__(self, hooks: Sequence, proxy=None, model=None) -> None:
         self.hooks = hooks
-        self.model = SimpleNamespace(proxy=proxy)
+        self.model = SimpleNamespace(proxy=proxy) if model is None else model
 
     def call_hook(self, name: str, **kwargs) -> None:
         """Call the method ``name`` of every hook that has it."""

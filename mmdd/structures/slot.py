@@ -1,6 +1,6 @@
 """One synthetic image: what is to be made, and what came out."""
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class DistillSlot:
             method: a cluster, crops of real images; None starts from noise.
         sources: Ids of all real images that the labels come from; ``source`` alone if not
             given.
+        region_prompts: Text of each of the M objects inside its box; None without.
     """
     id: int
     seed: int
@@ -46,6 +47,7 @@ class DistillSlot:
     group: int = 0
     prototype: Optional[Dict[str, Any]] = None
     sources: Tuple[str, ...] = ()
+    region_prompts: Optional[List[str]] = None
 
     def __post_init__(self) -> None:
         if self.source and not self.sources:
@@ -62,8 +64,14 @@ class DistillSlot:
         entry['labels'] = self.labels.tolist()
         entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
         entry['mask'] = mask_to_text(self.mask)
-        sources = list(entry.pop('sources'))
-        return dict(entry, sources=sources) if len(sources) > 1 else entry
+        if len(self.sources) > 1:
+            entry['sources'] = list(self.sources)
+        else:
+            del entry['sources']
+        if self.region_prompts is None:
+            # Plans from before there were regions stay as they are.
+            del entry['region_prompts']
+        return entry
 
     @classmethod
     def from_dict(cls, entry: Dict[str, Any]) -> 'DistillSlot':

@@ -3,20 +3,33 @@
     python tools/analysis_tools/benchmark_guidance.py
     python tools/analysis_tools/benchmark_guidance.py --arch sd15 --dtype bf16 \\
         --decoders full small --out guidance_cost.md
+    python tools/analysis_tools/benchmark_guidance.py \\
+        --config configs/unidd/faster-rcnn_digits_5pct.py --batch-size 8 --quality 50
 
-Runs unguided sampling, guidance through the denoiser (wrt='latent') and guidance
+With --config: what the whole recipe of a config costs, its hooks with their windows, views
+and decoders as they are, beside its own unguided sampling. Both run by turns on the config's
+slots; on a CPU the seconds are those of the process, which other processes do not lengthen.
+The parts of one guided step follow, with what each would add if it came in every step; and
+with --quality the AP50 (of other tasks the mean score) of raw images by ``model.judge``, or
+by the proxy where there is no judge.
+
+Without: runs unguided sampling, guidance through the denoiser (wrt='latent') and guidance
 around it (wrt='denoised') in one process, through the same adapter, hook and
 proxy as a distillation. The detector has random weights: they do not change the
 cost. The last column compares the images per second with those of the plain loop:
 batch size 1, fp32, guidance through denoiser and full decoder.
 """
 import argparse
-from typing import Optional
+import statistics
+from typing import Optional, Sequence
 
 import torch
+from mmengine.config import DictAction
 
+from mmdd.apis.guidance_recipe import GuidanceRecipe
 from mmdd.engine import TaskGuidanceHook
 from mmdd.evaluation.guidance_cost import Cost, measure_sampling, random_slots
+from mmdd.evaluation.recipe_cost import measure_pairs, measure_parts, raw_quality
 from mmdd.models import DetectorProxy
 from mmdd.models.diffusions.loading import pick_dtypes
 from mmdd.registry import MODELS
@@ -36,11 +49,21 @@ ARCHS = dict(
         proxy='mmdet::pascal_voc/faster-rcnn_r50_fpn_1x_voc0712.py', size=256, small=dict()))
 COLUMNS = ('guidance', 'decoder', 'batch', 'ms / step', 'x unguided', 's / image', 'peak MiB',
            'x plain loop')
+RECIPE_COLUMNS = ('sampling', 's / batch', 'x unguided')
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--config', help='distillation config whose whole recipe is measured')
+    parser.add_argument('--batch-size', type=int, default=8, help='of --config')
+    parser.add_argument('--repeats', type=int, default=3, help='turns of --config')
+    parser.add_argument('--quality', type=int, default=0, metavar='N',
+                        help='judge N raw images of --config, guided and unguided')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+                        help='settings of --config to replace: key=value')
+    parser.add_argument('--work-dir', default='work_dirs/guidance_cost',
+                        help='where --config trains a proxy that has no checkpoint')
     parser.add_argument('--arch', choices=sorted(ARCHS), default='digits',
                         help='digits: the embedded prior; sd15: random weights of SD 1.5 size')
     parser.add_argument('--pretrained', help='folder of diffusion weights to use instead')
@@ -117,9 +140,51 @@ def row(name: str, decoder: str, batch: int, cost: Optional[Cost], free: Optiona
             str(cost.memory), '-' if plain is None else f'{plain.image / cost.image:.2f}')
 
 
+def measure_recipe(args) -> None:
+    """Measure the recipe of a config and print it."""
+    if args.batch_size < 1 or args.repeats < 1 or args.quality < 0:
+        raise ValueError('--batch-size and --repeats must be at least 1, --quality at least 0')
+    recipe = GuidanceRecipe(args.config, args.cfg_options, args.work_dir)
+    slots = recipe.slots(max(args.batch_size, args.quality))
+    batch, asked = slots[:args.batch_size], slots[:args.quality]
+    cost = measure_pairs(lambda: recipe.draw(batch), lambda: recipe.draw_guided(batch),
+                         args.repeats)
+    quality = [f'{raw_quality(draw, asked, recipe.scorer, args.batch_size, recipe.classes):.3f}'
+               if asked else '-' for draw in (recipe.draw, recipe.draw_guided)]
+    free = statistics.median(cost.free)
+    rows = [('unguided', f'{free:.3f}', '1.00', quality[0]),
+            (recipe.describe(), f'{statistics.median(cost.guided):.3f}', f'{cost.ratio:.2f}',
+             quality[1])]
+    steps = recipe.distiller.diffusion.steps
+    parts = measure_parts(recipe.distiller.diffusion, recipe.distiller.proxy, batch,
+                          recipe.draw(batch), args.repeats)
+    rows += [(f'one step: {name}', f'{value:.3f}', f'{value * steps / free:.2f}', '-')
+             for name, value in parts.items()]
+    print_report(args, f'{args.config}, batch size {args.batch_size}, {steps} steps, median of '
+                 f'{args.repeats}, {machine()}', RECIPE_COLUMNS + (recipe.figure, ), rows)
+
+
+def machine() -> str:
+    """What the seconds were measured on."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else \
+        f'CPU seconds, {torch.get_num_threads()} threads'
+    return f'{name}, torch {torch.__version__}'
+
+
+def print_report(args, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table, and write it where the command line asks for it."""
+    print_table(title, columns, rows)
+    if args.out:
+        atomic_write_text(args.out, f'{title}\n\n{markdown_table(columns, rows)}')
+        print(f'table: {args.out}')
+
+
 def main():
     args = parse_args()
     setup()
+    if args.config:
+        measure_recipe(args)
+        return
     bench = Benchmark(args)
     name = torch.cuda.get_device_name() if bench.device == 'cuda' else \
         f'CPU, {torch.get_num_threads()} threads'
@@ -127,11 +192,7 @@ def main():
     title = (f'{args.arch}, {bench.size}x{bench.size}, {steps} steps per image, dtype '
              f'{args.dtype}{", compiled" if args.compile else ""}, {name}, torch '
              f'{torch.__version__}')
-    rows = list(bench.rows())
-    print_table(title, COLUMNS, rows)
-    if args.out:
-        atomic_write_text(args.out, f'{title}\n\n{markdown_table(COLUMNS, rows)}')
-        print(f'table: {args.out}')
+    print_report(args, title, COLUMNS, list(bench.rows()))
 
 
 if __name__ == '__main__':

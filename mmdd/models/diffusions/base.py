@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.seed import generator
+from .regions import RegionPrompts
 
 
 def _no_hook(name: str, **kwargs) -> None:
@@ -35,12 +36,14 @@ class BaseDiffusion(BaseModule):
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
             for two branches.
         reads_prompts: Whether images depend on the prompts of their slots.
+        regions: How sub-prompts of objects are used; None without them.
         passes: Denoiser evaluations outside of :meth:`sample`, one per image
             and branch, see :meth:`count_passes`.
     """
 
     cfg_scale: float = 1.
     reads_prompts: bool = False
+    regions: Optional[RegionPrompts] = None
 
     def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()
@@ -259,7 +262,8 @@ class BaseDiffusion(BaseModule):
             tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
             one dict of counters per slot; ``denoiser_passes`` among them is
             the number of evaluations of the denoiser for the slot, that is
-            steps (and their recurrences) times :attr:`branches`.
+            steps (and their recurrences) times :attr:`branches`, and one for each
+            sub-prompt of the slot in each step that uses them.
         """
         if not 0 < strength <= 1:
             raise ValueError(f'{type(self).__name__}: strength must be in (0, 1], got {strength}')

@@ -107,8 +107,10 @@ class StableDiffusionXL(StableDiffusion):
 
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> SDXLCondition:
         """The condition of B slots, with guidance for both branches."""
-        embeddings, pooled = self._encode_text([slot.prompt for slot in slots])
-        time_ids = torch.tensor([self._time_ids(slot.size) for slot in slots]).to(pooled)
+        condition = self._encode_branch([slot.prompt for slot in slots],
+                                        [slot.size for slot in slots])
+        embeddings, pooled, time_ids = (
+            condition.embeddings, condition.pooled, condition.time_ids)
         if self.cfg_scale > 1:
             if self.zero_empty_prompt and not self.negative_prompt:
                 negative = torch.zeros_like(embeddings), torch.zeros_like(pooled)
@@ -117,6 +119,13 @@ class StableDiffusionXL(StableDiffusion):
             embeddings = torch.cat([negative[0], embeddings])
             pooled = torch.cat([negative[1], pooled])
             time_ids = torch.cat([time_ids, time_ids])
+        return self._with_regions(slots, SDXLCondition(embeddings, pooled, time_ids))
+
+    def _encode_branch(self, prompts: Sequence[str],
+                       sizes: Sequence[Tuple[int, int]]) -> SDXLCondition:
+        """The condition of prompts for images of these sizes, one branch."""
+        embeddings, pooled = self._encode_text(prompts)
+        time_ids = torch.tensor([self._time_ids(size) for size in sizes]).to(pooled)
         return SDXLCondition(embeddings, pooled, time_ids)
 
     def _encode_text(self, prompts: Sequence[str]) -> Tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from typing import Sequence
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import Layout
+from mmdd.utils.names import with_article
 from .base import BasePrompter
 
 COUNT_WORDS = ('no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
@@ -42,8 +43,7 @@ def enumerate_classes(names: Sequence[str], plural: str = 's') -> str:
     phrases = []
     for name, count in Counter(names).items():
         if count == 1:
-            article = 'an' if name[:1].lower() in 'aeiou' else 'a'
-            phrases.append(f'{article} {name}')
+            phrases.append(with_article(name))
         else:
             word = COUNT_WORDS[count] if count < len(COUNT_WORDS) else 'many'
             phrases.append(f'{word} {name}{plural}')

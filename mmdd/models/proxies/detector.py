@@ -1,5 +1,4 @@
 """Any mmdet detector as a proxy."""
-import copy
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -10,6 +9,7 @@ from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.seed import derive_seed
 from .base import TaskProxy, read_test_scale, resize_images
+from .detector_losses import image_losses
 
 # Universal Guidance, on which UniDD builds, leaves the box term of the RoI head
 # out; the paper does not say, so every term is a setting.
@@ -79,33 +79,22 @@ class DetectorProxy(TaskProxy):
     def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
         """Detection loss of each image against its slot's boxes, (B,).
 
-        The backbone sees the whole batch; the heads see one image at a time,
-        with their random samplers seeded by the slot, so that the energy of a
-        slot does not depend on its batch mates (mmdet's losses average over the
-        batch otherwise).
+        The networks see the whole batch; boxes are assigned and losses taken image by
+        image, with the random samplers seeded by the slot, so that the energy of a slot
+        does not depend on its batch mates, see :func:`image_losses`.
 
         Args:
             images: (B, 3, H, W) RGB, nominally in [0, 1], differentiable.
             slots: B slots with boxes; a slot without boxes is an empty image.
         """
         x, factor, size = self._inputs(images)
-        features = self.model.extract_feat(x)
-        energies = []
+        samples = []
         for i, slot in enumerate(slots):
-            sample = self._data_sample(x, size, i)
-            sample.gt_instances = self._targets(slot, factor, size)
-            with torch.random.fork_rng(devices=[]):
-                # The samplers draw on the CPU; torch.manual_seed would reseed the GPU too.
-                torch.default_generator.manual_seed(derive_seed('proxy', slot.seed))
-                losses = self._head_losses([f[i:i + 1] for f in features], x[i:i + 1], sample)
-            energies.append(self._weigh(losses, images))
-        return torch.stack(energies)
-
-    def _head_losses(self, features: List[Tensor], x: Tensor, sample) -> dict:
-        """The detector's losses from features that are already there."""
-        head_only = copy.copy(self.model)
-        head_only.__dict__['extract_feat'] = lambda _: tuple(features)
-        return head_only.loss(x, [sample])
+            samples.append(self._data_sample(x, size, i))
+            samples[i].gt_instances = self._targets(slot, factor, size)
+        seeds = [derive_seed('proxy', slot.seed) for slot in slots]
+        losses = image_losses(self.model, x, samples, seeds)
+        return torch.stack([self._weigh(found, images) for found in losses])
 
     def _targets(self, slot: DistillSlot, factor: Tensor, size: Tuple[int, int]) -> InstanceData:
         """Boxes and labels in input pixels; degenerate boxes are left out."""
