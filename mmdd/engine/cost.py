@@ -58,9 +58,10 @@ class CostLog:
             dict: ``stages`` (by name: ``kind``, ``seconds``, ``denoiser_passes``; of a
             training also ``updates``; 'screen' is what a pool of candidates takes until its
             choice of those that are sampled to the end), ``deploy_seconds`` and
-            ``distill_seconds`` (their sums by kind), ``denoiser_passes``, ``seconds_per_image`` (of one sample),
-            ``seconds_per_kept`` (of one image of the set, with its share of what was not
-            kept), ``peak_memory_mib`` (``host``, ``gpu``; of the fullest rank) and ``ranks``.
+            ``distill_seconds`` (their sums by kind), ``denoiser_passes``,
+            ``seconds_per_image`` (of one sample), ``seconds_per_kept`` (of one image of the
+            set, with its share of what was not kept), ``peak_memory_mib`` (``host``, ``gpu``;
+            of the fullest rank) and ``ranks``.
         """
         self.save()
         ranks = [read_cost(path) for path in sorted(
