@@ -31,7 +31,8 @@ def distill(config: ConfigType,
             launcher: Optional[str] = None) -> str:
     """Run a distillation job: check, prepare, train what is missing, distill.
 
-    Trained where they are missing: the proxy, and the fine-tuned weights of the diffusion.
+    Trained where they are missing: the proxy, the judge, and the fine-tuned weights of the
+    diffusion.
 
     Args:
         config: Config file or dict.
@@ -56,9 +57,10 @@ def distill(config: ConfigType,
     check_job(cfg, resume)
     prepare(cfg)
     check_data(cfg)
-    proxy = cfg.model.get('proxy')
-    if proxy is not None:
-        proxy.checkpoint = ready_weights(proxy, cfg.work_dir)
+    for name in ('proxy', 'judge'):
+        network = cfg.model.get(name)
+        if network is not None:
+            network.checkpoint = ready_weights(network, cfg.work_dir, name)
     if cfg.model.get('fine_tune') is not None:
         cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
     runner = Runner.from_cfg(cfg)
@@ -66,12 +68,13 @@ def distill(config: ConfigType,
     return runner.train_loop.out_dir
 
 
-def ready_weights(proxy, work_dir: str) -> str:
+def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     """Path of the weights of a proxy: found, downloaded or trained.
 
     Args:
         proxy: Config of the proxy.
-        work_dir: Where weights without a place of their own are kept.
+        work_dir: Where weights without a place of their own are kept, as ``<name>.pth``.
+        name: Its part in the job, 'proxy' or 'judge'.
 
     Raises:
         ValueError: If the proxy is not trained here and its weights are missing.
@@ -79,7 +82,8 @@ def ready_weights(proxy, work_dir: str) -> str:
     kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
     if hasattr(kind, 'local_checkpoint'):
         return kind.local_checkpoint(proxy.get('checkpoint'))
-    return ensure_checkpoint(proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, 'proxy.pth'))
+    return ensure_checkpoint(
+        proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, f'{name}.pth'))
 
 
 def ready_fine_tuned(cfg: Config) -> List[str]:

@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope, Registry
 from mmdd.datasets.checks import check_writer, first_annotation, open_real_set
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
-from mmdd.engine.job import describe_parts
+from mmdd.engine.job import build_pool, describe_parts
 from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.protocol import read_protocol
 from mmdd.models.set_stages import SetStages
@@ -47,6 +47,7 @@ def check_job(cfg: Config, resume: bool) -> None:
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
         MODELS.get(cfg.model.type).check_config(cfg.model)
+        check_choice(cfg)
     warn_of_protocol(cfg)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
@@ -56,6 +57,25 @@ def check_job(cfg: Config, resume: bool) -> None:
             with DefaultScope.overwrite_default_scope(scope):
                 check_prompter(cfg)
     barrier()
+
+
+def check_choice(cfg: Config) -> None:
+    """Check what scores, filters and chooses images.
+
+    Raises:
+        ValueError: If pool or refiners lack a network, or the judge cannot score.
+    """
+    judge = cfg.model.get('judge')
+    if judge is not None:
+        kind = MODELS.get(judge.type) if isinstance(judge.type, str) else judge.type
+        if not getattr(kind, 'gives_scores', False):
+            raise ValueError(f'model.judge: {kind.__name__} gives no scores; take a '
+                             f'ClassifierProxy, DetectorProxy or SegmentorProxy')
+    present = {name for name in ('diffusion', 'proxy', 'judge')
+               if cfg.model.get(name) is not None}
+    MODELS.get(cfg.model.type).check_parts(
+        present, build_pool(cfg),
+        [TASK_UTILS.build(node) for node in cfg.model.get('refiners') or []])
 
 
 def warn_of_protocol(cfg: Config) -> None:
@@ -85,7 +105,7 @@ def check_prompter(cfg: Config) -> None:
 
 
 def check_data(cfg: Config) -> None:
-    """Check the real set, the budget, and that the proxy is about the same classes.
+    """Check the real set, the budget, and that proxy and judge are about the same classes.
 
     Raises:
         ValueError: With the first problem.
@@ -103,9 +123,10 @@ def check_data(cfg: Config) -> None:
             diffusion = cfg.model.get('diffusion')
             if diffusion is not None:
                 MODELS.get(diffusion.type).check_classes(diffusion, classes)
-            if cfg.model.get('proxy') is not None:
-                proxy = MODELS.build(dict(cfg.model.proxy, checkpoint=None))
-                check_proxy_classes(proxy, classes)
+            for name in ('proxy', 'judge'):
+                if cfg.model.get(name) is not None:
+                    network = MODELS.build(dict(cfg.model[name], checkpoint=None))
+                    check_proxy_classes(network, classes, name)
         barrier()
 
 
@@ -138,9 +159,10 @@ def parts_of(cfg: Config) -> Iterator[Part]:
     """(place, registry, config) of every component of a job."""
     model, loop = cfg.model, cfg.train_cfg
     yield 'model', MODELS, model
-    for name, registry in (('diffusion', MODELS), ('proxy', MODELS),
+    for name, registry in (('diffusion', MODELS), ('proxy', MODELS), ('judge', MODELS),
                            ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS),
-                           ('statistics', TASK_UTILS), ('fine_tune', TASK_UTILS)):
+                           ('pool', TASK_UTILS), ('statistics', TASK_UTILS),
+                           ('fine_tune', TASK_UTILS)):
         if model.get(name) is not None:
             yield f'model.{name}', registry, model[name]
     if isinstance(model.get('cluster_features'), Mapping):

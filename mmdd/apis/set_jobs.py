@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 
 from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
-from mmdd.engine.job import changes_images, describe_parts, describe_raw_samples
+from mmdd.engine.job import build_pool, changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
@@ -79,6 +79,12 @@ class SetJob:
             self.arm.cfg.model.get('proxy') or {}).get('checkpoint')
 
     @property
+    def judge_checkpoint(self) -> Optional[str]:
+        """Where the weights of its judge are, or will be."""
+        return self.options.get('model.judge.checkpoint') or (
+            self.arm.cfg.model.get('judge') or {}).get('checkpoint')
+
+    @property
     def prompts(self) -> Optional[str]:
         """The file of prompts made by hand, if any."""
         return self.arm.cfg.model.get('prompt_file')
@@ -108,7 +114,7 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
             key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
-                                   prompts=job.prompts))
+                                   judge=job.judge_checkpoint, prompts=job.prompts))
             job.work_dir = places.setdefault(key, job.work_dir)
         _find_bases(jobs)
         plan.append((group, jobs))
@@ -128,11 +134,12 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
     options: Dict[str, Any] = dict(arm.options, **{'model.seed': seed})
     if arm.cfg.train_cfg.get('out_dir'):
         options['train_cfg.out_dir'] = None
-    proxy = arm.cfg.model.get('proxy')
-    if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
-        # Trained once for all sets and arms, not once in each work dir.
-        name = fingerprint(proxy.cfg)[:12]
-        options['model.proxy.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
+    for part in ('proxy', 'judge'):
+        proxy = arm.cfg.model.get(part)
+        if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
+            # Trained once for all sets and arms, not once in each work dir.
+            name = fingerprint(proxy.cfg)[:12]
+            options[f'model.{part}.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
     job = SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options)
     cfg = job.config
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
@@ -274,7 +281,10 @@ def expected_length(job: SetJob) -> float:
         return 0.
     budget = cfg.train_cfg.budget
     passes = float(next((budget[key] for key in ('n', 'percent') if key in budget), 1))
-    passes *= (diffusion.get('steps') or 50) * (2 if (diffusion.get('cfg_scale') or 2) > 1 else 1)
+    steps = diffusion.get('steps') or 50
+    passes *= steps * (2 if (diffusion.get('cfg_scale') or 2) > 1 else 1)
+    pool = build_pool(cfg)
+    passes *= pool.samplings(steps) if pool else 1
     passes *= 1 + any(changes_images(hook) for hook in cfg.get('custom_hooks') or [])
     for stage in cfg.model.get('set_stages') or []:
         passes *= stage.get('pool', 1)

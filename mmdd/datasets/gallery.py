@@ -228,6 +228,9 @@ def caption(path: str, labels: Labels, entry: Optional[Dict[str, Any]]) -> str:
         name = osp.basename(path)
         return f'{labels.group}{os.sep}{name}' if labels.group else name
     score = '' if entry['score'] is None else f'{entry["score"]:.2f}'
+    judged = entry.get('judge_score')
+    judged = '' if judged is None else f'judge {judged:.2f}'
     mark = '' if entry['accepted'] else 'rejected'
     group = (entry.get('classes') or [labels.group])[0].split(',')[0] if labels.group else ''
-    return '  '.join(word for word in (f'#{entry["slot"]}', group, score, mark) if word)
+    return '  '.join(word for word in (f'#{entry["slot"]}', group, score, judged, mark)
+                     if word)

@@ -181,7 +181,8 @@ class Journal:
             labels=np.array(record['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
             mask=mask_from_text(record['mask']),
-            score=record['score'], accepted=record['accepted'],
+            score=record['score'], judge_score=record.get('judge_score'),
+            rank=record.get('rank'), accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
             stats=record['stats'])
 
@@ -233,12 +234,14 @@ def holds_files(folder: str) -> bool:
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:
     """A sample without its image, as plain numbers and text."""
+    optional = dict(judge_score=sample.judge_score, rank=sample.rank)
     return dict(
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
         labels=np.asarray(sample.labels).tolist(),
         bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
         mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted),
-        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=sample.stats)
+        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=sample.stats,
+        **{key: value for key, value in optional.items() if value is not None})
 
 
 def describe_difference(found: Dict[str, Any], job: Dict[str, Any]) -> str:

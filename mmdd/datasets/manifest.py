@@ -22,14 +22,14 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
         rounds: How often the slot was tried.
     """
     slot = sample.slot
-    optional = dict(prototype=slot.prototype, region_prompts=slot.region_prompts,
-                    stats=sample.stats)
+    optional = dict(prototype=slot.prototype or None, region_prompts=slot.region_prompts or None,
+                    stats=sample.stats or None, judge_score=sample.judge_score)
     return dict(
         files=files, slot=slot.id, seed=slot.seed, round=slot.round, rounds=rounds,
         classes=[classes[i] for i in sample.labels], prompt=slot.prompt, source=slot.source,
         sources=list(slot.sources), score=sample.score, accepted=bool(sample.accepted),
         label_source=sample.label_source, seconds=round(sample.seconds, 4),
-        **{key: value for key, value in optional.items() if value})
+        **{key: value for key, value in optional.items() if value is not None})
 
 
 def versions() -> Dict[str, str]:

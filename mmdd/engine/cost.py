@@ -56,17 +56,23 @@ class CostLog:
 
         Returns:
             dict: ``stages`` (by name: ``kind``, ``seconds``, ``denoiser_passes``; of a
-            training also ``updates``), ``deploy_seconds`` and ``distill_seconds`` (their
-            sums by kind), ``denoiser_passes``, ``seconds_per_image`` (of one sample),
-            ``seconds_per_kept`` (of one image of the set, with its share of what was not
-            kept), ``peak_memory_mib`` (``host``, ``gpu``; of the fullest rank) and ``ranks``.
+            training also ``updates``; 'screen' is what a pool of candidates takes until its
+            choice of those that are sampled to the end), ``deploy_seconds`` and
+            ``distill_seconds`` (their sums by kind), ``denoiser_passes``,
+            ``seconds_per_image`` (of one sample), ``seconds_per_kept`` (of one image of the
+            set, with its share of what was not kept), ``peak_memory_mib`` (``host``, ``gpu``;
+            of the fullest rank) and ``ranks``.
         """
         self.save()
         ranks = [read_cost(path) for path in sorted(
             glob.glob(osp.join(glob.escape(self.folder), 'rank*.json')))]
         stages = dict(training_stages(model), **sum_ranks(ranks))
         sampled = sum(record['stats'].get('denoiser_passes', 0) for record in attempts)
-        stages['synthesize']['denoiser_passes'] += sampled
+        screened = sum(record['stats'].get('screening_passes', 0) for record in attempts)
+        stages['synthesize']['denoiser_passes'] += sampled - screened
+        if screened:
+            screen = dict(kind='distill', seconds=0., denoiser_passes=0)
+            stages.setdefault('screen', screen)['denoiser_passes'] += screened
         for stage in stages.values():
             stage['seconds'] = round(stage['seconds'], 3)
         seconds = sum(record['seconds'] for record in attempts)

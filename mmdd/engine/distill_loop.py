@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
+from mmdd.datasets.class_counts import count_classes, report_counts
 from mmdd.datasets.journal import Journal, StoredSamples
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.registry import LOOPS, TASK_UTILS
@@ -150,7 +151,8 @@ class DistillLoop(BaseLoop):
             check_real_set(dataset)
         barrier()
         self.distiller.classes = tuple(dataset.metainfo['classes'])
-        check_proxy_classes(self.distiller.proxy, self.distiller.classes)
+        for name in ('proxy', 'judge'):
+            check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
         self.distiller.budget = self.budget
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
@@ -258,6 +260,7 @@ class DistillLoop(BaseLoop):
                 samples.append(sample)
         files = self.writer.close(samples, self.out_dir, self.distiller.classes)
         summary = self._summary(attempts, samples)
+        report_counts(summary['per_class'])
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
         print_log(f'{summary["budget_met"]} of {len(samples)} images pass '
@@ -284,6 +287,7 @@ class DistillLoop(BaseLoop):
             method=type(self.distiller).__name__, job=self.job,
             classes=list(self.distiller.classes), budget=str(self.budget),
             budget_asked=len(samples), budget_met=sum(sample.accepted for sample in samples),
+            per_class=count_classes(samples, self.distiller.classes),
             images_made=len(tried), discard_rate=round(rejected / len(tried), 4),
             cost=self.cost.report(self.runner.cfg.model, tried, len(samples)),
             config=self.runner.cfg.pretty_text)
@@ -294,7 +298,11 @@ def best_round(tried: Dict[int, dict]) -> int:
     for round in sorted(tried):
         if tried[round]['accepted']:
             return round
-    return max(sorted(tried), key=lambda round: tried[round]['score'] or 0.)
+
+    def rank(round: int) -> float:
+        record = tried[round]
+        return record['score'] or 0. if record.get('rank') is None else record['rank']
+    return max(sorted(tried), key=rank)
 
 
 def scalars(samples: List[DistilledSample]) -> Dict[str, float]:
@@ -302,14 +310,21 @@ def scalars(samples: List[DistilledSample]) -> Dict[str, float]:
     outputs = dict(accepted=sum(s.accepted for s in samples) / len(samples),
                    seconds_per_image=sum(s.seconds for s in samples) / len(samples))
     for name, values in (('score', [s.score for s in samples if s.score is not None]),
+                         ('judge_score', [s.judge_score for s in samples
+                                          if s.judge_score is not None]),
                          ('energy', [s.stats['energy'] for s in samples if 'energy' in s.stats])):
         if values:
             outputs[name] = sum(values) / len(values)
     return outputs
 
 
-def check_proxy_classes(proxy, classes: Tuple[str, ...]) -> None:
-    """Check that the proxy knows the classes of the real set in the same order.
+def check_proxy_classes(proxy, classes: Tuple[str, ...], part: str = 'proxy') -> None:
+    """Check that a proxy knows the classes of the real set in the same order.
+
+    Args:
+        proxy: The proxy; None and one that does not say its classes pass.
+        classes: Class names of the real set by index.
+        part: Its part in the job, 'proxy' or 'judge'.
 
     Raises:
         ValueError: If it was trained on other class names or another order.
@@ -317,5 +332,5 @@ def check_proxy_classes(proxy, classes: Tuple[str, ...]) -> None:
     names: Optional[tuple] = getattr(proxy, 'classes', None)
     if names is not None and names != classes:
         raise ValueError(
-            f'the proxy was trained on classes {names[:5]}... ({len(names)}), the real set has '
+            f'the {part} was trained on classes {names[:5]}... ({len(names)}), the real set has '
             f'{classes[:5]}... ({len(classes)}): names and order must agree')

@@ -2,7 +2,7 @@
 import copy
 from typing import Any, Dict, Mapping, Sequence
 
-from mmdd.registry import HOOKS
+from mmdd.registry import HOOKS, TASK_UTILS
 from mmdd.structures import DENOISE_STAGES
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
@@ -15,6 +15,8 @@ MODEL_NOT_IDENTITY = ('prompt_file', 'score_batch', 'score_dir')
 PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
 BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
                         'device')
+# Settings of a pool of candidates that change how fast they are made.
+POOL_NOT_IDENTITY = ('batch_size', )
 # Settings of class statistics that change how fast they are made and where they lie.
 STATISTICS_NOT_IDENTITY = ('batch_size', 'statistics_dir')
 
@@ -26,10 +28,10 @@ def describe_parts(cfg) -> Dict[str, str]:
         cfg: Config of a job.
 
     Returns:
-        dict: One hash per part; the weights of the proxy are not among them.
+        dict: One hash per part; the weights of proxy and judge are not among them.
 
     Raises:
-        FileNotFoundError: If the config of the proxy is missing.
+        FileNotFoundError: If the config of the proxy or of the judge is missing.
     """
     model = without(cfg.model, MODEL_NOT_IDENTITY)
     if model.get('prompter'):
@@ -41,10 +43,11 @@ def describe_parts(cfg) -> Dict[str, str]:
         model['statistics'] = without(model['statistics'], STATISTICS_NOT_IDENTITY)
     if model.get('fine_tune'):
         model['fine_tune'] = without(model['fine_tune'], ('checkpoint', ))
-    proxy = dict(model.pop('proxy', None) or {})
-    proxy.pop('checkpoint', None)
-    if proxy.get('cfg') is not None:  # by what the file says, wherever it lies
-        proxy['cfg'] = fingerprint(proxy['cfg'])
+    if model.get('pool'):
+        model['pool'] = without(model['pool'], POOL_NOT_IDENTITY)
+    if model.get('judge'):
+        model['judge'] = describe_network(model['judge'])
+    proxy = describe_network(model.pop('proxy', None) or {})
     diffusion = dict(model.pop('diffusion', None) or {})
     for key in ('compile', 'gradient_checkpointing'):
         diffusion.pop(key, None)
@@ -56,14 +59,34 @@ def describe_parts(cfg) -> Dict[str, str]:
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
 
 
+def describe_network(node: Mapping[str, Any]) -> Dict[str, Any]:
+    """A proxy or judge by what its config says, wherever that lies, without its weights."""
+    network = without(node, ('checkpoint', ))
+    if network.get('cfg') is not None:
+        network['cfg'] = fingerprint(network['cfg'])
+    return network
+
+
+def judge_chooses(cfg) -> bool:
+    """Whether the judge of a job decides which candidate of a pool becomes the image."""
+    return 'judge' in getattr(build_pool(cfg), 'needs', ())
+
+
+def build_pool(cfg) -> Any:
+    """The pool of candidates of a job, or None."""
+    return TASK_UTILS.build(cfg.model.pool) if cfg.model.get('pool') else None
+
+
 def describe_raw_samples(cfg) -> str:
     """Fingerprint of what decides the images of a config before refinement.
 
     Args:
-        cfg: Config of a job; the weights of its proxy are not looked at.
+        cfg: Config of a job; the weights of its proxy and judge are not looked at.
     """
     unrefined = copy.deepcopy(cfg)
     unrefined.model.pop('refiners', None)
+    if not judge_chooses(cfg):
+        unrefined.model.pop('judge', None)
     unrefined.train_cfg = dict(budget=cfg.train_cfg['budget'])
     return fingerprint(dict(parts=describe_parts(unrefined)))
 
@@ -74,7 +97,7 @@ def without(settings: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]
 
 
 def describe_job(cfg, distiller) -> Dict[str, Any]:
-    """The job with the weights of its proxy and of a fine-tuning, by their content.
+    """The job with the weights of its proxy, judge and fine-tuning, by their content.
 
     Args:
         cfg: Config of the Runner.
@@ -83,12 +106,21 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     Returns:
         dict: :func:`describe_parts`, and ``fingerprint`` over all of them;
         ``raw_samples``, what decides the images before refinement, and ``refined``.
+
+    Raises:
+        ValueError: If the judge has the weights of the proxy.
     """
     job = describe_parts(cfg)
-    checkpoint = (cfg.model.get('proxy') or {}).get('checkpoint')
-    if distiller.proxy is not None and checkpoint is not None:
-        job['proxy_weights'] = sha256(resolve_path(checkpoint))
+    for name in ('proxy', 'judge'):
+        checkpoint = (cfg.model.get(name) or {}).get('checkpoint')
+        if getattr(distiller, name, None) is not None and checkpoint is not None:
+            job[f'{name}_weights'] = sha256(resolve_path(checkpoint))
+    if 'judge_weights' in job and job['judge_weights'] == job.get('proxy_weights'):
+        raise ValueError('model.judge has the weights of model.proxy: it would score what it '
+                         'guided; give it another architecture or seed')
     raw = dict(raw=describe_raw_samples(cfg), weights=job.get('proxy_weights'))
+    if judge_chooses(cfg):
+        raw['judge_weights'] = job.get('judge_weights')
     fine_tuned = getattr(distiller, 'fine_tune', None)
     if fine_tuned is not None:
         job['fine_tuned_weights'] = raw['fine_tuned'] = fingerprint(dict(

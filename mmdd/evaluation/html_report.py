@@ -4,7 +4,7 @@ import io
 import os.path as osp
 import re
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -116,8 +116,9 @@ def facts_table(group: Mapping[str, Any]) -> Table:
     metrics = list(dict.fromkeys(
         key for _, entry in entries if entry['facts']
         for key in flat_numbers(entry['facts'].get('metrics'))))
-    table = Table(['arm', 'seed', 'method', 'asked', 'met', 'made', 'discarded', 'tries',
-                   'score', 'least score', 'labels by'] + metrics, [])
+    judged = any(entry['facts'] and entry['facts'].get('judge_score') for _, entry in entries)
+    table = Table(['arm', 'seed', 'method', 'asked', 'met', 'made', 'discarded', 'tries', 'score',
+                   'least score'] + ['judge score'] * judged + ['labels by'] + metrics, [])
     for name, entry in entries:
         facts = entry['facts']
         if not facts:
@@ -133,11 +134,15 @@ def facts_table(group: Mapping[str, Any]) -> Table:
             number_cell(facts['images_made'], 0),
             Cell(f'{100 * (facts["discard_rate"] or 0):.1f} %', facts['discard_rate'] or 0.),
             number_cell(facts['rounds'], 2),
-            Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean']) if score
-            else Cell('-'),
-            number_cell(score and score['min'], 2), Cell(sources)] + [
+            score_cell(score), number_cell(score and score['min'], 2)]
+            + [score_cell(facts.get('judge_score'))] * judged + [Cell(sources)] + [
                 number_cell(numbers.get(key), 4) for key in metrics])
     return table
+
+
+def score_cell(score: Optional[Mapping[str, float]]) -> Cell:
+    """Mean and standard deviation of scores; '-' where nothing scored."""
+    return Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean']) if score else Cell('-')
 
 
 def flat_numbers(node: Any, prefix: str = '') -> Dict[str, float]:

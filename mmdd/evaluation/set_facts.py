@@ -42,7 +42,8 @@ def set_facts(folder: str) -> Dict[str, Any]:
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
         ``job`` (fingerprint), ``label_sources`` (images by source), ``score``
-        (:func:`spread` or None), ``rounds`` (mean tries per slot) and ``cost``
+        and ``judge_score`` (:func:`spread` or None), ``per_class`` (images and objects of each
+        class; None of an older manifest), ``rounds`` (mean tries per slot) and ``cost``
         (:func:`set_cost`).
     """
     content = read_set_manifest(folder)
@@ -53,6 +54,9 @@ def set_facts(folder: str) -> Dict[str, Any]:
         job=(content.get('job') or {}).get('fingerprint'),
         label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
         score=spread([entry['score'] for entry in images if entry.get('score') is not None]),
+        judge_score=spread([entry['judge_score'] for entry in images
+                            if entry.get('judge_score') is not None]),
+        per_class=content.get('per_class'),
         rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
         cost=set_cost(content))
     return facts

@@ -1,4 +1,5 @@
 """Registered components: diffusions, proxies, distillers, coresets and their parts."""
+from .candidates import *  # noqa: F401,F403
 from .coresets import *  # noqa: F401,F403
 from .diffusions import *  # noqa: F401,F403
 from .distillers import *  # noqa: F401,F403

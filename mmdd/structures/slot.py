@@ -100,10 +100,15 @@ class DistilledSample:
         bboxes: (M, 4) float32 xyxy in pixels; None without boxes.
         mask: (H, W) uint8 class indices, 255 to ignore; None without masks.
         score: Proxy score in [0, 1]; None where nothing scored it.
+        judge_score: Score in [0, 1] by the judge, which does not guide; None without one.
+        rank: What compares the attempts at a slot that all were rejected, higher is better;
+            None takes ``score``.
         accepted: Whether refinement keeps it.
-        label_source: 'slot', 'proxy' or 'real'.
+        label_source: 'slot', 'proxy', 'merged' (both) or 'real'.
         seconds: Wall-clock seconds spent on it.
         stats: Counts and figures for the manifest, such as skipped gradients.
+        predictions: What 'proxy' or 'judge' sees in an image, with that image, so that no
+            image passes a network twice; not kept on disk.
     """
     slot: DistillSlot
     image: Optional[np.ndarray] = None
@@ -112,7 +117,11 @@ class DistilledSample:
     bboxes: Optional[np.ndarray] = None
     mask: Optional[np.ndarray] = None
     score: Optional[float] = None
+    judge_score: Optional[float] = None
+    rank: Optional[float] = None
     accepted: bool = True
     label_source: str = 'slot'
     seconds: float = 0.
     stats: Dict[str, float] = field(default_factory=dict)
+    predictions: Dict[str, Tuple[np.ndarray, Any]] = field(
+        default_factory=dict, repr=False, compare=False)

@@ -11,12 +11,14 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 
-from mmdd.apis import distill
+from mmdd.apis import distill, ensure_checkpoint
 from mmdd.evaluation.guidance_ap import (
     RawSet,
     average_precision,
     comparison_tiles,
+    confidence_in,
     guidance_ap,
+    mean_iou,
     read_raw_samples,
     set_folder,
 )
@@ -56,10 +58,36 @@ def test_wrong_class_counts_as_missed():
 
 
 def test_figures():
-    figures = guidance_ap(raw_set(), 2, threshold=0.6)
+    figures = guidance_ap(raw_set(), ('a', 'b'), threshold=0.6)
     assert figures['images'] == 3
     assert figures['matched'] == pytest.approx(0.6)
     assert figures['passed'] == pytest.approx(2 / 3)
+
+
+def test_top1():
+    """Two of three classes are right; the slot's class has these probabilities."""
+    samples = [DistilledSample(DistillSlot(i, i, (8, 8), np.array([i])),
+                               np.zeros((8, 8, 3), np.uint8)) for i in range(3)]
+    predictions = [torch.tensor(p) for p in ([.6, .3, .1], [.5, .4, .1], [.1, .2, .7])]
+    asked = np.array([confidence_in(p, s.slot) for p, s in zip(predictions, samples)])
+    assert asked == pytest.approx([.6, .4, .7])
+    figures = guidance_ap(RawSet('raw', samples, predictions, asked, asked), 'abc', 0.6)
+    assert figures == dict(images=3, top1=pytest.approx(2 / 3), matched=pytest.approx(17 / 30),
+                           passed=pytest.approx(2 / 3))
+
+
+def test_mean_iou_without_background_and_ignored_pixels():
+    """Class 1: 2 of 3 pixels of the union; class 2: none of 2; class 3 does not occur."""
+    asked = np.array([[1, 1, 0, 255], [2, 0, 0, 0]], np.uint8)
+    sees = torch.tensor([[1, 1, 1, 3], [0, 2, 0, 0]])
+    probabilities = torch.nn.functional.one_hot(sees, 4).permute(2, 0, 1).float()
+    slot = DistillSlot(0, 0, (2, 4), np.array([1, 2]), mask=asked)
+    raw = RawSet('raw', [DistilledSample(slot, np.zeros((2, 4, 3), np.uint8))], [probabilities],
+                 np.ones(1), np.ones(1))
+    assert mean_iou(raw, ('background', 'a', 'b', 'c')) == pytest.approx(1 / 3)
+    # Without a background there is one class more: 3 of 5 pixels of index 0.
+    assert mean_iou(raw, 'wxyz') == pytest.approx((2 / 3 + 0 + 3 / 5) / 3)
+    assert confidence_in(probabilities, slot) == pytest.approx(5 / 7)
 
 
 def test_tiles_show_the_same_slots_side_by_side():
@@ -79,11 +107,14 @@ def test_foreign_folder(tmp_path):
 
 @pytest.mark.slow
 def test_tool(digits, detector_checkpoint, tmp_path, monkeypatch, capsys):
-    """Two tiny jobs, with and without guidance, through the command line."""
+    """Two tiny jobs, with and without guidance, as proxy and judge see them."""
     for name, guidance in (('guided', 5.), ('plain', 0)):
         cfg = tiny.distill_job(digits, detector_checkpoint, total=2, guidance=guidance)
         distill(cfg, work_dir=str(tmp_path / name))
     assert len(read_raw_samples(str(tmp_path / 'plain/distilled'))) == 2
+    judge = dict(tiny.detector_job(digits), randomness=dict(seed=5))
+    ensure_checkpoint(judge, str(tmp_path / 'plain/judge.pth'))
+    cfg['model']['judge'] = dict(type='DetectorProxy', cfg=judge, relabel_thr=0.0)
     config = tmp_path / 'job.py'
     config.write_text(Config(cfg).pretty_text)
     out = tmp_path / 'out'
@@ -95,4 +126,8 @@ def test_tool(digits, detector_checkpoint, tmp_path, monkeypatch, capsys):
     figures = json.loads((out / 'guidance_ap.json').read_text())
     assert set(figures['sets']) == {'guided', 'plain'}
     assert figures['sets']['plain']['images'] == 2
+    assert figures['judge']['checkpoint'] == str(tmp_path / 'plain/judge.pth')
+    assert figures['judge']['sets']['plain']['matched'] != figures['sets']['plain']['matched']
+    assert '| judge AP50 | judge mAP | judge matched score |' in (
+        out / 'guidance_ap.md').read_text()
     assert (out / 'guidance_ap.png').is_file() and (out / 'guidance_ap.md').is_file()

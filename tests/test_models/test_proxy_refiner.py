@@ -1,76 +1,269 @@
 """Equation 11: score, filter, relabel."""
+import copy
+
 import numpy as np
 import pytest
+import tiny
 import torch
-from torch import nn
+import torch.nn.functional as F
+from mmengine.structures import InstanceData
 
-from mmdd.models import ProxyRefiner
-from mmdd.models.refiners import images_to_tensor
+from mmdd.models import ClassifierProxy, DetectorProxy, ProxyRefiner, SegmentorProxy
+from mmdd.models.proxies.scoring import images_to_tensor, judge_samples, predict_samples
 from mmdd.structures import DistilledSample, DistillSlot
 
 
-class FakeProxy(nn.Module):
-    """Answers what a test says; counts its forward passes."""
-
-    def __init__(self, scores, labels):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.scores, self.labels, self.calls = scores, labels, 0
-
-    def predict(self, images):
-        self.calls += 1
-        self.images = images
-        return ['prediction'] * len(images)
-
-    def score(self, images, samples, predictions):
-        assert predictions == ['prediction'] * len(samples)
-        return torch.tensor(self.scores)
-
-    def relabel(self, images, predictions):
-        return [dict(labels=np.array(label), bboxes=np.full((len(label), 4), 9.))
-                for label in self.labels]
+def made(slot, shade=0):
+    """A sample of one shade with the labels of its slot."""
+    return DistilledSample(slot, np.full((32, 32, 3), shade, np.uint8), labels=slot.labels,
+                           bboxes=slot.bboxes, mask=slot.mask)
 
 
-def refine(scores, labels, **kwargs):
-    samples = []
-    for i in range(len(scores)):
-        slot = DistillSlot(i, i, (4, 6), np.array([8]), np.zeros((1, 4)))
-        samples.append(DistilledSample(slot, np.full((4, 6, 3), i, np.uint8), labels=slot.labels,
-                                       bboxes=slot.bboxes))
-    proxy = FakeProxy(scores, labels)
-    ProxyRefiner(**kwargs)(samples, proxy)
-    assert proxy.calls == 1
-    return samples, proxy
+def seen(samples, predictions):
+    """Samples whose images the proxy has looked at before, with that outcome."""
+    for sample, prediction in zip(samples, predictions):
+        sample.predictions['proxy'] = (sample.image, prediction)
+    return samples
 
 
-@pytest.mark.parametrize('threshold', [0., .1, .3, .75, .85, .9, 1.])
-def test_the_threshold_is_inclusive(threshold):
-    below = float(np.nextafter(np.float32(threshold), np.float32(-1)))
-    samples, _ = refine([threshold, below, threshold], [[1], [1], [2, 3]], threshold=threshold)
+def found(*rows):
+    """Detections from rows of (x1, y1, x2, y2, label, score)."""
+    table = torch.tensor(rows, dtype=torch.float32).reshape(-1, 6)
+    return InstanceData(bboxes=table[:, :4], labels=table[:, 4].long(), scores=table[:, 5])
+
+
+SLOT_BOXES = np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32)
+
+
+def det_samples(*predictions):
+    slots = [DistillSlot(i, i, (32, 32), np.array([8, 9]), SLOT_BOXES)
+             for i in range(len(predictions))]
+    return seen([made(slot) for slot in slots], predictions)
+
+
+@pytest.fixture
+def detector(proxy):
+    one = copy.copy(proxy)
+    one.relabel_thr, one.score_mode = 0.5, 'mean'
+    return one
+
+
+@pytest.mark.parametrize('threshold', [0.5, .6, .75, .85, .9, 1.])
+def test_the_threshold_is_inclusive(detector, threshold):
+    below = float(np.nextafter(np.float32(threshold), np.float32(0)))
+    samples = det_samples(*[found((0, 0, 9, 9, 1, s)) for s in (threshold, below, threshold)])
+    detector.relabel_thr = 0.
+    ProxyRefiner(threshold)(samples, detector)
     assert [s.accepted for s in samples] == [True, False, True]
     assert [s.score for s in samples] == pytest.approx([threshold, below, threshold], abs=1e-7)
+    assert all(s.rank is None for s in samples)
 
 
-def test_labels_of_the_proxy_replace_those_of_the_slot():
-    samples, _ = refine([.9, .2], [[1, 2], [3]], threshold=.5)
-    assert samples[0].labels.tolist() == [1, 2] and samples[0].bboxes.shape == (2, 4)
-    assert [s.label_source for s in samples] == ['proxy', 'proxy']
-    assert samples[0].slot.labels.tolist() == [8]
-
-
-def test_nothing_detected_is_rejected_and_keeps_the_label_of_its_slot():
-    samples, _ = refine([.9, .9], [[], [4]], threshold=0.)
-    assert [s.accepted for s in samples] == [False, True]
-    assert samples[0].labels.tolist() == [8] and samples[0].label_source == 'slot'
-    assert samples[0].bboxes.shape == (1, 4)
-    # However sure the proxy is that nothing is there, any other try is better.
-    assert samples[0].score == 0.
-
-
-def test_without_relabelling():
-    samples, _ = refine([.9, .2], [[], [4]], threshold=.5, relabel=False)
+def test_labels_of_the_proxy_replace_those_of_the_slot(detector):
+    samples = det_samples(found((1, 1, 9, 9, 1, .9), (12, 3, 19, 9, 2, .8)),
+                          found((1, 1, 9, 9, 3, .6), (12, 3, 19, 9, 2, .4)))
+    ProxyRefiner(.7)(samples, detector)
     assert [s.accepted for s in samples] == [True, False]
-    assert all(s.labels.tolist() == [8] and s.label_source == 'slot' for s in samples)
+    assert samples[0].labels.tolist() == [1, 2] and samples[1].labels.tolist() == [3]
+    assert samples[0].bboxes.tolist() == [[1, 1, 9, 9], [12, 3, 19, 9]]
+    assert [s.label_source for s in samples] == ['proxy', 'proxy']
+    assert samples[0].slot.labels.tolist() == [8, 9]
+
+
+def test_nothing_detected_is_rejected_and_keeps_the_label_of_its_slot(detector):
+    samples = det_samples(found((1, 1, 9, 9, 3, .49)), found(), found((1, 1, 9, 9, 4, .9)))
+    ProxyRefiner(0.)(samples, detector)
+    assert [s.accepted for s in samples] == [False, False, True]
+    for sample in samples[:2]:
+        assert sample.labels.tolist() == [8, 9] and sample.label_source == 'slot'
+        assert np.array_equal(sample.bboxes, SLOT_BOXES) and sample.score == 0.
+
+
+def test_without_relabelling(detector):
+    samples = det_samples(found((1, 1, 9, 9, 3, .9)), found((1, 1, 9, 9, 4, .6)), found())
+    ProxyRefiner(.7, relabel=False)(samples, detector)
+    assert [s.accepted for s in samples] == [True, False, False]
+    assert all(s.labels.tolist() == [8, 9] and s.label_source == 'slot' for s in samples)
+
+
+@pytest.mark.parametrize('labels', ['proxy', 'slot', 'merged'])
+@pytest.mark.parametrize('reject_labels', ['proxy', 'slot', 'merged'])
+def test_accepted_and_rejected_images_have_the_labels_asked_for(detector, labels, reject_labels):
+    # One box of the slot is seen, as another class; of the other one there is no trace.
+    expected = dict(proxy=[3], slot=[8, 9], merged=[3, 9])
+    samples = det_samples(found((0, 0, 10, 9, 3, .9)), found((0, 0, 10, 9, 3, .6)))
+    ProxyRefiner(.7, labels=labels, reject_labels=reject_labels)(samples, detector)
+    for sample, source in zip(samples, (labels, reject_labels)):
+        assert sample.labels.tolist() == expected[source] and sample.label_source == source
+        assert len(sample.bboxes) == len(sample.labels)
+
+
+def cls_samples(rows):
+    slots = [DistillSlot(i, i, (32, 32), np.array([label])) for i, (label, _) in enumerate(rows)]
+    return seen([made(slot) for slot in slots], [torch.tensor(p) for _, p in rows])
+
+
+@pytest.mark.parametrize('options', [
+    {}, dict(reject_labels='proxy'), dict(labels='merged', reject_labels='merged')])
+def test_a_rejected_class_stays_where_it_was_asked_for(classifier_proxy, options):
+    samples = cls_samples([(1, [.05, .9, .05]), (1, [.9, .1, 0.]), (2, [.3, .3, .4])])
+    ProxyRefiner(.8, **options)(samples, classifier_proxy)
+    assert [s.accepted for s in samples] == [True, False, False]
+    assert [s.labels.tolist() for s in samples] == [[1], [1], [2]]
+    assert [s.label_source for s in samples] == [options.get('labels', 'proxy'), 'slot', 'slot']
+
+
+def test_an_accepted_class_is_the_proxys_where_it_is_sure(classifier_proxy):
+    one = copy.copy(classifier_proxy)
+    one.score_mode, one.relabel_thr = 'max', .5
+    samples = cls_samples([(1, [.8, .1, .1]), (1, [.4, .3, .3])])
+    ProxyRefiner(.3)(samples, one)
+    assert all(s.accepted for s in samples)
+    assert [s.labels.tolist() for s in samples] == [[0], [1]]
+    assert [s.label_source for s in samples] == ['proxy', 'slot']
+
+
+def random_proxy(kind, job):
+    torch.manual_seed(3)
+    return kind(job)
+
+
+def photographs(num, **slot):
+    """Samples of held-out photographs, which no network was trained on."""
+    from sklearn.datasets import load_sample_image
+    picture = load_sample_image('china.jpg')[100:]
+    return [DistilledSample(
+        DistillSlot(i, i, (32, 32), **{key: value[i] for key, value in slot.items()}),
+        np.ascontiguousarray(picture[8 * i:8 * i + 32, 16 * i:16 * i + 32]))
+        for i in range(num)]
+
+
+def with_slot_labels(samples):
+    for sample in samples:
+        sample.labels, sample.bboxes, sample.mask = (
+            sample.slot.labels, sample.slot.bboxes, sample.slot.mask)
+    return samples
+
+
+@pytest.mark.parametrize('threshold', [0., .9])
+@pytest.mark.parametrize('score_mode', ['matched', 'max'])
+def test_an_untrained_classifier_leaves_every_class(digits, threshold, score_mode):
+    proxy = random_proxy(ClassifierProxy, tiny.classifier_job(digits))
+    proxy.score_mode = score_mode
+    samples = with_slot_labels(photographs(20, labels=[np.array([i % 10]) for i in range(20)]))
+    ProxyRefiner(threshold)(samples, proxy)
+    predicted = proxy.relabel(images_to_tensor(samples))
+    assert len({int(label['labels'][0]) for label in predicted}) < 10  # it would empty classes
+    assert [int(s.labels[0]) for s in samples] == [i % 10 for i in range(20)]
+    assert all(s.label_source == 'slot' and s.accepted == (threshold == 0) for s in samples)
+
+
+@pytest.mark.parametrize('reject_labels', ['proxy', 'merged', 'slot'])
+def test_an_untrained_detector_leaves_every_box(digits, reject_labels):
+    proxy = random_proxy(DetectorProxy, tiny.detector_job(digits))
+    assert max(float(p.scores.max()) for p in proxy.predict(images_to_tensor(
+        photographs(4, labels=[np.array([1])] * 4)))) < .5
+    samples = with_slot_labels(photographs(
+        4, labels=[np.array([i, 9]) for i in range(4)], bboxes=[SLOT_BOXES] * 4))
+    ProxyRefiner(0., reject_labels=reject_labels)(samples, proxy)
+    for i, sample in enumerate(samples):
+        assert sample.labels.tolist() == [i, 9] and np.array_equal(sample.bboxes, SLOT_BOXES)
+        assert sample.label_source == 'slot' and not sample.accepted and sample.score == 0
+
+
+@pytest.mark.parametrize('reject_labels', ['proxy', 'merged', 'slot'])
+def test_an_untrained_segmentor_leaves_every_mask(digits, reject_labels):
+    proxy = random_proxy(SegmentorProxy, tiny.segmentor_job(digits))
+    masks = [np.zeros((32, 32), np.uint8) for _ in range(4)]
+    for i, mask in enumerate(masks):
+        mask[4:20, 6:18] = i + 1
+    samples = with_slot_labels(photographs(
+        4, labels=[np.array([i + 1]) for i in range(4)], mask=masks))
+    ProxyRefiner(0., reject_labels=reject_labels)(samples, proxy)
+    for i, sample in enumerate(samples):
+        assert sample.labels.tolist() == [i + 1] and np.array_equal(sample.mask, masks[i])
+        assert sample.label_source == 'slot' and not sample.accepted and sample.score == 0
+
+
+def test_merged_masks_of_the_segmentor(segmentor_proxy):
+    """Two objects were asked for; the proxy sees one elsewhere and is unsure of another."""
+    asked = np.zeros((32, 32), np.uint8)
+    asked[0:8, 0:8], asked[20:28, 20:28] = 1, 2
+    sees = np.zeros((32, 32), np.int64)
+    sees[0:8, 1:8], sees[12:16, 12:16], sees[28:32, 0:4] = 5, 6, 7
+    probabilities = F.one_hot(torch.from_numpy(sees), 11).permute(2, 0, 1).float()
+    probabilities[:, 28:32, 0:4] = probabilities[:, 28:32, 0:4] * .3 + .7 / 11
+    slot = DistillSlot(0, 0, (32, 32), np.array([1, 2]), mask=asked)
+    samples = seen([made(slot)], [probabilities])
+    ProxyRefiner(0., labels='merged')(samples, segmentor_proxy)
+    expected = asked.copy()
+    expected[0:8, 0], expected[0:8, 1:8], expected[12:16, 12:16] = 0, 5, 6
+    assert np.array_equal(samples[0].mask, expected)
+    assert samples[0].labels.tolist() == [2, 5, 6] and samples[0].label_source == 'merged'
+
+
+@pytest.mark.parametrize('options, passed', [
+    (dict(), [1, 1, 0]), (dict(by='judge'), [1, 0, 1]), (dict(by='both'), [1, 0, 0]),
+    (dict(judge_threshold=.4), [1, 1, 0]), (dict(by='judge', judge_threshold=.65), [0, 0, 1])])
+def test_filtering_by_the_judge(detector, options, passed):
+    samples = det_samples(*[found((0, 0, 9, 9, 1, s)) for s in (.75, .75, .55)])
+    for sample, score in zip(samples, (.625, .5, .75)):
+        sample.judge_score = score
+    ProxyRefiner(.6, **options)(samples, detector)
+    assert [s.accepted for s in samples] == [bool(p) for p in passed]
+    assert [s.score for s in samples] == pytest.approx([.75, .75, .55])
+    if options == dict(by='judge'):
+        assert [s.rank for s in samples] == pytest.approx([.025, -.1, .15], abs=1e-6)
+    if options == dict(by='both'):
+        assert [s.rank for s in samples] == pytest.approx([.025, -.1, -.05], abs=1e-6)
+
+
+def test_the_judge_is_missing(detector):
+    with pytest.raises(ValueError, match="by='judge' needs model.judge"):
+        ProxyRefiner(.5, by='judge')(det_samples(found()), detector)
+
+
+def test_judged_alone_and_in_a_batch(detector):
+    torch.manual_seed(0)
+    samples = det_samples(*[found()] * 3)
+    for sample in samples:
+        sample.image = torch.randint(0, 255, (32, 32, 3), dtype=torch.uint8).numpy()
+    detector.relabel_thr = 0.
+    judge_samples(samples, detector)
+    scores = [sample.judge_score for sample in samples]
+    assert len(set(scores)) == 3
+    for sample, score in zip(samples, scores):
+        expected = detector.score(images_to_tensor([sample]), [sample])
+        assert score == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_a_photograph_of_a_coreset_is_judged_at_its_own_size(digits, detector):
+    path = f'{digits}/VOC2007/JPEGImages/train_000000.jpg'
+    slot = DistillSlot(0, 0, (32, 32), np.array([1]), SLOT_BOXES[:1], source_path=path)
+    sample = DistilledSample(slot, path=path)
+    detector.relabel_thr = 0.
+    judge_samples([sample], detector)
+    from PIL import Image
+    with Image.open(path) as picture:
+        loaded = made(slot)
+        loaded.image = np.asarray(picture.convert('RGB'))
+    expected = detector.score(images_to_tensor([loaded]), [loaded])
+    assert sample.judge_score == pytest.approx(float(expected), abs=1e-6) and expected > 0
+
+
+def test_no_image_passes_a_network_twice(classifier_proxy, monkeypatch):
+    samples = [made(DistillSlot(i, i, (32, 32), np.array([i])), 40 * i) for i in range(3)]
+    looked, predict = [], classifier_proxy.predict
+    monkeypatch.setattr(classifier_proxy, 'predict', lambda images: (
+        looked.append(len(images)), predict(images))[1])
+    _, first = predict_samples(samples[:2], classifier_proxy, 'proxy')
+    _, second = predict_samples(samples, classifier_proxy, 'proxy')
+    assert looked == [2, 1] and second[0] is first[0] and second[1] is first[1]
+    predict_samples(samples, classifier_proxy, 'judge')  # another network has not seen them
+    samples[1].image = samples[1].image.copy()  # another image is looked at anew
+    _, third = predict_samples(samples, classifier_proxy, 'proxy')
+    assert looked == [2, 1, 3, 1] and third[1] is not first[1]
+    assert torch.equal(third[1], second[1])
 
 
 def test_images_reach_the_proxy_as_rgb():
@@ -81,7 +274,14 @@ def test_images_reach_the_proxy_as_rgb():
     assert tensor[0, :, 0, 2].tolist() == pytest.approx([1, .2, 0])
 
 
-@pytest.mark.parametrize('threshold', [-.1, 1.01])
-def test_threshold_out_of_range(threshold):
-    with pytest.raises(ValueError, match=r'threshold must be in \[0, 1\]'):
-        ProxyRefiner(threshold)
+@pytest.mark.parametrize('options, words', [
+    (dict(threshold=-.1), r'threshold must be in \[0, 1\]'),
+    (dict(threshold=1.01), r'threshold must be in \[0, 1\]'),
+    (dict(threshold=.5, judge_threshold=2), r'judge_threshold must be in \[0, 1\]'),
+    (dict(threshold=.5, labels='both'), "labels must be 'proxy', 'slot' or 'merged'"),
+    (dict(threshold=.5, relabel=False, reject_labels='proxy'), 'relabel=False contradicts'),
+    (dict(threshold=.5, by='someone'), 'by must be'),
+    (dict(threshold=.5, by='proxy', judge_threshold=.4), 'judge_threshold has no effect')])
+def test_bad_settings(options, words):
+    with pytest.raises(ValueError, match=words):
+        ProxyRefiner(**options)

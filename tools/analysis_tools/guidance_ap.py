@@ -1,11 +1,14 @@
-"""Measure guidance itself: does the proxy find what the slots asked for?
+"""Measure guidance itself: is in the images what the slots asked for?
 
     python tools/analysis_tools/guidance_ap.py configs/unidd/faster-rcnn_digits_5pct.py \\
         --sets guided=work_dirs/guided plain=work_dirs/unguided --out work_dirs/guidance_ap
 
-Takes the raw samples of each job: first attempts, before any filter. Writes
-guidance_ap.json, guidance_ap.md and guidance_ap.png (asked boxes in white,
-detections coloured, the sets of a slot side by side) to the folder of --out.
+Takes the raw samples of each job: first attempts, before any filter. AP50 and mAP for boxes,
+mIoU (without the background) for masks, top-1 for classes, as the proxy sees them and, where
+the config has one, as the judge (model.judge) does: what rises for the proxy alone is no
+better image. Writes guidance_ap.json, guidance_ap.md and guidance_ap.png (asked boxes and
+outlines in white, what the proxy sees coloured, the sets of a slot side by side) to the folder
+of --out.
 """
 import argparse
 import json
@@ -17,7 +20,7 @@ from mmdd.datasets.manifest import MANIFEST
 from mmdd.evaluation.guidance_ap import (
     comparison_tiles,
     guidance_ap,
-    judge,
+    look_at,
     read_raw_samples,
     set_folder,
 )
@@ -29,18 +32,20 @@ from mmdd.utils.io import atomic_write_json, atomic_write_text
 from mmdd.utils.picture import save_contact_sheet
 from mmdd.utils.table import markdown_table, print_table
 
-COLUMNS = ('set', 'raw images', 'AP50', 'mAP', 'matched score', 'share >= tau')
+NAMES = dict(AP50='AP50', mAP='mAP', mIoU='mIoU', top1='top-1')
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config whose model.proxy judges')
+    parser.add_argument('config', help='config with model.proxy and perhaps model.judge')
     parser.add_argument('--sets', nargs='+', required=True, metavar='NAME=FOLDER',
                         help='distilled sets or their work dirs')
     parser.add_argument('--out', required=True, help='folder for table, JSON and picture')
     parser.add_argument('--checkpoint', help="the proxy's weights (the config's, else proxy.pth "
                         'of the first work dir that has one)')
+    parser.add_argument('--judge-checkpoint', help="the judge's weights (found like the proxy's, "
+                        'as judge.pth)')
     parser.add_argument('--num', type=int, default=24, help='slots on the picture')
     return parser.parse_args()
 
@@ -56,14 +61,26 @@ def named_folders(pairs):
     return folders
 
 
-def find_checkpoint(args, cfg, folders) -> str:
-    """The one proxy that judges every set."""
-    works = [osp.join(osp.dirname(osp.abspath(folder)), 'proxy.pth')
+def find_checkpoint(name, given, cfg, folders) -> str:
+    """The weights of 'proxy' or 'judge' that look at every set."""
+    works = [osp.join(osp.dirname(osp.abspath(folder)), f'{name}.pth')
              for folder in folders.values()]
-    for path in [args.checkpoint or cfg.model.proxy.get('checkpoint')] + works:
-        if path and (osp.isfile(path) or path == args.checkpoint):
+    for path in [given or cfg.model[name].get('checkpoint')] + works:
+        if path and (osp.isfile(path) or path == given):
             return path
-    raise ValueError(f'no proxy.pth beside {", ".join(folders.values())}; give --checkpoint')
+    option = '--checkpoint' if name == 'proxy' else '--judge-checkpoint'
+    raise ValueError(f'no {name}.pth beside {", ".join(folders.values())}; give {option}')
+
+
+def build_networks(args, cfg, folders):
+    """The proxy, and the judge where the config has one, with their weights."""
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    networks = {}
+    for name, given in (('proxy', args.checkpoint), ('judge', args.judge_checkpoint)):
+        if cfg.model.get(name) is not None:
+            cfg.model[name].checkpoint = find_checkpoint(name, given, cfg, folders)
+            networks[name] = MODELS.build(cfg.model[name]).to(device)
+    return networks
 
 
 def set_classes(folders):
@@ -83,31 +100,53 @@ def tau(cfg) -> float:
                  if 'threshold' in refiner), 0.5)
 
 
+def table_of(figures):
+    """Columns and rows: the figures by the proxy, then those by the judge."""
+    columns, rows = ['set', 'raw images'], []
+    for seer, sets in figures.items():
+        one = next(iter(sets.values()))
+        prefix = '' if seer == 'proxy' else f'{seer} '
+        columns += [f'{prefix}{NAMES[key]}' for key in one if key in NAMES]
+        columns += [f'{prefix}matched score'] + ['share >= tau'] * (seer == 'proxy')
+    for name, first in figures['proxy'].items():
+        row = [name, str(first['images'])]
+        for seer, sets in figures.items():
+            one = sets[name]
+            row += [f'{one[key] * 100:.1f}' for key in one if key in NAMES]
+            row += [f'{one["matched"]:.3f}'] + [f'{one["passed"] * 100:.1f} %'] * (seer == 'proxy')
+        rows.append(row)
+    return columns, rows
+
+
 def main():
     args = parse_args()
     setup()
     cfg = load_config(args.config)
     if cfg.model.get('proxy') is None:
-        raise ValueError(f'{args.config} has no model.proxy to judge with')
+        raise ValueError(f'{args.config} has no model.proxy to look with')
     folders = named_folders(args.sets)
-    cfg.model.proxy.checkpoint = find_checkpoint(args, cfg, folders)
-    proxy = MODELS.build(cfg.model.proxy).to('cuda' if torch.cuda.is_available() else 'cpu')
+    networks = build_networks(args, cfg, folders)
+    proxy = networks['proxy']
     classes = proxy.classes or set_classes(folders)
-    sets = [judge(name, read_raw_samples(folder), proxy) for name, folder in folders.items()]
-    figures = {raw.name: guidance_ap(raw, len(classes), tau(cfg)) for raw in sets}
-    rows = [(name, str(one['images']), f'{one["AP50"] * 100:.1f}', f'{one["mAP"] * 100:.1f}',
-             f'{one["matched"]:.3f}', f'{one["passed"] * 100:.1f} %')
-            for name, one in figures.items()]
-    title = f'raw samples as {cfg.model.proxy.checkpoint} sees them, tau = {tau(cfg)}'
-    print_table(title, COLUMNS, rows)
+    samples = {name: read_raw_samples(folder) for name, folder in folders.items()}
+    seen = {seer: [look_at(name, own, network) for name, own in samples.items()]
+            for seer, network in networks.items()}
+    figures = {seer: {raw.name: guidance_ap(raw, classes, tau(cfg)) for raw in sets}
+               for seer, sets in seen.items()}
+    columns, rows = table_of(figures)
+    title = ', '.join(f'{seer} {cfg.model[seer].checkpoint}' for seer in networks)
+    title = f'raw samples as seen by {title}, tau = {tau(cfg)}'
+    print_table(title, columns, rows)
     atomic_write_json(osp.join(args.out, 'guidance_ap.json'), dict(
-        checkpoint=cfg.model.proxy.checkpoint, threshold=tau(cfg), sets=figures))
+        checkpoint=cfg.model.proxy.checkpoint, threshold=tau(cfg), sets=figures['proxy'],
+        **(dict(judge=dict(checkpoint=cfg.model.judge.checkpoint, sets=figures['judge']))
+           if 'judge' in figures else {})))
     atomic_write_text(osp.join(args.out, 'guidance_ap.md'),
-                      f'{title}\n\n{markdown_table(COLUMNS, rows)}')
-    tiles = comparison_tiles(sets, args.num, proxy.relabel_thr)
+                      f'{title}\n\n{markdown_table(columns, rows)}')
+    tiles = comparison_tiles(seen['proxy'], args.num, proxy.relabel_thr)
     if tiles:
         save_contact_sheet(osp.join(args.out, 'guidance_ap.png'), tiles, classes,
-                           columns=len(sets) * max(1, 8 // len(sets)))
+                           columns=len(samples) * max(1, 8 // len(samples)))
     print(f'table, figures and picture: {args.out}')
 
 

@@ -43,7 +43,9 @@ def sample_tile(sample: DistilledSample, classes: Sequence[str]) -> Tile:
     plain = sample.bboxes is None and sample.mask is None
     names = ' '.join(classes[i].split(',')[0] for i in sample.labels) if plain else ''
     score = '' if sample.score is None else f'{sample.score:.2f}'
+    judged = '' if sample.judge_score is None else f'judge {sample.judge_score:.2f}'
     mark = '' if sample.accepted else 'rejected'
-    caption = '  '.join(word for word in (f'#{sample.slot.id}', names, score, mark) if word)
+    caption = '  '.join(word for word in (f'#{sample.slot.id}', names, score, judged, mark)
+                        if word)
     return Tile(sample.image, sample.bboxes, sample.labels, asked=sample.slot.bboxes,
                 caption=caption, mask=sample.mask, asked_mask=sample.slot.mask)

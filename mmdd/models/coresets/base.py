@@ -30,6 +30,7 @@ class CoresetBaseline(DatasetDistiller):
 
     # Whether ``select`` reads features; they need a proxy.
     uses_features = False
+    draws = False
 
     def __init__(self,
                  proxy: Optional[dict] = None,

@@ -3,6 +3,7 @@ import hashlib
 import inspect
 import logging
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import torch
@@ -17,6 +18,33 @@ from .regions import RegionPrompts
 
 def _no_hook(name: str, **kwargs) -> None:
     """Stand-in for ``Runner.call_hook`` outside of a Runner."""
+
+
+# Attributes of diffusers' schedulers that hold values of a batch between steps.
+SCHEDULER_MEMORY = ('ets', 'model_outputs', 'derivatives', 'prev_derivative', 'last_sample',
+                    'sample')
+
+
+@dataclass
+class SamplingRun:
+    """A batch on its way from noise to images, see :meth:`BaseDiffusion.begin`.
+
+    Attributes:
+        state: What hooks see.
+        latents: z_t (B, C, h, w) in the scheduler's units.
+        timesteps: The scheduler's timesteps of the whole way.
+        condition: What the adapter made of the slots.
+        steps: Number of denoising steps that the scheduler was set to.
+        skipped: How many of its timesteps SDEdit leaves out.
+        done: How many of ``timesteps`` are behind it.
+    """
+    state: DenoiseState
+    latents: Tensor
+    timesteps: List[Tensor]
+    condition: Any
+    steps: int
+    skipped: int = 0
+    done: int = 0
 
 
 class BaseDiffusion(BaseModule):
@@ -247,7 +275,8 @@ class BaseDiffusion(BaseModule):
                init: Optional[Tensor] = None,
                strength: float = 1.,
                steps: Optional[int] = None,
-               call_hook: Callable = _no_hook) -> Tuple[Tensor, List[dict]]:
+               call_hook: Callable = _no_hook,
+               fast: bool = False) -> Tuple[Tensor, List[dict]]:
         """Make one image for each slot.
 
         Args:
@@ -257,6 +286,7 @@ class BaseDiffusion(BaseModule):
             strength: How much of the path to noise ``init`` goes, in (0, 1].
             steps: Number of denoising steps; the adapter's own if None.
             call_hook: ``runner.call_hook``; fires ``DENOISE_STAGES``.
+            fast: Decode the images by the small decoder, where there is one.
 
         Returns:
             tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
@@ -265,16 +295,25 @@ class BaseDiffusion(BaseModule):
             steps (and their recurrences) times :attr:`branches`, and one for each
             sub-prompt of the slot in each step that uses them.
         """
+        run = self.begin(slots, init, strength, steps, call_hook)
+        self.advance(run, len(run.timesteps), call_hook)
+        return self.finish(run, call_hook, fast)
+
+    @torch.no_grad()
+    def begin(self, slots: Sequence[DistillSlot], init: Optional[Tensor] = None,
+              strength: float = 1., steps: Optional[int] = None,
+              call_hook: Callable = _no_hook) -> SamplingRun:
+        """Start :meth:`sample`, whose arguments these are; no denoising step is done yet."""
         if not 0 < strength <= 1:
             raise ValueError(f'{type(self).__name__}: strength must be in (0, 1], got {strength}')
-        slots = list(slots)
-        self._set_timesteps(steps or self.steps)
-        timesteps = list(self.scheduler.timesteps)
+        slots, steps = list(slots), steps or self.steps
+        self._set_timesteps(steps)
+        timesteps, skip = list(self.scheduler.timesteps), 0
         state, noise = self._start(slots, len(timesteps))
         condition = self.encode_conditions(slots)
         x = noise * self.scheduler.init_noise_sigma
         if init is not None:
-            skip = self._skipped_timesteps(steps or self.steps, strength)
+            skip = self._skipped_timesteps(steps, strength)
             timesteps = timesteps[skip:]
             state.num_steps = len(timesteps)
             if hasattr(self.scheduler, 'set_begin_index'):
@@ -282,13 +321,67 @@ class BaseDiffusion(BaseModule):
             start = timesteps[0].view(1).expand(len(slots))
             x = self.scheduler.add_noise(init.to(noise), noise, start)
         call_hook('before_sample', state=state)
-        for state.step, t in enumerate(timesteps):
-            following = timesteps[state.step + 1] if state.step + 1 < len(timesteps) else None
-            x = self._step(state, x, t, following, condition, call_hook)
-        state.latents = x
-        images = self.decode_latents(x).clamp(0, 1)
-        call_hook('after_sample', state=state)
-        return images, state.stats
+        return SamplingRun(state, x, timesteps, condition, steps, skip)
+
+    @torch.no_grad()
+    def advance(self, run: SamplingRun, until: int, call_hook: Callable = _no_hook) -> None:
+        """Denoise a batch up to ``until`` of its timesteps are done."""
+        for step in range(run.done, until):
+            run.state.step = step
+            following = run.timesteps[step + 1] if step + 1 < len(run.timesteps) else None
+            run.latents = self._step(run.state, run.latents, run.timesteps[step], following,
+                                     run.condition, call_hook)
+        run.done = max(run.done, until)
+
+    @torch.no_grad()
+    def finish(self, run: SamplingRun, call_hook: Callable = _no_hook,
+               fast: bool = False) -> Tuple[Tensor, List[dict]]:
+        """The images and counters of a batch whose timesteps are done, see :meth:`sample`."""
+        run.state.latents = run.latents
+        images = self.decode_latents(run.latents, fast=fast).clamp(0, 1)
+        call_hook('after_sample', state=run.state)
+        return images, run.state.stats
+
+    @torch.no_grad()
+    def regroup(self, picked: Sequence[Tuple[SamplingRun, int]],
+                call_hook: Callable = _no_hook) -> SamplingRun:
+        """One batch of images that are on their way in several, to go on with them alone.
+
+        Hooks see ``before_sample`` again, with a state that is not at its first step.
+
+        Args:
+            picked: Batches that are equally far, each with an index into it.
+            call_hook: ``runner.call_hook``.
+
+        Raises:
+            ValueError: If the scheduler remembers earlier steps of its batch.
+        """
+        self.check_regrouping()
+        first = picked[0][0]
+        states = [(run.state, i) for run, i in picked]
+        self._set_timesteps(first.steps)
+        if hasattr(self.scheduler, 'set_begin_index'):
+            self.scheduler.set_begin_index(first.skipped + first.done)
+        latents = torch.stack([run.latents[i] for run, i in picked])
+        state = DenoiseState(
+            [state.slots[i] for state, i in states], latents,
+            [state.generators[i] for state, i in states], first.state.decode,
+            first.state.num_steps, step=first.done, stats=[state.stats[i] for state, i in states])
+        call_hook('before_sample', state=state)
+        return SamplingRun(state, latents, first.timesteps, self.encode_conditions(state.slots),
+                           first.steps, first.skipped, first.done)
+
+    def check_regrouping(self) -> None:
+        """Check that batches can be regrouped on their way.
+
+        Raises:
+            ValueError: If the scheduler remembers earlier steps of its batch.
+        """
+        if any(hasattr(self.scheduler, name) for name in SCHEDULER_MEMORY):
+            raise ValueError(
+                f'{type(self.scheduler).__name__} remembers earlier steps, so a batch cannot be '
+                f'divided on its way; set model.diffusion.scheduler to one without memory such as '
+                f'DDIMScheduler')
 
     def _skipped_timesteps(self, steps: int, strength: float) -> int:
         """How many timesteps SDEdit leaves out: the rule of diffusers' image-to-image pipelines.

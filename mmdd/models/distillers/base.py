@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import (
     Any,
     Callable,
+    Collection,
     ContextManager,
     Dict,
     List,
@@ -35,6 +36,7 @@ from mmdd.structures import (
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.stage_clock import StageClock
 from ..label_samplers import BaseLabelSampler
+from ..proxies.scoring import judge_samples
 from ..set_stages import SetStages
 
 
@@ -48,10 +50,15 @@ class DatasetDistiller(BaseModel):
     Args:
         diffusion: Config of the diffusion adapter.
         proxy: Config of the task proxy.
+        judge: Config of a second task proxy, of another architecture or seed, whose score
+            stands beside the proxy's. It never guides and never labels; refiners and the pool
+            may filter by it.
         label_sampler: Config of what the slots ask for: the labels of a real image each
             (``RandomLabelSampler``, the default, ``BalancedLabelSampler``), or objects of
             several (``ComposedLabelSampler``).
         prompter: Config of the prompter.
+        pool: Config of a ``CandidatePool``: several candidates are tried for each slot. None
+            draws one.
         refiners: Configs of the refiners, applied in order.
         set_stages: Configs of the set stages: selection from a pool, then what makes
             several images of a sample.
@@ -62,13 +69,23 @@ class DatasetDistiller(BaseModel):
         prompt_file: jsonl file of prompts, completed and reused; hand-editable.
             None keeps it beside the distilled set.
         seed: Everything random in the distilled set follows from it.
+
+    Attributes:
+        draws: Whether images are sampled from the diffusion, so that a pool can try several.
+
+    Raises:
+        ValueError: If a part is missing that another one needs.
     """
+
+    draws = True
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
                  proxy: Optional[dict] = None,
+                 judge: Optional[dict] = None,
                  label_sampler: Optional[dict] = None,
                  prompter: Optional[dict] = None,
+                 pool: Optional[dict] = None,
                  refiners: Sequence[dict] = (),
                  set_stages: Sequence[dict] = (),
                  image_size: Any = 512,
@@ -79,10 +96,14 @@ class DatasetDistiller(BaseModel):
         super().__init__(data_preprocessor)
         self.diffusion = None if diffusion is None else MODELS.build(diffusion)
         self.proxy = None if proxy is None else MODELS.build(proxy)
+        self.judge = None if judge is None else MODELS.build(judge)
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
         check_signature(type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
+        self.pool = None if pool is None else TASK_UTILS.build(pool)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
+        self.check_parts({name for name in ('diffusion', 'proxy', 'judge')
+                          if getattr(self, name) is not None}, self.pool, self.refiners)
         self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.image_size: Tuple[int, int] = tuple(size)
@@ -114,6 +135,27 @@ class DatasetDistiller(BaseModel):
                 f'{prompter.__name__} describes real images, and no single one shows what '
                 f'{sampler.__name__} asks for: set model.prompter to '
                 f"dict(type='AnnotationPrompter')")
+
+    @classmethod
+    def check_parts(cls, present: Collection[str], pool: Any, refiners: Sequence[Any]) -> None:
+        """Check that pool and refiners have what they need.
+
+        Args:
+            present: Which of 'diffusion', 'proxy' and 'judge' the config gives.
+            pool: The pool, or None.
+            refiners: The refiners.
+
+        Raises:
+            ValueError: If something is missing, or the distiller samples no images for a pool.
+        """
+        if pool is not None and not cls.draws:
+            raise ValueError(f'model.pool: {cls.__name__} samples no images to choose from; '
+                             f'remove it')
+        for part in ([] if pool is None else [pool]) + list(refiners):
+            for name in getattr(part, 'needs', ()):
+                if name not in present:
+                    raise ValueError(f'{type(part).__name__} needs model.{name}; the config '
+                                     f'gives none')
 
     @classmethod
     def check_classes(cls, cfg: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -251,22 +293,33 @@ class DatasetDistiller(BaseModel):
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
-        """Make one sample for each slot; here the diffusion draws one image for it.
+        """Make one sample for each slot; here the diffusion draws it, or the pool chooses it.
 
         Args:
             slots: Slots of one batch.
             call_hook: ``runner.call_hook``, to fire the denoising stages.
         """
+        if self.pool is not None:
+            return self.pool.sample(self, slots, call_hook)
+        return self.draw(slots, call_hook)
+
+    def draw(self, slots: List[DistillSlot], call_hook: Callable) -> List[DistilledSample]:
+        """Let the diffusion draw one image for each slot; arguments as of :meth:`distill_step`."""
         begin = time.perf_counter()
         init, strength = self.initial_latents(slots)
         images, stats = self.diffusion.sample(
             slots, init=init, strength=strength, call_hook=call_hook)
-        pixels = to_uint8(images)
+        samples = self.as_samples(slots, images, stats)
         seconds = (time.perf_counter() - begin) / len(slots)
+        return [replace(sample, seconds=seconds) for sample in samples]
+
+    def as_samples(self, slots: Sequence[DistillSlot], images: Tensor,
+                   stats: Sequence[Dict[str, float]]) -> List[DistilledSample]:
+        """Samples of images (B, 3, H, W) in [0, 1], with the labels of their slots."""
         return [
             DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
-                            mask=slot.mask, seconds=seconds, stats=stat)
-            for slot, image, stat in zip(slots, pixels, stats)
+                            mask=slot.mask, stats=stat)
+            for slot, image, stat in zip(slots, to_uint8(images), stats)
         ]
 
     def initial_latents(self, slots: List[DistillSlot]) -> Tuple[Optional[Tensor], float]:
@@ -282,7 +335,9 @@ class DatasetDistiller(BaseModel):
         return None, 1.
 
     def refine(self, samples: List[DistilledSample]) -> None:
-        """Apply the refiners to ``samples``, in place."""
+        """Let the judge score ``samples`` and apply the refiners, in place."""
+        if self.judge is not None:
+            judge_samples(samples, self.judge)
         for refiner in self.refiners:
             refiner(samples, self.proxy)
 

@@ -78,6 +78,8 @@ class PatchSelection(DatasetDistiller):
         ValueError: If a setting is out of range, or the diffusion takes no prompts.
     """
 
+    draws = False
+
     def __init__(self,
                  diffusion: dict,
                  composition: str = 'auto',

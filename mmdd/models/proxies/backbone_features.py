@@ -40,6 +40,7 @@ class BackboneFeatures(TaskProxy):
     """
 
     scope = 'mmpretrain'
+    gives_scores = False
 
     def __init__(self,
                  cfg: Union[str, Mapping, Sequence],
@@ -160,7 +161,7 @@ class BackboneFeatures(TaskProxy):
         raise ValueError('BackboneFeatures gives features only; guidance and refinement need a '
                          'ClassifierProxy, DetectorProxy or SegmentorProxy')
 
-    predict = score = relabel = energy
+    predict = score = relabel = is_sure = merge = energy
 
 
 SUFFIXES = ('.pth', '.pt', '.th', '.bin', '.safetensors')

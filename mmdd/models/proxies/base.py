@@ -34,6 +34,8 @@ class TaskProxy(BaseModule):
 
     # Registry scope of the mm* package whose models a subclass wraps.
     scope = 'mmengine'
+    # Whether it scores and labels images; without, it gives features only.
+    gives_scores = True
 
     def __init__(self,
                  cfg: Union[str, dict, Sequence],
@@ -119,6 +121,15 @@ class TaskProxy(BaseModule):
 
     def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
         """Labels as the proxy sees them, fields as in :class:`DistilledSample`."""
+        raise NotImplementedError
+
+    def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
+        """Whether the proxy is sure of anything in an image; else it labels nothing."""
+        raise NotImplementedError
+
+    def merge(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> List[dict]:
+        """Labels of the slots and of the proxy together, fields as of :meth:`relabel`."""
         raise NotImplementedError
 
     def features(self, images: Tensor) -> Tensor:

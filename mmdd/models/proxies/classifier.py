@@ -23,6 +23,8 @@ class ClassifierProxy(TaskProxy):
         score_mode: The score of an image. 'matched': probability (softmax) of
             the slot's class. 'max': the largest probability. UniDD does not
             define its ``score``; 'matched' also rejects what shows another class.
+        relabel_thr: Probability in [0, 1] from which the most probable class may become the
+            label of an image; below it the proxy is sure of nothing.
         input_scale: 'test' resizes and crops images as the config's test
             pipeline does; None takes them as they are.
         temperatures: (tau_1, tau_2) of the energy
@@ -46,6 +48,7 @@ class ClassifierProxy(TaskProxy):
                  checkpoint: Optional[str] = None,
                  score_mode: str = 'matched',
                  input_scale: Optional[str] = 'test',
+                 relabel_thr: float = 0.5,
                  temperatures: Tuple[float, float] = (1., 1.),
                  softplus: Optional[float] = None) -> None:
         if score_mode not in ('matched', 'max'):
@@ -57,8 +60,12 @@ class ClassifierProxy(TaskProxy):
         if len(temperatures) != 2 or min(temperatures) <= 0:
             raise ValueError(f'ClassifierProxy: temperatures must be two numbers above 0, got '
                              f'{temperatures}')
+        if not 0 <= relabel_thr <= 1:
+            raise ValueError(
+                f'ClassifierProxy: relabel_thr must be in [0, 1], got {relabel_thr}')
         super().__init__(cfg, checkpoint)
         self.score_mode = score_mode
+        self.relabel_thr = relabel_thr
         self.temperatures = tuple(temperatures)
         self.smooth_model = None if softplus is None else with_softplus(self.model, softplus)
         self.view = InputView(test_pipeline(self.cfg) if input_scale == 'test' else ())
@@ -135,6 +142,16 @@ class ClassifierProxy(TaskProxy):
         """The most probable class of each image as ``labels`` (1,)."""
         predictions = self.predict(images) if predictions is None else predictions
         return [dict(labels=np.array([int(found.argmax())], np.int64)) for found in predictions]
+
+    def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
+        """Whether the most probable class has at least ``relabel_thr``."""
+        predictions = self.predict(images) if predictions is None else predictions
+        return [float(found.max()) >= self.relabel_thr - 1e-6 for found in predictions]
+
+    def merge(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> List[dict]:
+        """The proxy's class: an image has one, so there is nothing to bring together."""
+        return self.relabel(images, predictions)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.seed import derive_seed
 from .base import TaskProxy, read_test_scale, resize_images
 from .detector_losses import image_losses
+from .merging import merge_boxes
 
 # Universal Guidance, on which UniDD builds, leaves the box term of the RoI head
 # out; the paper does not say, so every term is a setting.
@@ -165,6 +166,19 @@ class DetectorProxy(TaskProxy):
                 (bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
             labels.append(dict(bboxes=bboxes[keep].numpy(), labels=found.labels[keep].numpy()))
         return labels
+
+    def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
+        """Whether any detection becomes a label, see ``relabel_thr``."""
+        return [len(label['labels']) > 0 for label in self.relabel(images, predictions)]
+
+    def merge(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> List[dict]:
+        """The detections of :meth:`relabel` and the slots' boxes that none of them matches.
+
+        See :func:`merge_boxes`.
+        """
+        return [merge_boxes(sample.slot.bboxes, sample.slot.labels, **label)
+                for sample, label in zip(samples, self.relabel(images, predictions))]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

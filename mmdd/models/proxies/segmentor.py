@@ -9,6 +9,7 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from mmdd.structures import BACKGROUND, IGNORE, DistilledSample, DistillSlot
 from .base import TaskProxy, in_full
+from .merging import merge_masks, sure_objects
 from .view import InputView, test_pipeline
 
 
@@ -24,6 +25,8 @@ class SegmentorProxy(TaskProxy):
             the slot's mask that are not ignored of the probability of its
             class, 0 where all are ignored. 'both': the lesser of the two.
             UniDD does not define its ``score``.
+        relabel_thr: Mean probability in [0, 1] over a connected piece of one class from
+            which it is an object that the proxy is sure of.
         input_scale: 'test' resizes images as the config's test pipeline does;
             None takes them as they are.
 
@@ -38,7 +41,8 @@ class SegmentorProxy(TaskProxy):
                  cfg: Union[str, dict, Sequence],
                  checkpoint: Optional[str] = None,
                  score_mode: str = 'mean',
-                 input_scale: Optional[str] = 'test') -> None:
+                 input_scale: Optional[str] = 'test',
+                 relabel_thr: float = 0.5) -> None:
         if score_mode not in ('mean', 'matched', 'both'):
             raise ValueError(
                 f"SegmentorProxy: score_mode must be 'mean', 'matched' or 'both', got "
@@ -46,8 +50,12 @@ class SegmentorProxy(TaskProxy):
         if input_scale not in ('test', None):
             raise ValueError(
                 f"SegmentorProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        if not 0 <= relabel_thr <= 1:
+            raise ValueError(
+                f'SegmentorProxy: relabel_thr must be in [0, 1], got {relabel_thr}')
         super().__init__(cfg, checkpoint)
         self.score_mode = score_mode
+        self.relabel_thr = relabel_thr
         self.view = InputView(test_pipeline(self.cfg) if input_scale == 'test' else ())
         if self.view.crops:
             raise ValueError('SegmentorProxy: the test pipeline of the proxy crops its images; '
@@ -153,13 +161,37 @@ class SegmentorProxy(TaskProxy):
         The mask is (H, W) uint8. A class named 'background' is no label.
         """
         predictions = self.predict(images) if predictions is None else predictions
-        names, labels = self.classes or (), []
-        for found in predictions:
-            mask = found.argmax(0).byte().cpu().numpy()
-            present = [i for i in np.unique(mask).tolist()
-                       if i >= len(names) or names[i] != BACKGROUND]
-            labels.append(dict(labels=np.array(present, np.int64), mask=mask))
-        return labels
+        return [self._labels(found.argmax(0).byte().cpu().numpy()) for found in predictions]
+
+    def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
+        """Whether there is an object that the proxy is sure of, see ``relabel_thr``."""
+        predictions = self.predict(images) if predictions is None else predictions
+        return [bool(self._sure_objects(found)[1].any()) for found in predictions]
+
+    def merge(self, images: Tensor, samples: Sequence[DistilledSample],
+              predictions: Optional[list] = None) -> List[dict]:
+        """The slots' masks with the objects that the proxy is sure of, see :func:`merge_masks`."""
+        predictions = self.predict(images) if predictions is None else predictions
+        merged = [merge_masks(sample.slot.mask, *self._sure_objects(found), self._no_objects)
+                  for sample, found in zip(samples, predictions)]
+        return [self._labels(mask) for mask in merged]
+
+    @property
+    def _no_objects(self) -> List[int]:
+        """Indices that are no objects."""
+        return [IGNORE] + [i for i, name in enumerate(self.classes or ()) if name == BACKGROUND]
+
+    def _labels(self, mask: np.ndarray) -> dict:
+        """A mask (H, W) uint8 with the classes that are present in it."""
+        present = [i for i in np.unique(mask).tolist() if i not in self._no_objects]
+        return dict(labels=np.array(present, np.int64), mask=mask)
+
+    def _sure_objects(self, found: Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        """The most probable classes (H, W), and the objects among them that are sure."""
+        confidence, classes = found.max(0)
+        mask = classes.byte().cpu().numpy()
+        return mask, sure_objects(mask, confidence.cpu().numpy(), self.relabel_thr,
+                                  self._no_objects)
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -1,19 +1,27 @@
 """Score, filter and relabel by the proxy (UniDD, equation 11)."""
-from typing import List
+from typing import Dict, List, Optional, Tuple
 
-import numpy as np
 import torch
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample
 from ..proxies import TaskProxy
+from ..proxies.scoring import predict_samples
+
+LABELS = ('proxy', 'slot', 'merged')
+BY = dict(proxy=('proxy', ), judge=('judge', ), both=('proxy', 'judge'))
 
 
 class BaseRefiner:
-    """Judges or changes samples after they are made."""
+    """Judges or changes samples after they are made.
+
+    Attributes:
+        needs: Parts of the distiller without which it cannot work, 'proxy' or 'judge'.
+    """
+    needs: Tuple[str, ...] = ()
 
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
-        """Refine ``samples`` in place."""
+        """Refine ``samples`` in place; the judge's scores are there already."""
         raise NotImplementedError
 
 
@@ -23,43 +31,107 @@ class ProxyRefiner(BaseRefiner):
 
     .. math:: \{x, y\} = \{x_i, F_{label}(x_i) \mid score(F(x_i)) \ge \tau\}
 
+    **Which labels.** 'proxy': what the proxy sees. 'slot': what was asked for. 'merged': both,
+    that is the objects that the proxy is sure of and those of the slot that they do not
+    overlap with an IoU of 0.5 or more (:func:`merge_boxes`, :func:`merge_masks`). A proxy that
+    is sure of nothing in an image (its ``relabel_thr``) never labels it: the slot's labels
+    stay.
+
+    A rejected image may still end up in the set, where all rounds of a slot fail. In
+    classification it keeps the class of its slot, whatever the proxy says: the class would
+    lose it otherwise. Where images have boxes or masks, ``reject_labels`` decides.
+
     Args:
         threshold: :math:`\tau`; the paper takes 0.9 for classification, 0.85
             for detection and 0.75 for segmentation.
-        relabel: Whether the proxy's labels replace those of the slot.
+        relabel: False is short for ``labels='slot'`` and ``reject_labels='slot'``.
+        labels: Labels of accepted images: 'proxy' (the default), 'slot' or 'merged'.
+        reject_labels: Labels of rejected images with boxes or masks: 'proxy' (the default),
+            'slot' or 'merged'.
+        by: What must reach its threshold: 'proxy', 'judge' or 'both'. By default the proxy,
+            and both where ``judge_threshold`` is given.
+        judge_threshold: :math:`\tau` of the judge (``model.judge``); ``threshold`` if None.
 
     Raises:
-        ValueError: If the threshold is not in [0, 1].
+        ValueError: If a threshold is not in [0, 1], a name is unknown, or the options
+            contradict each other.
     """
 
-    def __init__(self, threshold: float, relabel: bool = True) -> None:
-        if not 0 <= threshold <= 1:
-            raise ValueError(f'ProxyRefiner: threshold must be in [0, 1], got {threshold}')
+    def __init__(self,
+                 threshold: float,
+                 relabel: bool = True,
+                 labels: Optional[str] = None,
+                 reject_labels: Optional[str] = None,
+                 by: Optional[str] = None,
+                 judge_threshold: Optional[float] = None) -> None:
+        for name, value in (('threshold', threshold), ('judge_threshold', judge_threshold)):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f'ProxyRefiner: {name} must be in [0, 1], got {value}')
+        for name, value in (('labels', labels), ('reject_labels', reject_labels)):
+            if value is not None and value not in LABELS:
+                raise ValueError(
+                    f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {value!r}")
+            if not relabel and value not in (None, 'slot'):
+                raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={value!r}; '
+                                 f'leave relabel out')
+        if by not in (None, *BY):
+            raise ValueError(f"ProxyRefiner: by must be 'proxy', 'judge' or 'both', got {by!r}")
+        if by == 'proxy' and judge_threshold is not None:
+            raise ValueError("ProxyRefiner: judge_threshold has no effect with by='proxy'; leave "
+                             "one of them out")
         self.threshold = threshold
-        self.relabel = relabel
+        self.labels = labels or ('proxy' if relabel else 'slot')
+        self.reject_labels = reject_labels or ('proxy' if relabel else 'slot')
+        self.by = by or ('proxy' if judge_threshold is None else 'both')
+        self.judge_threshold = threshold if judge_threshold is None else judge_threshold
+
+    @property
+    def needs(self) -> Tuple[str, ...]:
+        """The proxy, and the judge where it filters."""
+        return ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
 
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
-        """Score ``samples`` in place; one forward of the proxy serves both uses."""
-        images = images_to_tensor(samples).to(next(proxy.parameters()).device)
-        predictions = proxy.predict(images)
+        """Score ``samples`` in place; one forward of the proxy serves all uses."""
+        images, predictions = predict_samples(samples, proxy, 'proxy')
         scores = proxy.score(images, samples, predictions)
-        labels = proxy.relabel(images, predictions)
-        # Compared in the scores' own precision: 0.9 as fp32 is less than 0.9 as a double.
-        passed = (scores >= self.threshold).tolist()
-        for sample, score, accepted, label in zip(samples, scores.tolist(), passed, labels):
-            sample.score, sample.accepted = score, accepted
-            if not self.relabel:
-                continue
-            if len(label['labels']):
-                sample.labels, sample.bboxes = label['labels'], label.get('bboxes')
-                sample.mask = label.get('mask')
-                sample.label_source = 'proxy'
-            else:  # however sure the proxy is that nothing is there
+        margins = self._margins(scores, samples)
+        for sample, score, margin in zip(samples, scores.tolist(), margins.tolist()):
+            sample.score, sample.accepted = score, margin >= 0
+            sample.rank = None if self.by == 'proxy' else margin
+        self._label(samples, proxy, images, predictions)
+
+    def _margins(self, scores: torch.Tensor, samples: List[DistilledSample]) -> torch.Tensor:
+        """How far each sample is above the thresholds that count, (B,); the least of them."""
+        margins = []
+        if 'proxy' in BY[self.by]:
+            # In the scores' own precision: 0.9 as fp32 is less than 0.9 as a double.
+            margins.append(scores - torch.tensor(self.threshold, dtype=scores.dtype))
+        if 'judge' in BY[self.by]:
+            if any(sample.judge_score is None for sample in samples):
+                raise ValueError(f'ProxyRefiner: by={self.by!r} needs model.judge; the config '
+                                 f'gives none')
+            judged = torch.tensor([sample.judge_score for sample in samples], dtype=scores.dtype)
+            margins.append(judged - torch.tensor(self.judge_threshold, dtype=scores.dtype))
+        return torch.stack(margins).amin(0)
+
+    def _label(self, samples: List[DistilledSample], proxy: TaskProxy, images: torch.Tensor,
+               predictions: list) -> None:
+        """Give the samples the labels that the options ask for."""
+        sure = proxy.is_sure(images, predictions)
+        found: Dict[str, List[dict]] = {}
+        for i, sample in enumerate(samples):
+            has_objects = sample.slot.bboxes is not None or sample.slot.mask is not None
+            if not sure[i] and has_objects and self.labels != 'slot':
+                # However sure the proxy is that nothing is there.
                 sample.score, sample.accepted = 0., False
-
-
-def images_to_tensor(samples: List[DistilledSample]) -> torch.Tensor:
-    """Images of samples as (B, 3, H, W) float RGB in [0, 1]."""
-    stacked = np.stack([sample.image for sample in samples])
-    # One memory layout, wherever the images come from: kernels of others round differently.
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().float() / 255
+                sample.rank = None if sample.rank is None else min(sample.rank, -self.threshold)
+            source = self.labels if sample.accepted else (
+                self.reject_labels if has_objects else 'slot')
+            if source == 'slot' or not sure[i]:
+                continue
+            if source not in found:
+                found[source] = (proxy.relabel(images, predictions) if source == 'proxy' else
+                                 proxy.merge(images, samples, predictions))
+            label = found[source][i]
+            sample.labels, sample.bboxes = label['labels'], label.get('bboxes')
+            sample.mask, sample.label_source = label.get('mask'), source
