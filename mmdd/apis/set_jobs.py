@@ -15,6 +15,7 @@ from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
+from mmdd.models.coresets import CoresetBaseline
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import fingerprint, load_config, plain
@@ -93,7 +94,8 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     Args:
         groups: Groups of arms.
         work_dir: Work dir of the benchmark.
-        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...
+        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...; one of an arm that
+            :func:`is_deterministic`.
 
     Raises:
         ValueError: If ``sets`` is below 1.
@@ -104,7 +106,8 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     places: Dict[str, str] = {}
     plan: Plan = []
     for group in groups:
-        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
+        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms
+                for seed in range(1 if is_deterministic(arm.cfg) else sets)]
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
             key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
@@ -138,6 +141,15 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         job.description, job.raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
     return job
+
+
+def is_deterministic(cfg: Config) -> bool:
+    """Whether ``model.seed`` changes nothing in the images of a job: its sets are one."""
+    kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
+    fixed = isinstance(kind, type) and issubclass(kind, CoresetBaseline) and not kind.draws(
+        cfg.model)
+    # stages and refiners after the selection may draw
+    return fixed and not cfg.model.get('set_stages') and not cfg.model.get('refiners')
 
 
 def is_trained_here(proxy: Any) -> bool:

@@ -228,6 +228,10 @@ def notes(group: Mapping[str, Any]) -> List[str]:
         lines.append(f'paper: as published ({"; ".join(sorted(papers))}), not measured here.')
     elif not any(value for arm in group['arms'] for value in (arm.get('paper') or {}).values()):
         lines.append('No values are published for these configs.')
+    fixed = [arm['arm'] for arm in group['arms'] if arm.get('deterministic')]
+    if fixed:
+        lines.append(f'{", ".join(fixed)}: no seed changes the selection: one set stands for all.')
+    lines += [f'{line}.' for line in group.get('repeats') or ()]
     lines += [line for student in students for line in set_spreads(student)]
     for student in students:
         who = f'{student_title(student)}: ' if len(students) > 1 else ''

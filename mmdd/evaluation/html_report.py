@@ -14,6 +14,7 @@ from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import benchmark_tables as tables
 from .benchmark_tables import Cell, Table, number_cell
+from .budget_table import BUDGET_NOTE, budget_tables
 from .overview import OVERVIEW_NOTE, overview_table
 from .settings import arm_line, settings_lines
 
@@ -73,6 +74,9 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
     for student in group['students']:
         title = tables.student_title(student)
         view['verdicts'] += tables.verdicts(group, student)
+        view['tables'] += [
+            dict(table=table, classes=None, caption=f'{title}: {metric} by budget, {BUDGET_NOTE}')
+            for metric, table in budget_tables(group, student).items()]
         view['tables'].append(dict(
             table=tables.group_table(group, student), classes=row_classes(group, student),
             caption=f'{title}: students on real test data, {", ".join(group["metrics"])}'))
