@@ -107,7 +107,7 @@ def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, se
             except ValueError as error:
                 raise ValueError(f'{group.name}, {arm.name}: {error}') from None
         for arm in add_random_arms(group):
-            print(f'{group.name}: no random arm at {arm.budget}; {arm.name!r} is added',
+            print(f'{group.name}: no random baseline at {arm.budget}; {arm.name!r} is added',
                   flush=True)
     return plan_sets(groups, work_dir, sets)
 

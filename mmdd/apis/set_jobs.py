@@ -101,7 +101,7 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
         ValueError: If ``sets`` is below 1.
     """
     if sets < 1:
-        raise ValueError(f'--sets {sets}: an arm needs at least one set')
+        raise ValueError(f'--sets {sets}: a method needs at least one set')
     setup()
     places: Dict[str, str] = {}
     plan: Plan = []
@@ -168,7 +168,7 @@ def describe_set_jobs(plan: Plan) -> List[str]:
             done = sum(job.done for job in mine)
             begun = sum(job.attempts for job in mine if not job.done)
             more = f', {begun} images of the others' if begun else ''
-            added = ' (added: the random arm of this budget)' if arm.added else ''
+            added = ' (added: the random baseline of this budget)' if arm.added else ''
             lines.append(f'  {arm.name}: {done} of {len(mine)} sets are finished{more}; '
                          f'{arm.budget}, {mine[0].work_dir}{added}')
     return lines

@@ -120,7 +120,7 @@ def facts_table(group: Mapping[str, Any]) -> Table:
     metrics = list(dict.fromkeys(
         key for _, entry in entries if entry['facts']
         for key in flat_numbers(entry['facts'].get('metrics'))))
-    table = Table(['arm', 'seed', 'method', 'asked', 'met', 'made', 'discarded', 'tries',
+    table = Table(['method', 'seed', 'class', 'asked', 'met', 'made', 'discarded', 'tries',
                    'score', 'least score', 'labels by'] + metrics, [])
     for name, entry in entries:
         facts = entry['facts']
@@ -159,7 +159,7 @@ def flat_numbers(node: Any, prefix: str = '') -> Dict[str, float]:
 
 def config_table(results: Mapping[str, Any]) -> Table:
     """Which config and which folder belong to an arm."""
-    table = Table(['arm', 'table', 'config', 'options', 'set'], [])
+    table = Table(['method', 'table', 'config', 'options', 'set'], [])
     for group in results['groups']:
         for arm in group['arms']:
             if not arm['sets']:
@@ -180,7 +180,7 @@ def machine_lines(results: Mapping[str, Any]) -> List[Tuple[str, str]]:
              ('GPU', ', '.join(machine.get('gpus') or ['none'])),
              ('system', machine['system']),
              ('versions', ', '.join(f'{k} {v}' for k, v in results['versions'].items())),
-             ('sets per arm', str(settings['sets'])),
+             ('sets per method', str(settings['sets'])),
              ('students per set', f'{len(settings["seeds"])} (seeds '
                                   f'{", ".join(map(str, settings["seeds"]))})')]
     if settings['cfg_options']:

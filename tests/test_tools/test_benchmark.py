@@ -364,8 +364,8 @@ def test_bad_suites(tmp_path, change, message):
 def test_bad_arguments(tmp_path, config):
     path = config('a')
     assert 'give either configs or --suite' in go(tmp_path)
-    assert 'arms are given once each' in go(tmp_path, f'A={path}', f'A={path}')
-    assert '--sets 0: an arm needs at least one set' in go(tmp_path, path, '--sets', 0)
+    assert 'methods are given once each' in go(tmp_path, f'A={path}', f'A={path}')
+    assert '--sets 0: a method needs at least one set' in go(tmp_path, path, '--sets', 0)
     assert 'nowhere' in go(tmp_path, '--suite', 'nowhere')
     clash = group_arms({'a b': path})
     assert clash[0].arms[0].folder == 'a-b'
