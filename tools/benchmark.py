@@ -4,9 +4,9 @@
     python tools/benchmark.py UniDD=configs/unidd/faster-rcnn_voc_1pct.py \\
         Uniform=configs/coreset/uniform_faster-rcnn_voc_1pct.py --sets 3 --seeds 0 1 2 3 4
 
-Arms with the same student protocol share a table. A random arm of the same budget is added
-where there is none. Finished parts are kept: run the same command again to go on. Sets go to
-<work dir>/<arm>/seed<k>, so a set may as well be made there beforehand by
+Methods with the same student protocol share a table. A random baseline of the same budget is
+added where there is none. Finished parts are kept: run the same command again to go on. Sets go to
+<work dir>/<method>/seed<k>, so a set may as well be made there beforehand by
 tools/dist_distill.sh with model.seed=<k>. The papers' tables are means over --sets 3 and
 --seeds 0 1 2 3 4. Writes results.json, results.md, plots/ and report.html.
 """
@@ -27,11 +27,12 @@ from mmdd.utils.cli import run_cli
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('arms', nargs='*', metavar='[NAME=]CONFIG', help='arms of the tables')
+    parser.add_argument('arms', nargs='*', metavar='[NAME=]CONFIG', help='methods of the tables')
     parser.add_argument('--suite', help='a suite file, or the name of one in configs/benchmarks')
     parser.add_argument('--only', nargs='+', metavar='GROUP', help='groups of the suite to do')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/benchmark_<suite>)')
-    parser.add_argument('--sets', type=int, help='sets per arm, model.seed 0, 1, ... (1)')
+    parser.add_argument('--sets', type=int, help='sets per method, model.seed 0, 1, ... (1); one where no seed '
+                             'changes the selection')
     parser.add_argument('--seeds', type=int, nargs='+',
                         help='one student is trained for each set and seed (0 1 2)')
     parser.add_argument('--full', action='store_true',
@@ -73,7 +74,7 @@ def read_arms(args):
         name, found, config = arm.partition('=')
         name, config = (name, config) if found else (config_title(arm), arm)
         if not name or not config or name in arms:
-            raise ValueError(f'{arm!r}: arms are given once each, as CONFIG or NAME=CONFIG')
+            raise ValueError(f'{arm!r}: methods are given once each, as CONFIG or NAME=CONFIG')
         arms[name] = config
     return arms, dict(title='Benchmark')
 

@@ -2,10 +2,10 @@
 
     python tools/demo.py
 
-Trains the proxy, distills with UniDD and with the Random and Uniform coresets
-at the same budget, trains students on each over several seeds, prints what they
-reach on real test scenes, writes a report and draws the distilled set. Finished
-parts are kept: run it again to go on.
+Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images and
+from composed ones, and with four coresets at the same budget, trains students on each over several
+seeds, prints what they reach on real test scenes, writes a report and draws the distilled sets.
+Finished parts are kept: run it again to resume.
 """
 import argparse
 import os.path as osp
@@ -15,12 +15,19 @@ from mmdd.apis import benchmark
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.cli import run_cli
+from mmdd.utils.names import slug
 from mmdd.utils.picture import save_contact_sheet
 
-ARMS = dict(
-    Random='configs/coreset/random_faster-rcnn_digits_5pct.py',
-    Uniform='configs/coreset/uniform_faster-rcnn_digits_5pct.py',
-    UniDD='configs/unidd/faster-rcnn_digits_5pct.py')
+METHODS = {
+    'Random': 'configs/coreset/random_faster-rcnn_digits_1pct.py',
+    'Uniform': 'configs/coreset/uniform_faster-rcnn_digits_1pct.py',
+    'Herding': 'configs/coreset/herding_faster-rcnn_digits_1pct.py',
+    'Densest': 'configs/coreset/densest_faster-rcnn_digits_1pct.py',
+    'UniDD': 'configs/unidd/faster-rcnn_digits_1pct.py',
+    'UniDD composed': 'configs/unidd/faster-rcnn_digits_1pct_composed.py'
+}
+DRAWN = ('UniDD', 'UniDD composed')
+IMAGES = 10  # of a set, a row of the picture
 
 
 def parse_args():
@@ -33,22 +40,23 @@ def parse_args():
 
 
 def draw(work_dir):
-    """Two rows of real scenes, then distilled ones; returns the path of the picture."""
+    """A row of real scenes, then one of each distilled set; returns the path of the picture."""
+    folders = ['data/digit_scenes/VOC2007'] + [
+        osp.join(work_dir, slug(name), 'seed0', 'distilled') for name in DRAWN]
     tiles = []
-    for folder, num in (('data/digit_scenes/VOC2007', 16),
-                        (osp.join(work_dir, 'unidd', 'seed0', 'distilled'), 32)):
-        found, names = read_gallery(folder, num)
+    for folder in folders:
+        found, names = read_gallery(folder, IMAGES)
         for tile in found:
             tile.labels = [CLASSES.index(names[label]) for label in tile.labels]
         tiles += found
-    return save_contact_sheet(osp.join(work_dir, 'demo.png'), tiles, CLASSES)
+    return save_contact_sheet(osp.join(work_dir, 'demo.png'), tiles, CLASSES, columns=IMAGES)
 
 
 def main():
     args = parse_args()
     begin = time.time()
-    print('mmdd demo: digit scenes, object detection, a budget of 5 %: about 8 minutes on 2 cores')
-    benchmark(ARMS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
+    print('mmdd demo: digit scenes, object detection, a budget of 1 %: about 8 minutes on 2 cores')
+    benchmark(METHODS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
               full_seeds=args.seeds[:1], title='Digit scenes', command='python tools/demo.py')
     print(f'picture: {draw(args.work_dir)}')
     print(f'done in {(time.time() - begin) / 60:.1f} minutes')

@@ -4,8 +4,8 @@
         --sets mine=work_dirs/unidd/distilled other=work_dirs/a/distilled,work_dirs/b/distilled \\
         --full
 
-Several folders, separated by commas, are the generated sets of one arm. Beside the sets
-stands an arm of random real images of the same number: with a distillation
+Several folders, separated by commas, are the generated sets of one method. Beside the sets
+stands a baseline of random real images of the same number: with a distillation
 config, as above, it is made where it is missing.
 
 Finished trainings are kept under the work dir and skipped, so the same command
@@ -28,16 +28,16 @@ def parse_args():
                         'names one in evaluation.protocol')
     parser.add_argument('--sets', nargs='+', default=[], metavar='NAME=FOLDER',
                         help='sets to train students on; NAME=FOLDER,FOLDER for several '
-                        'generated sets of one arm')
+                        'generated sets of one method')
     parser.add_argument('--full', action='store_true', help='also train on the full real set')
     parser.add_argument('--no-random', dest='random', action='store_false',
-                        help='add no arm of random real images')
+                        help='add no baseline of random real images')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
                         help='one student per set and seed (0 1 2)')
     parser.add_argument('--full-seeds', nargs='+', type=int,
-                        help='seeds of the full real set, the slowest arm; as --seeds')
+                        help='seeds of the full real set, the slowest ones; as --seeds')
     parser.add_argument('--lr-grid', nargs='*', type=float, metavar='LR',
-                        help='pick the learning rate of each arm on validation images; without '
+                        help='pick the learning rate of each method on validation images; without '
                         f'values from {", ".join(map(str, LR_GRID))}')
     parser.add_argument('--jobs', type=int,
                         help='students at once (one per GPU, or per CPU core); 0: no workers')

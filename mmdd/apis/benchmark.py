@@ -3,12 +3,14 @@ import os.path as osp
 from datetime import UTC, datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from mmengine.config import Config
+
 from mmdd.datasets.manifest import versions
 from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.benchmark_report import write_benchmark
 from mmdd.evaluation.benchmark_tables import robust_scores
 from mmdd.evaluation.paper_values import paper_entry, paper_values, read_metrics
-from mmdd.evaluation.protocol import FULL, read_protocol, set_content
+from mmdd.evaluation.protocol import FULL, read_protocol, set_content, set_files
 from mmdd.evaluation.report import summarize, warnings_of
 from mmdd.evaluation.set_facts import proxy_facts, set_facts
 from mmdd.evaluation.settings import protocol_settings
@@ -18,7 +20,7 @@ from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, plain
 from mmdd.utils.machine import commit, machine_facts
 from .prepare import prepare
-from .set_jobs import Plan, SetJob, distill_sets, plan_sets
+from .set_jobs import Plan, SetJob, distill_sets, is_deterministic, plan_sets
 from .soft_labels import ensure_teacher
 from .suite import Arm, Group, add_random_arms, load_groups
 
@@ -105,7 +107,7 @@ def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, se
             except ValueError as error:
                 raise ValueError(f'{group.name}, {arm.name}: {error}') from None
         for arm in add_random_arms(group):
-            print(f'{group.name}: no random arm at {arm.budget}; {arm.name!r} is added',
+            print(f'{group.name}: no random baseline at {arm.budget}; {arm.name!r} is added',
                   flush=True)
     return plan_sets(groups, work_dir, sets)
 
@@ -123,7 +125,7 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
     content = dict(
         name=group.name, task=protocol.protocol.task,
         metrics=list(protocol.protocol.metrics), full=group.full,
-        ablation=list(group.ablation), students=[], failures=[
+        ablation=list(group.ablation), students=[], repeats=[], failures=[
             f'{job.arm.name} seed {job.seed}: {job.error}' for job in members if job.error])
     for name, source in group.students(students).items():
         try:
@@ -153,11 +155,15 @@ def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: 
     sets = arm_sets(group, [job for job in members if not job.error], bool(group.full))
     for arm, folders in list(sets.items()):
         try:
-            for folder in folders:
-                set_content(cfg, folder)
+            sets[arm] = distinct_sets(cfg, folders)
         except BAD_INPUT as error:
             content['failures'].append(f'{arm}: {one_line(error)}')
             del sets[arm]
+            continue
+        line = (f'{arm}: {len(folders)} sets hold {len(sets[arm])} different ones; each is '
+                f'trained on once')
+        if len(sets[arm]) < len(folders) and line not in content['repeats']:
+            content['repeats'].append(line)
     if not sets:
         raise ValueError('no set is there to train on')
     planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
@@ -182,6 +188,20 @@ def arm_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[
     return sets
 
 
+def distinct_sets(protocol: Config, folders: Sequence[str]) -> List[str]:
+    """Check sets and leave out those whose content an earlier one has.
+
+    Raises:
+        FileNotFoundError: See :func:`set_content`.
+        ValueError: See :func:`set_content`.
+    """
+    found: Dict[str, str] = {}
+    for folder in folders:
+        content = set_content(protocol, folder)
+        found.setdefault(set_files(protocol, folder, content)['sha256'], folder)
+    return list(found.values())
+
+
 def _facts(job: SetJob) -> Optional[Dict[str, Any]]:
     """Facts of a job's set; None, and its error, where it has none."""
     try:
@@ -196,7 +216,7 @@ def _arm_content(arm: Arm, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence
     first = jobs[0][0]
     return dict(
         arm=arm.name, method=arm.method, budget=arm.budget, config=arm.config_name,
-        added=arm.added, sweep=plain(arm.sweep), options=plain(arm.options),
+        added=arm.added, deterministic=is_deterministic(arm.cfg), sweep=plain(arm.sweep), options=plain(arm.options),
         reference={key: value for key, value in paper_entry(arm.config_name).items()
                    if key in ('name', 'collection', 'title', 'url', 'source')},
         proxy=proxy_facts(first.checkpoint),

@@ -19,7 +19,7 @@ from mmdd.evaluation.student import (
 from mmdd.utils.config import ConfigType, load_config
 from .prepare import prepare
 
-NO_RANDOM = ('No arm of random real images: a protocol alone does not say how the real set is '
+NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set is '
              'distilled. Give a distillation config that names it in evaluation.protocol, or add '
              'the set of a RandomCoreset to the sets.')
 
@@ -157,5 +157,5 @@ def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str
     print(f'random real images, {name}: {folder}', flush=True)
     error = distill_isolated(twin.to_dict(), place, spawn=jobs != 0)
     if error:
-        raise ValueError(f'the random arm cannot be made: {error}; --no-random leaves it out')
+        raise ValueError(f'the random baseline cannot be made: {error}; --no-random leaves it out')
     return folder

@@ -15,6 +15,7 @@ from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import build_pool, changes_images, describe_parts, describe_raw_samples
 from mmdd.evaluation.workers import default_jobs
+from mmdd.models.coresets import CoresetBaseline
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import fingerprint, load_config, plain
@@ -99,18 +100,20 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     Args:
         groups: Groups of arms.
         work_dir: Work dir of the benchmark.
-        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...
+        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...; one of an arm that
+            :func:`is_deterministic`.
 
     Raises:
         ValueError: If ``sets`` is below 1.
     """
     if sets < 1:
-        raise ValueError(f'--sets {sets}: an arm needs at least one set')
+        raise ValueError(f'--sets {sets}: a method needs at least one set')
     setup()
     places: Dict[str, str] = {}
     plan: Plan = []
     for group in groups:
-        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms for seed in range(sets)]
+        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms
+                for seed in range(1 if is_deterministic(arm.cfg) else sets)]
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
             key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
@@ -147,6 +150,15 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
     return job
 
 
+def is_deterministic(cfg: Config) -> bool:
+    """Whether ``model.seed`` changes nothing in the images of a job: its sets are one."""
+    kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
+    fixed = isinstance(kind, type) and issubclass(kind, CoresetBaseline) and not kind.draws(
+        cfg.model)
+    # stages and refiners after the selection may draw
+    return fixed and not cfg.model.get('set_stages') and not cfg.model.get('refiners')
+
+
 def is_trained_here(proxy: Any) -> bool:
     """Whether distilling trains a proxy where its weights are missing."""
     kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
@@ -163,7 +175,7 @@ def describe_set_jobs(plan: Plan) -> List[str]:
             done = sum(job.done for job in mine)
             begun = sum(job.attempts for job in mine if not job.done)
             more = f', {begun} images of the others' if begun else ''
-            added = ' (added: the random arm of this budget)' if arm.added else ''
+            added = ' (added: the random baseline of this budget)' if arm.added else ''
             lines.append(f'  {arm.name}: {done} of {len(mine)} sets are finished{more}; '
                          f'{arm.budget}, {mine[0].work_dir}{added}')
     return lines

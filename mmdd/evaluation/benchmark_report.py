@@ -9,6 +9,7 @@ from mmdd.utils.names import slug
 from mmdd.utils.table import markdown_table, print_table
 from . import benchmark_tables as tables
 from . import plots
+from .budget_table import BUDGET_NOTE, budget_tables
 from .embedding import embed_group
 from .html_report import write_html
 from .overview import OVERVIEW_NOTE, overview_table
@@ -34,6 +35,9 @@ def write_benchmark(results: Mapping[str, Any], work_dir: str,
             table = tables.compact(table)
             print_table(f'{group["name"]}, all students', table.columns, table.texts)
         for student in group['students']:
+            for metric, table in budget_tables(group, student).items():
+                print_table(f'{_heading(group, student)}: {metric} by budget', table.columns,
+                            table.texts)
             table = tables.compact(tables.group_table(group, student))
             print_table(_heading(group, student), table.columns, table.texts)
     drawn = {}
@@ -54,6 +58,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         for student in group['students']:
             if overview:
                 parts.append(f'### {tables.student_title(student)}')
+            for metric, table in budget_tables(group, student).items():
+                parts += [f'**{metric} by budget** ({BUDGET_NOTE})', _markdown(table)]
             parts.append(_markdown(tables.group_table(group, student)))
         parts.append('\n'.join(f'- {line}' for line in tables.notes(group)))
         lines = [line for student in group['students'] for line in tables.verdicts(group, student)]
@@ -111,11 +117,11 @@ def student_plots(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[
     for metric in group['metrics']:
         level = full and full[metric]['mean']
         if plots.measured_rows(student):
-            add('arms', f'{metric} (last): a dot is a student, a line the mean of the arm',
+            add('arms', f'{metric} (last): a dot is a student, a line the mean of a method',
                 lambda theme, metric=metric: plots.arms_figure(group, student, metric, theme))
         series = plots.budget_series(group, student, metric)
         if series:
-            add('budget', f'{metric} (last) against the budget',
+            add('budget', f'{metric} (last) against the budget; bars: the spread over sets',
                 lambda theme, series=series, metric=metric, level=level: plots.line_figure(
                     series, 'images', metric, theme, level))
         for key, lines in plots.sweep_series(group, student, metric).items():

@@ -103,7 +103,7 @@ def group_table(group: Mapping[str, Any], student: Mapping[str, Any]) -> Table:
     papers = {arm['arm']: paper_of(arm, student['student']) for arm in group['arms']}
     has_paper = any(papers.values())
     randoms = random_rows(group, student)
-    columns = ['arm', 'budget', 'images']
+    columns = ['method', 'budget', 'images']
     for metric in group['metrics']:
         columns += [f'{metric} (last)'] + [f'{metric} (best)'] * has_best + [
             f'{metric} (paper)'] * has_paper + [f'{metric} − Random'] * bool(randoms)
@@ -160,7 +160,7 @@ def _difference(row: Optional[Mapping[str, Any]], other: Optional[Mapping[str, A
 
 def cost_table(group: Mapping[str, Any]) -> Table:
     """Cost of every arm: seconds and denoiser passes an image, memory, its proxy's training."""
-    table = Table(['arm', 's per image', 's per kept image', 'denoiser passes per kept image',
+    table = Table(['method', 's per image', 's per kept image', 'denoiser passes per kept image',
                    'host MiB', 'GPU MiB', 'discarded', 'proxy training (s)'], [])
     for arm in group['arms']:
         facts = [entry['facts'] for entry in arm['sets'] if entry['facts']]
@@ -218,7 +218,7 @@ def notes(group: Mapping[str, Any]) -> List[str]:
     added = [arm['arm'] for arm in group['arms'] if arm.get('added')]
     if added:
         lines.append(f'† {", ".join(added)}: real images drawn at random at the same budget, '
-                     f'added by the benchmark as the measure of the other arms.')
+                     f'added by the benchmark as the measure of the other methods.')
     if group['full']:
         lines.append('* trained on the full real set, with the number of updates that the '
                      'protocol gives it.')
@@ -228,6 +228,10 @@ def notes(group: Mapping[str, Any]) -> List[str]:
         lines.append(f'paper: as published ({"; ".join(sorted(papers))}), not measured here.')
     elif not any(value for arm in group['arms'] for value in (arm.get('paper') or {}).values()):
         lines.append('No values are published for these configs.')
+    fixed = [arm['arm'] for arm in group['arms'] if arm.get('deterministic')]
+    if fixed:
+        lines.append(f'{", ".join(fixed)}: no seed changes the selection: one set stands for all.')
+    lines += [f'{line}.' for line in group.get('repeats') or ()]
     lines += [line for student in students for line in set_spreads(student)]
     for student in students:
         who = f'{student_title(student)}: ' if len(students) > 1 else ''
@@ -282,7 +286,7 @@ def score_table(group: Mapping[str, Any]) -> Optional[Table]:
     if not group.get('scores'):
         return None
     names = ['HLR', 'IOR', 'LRS']
-    return Table(['arm'] + names, [
+    return Table(['method'] + names, [
         [Cell(arm)] + [Cell(f'{scores[name]["mean"]:.3f} ± {scores[name]["std"]:.3f}',
                             scores[name]['mean']) for name in names]
         for arm, scores in group['scores'].items()])

@@ -14,6 +14,7 @@ from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import benchmark_tables as tables
 from .benchmark_tables import Cell, Table, number_cell
+from .budget_table import BUDGET_NOTE, budget_tables
 from .overview import OVERVIEW_NOTE, overview_table
 from .settings import arm_line, settings_lines
 
@@ -73,6 +74,9 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
     for student in group['students']:
         title = tables.student_title(student)
         view['verdicts'] += tables.verdicts(group, student)
+        view['tables'] += [
+            dict(table=table, classes=None, caption=f'{title}: {metric} by budget, {BUDGET_NOTE}')
+            for metric, table in budget_tables(group, student).items()]
         view['tables'].append(dict(
             table=tables.group_table(group, student), classes=row_classes(group, student),
             caption=f'{title}: students on real test data, {", ".join(group["metrics"])}'))
@@ -117,7 +121,7 @@ def facts_table(group: Mapping[str, Any]) -> Table:
         key for _, entry in entries if entry['facts']
         for key in flat_numbers(entry['facts'].get('metrics'))))
     judged = any(entry['facts'] and entry['facts'].get('judge_score') for _, entry in entries)
-    table = Table(['arm', 'seed', 'method', 'asked', 'met', 'made', 'discarded', 'tries', 'score',
+    table = Table(['method', 'seed', 'class', 'asked', 'met', 'made', 'discarded', 'tries', 'score',
                    'least score'] + ['judge score'] * judged + ['labels by'] + metrics, [])
     for name, entry in entries:
         facts = entry['facts']
@@ -160,7 +164,7 @@ def flat_numbers(node: Any, prefix: str = '') -> Dict[str, float]:
 
 def config_table(results: Mapping[str, Any]) -> Table:
     """Which config and which folder belong to an arm."""
-    table = Table(['arm', 'table', 'config', 'options', 'set'], [])
+    table = Table(['method', 'table', 'config', 'options', 'set'], [])
     for group in results['groups']:
         for arm in group['arms']:
             if not arm['sets']:
@@ -181,7 +185,7 @@ def machine_lines(results: Mapping[str, Any]) -> List[Tuple[str, str]]:
              ('GPU', ', '.join(machine.get('gpus') or ['none'])),
              ('system', machine['system']),
              ('versions', ', '.join(f'{k} {v}' for k, v in results['versions'].items())),
-             ('sets per arm', str(settings['sets'])),
+             ('sets per method', str(settings['sets'])),
              ('students per set', f'{len(settings["seeds"])} (seeds '
                                   f'{", ".join(map(str, settings["seeds"]))})')]
     if settings['cfg_options']:

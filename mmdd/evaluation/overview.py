@@ -22,7 +22,7 @@ def overview_table(group: Mapping[str, Any]) -> Optional[Table]:
     students = group['students']
     if len(students) < 2:
         return None
-    columns = ['arm', 'budget'] + [
+    columns = ['method', 'budget'] + [
         f'{metric}: {student_title(student)}'
         for metric in group['metrics'] for student in students]
     rows = []

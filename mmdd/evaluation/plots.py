@@ -60,13 +60,18 @@ def measured_rows(student: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
 
 def budget_series(group: Mapping[str, Any], student: Mapping[str, Any],
                   metric: str) -> List[Series]:
-    """Metric against images, one series per method with arms at several budgets."""
+    """Metric against images, one series per method that has several budgets.
+
+    The spread is that between the means of the sets; where there is one set, over its students.
+    """
     rows, found = measured_rows(student), {}
     for arm in group['arms']:
         row = rows.get(arm['arm'])
         if row and arm['sets'] and not arm.get('sweep'):
+            between = ((row.get('sets') or {}).get('between') or {}).get('last')
+            value = dict(row['last'][metric], **({'std': between[metric]} if between else {}))
             found.setdefault(arm['method'], Series(arm['method'])).add(
-                row['images'], row['last'][metric],
+                row['images'], value,
                 paper_of(arm, student['student']).get(metric))
     several = [series.ordered() for series in found.values() if len(set(series.x)) > 1]
     return several

@@ -138,7 +138,7 @@ def write_report(results: Sequence[Dict[str, Any]], work_dir: str, title: str,
     rows = summarize(results)
     metrics = next((list(row['last']) for row in rows if row['runs']), [])
     which_ones = [which for which in WHICH if any(which in row for row in rows)]
-    columns = ['arm', 'images', 'updates', 's per run', 'runs']
+    columns = ['method', 'images', 'updates', 's per run', 'runs']
     has_rates = any('lr' in row for row in rows)
     columns += ['lr (picked)'] * has_rates
     columns += [f'{name} ({which})' for which in which_ones for name in metrics]
@@ -179,7 +179,7 @@ def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) ->
                          f'within a set.')
     picked = {row['arm']: row['lr'] for row in rows if 'lr' in row}
     if picked:
-        notes.append('Learning rates picked per arm, not on the test split: ' + ', '.join(
+        notes.append('Learning rates picked per method, not on the test split: ' + ', '.join(
             f'{arm} {rate:g}' for arm, rate in picked.items()) + '.')
     if any(row['set'] == FULL for row in rows):
         notes.append('\\* trained on the full real set with the number of updates given for it, '

@@ -7,7 +7,7 @@ from .adapters import leaf_dataset
 from .protocol import num_updates, param_schedulers, selection
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
-PLUMBING = ('LoadImageFromFile', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
+PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
             'PackSegInputs')
 SIZE_KEYS = ('crop_size', 'scale', 'size')
 SCHEDULER_KEYS = ('milestones', 'gamma', 'T_max', 'eta_min', 'eta_max', 'power', 'end',

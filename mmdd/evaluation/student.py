@@ -127,7 +127,7 @@ def evaluate_sets(sets: Sets,
     if require_random:
         missing = missing_random(sets, cfg)
         if missing:
-            raise ValueError('no arm of random real images beside '
+            raise ValueError('no baseline of random real images beside '
                              + ', '.join(f'{arm} ({n} images)' for arm, n in missing.items())
                              + ': add one of the same size (model=dict(type="RandomCoreset"))')
     rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
@@ -207,7 +207,7 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
     runs = [run for rate in lr_grid
             for run in plan_runs(first, cfg, work_dir, seeds[:1],
                                  rates={arm: rate for arm in first})]
-    print(f'{how}, {len(lr_grid)} rates for each of {len(first)} arms', flush=True)
+    print(f'{how}, {len(lr_grid)} rates for each of {len(first)} methods', flush=True)
     rates = best_rates(_train_all(runs, jobs))
     for arm, rate in rates.items():
         print(f'{arm}: ' + ("all rates failed, the protocol's is kept" if rate is None

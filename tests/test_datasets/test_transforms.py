@@ -1,9 +1,11 @@
 """Pipeline steps: patches, lighting, crops with given numbers."""
+import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS
 
-from mmdd.datasets.transforms import PatchShuffle, PCALighting, RecordedCrop
+from mmdd.datasets.transforms import PatchShuffle, PCALighting, RecordedCrop, cached_steps
 
 
 def image(height=6, width=8, seed=0):
@@ -81,3 +83,31 @@ def test_recorded_crop_resizes_as_pillow():
     out = RecordedCrop((6, 8))(dict(img=picture, crop_box=(2, 4, 20, 30)))['img']
     expected = Image.fromarray(picture[4:34, 2:22]).resize((8, 6), Image.BILINEAR)
     assert (out == np.array(expected)).all()
+
+
+def test_cached_steps_are_those_of_the_pipeline(tmp_path, monkeypatch):
+    """The second time nothing is read; what follows may write into its image."""
+    monkeypatch.setattr(cached_steps, '_KEPT', {})
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, image(seed=1))
+    steps = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(4, 4))]
+    expected = Compose(steps)(dict(img_path=path, label=1))
+    cached = TRANSFORMS.build(dict(type='mmdd.CachedSteps', steps=steps))
+    reads = []
+    original = cv2.imdecode
+    monkeypatch.setattr(cv2, 'imdecode', lambda *args: reads.append(1) or original(*args))
+    for label in (1, 2, 3):
+        found = cached(dict(img_path=path, label=label))
+        assert found.keys() == expected.keys() and found['label'] == label
+        assert (found['img'] == expected['img']).all()
+        assert found['img_shape'] == expected['img_shape'] == (4, 4)
+        found['img'][:] = 7
+    assert len(reads) == 1
+    # another file of the same name, and other steps, are read
+    cv2.imwrite(path, image(9, 9, seed=2))
+    assert cached(dict(img_path=path))['ori_shape'] == (9, 9)
+    half = TRANSFORMS.build(dict(type='mmdd.CachedSteps', steps=steps[:1]))
+    assert half(dict(img_path=path))['img'].shape == (9, 9, 3)
+    assert len(reads) == 3
+    with pytest.raises(ValueError, match='steps is empty'):
+        TRANSFORMS.build(dict(type='mmdd.CachedSteps', steps=[]))

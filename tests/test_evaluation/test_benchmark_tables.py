@@ -6,6 +6,8 @@ import pytest
 import report_data
 
 from mmdd.evaluation import benchmark_tables as tables
+from mmdd.evaluation.benchmark_report import markdown
+from mmdd.evaluation.budget_table import budget_table
 from mmdd.evaluation.report import summarize
 from mmdd.evaluation.set_facts import mean_facts, proxy_facts, read_set_manifest, set_facts, spread
 
@@ -43,7 +45,7 @@ def test_only_the_random_arm_of_the_budget_counts(group):
 
 def test_compact_columns(group):
     table = tables.compact(tables.group_table(group, group['students'][0]))
-    assert table.columns == ['arm', 'images', 'mAP (last)', 'mAP (best)', 'mAP (paper)',
+    assert table.columns == ['method', 'images', 'mAP (last)', 'mAP (best)', 'mAP (paper)',
                              'AP50 (last)', 'AP50 (best)', 'AP50 (paper)', 'updates',
                              'sets × students']
 
@@ -116,3 +118,59 @@ def test_unfinished_and_damaged_sets(tmp_path):
     (tmp_path / 'manifest.json').write_text('{"images": []}')
     with pytest.raises(ValueError, match='damaged'):
         set_facts(str(tmp_path))
+
+
+def budgets_group(tmp_path):
+    """Two methods at two budgets, two sets each, and the full real set."""
+    folders = [report_data.write_set(tmp_path / name) for name in 'ab']
+    runs, arms = [], []
+    for name, budget, images, values in (('A', '2 %', 20, ((30., 34.), (40., 44.))),
+                                         ('A', '1 %', 10, ((10., 14.), (16., 20.))),
+                                         ('B', '1 %', 10, ((7., 9.), ()))):
+        arms.append(report_data.arm(f'{name}, {budget}', folders[0], budget, method=name))
+        runs += [report_data.run(f'{name}, {budget}', folder, seed, value, images)
+                 for folder, own in zip(folders, values) for seed, value in enumerate(own)]
+    runs.append(report_data.run('Full', 'full', 0, 70., 300))
+    return dict(name='G', metrics=['mAP', 'AP50'], failures=[], full=True, scores={},
+                ablation=[], students=[report_data.student(runs)],
+                arms=arms + [report_data.arm('Full', budget='all')])
+
+
+def test_methods_by_budgets(tmp_path):
+    """Budgets from small to large; the spread between sets: of 12 and 18, of 32 and 42."""
+    group = budgets_group(tmp_path)
+    table = budget_table(group, group['students'][0], 'mAP')
+    assert table.columns == ['method', '1 %', '2 %', 'all']
+    assert table.texts == [
+        ['A', '15.0 ± 4.2 (4.2)', '37.0 ± 6.2 (7.1)', '-'],
+        ['B', '8.0 ± 1.4', '-', '-'],
+        ['Full *', '-', '-', '70.0']]
+    assert [cell.value for cell in table.rows[0][1:3]] == [15., 37.]
+    assert '| A | 35.0 ± 4.2 (4.2) | 57.0 ± 6.2 (7.1) | - |' in markdown(
+        dict(title='T', groups=[group]))
+
+
+def test_one_budget_needs_no_table_of_budgets(group):
+    assert budget_table(group, group['students'][0], 'mAP') is None
+
+
+def test_methods_of_a_sweep_are_no_budgets(tmp_path):
+    group = budgets_group(tmp_path)
+    group['arms'][0]['sweep'] = dict(base='A', label='x', value=1)
+    assert budget_table(group, group['students'][0], 'mAP') is None
+
+
+def test_two_methods_of_one_name_and_budget_are_two_rows(tmp_path):
+    group = budgets_group(tmp_path)
+    group['arms'][2]['method'] = 'A'
+    rows = budget_table(group, group['students'][0], 'mAP').texts
+    assert [row[0] for row in rows] == ['A', 'B, 1 %', 'Full *']
+
+
+def test_what_was_measured_once_is_said(tmp_path):
+    group = budgets_group(tmp_path)
+    group['arms'][0]['deterministic'] = True
+    group['repeats'] = ['B: 3 sets hold 1 different ones; each is trained on once']
+    lines = tables.notes(group)
+    assert 'A, 2 %: no seed changes the selection: one set stands for all.' in lines
+    assert 'B: 3 sets hold 1 different ones; each is trained on once.' in lines

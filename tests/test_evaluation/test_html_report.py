@@ -85,7 +85,7 @@ def test_in_a_browser(page, tmp_path):
     assert [name for name in found['loaded'] if not name.startswith('data:')] == []
     seen = found['answer']
     assert seen['heads'] == [
-        'arm', 'budget', 'images', 'mAP (last)', 'mAP (best)', 'mAP (paper)', 'mAP − Random',
+        'method', 'budget', 'images', 'mAP (last)', 'mAP (best)', 'mAP (paper)', 'mAP − Random',
         'AP50 (last)', 'AP50 (best)', 'AP50 (paper)', 'AP50 − Random', 'updates',
         'sets × students', 's per student']
     assert seen['before'] == [

@@ -30,7 +30,7 @@ def test_students_side_by_side(tmp_path):
     results, group = two_students(tmp_path)
     table = overview_table(group)
     assert table.columns == [
-        'arm', 'budget', 'mAP: FasterRCNN, hard labels', 'mAP: soft labels',
+        'method', 'budget', 'mAP: FasterRCNN, hard labels', 'mAP: soft labels',
         'AP50: FasterRCNN, hard labels', 'AP50: soft labels',
         's per image', 'peak MiB', 'denoiser passes per image']
     rows = {row[0]: row[1:] for row in table.texts}

@@ -47,6 +47,18 @@ def test_budget_series_are_sorted_and_need_two_budgets(tmp_path):
     assert series.paper == [10., 18.]
 
 
+def test_the_spread_of_a_budget_is_that_over_sets(tmp_path):
+    """Means of the sets are 1 and 5, then 2 and 2: students within a set do not count."""
+    folders = [report_data.write_set(tmp_path / name) for name in 'ab']
+    runs = [report_data.run(name, folder, seed, value, images)
+            for name, images, values in (('x', 10, ((0., 2.), (4., 6.))),
+                                         ('y', 20, ((0., 4.), (1., 3.))))
+            for folder, own in zip(folders, values) for seed, value in enumerate(own)]
+    group = dict(arms=[report_data.arm(name, folders[0], method='M') for name in 'xy'])
+    series, = plots.budget_series(group, report_data.student(runs), 'mAP')
+    assert series.y == [3., 2.] and series.std == pytest.approx([math.sqrt(8), 0.])
+
+
 def test_sweep_series(tmp_path):
     folder = report_data.write_set(tmp_path / 's')
     runs = [report_data.run(f'G@{x}', folder, 0, 10. + x) for x in (100, 0, 20)]

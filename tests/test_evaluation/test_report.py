@@ -29,7 +29,7 @@ def test_the_files(tmp_path, capsys):
     write_report(RUNS + full, str(tmp_path), 'Title')
     lines = (tmp_path / 'results.md').read_text().splitlines()
     assert lines[0] == '# Title'
-    assert '| arm | images | updates | s per run | runs | AP (last) | AP (best) |' in lines
+    assert '| method | images | updates | s per run | runs | AP (last) | AP (best) |' in lines
     assert '| a | 5 | 9 | 1 | 3 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
     assert '| all * | 5 | 9 | 0 | 1 | 2.0 | - |' in lines
     assert any('number of updates given for it' in line for line in lines)
@@ -44,7 +44,7 @@ def test_picked_learning_rates_stand_beside_the_results(tmp_path):
     rows = write_report(runs, str(tmp_path), 'Title')
     assert [row.get('lr') for row in rows] == [0.005, None]
     lines = (tmp_path / 'results.md').read_text().splitlines()
-    assert '| arm | images | updates | s per run | runs | lr (picked) | AP (last) | AP (best) |' \
+    assert '| method | images | updates | s per run | runs | lr (picked) | AP (last) | AP (best) |' \
         in lines
     assert '| a | 5 | 9 | 1 | 3 | 0.005 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
     assert '| b | 5 | 9 | 0 | 1 | - | 2.0 | 3.0 |' in lines
@@ -103,7 +103,7 @@ def test_selection_on_the_test_split_is_flagged(tmp_path, capsys):
     assert 'validation split' not in text
     assert '- optimizer: SGD lr 0.1\n- a: 5 images, 9 updates, batch size 4\n' in text
     assert '**Warning**: a: AP 4.0 is near chance' in text and 'A note.' in text
-    assert 'Learning rates picked per arm, not on the test split: a 0.01.' in text
+    assert 'Learning rates picked per method, not on the test split: a 0.01.' in text
     out = capsys.readouterr().out
     assert 'Warning: a: AP 4.0 is near chance' in out and 'A note.' in out
     saved = json.loads((tmp_path / 'results.json').read_text())

@@ -91,7 +91,7 @@ def test_a_random_arm_of_each_size_is_asked_for(real, tmp_path):
         a=toy_student.voc_set(tmp_path / 'a', [1, 2]), b=toy_student.voc_set(tmp_path / 'b', [1]),
         c=manifest(toy_student.voc_set(tmp_path / 'c', [3]), 'RandomCoreset', 1), Full='full')
     assert missing_random(sets, real) == dict(a=2)
-    with pytest.raises(ValueError, match='no arm of random real images beside a .2 images.'):
+    with pytest.raises(ValueError, match='no baseline of random real images beside a .2 images.'):
         evaluate_sets(sets, real, str(tmp_path / 'w'), require_random=True, jobs=0)
     manifest(sets['a'], 'UniDD', 2)
     assert missing_random(sets, real) == dict(a=2)

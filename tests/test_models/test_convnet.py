@@ -121,3 +121,21 @@ def test_maps_before_the_tail_are_unchanged():
     a, b = plain(x), tailed(x)
     assert torch.equal(a[0], b[0])
     assert torch.equal(nn.functional.avg_pool2d(a[1], 2).flatten(1), b[1])
+
+
+def test_frozen_blocks_do_not_move():
+    """Neither weights nor statistics of the first two blocks; the last one does."""
+    torch.manual_seed(0)
+    net = MODELS.build(dict(type='ConvNet', widths=(4, 4, 4), norm_cfg=dict(type='BN'),
+                            frozen_stages=2)).train()
+    assert [p.requires_grad for p in net.parameters()] == [False] * 6 + [True] * 3
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], 0.1)
+    net(torch.rand(4, 3, 8, 8))[0].square().mean().backward()
+    optimizer.step()
+    moved = {key for key, value in net.state_dict().items() if not value.equal(before[key])}
+    assert moved == {f'blocks.2.{name}' for name in (
+        '1.weight', '2.weight', '2.bias', '2.running_mean', '2.running_var',
+        '2.num_batches_tracked')}
+    with pytest.raises(ValueError, match=r'frozen_stages must be in \[0, 3\].*got 4'):
+        MODELS.build(dict(type='ConvNet', widths=(4, 4, 4), frozen_stages=4))

@@ -10,13 +10,14 @@ import yaml
 from mmengine.config import Config
 from test_evaluate_and_train import ROOT, run
 
-from mmdd.apis.benchmark import make_plan
+from mmdd.apis.benchmark import distinct_sets, make_plan
 from mmdd.apis.isolated import distill_isolated
 from mmdd.apis.random_arm import is_random, same_budget
 from mmdd.apis.set_jobs import SetJob, distill_sets, preparations
 from mmdd.apis.suite import budget_text, config_title, group_arms, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.evaluation.paper_values import paper_values
+from mmdd.evaluation.protocol import read_protocol
 from mmdd.utils.config import fingerprint
 
 
@@ -246,6 +247,26 @@ def test_equal_sets_are_made_once(tmp_path, config, protocol):
         osp.join(tmp_path, 'configs-same', f'seed{seed}') for seed in (0, 1)]
 
 
+def test_a_method_that_no_seed_changes_has_one_set(tmp_path, config):
+    fixed = dict(type='KCenterCoreset', proxy=dict(type='NoProxy'))
+    arms = {name: config(name.lower(), model) for name, model in (
+        ('Centers', fixed), ('Started', dict(fixed, start='random')),
+        ('Herding', dict(fixed, type='HerdingCoreset')), ('Random', 'RandomCoreset'),
+        ('Staged', dict(fixed, set_stages=[dict(type='Stage')])))}
+    (group, jobs), = make_plan(arms, str(tmp_path), 3)
+    seeds = {arm.name: [job.seed for job in jobs if job.arm is arm] for arm in group.arms}
+    assert seeds == dict(Centers=[0], Herding=[0], Started=[0, 1, 2], Random=[0, 1, 2],
+                         Staged=[0, 1, 2])
+
+
+def test_equal_sets_of_a_method_are_trained_on_once(tmp_path):
+    """The files decide, not the folders."""
+    cfg = read_protocol(toy_student.protocol(tmp_path / 'real'))
+    folders = [toy_student.voc_set(tmp_path / name, targets) for name, targets in (
+        ('a', [1, 2]), ('b', [1, 2]), ('c', [2, 3]), ('d', [1, 2]))]
+    assert distinct_sets(cfg, folders) == [folders[0], folders[2]]
+
+
 def test_students_and_papers_values(tmp_path, config, protocol):
     path = config('arm', model='RandomCoreset', total=2)
     half = tmp_path / 'half.py'
@@ -364,8 +385,8 @@ def test_bad_suites(tmp_path, change, message):
 def test_bad_arguments(tmp_path, config):
     path = config('a')
     assert 'give either configs or --suite' in go(tmp_path)
-    assert 'arms are given once each' in go(tmp_path, f'A={path}', f'A={path}')
-    assert '--sets 0: an arm needs at least one set' in go(tmp_path, path, '--sets', 0)
+    assert 'methods are given once each' in go(tmp_path, f'A={path}', f'A={path}')
+    assert '--sets 0: a method needs at least one set' in go(tmp_path, path, '--sets', 0)
     assert 'nowhere' in go(tmp_path, '--suite', 'nowhere')
     clash = group_arms({'a b': path})
     assert clash[0].arms[0].folder == 'a-b'

@@ -40,7 +40,7 @@ def test_evaluate(protocol, tmp_path, capsys):
     assert '| a | 1 | 4 | 0 | 2 | 100.0 ± 0.0 | 100.0 ± 0.0 |' in table
     assert '| Full * | 3 | 6 |' in table
     out = capsys.readouterr().out
-    for line in ('optimizer: SGD lr 1', 'No arm of random real images: a protocol alone does'):
+    for line in ('optimizer: SGD lr 1', 'No baseline of random real images: a protocol alone does'):
         assert line in out and line in table
     assert 'a: 1 images, 4 updates, length 4 updates' in out
     assert 'Full: 3 images, 6 updates, length 6 updates' in out
@@ -63,8 +63,8 @@ def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
     assert re.search(r'\| x \| 1 \| 4 \| \d+ \| 2 on 2 sets \| 1 \| 100\.0 ± 0\.0 \|',
                      (tmp_path / 'w' / 'results.md').read_text())
     out = capsys.readouterr().out
-    assert 'picked by score on the validation split, 2 rates for each of 1 arms' in out
-    assert 'x: lr 1\n' in out and 'No arm of random' not in out
+    assert 'picked by score on the validation split, 2 rates for each of 1 methods' in out
+    assert 'x: lr 1\n' in out and 'No baseline of random' not in out
 
 
 @pytest.mark.slow

@@ -1,5 +1,5 @@
 """The interface of coreset baselines."""
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ class CoresetBaseline(DatasetDistiller):
         self.draw_seed = seed
         self._features: Optional[torch.Tensor] = None
         self._batch_size = 1
+
+    @classmethod
+    def draws(cls, config: Mapping[str, Any]) -> bool:
+        """Whether ``seed`` changes the selection of a config of this class.
+
+        A benchmark makes one set of a selection that it does not change.
+        """
+        return True
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:

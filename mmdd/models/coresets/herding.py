@@ -1,5 +1,5 @@
 """Selection of points whose mean follows the mean of all."""
-from typing import List, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -32,6 +32,11 @@ class HerdingCoreset(CoresetBaseline):
     def __init__(self, normalize: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
         self.normalize = normalize
+
+    @classmethod
+    def draws(cls, config: Mapping[str, Any]) -> bool:
+        """Never: the rule has no random part."""
+        return False
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:

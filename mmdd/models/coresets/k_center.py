@@ -1,5 +1,5 @@
 """Selection of points that cover the feature space."""
-from typing import List, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -37,6 +37,11 @@ class KCenterCoreset(CoresetBaseline):
             raise ValueError(f"KCenterCoreset: start must be 'mean' or 'random', got {start!r}")
         super().__init__(**kwargs)
         self.start = start
+
+    @classmethod
+    def draws(cls, config: Mapping[str, Any]) -> bool:
+        """Only where the first image is a random one."""
+        return config.get('start', 'mean') == 'random'
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],
                budget: int) -> Sequence[int]:

@@ -37,10 +37,13 @@ class ConvNet(BaseModule):
         final_pool: Whether one more pooling follows the last block.
         flatten: Whether the map of the last block is returned as a vector
             (B, C * h * w), for a linear classifier on all of it.
+        frozen_stages: How many of the first blocks keep their weights and statistics, as in
+            mmdet's backbones: they have no backward pass.
         init_cfg: Initialisation; that of PyTorch by default, as in the papers.
 
     Raises:
-        ValueError: If ``pool`` is unknown or ``downsample`` has another length.
+        ValueError: If ``pool`` is unknown, ``downsample`` has another length or there are not
+            so many blocks to freeze.
     """
 
     def __init__(self,
@@ -54,6 +57,7 @@ class ConvNet(BaseModule):
                  conv_bias: bool = False,
                  final_pool: bool = False,
                  flatten: bool = False,
+                 frozen_stages: int = 0,
                  init_cfg: Optional[Dict] = None) -> None:
         super().__init__(init_cfg)
         if downsample is None:
@@ -62,6 +66,9 @@ class ConvNet(BaseModule):
             raise ValueError(
                 f'ConvNet: pool must be one of {sorted(_POOLS)} and downsample as long as '
                 f'widths; got pool={pool!r}, {len(downsample)} and {len(widths)}')
+        if not 0 <= frozen_stages <= len(widths):
+            raise ValueError(f'ConvNet: frozen_stages must be in [0, {len(widths)}], the number '
+                             f'of blocks; got {frozen_stages}')
         norm_cfg = norm_cfg or dict(type='IN', affine=True)
         self.out_indices = tuple(out_indices or (len(widths) - 1, ))
         # Without weights: checkpoints are the same with and without it.
@@ -75,6 +82,14 @@ class ConvNet(BaseModule):
                        build_norm_layer(norm, width)[1], nn.ReLU(inplace=True)]
             self.blocks.append(nn.Sequential(*layers))
             in_channels = width
+        self.frozen_stages = frozen_stages
+        self.blocks[:frozen_stages].requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'ConvNet':
+        """Switch between training and evaluation; frozen blocks stay in evaluation."""
+        super().train(mode)
+        self.blocks[:self.frozen_stages].eval()
+        return self
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Maps (B, widths[i], H / stride, W / stride) of the blocks in ``out_indices``.
