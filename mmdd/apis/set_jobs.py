@@ -153,7 +153,7 @@ def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
 def is_deterministic(cfg: Config) -> bool:
     """Whether ``model.seed`` changes nothing in the images of a job: its sets are one."""
     kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
-    fixed = isinstance(kind, type) and issubclass(kind, CoresetBaseline) and not kind.draws(
+    fixed = isinstance(kind, type) and issubclass(kind, CoresetBaseline) and not kind.reads_seed(
         cfg.model)
     # stages and refiners after the selection may draw
     return fixed and not cfg.model.get('set_stages') and not cfg.model.get('refiners')

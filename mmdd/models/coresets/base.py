@@ -47,7 +47,7 @@ class CoresetBaseline(DatasetDistiller):
         self._batch_size = 1
 
     @classmethod
-    def draws(cls, config: Mapping[str, Any]) -> bool:
+    def reads_seed(cls, config: Mapping[str, Any]) -> bool:
         """Whether ``seed`` changes the selection of a config of this class.
 
         A benchmark makes one set of a selection that it does not change.

@@ -34,7 +34,7 @@ class HerdingCoreset(CoresetBaseline):
         self.normalize = normalize
 
     @classmethod
-    def draws(cls, config: Mapping[str, Any]) -> bool:
+    def reads_seed(cls, config: Mapping[str, Any]) -> bool:
         """Never: the rule has no random part."""
         return False
 

@@ -39,7 +39,7 @@ class KCenterCoreset(CoresetBaseline):
         self.start = start
 
     @classmethod
-    def draws(cls, config: Mapping[str, Any]) -> bool:
+    def reads_seed(cls, config: Mapping[str, Any]) -> bool:
         """Only where the first image is a random one."""
         return config.get('start', 'mean') == 'random'
 
