@@ -122,7 +122,8 @@ def facts_table(group: Mapping[str, Any]) -> Table:
         for key in flat_numbers(entry['facts'].get('metrics'))))
     judged = any(entry['facts'] and entry['facts'].get('judge_score') for _, entry in entries)
     table = Table(['method', 'seed', 'class', 'asked', 'met', 'made', 'discarded', 'tries',
-                   'score', 'least score'] + ['judge score'] * judged + ['labels by'] + metrics, [])
+                   'score', 'least score'] + ['judge score'] * judged + ['labels by'] + metrics,
+                  [])
     for name, entry in entries:
         facts = entry['facts']
         if not facts:
