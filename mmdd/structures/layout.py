@@ -18,6 +18,21 @@ class Source(NamedTuple):
     path: str
 
 
+class Part(NamedTuple):
+    """An object of a composed layout.
+
+    Attributes:
+        path: Image file that it is from.
+        label: Its class index.
+        box: (4,) xyxy where it is in its image, stretched to the canvas.
+        place: (4,) xyxy where it goes on the canvas.
+    """
+    path: str
+    label: int
+    box: np.ndarray
+    place: np.ndarray
+
+
 @dataclass(frozen=True)
 class Canvas:
     """What the layouts of a plan are made for.
@@ -95,11 +110,19 @@ class RealAnnotation(Layout):
 
 @dataclass
 class ComposedLayout(Layout):
-    """Objects of several real images on one canvas; see :class:`Layout`."""
+    """Objects of several real images on one canvas; see :class:`Layout`.
+
+    Attributes:
+        parts: The objects, the largest first.
+        holes: (4,) xyxy boxes of all objects of the image of the largest one, stretched to the
+            canvas: what is in the way where that image is the background.
+    """
     image_id: str
     size: Tuple[int, int]
     labels: np.ndarray
     sources: Tuple[Source, ...]
     bboxes: Optional[np.ndarray] = None
     mask_png: Optional[bytes] = None
+    parts: Tuple[Part, ...] = ()
+    holes: Tuple[np.ndarray, ...] = ()
     path: ClassVar[str] = ''

@@ -57,6 +57,8 @@ class DatasetDistiller(BaseModel):
             (``RandomLabelSampler``, the default, ``BalancedLabelSampler``), or objects of
             several (``ComposedLabelSampler``).
         prompter: Config of the prompter.
+        initializer: Config of what sampling starts from instead of noise, such as a
+            ``CollageInitializer``.
         pool: Config of a ``CandidatePool``: several candidates are tried for each slot. None
             draws one.
         refiners: Configs of the refiners, applied in order.
@@ -85,6 +87,7 @@ class DatasetDistiller(BaseModel):
                  judge: Optional[dict] = None,
                  label_sampler: Optional[dict] = None,
                  prompter: Optional[dict] = None,
+                 initializer: Optional[dict] = None,
                  pool: Optional[dict] = None,
                  refiners: Sequence[dict] = (),
                  set_stages: Sequence[dict] = (),
@@ -100,6 +103,7 @@ class DatasetDistiller(BaseModel):
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
         check_signature(type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
+        self.initializer = None if initializer is None else TASK_UTILS.build(initializer)
         self.pool = None if pool is None else TASK_UTILS.build(pool)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
         self.check_parts({name for name in ('diffusion', 'proxy', 'judge')
@@ -263,7 +267,8 @@ class DatasetDistiller(BaseModel):
             mask=layout.scaled_mask(self.image_size), prompt=prompt,
             source=sources[0] if len(sources) == 1 else '', sources=sources,
             source_path=layout.sources[0].path if len(sources) == 1 else '', group=group,
-            region_prompts=self._region_prompts(layout))
+            region_prompts=self._region_prompts(layout),
+            prototype=self.initializer and self.initializer.describe(layout))
 
     def _region_prompts(self, layout: Layout) -> Optional[List[str]]:
         """Sub-prompts of the objects of a slot, where the diffusion draws by regions."""
@@ -332,7 +337,9 @@ class DatasetDistiller(BaseModel):
             tuple: clean latents (B, C, h, w), or None for pure noise; and how much
             of the path to noise they go, in (0, 1].
         """
-        return None, 1.
+        if self.initializer is None:
+            return None, 1.
+        return self.initializer.latents(self.diffusion, slots), self.initializer.strength
 
     def refine(self, samples: List[DistilledSample]) -> None:
         """Let the judge score ``samples`` and apply the refiners, in place."""

@@ -10,6 +10,7 @@ from mmdd.structures import (
     Canvas,
     ComposedLayout,
     Layout,
+    Part,
     RealAnnotation,
     Source,
     encode_mask,
@@ -209,9 +210,12 @@ class Composer:
             labels, bboxes = np.array(seen, np.int64), None
         sources = tuple(dict.fromkeys(Source(a.image_id, a.path) for a in images))
         png = None if mask is None else encode_mask(mask)
+        parts = tuple(Part(image.path, int(self.pool.labels[index]), self.pool.boxes[index], place)
+                      for image, (index, place) in zip(images, objects))
+        holes = tuple(self.pool.boxes[self.pool.image == self.pool.image[indices[0]]])
         return ComposedLayout(
             name_of([source.image_id for source in sources], labels, bboxes, png),
-            self.pool.canvas.size, labels, sources, bboxes, png)
+            self.pool.canvas.size, labels, sources, bboxes, png, parts, holes)
 
     def label_map(self, objects: List[Tuple[int, np.ndarray]]) -> np.ndarray:
         """The mask (H, W) uint8 of objects at their boxes, later ones over earlier ones."""
