@@ -99,8 +99,8 @@ def test_proxy_and_students_know_the_classes_of_the_real_set(path):
     classes = read_classes(cfg, 'mmdd')
     assert classes
     trained = [training(protocol) for protocol in students(cfg).values()]
-    if cfg.model.get('proxy') is not None:
-        trained.append(training(cfg.model.proxy.cfg))
+    trained += [training(cfg.model[name].cfg) for name in ('proxy', 'judge')
+                if cfg.model.get(name) is not None]
     for each in trained:
         # Class folders need no names in the config; they are read in sorted order.
         assert read_classes(each, each.default_scope) in (
@@ -150,11 +150,10 @@ def test_components_build(path):
                 MODELS.get(real.type).check_config(real)
             model.diffusion = tiny.stable_diffusion(**{
                 key: real[key] for key in real if key in ('steps', 'cfg_scale')})
-        proxy = model.pop('proxy', None)
-        if proxy is not None:
-            build_proxy(proxy, training(proxy.cfg))
-            if model.type != 'UniDD':
-                model.proxy = TINY_PROXY
+        for name in ('proxy', 'judge'):
+            if model.get(name) is not None:
+                build_proxy(model[name], training(model[name].cfg))
+                model[name] = TINY_PROXY
         if isinstance(model.get('cluster_features'), dict):
             model.cluster_features = TINY_CLIP
         if once('model', model):
@@ -163,7 +162,7 @@ def test_components_build(path):
         build_training(training(protocol), cfg.train_cfg.budget)
 
 
-# Coresets that select by features cannot be built without a proxy.
+# What selects, filters or chooses cannot be built without a proxy.
 TINY_PROXY = dict(type='ClassifierProxy', cfg=dict(model=dict(
     type='ImageClassifier', backbone=dict(type='mmdd.ConvNet', widths=(4, )),
     neck=dict(type='GlobalAveragePooling'),

@@ -162,6 +162,7 @@ def test_refinement_relabels_with_one_forward(one, monkeypatch):
     calls = []
     logits = one.logits
     monkeypatch.setattr(one, 'logits', lambda x: calls.append(len(x)) or logits(x))
+    one.relabel_thr = 0.
     ProxyRefiner(0.)(samples, one)
     assert calls == [4]
     tensor = torch.stack([torch.from_numpy(s.image) for s in samples]).permute(0, 3, 1, 2) / 255
