@@ -134,7 +134,8 @@ def masks(slots):
 
 @pytest.mark.parametrize('name, networks', [
     ('proxy', ('backbone', 'neck', 'roi_head.bbox_head')),
-    ('classifier_proxy', ('backbone', 'head')), ('segmentor_proxy', ('backbone', 'decode_head.conv_seg'))])
+    ('classifier_proxy', ('backbone', 'head')),
+    ('segmentor_proxy', ('backbone', 'decode_head.conv_seg'))])
 def test_a_guided_step_runs_each_network_once(request, name, networks):
     """And decodes once: three steps, and the full decoder for the image at the end."""
     model, seen = request.getfixturevalue(name), []
