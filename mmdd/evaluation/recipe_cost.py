@@ -71,7 +71,8 @@ def measure_parts(diffusion, proxy: TaskProxy, slots: Sequence[DistillSlot],
         repeats: Measurements of each part.
     """
     with torch.no_grad():
-        latents = diffusion.encode_images(images)
+        # In the memory layout of sampling: kernels of others take other times.
+        latents = diffusion.encode_images(images).contiguous()
         condition = diffusion.encode_conditions(slots)
     timestep = torch.tensor(diffusion.num_timesteps // 2, device=latents.device)
 
