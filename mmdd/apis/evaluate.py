@@ -19,9 +19,9 @@ from mmdd.evaluation.student import (
 from mmdd.utils.config import ConfigType, load_config
 from .prepare import prepare
 
-NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set is '
-             'distilled. Give a distillation config that names it in evaluation.protocol, or add '
-             'the set of a RandomCoreset to the sets.')
+NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
+             'is distilled. Give a distillation config that names it in evaluation.protocol, or '
+             'add the set of a RandomCoreset to the sets.')
 
 
 def evaluate(protocol: ConfigType,
