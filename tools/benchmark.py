@@ -31,8 +31,9 @@ def parse_args():
     parser.add_argument('--suite', help='a suite file, or the name of one in configs/benchmarks')
     parser.add_argument('--only', nargs='+', metavar='GROUP', help='groups of the suite to do')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/benchmark_<suite>)')
-    parser.add_argument('--sets', type=int, help='sets per method, model.seed 0, 1, ... '
-                        '(1); one where no seed changes the selection')
+    parser.add_argument('--sets', type=int,
+                        help='sets per method, model.seed 0, 1, ... (1); one where no seed '
+                             'changes the selection')
     parser.add_argument('--seeds', type=int, nargs='+',
                         help='one student is trained for each set and seed (0 1 2)')
     parser.add_argument('--full', action='store_true',

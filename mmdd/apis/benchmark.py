@@ -216,8 +216,8 @@ def _arm_content(arm: Arm, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence
     first = jobs[0][0]
     return dict(
         arm=arm.name, method=arm.method, budget=arm.budget, config=arm.config_name,
-        added=arm.added, deterministic=is_deterministic(arm.cfg), sweep=plain(arm.sweep),
-        options=plain(arm.options),
+        added=arm.added, deterministic=is_deterministic(arm.cfg),
+        sweep=plain(arm.sweep), options=plain(arm.options),
         reference={key: value for key, value in paper_entry(arm.config_name).items()
                    if key in ('name', 'collection', 'title', 'url', 'source')},
         proxy=proxy_facts(first.checkpoint),

@@ -44,8 +44,8 @@ def test_picked_learning_rates_stand_beside_the_results(tmp_path):
     rows = write_report(runs, str(tmp_path), 'Title')
     assert [row.get('lr') for row in rows] == [0.005, None]
     lines = (tmp_path / 'results.md').read_text().splitlines()
-    assert ('| method | images | updates | s per run | runs | lr (picked) | AP (last) '
-            '| AP (best) |') in lines
+    head = '| method | images | updates | s per run | runs | lr (picked) | AP (last) | AP (best) |'
+    assert head in lines
     assert '| a | 5 | 9 | 1 | 3 | 0.005 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
     assert '| b | 5 | 9 | 0 | 1 | - | 2.0 | 3.0 |' in lines
     assert json.loads((tmp_path / 'results.json').read_text())['arms'][0]['lr'] == 0.005

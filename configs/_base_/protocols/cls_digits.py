@@ -19,7 +19,7 @@ val_dataloader = dict(dataset=dict(serialize_data=False))
 test_dataloader = dict(dataset=dict(serialize_data=False))
 
 max_iters = 400
-optim_wrapper = dict(optimizer=dict(lr=6e-3))
+optim_wrapper = dict(optimizer=dict(lr=6e-3, fused=True))
 param_scheduler = [
     dict(
         type='OneCycleLR',

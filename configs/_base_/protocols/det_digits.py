@@ -13,6 +13,7 @@ model = dict(
 
 max_iters = 120
 train_dataloader = dict(batch_size=4, dataset=dict(serialize_data=False))
+optim_wrapper = dict(optimizer=dict(fused=True))
 param_scheduler = [
     dict(
         type='OneCycleLR',

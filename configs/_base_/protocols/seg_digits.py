@@ -8,6 +8,7 @@ model = dict(backbone=dict(frozen_stages=1))
 
 max_iters = 100
 train_dataloader = dict(batch_size=4, dataset=dict(serialize_data=False))
+optim_wrapper = dict(optimizer=dict(fused=True))
 param_scheduler = [
     dict(
         type='OneCycleLR',
