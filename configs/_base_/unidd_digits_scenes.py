@@ -1,21 +1,22 @@
 # UniDD on scenes of the embedded digits, boxes or masks, for two CPU cores. What detection and
 # segmentation share; a leaf adds the real set, the proxy, the threshold, the budget and the
-# students.
+# students. configs/unidd/README.md says what differs from the paper's settings, and why.
 _base_ = ['./diffusions/digits_sd.py', './distill_runtime.py']
 
 model = dict(
     type='UniDD',
-    # Larger than the real 64 pixels: the prior draws larger digits better.
-    image_size=96,
+    # The size that the prior was trained on.
+    image_size=64,
     # The energy looks through the small decoder: a guided step takes 0.6 of the time.
     diffusion=dict(
-        cfg_scale=2.0, steps=20, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
+        cfg_scale=4.0, steps=20, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
     label_sampler=dict(type='BalancedLabelSampler'),
     prompter=dict(type='AnnotationPrompter', plural='', background='on a textured background'))
 custom_hooks = [
     dict(type='ContactSheetHook'),
-    # The paper's scale; clipped to a quarter of the norm of the noise, which keeps the colours.
-    # The last steps are the prior's alone: what guidance adds there is no digit.
-    dict(type='TaskGuidanceHook', scale=100., max_norm=12., stop=0.7),
+    # A step as long as a fifth of the noise prediction, whatever the gradient: the paper's
+    # lambda of 100 leaves the images of this prior. The last steps are the prior's alone: what
+    # guidance adds there is no digit.
+    dict(type='TaskGuidanceHook', scale=0.2, step='relative', stop=0.7),
 ]
 train_cfg = dict(type='DistillLoop', batch_size=10, max_rounds=4)

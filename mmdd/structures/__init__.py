@@ -1,12 +1,12 @@
 """Plain data that the parts of mmdd hand to each other."""
 from .budget import IPC, BaseBudget, Ratio, Total
 from .denoise_state import DENOISE_STAGES, DenoiseState
-from .layout import Canvas, ComposedLayout, Layout, Part, RealAnnotation, Source
+from .layout import Canvas, ComposedLayout, Ground, Layout, Part, RealAnnotation, Source
 from .mask import BACKGROUND, IGNORE, decode_mask, encode_mask, resize_mask
 from .slot import DistilledSample, DistillSlot, slot_seed
 
 __all__ = [
     'BACKGROUND', 'BaseBudget', 'Canvas', 'ComposedLayout', 'DENOISE_STAGES', 'DenoiseState',
-    'DistillSlot', 'DistilledSample', 'IGNORE', 'IPC', 'Layout', 'Part', 'Ratio',
+    'DistillSlot', 'DistilledSample', 'Ground', 'IGNORE', 'IPC', 'Layout', 'Part', 'Ratio',
     'RealAnnotation', 'Source', 'Total', 'decode_mask', 'encode_mask', 'resize_mask', 'slot_seed'
 ]

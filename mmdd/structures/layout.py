@@ -33,6 +33,17 @@ class Part(NamedTuple):
     place: np.ndarray
 
 
+class Ground(NamedTuple):
+    """A real image that may be the background of a composed layout.
+
+    Attributes:
+        path: Image file.
+        holes: (H, 4) xyxy boxes of all its objects, stretched to the canvas.
+    """
+    path: str
+    holes: np.ndarray
+
+
 @dataclass(frozen=True)
 class Canvas:
     """What the layouts of a plan are made for.
@@ -114,8 +125,7 @@ class ComposedLayout(Layout):
 
     Attributes:
         parts: The objects, the largest first.
-        holes: (4,) xyxy boxes of all objects of the image of the largest one, stretched to the
-            canvas: what is in the way where that image is the background.
+        grounds: Their images, each once.
     """
     image_id: str
     size: Tuple[int, int]
@@ -124,5 +134,5 @@ class ComposedLayout(Layout):
     bboxes: Optional[np.ndarray] = None
     mask_png: Optional[bytes] = None
     parts: Tuple[Part, ...] = ()
-    holes: Tuple[np.ndarray, ...] = ()
+    grounds: Tuple[Ground, ...] = ()
     path: ClassVar[str] = ''

@@ -8,7 +8,16 @@ from PIL import Image
 from mmdd.models import CollageInitializer
 from mmdd.models.initializers.cutout import cut_out, fill_holes, soft_rim
 from mmdd.registry import MODELS, TASK_UTILS
-from mmdd.structures import Canvas, DistillSlot, Part, RealAnnotation, slot_seed
+from mmdd.structures import (
+    Canvas,
+    ComposedLayout,
+    DistillSlot,
+    Ground,
+    Part,
+    RealAnnotation,
+    Source,
+    slot_seed,
+)
 
 RED, BLUE, GREEN = (200, 30, 30), (30, 40, 190), (40, 180, 60)
 
@@ -30,12 +39,12 @@ def slot_of(initializer, layout, size=(32, 32), mask=None):
 
 
 def composed(paths, boxes, places, size=(32, 32)):
-    from mmdd.structures import ComposedLayout, Source
     parts = tuple(Part(str(path), i, np.array(box, np.float32), np.array(place, np.float32))
                   for i, (path, box, place) in enumerate(zip(paths, boxes, places)))
     return ComposedLayout(
         'c', size, np.arange(len(parts)), tuple(Source(str(p), str(p)) for p in paths),
-        np.array(places, np.float32), None, parts, (parts[0].box, ))
+        np.array(places, np.float32), None, parts,
+        tuple(Ground(part.path, part.box[None]) for part in parts))
 
 
 def test_an_object_of_its_own_colour_is_cut_out(tmp_path):
@@ -65,20 +74,35 @@ def test_holes_take_the_colour_around_them(tmp_path):
     assert np.array_equal(covered[0, 0], image.mean((0, 1)).round())
 
 
-def test_objects_stand_at_their_places_on_the_background_of_the_first(tmp_path):
+def test_objects_stand_at_their_places(tmp_path):
     _, disc = scene(tmp_path / 'a.png')
-    scene(tmp_path / 'b.png', box=(2, 2, 10, 12), colour=GREEN, ground=(220, 220, 60))
+    # its own ground is not taken: the green object is hardly seen there
+    scene(tmp_path / 'b.png', box=(2, 2, 10, 12), colour=GREEN, ground=(60, 180, 90))
     initializer = CollageInitializer(0.5)
     layout = composed([tmp_path / 'a.png', tmp_path / 'b.png'],
                       [(4, 6, 16, 22), (2, 2, 10, 12)], [(18, 2, 30, 18), (3, 20, 11, 30)])
     collage = initializer.compose(slot_of(initializer, layout)).astype(int)
     assert np.abs(collage[10, 24] - RED).max() <= 3
     assert np.abs(collage[25, 7] - GREEN).max() <= 3
-    # where the first object was, and in the corners, there is its ground, not that of the second
+    # where the first object was, and in the corners, there is the ground of the first image
     for y, x in ((14, 8), (0, 0), (31, 31), (20, 3)):
         assert np.abs(collage[y, x] - BLUE).max() <= 12
     moved = np.abs(collage[2:18, 18:30] - RED).max(-1) < 60
     assert (moved == disc).mean() > 0.93
+
+
+def test_the_background_is_the_one_before_which_all_objects_stand_out(tmp_path):
+    """Green on its own ground is hardly seen, red and green on blue are."""
+    scene(tmp_path / 'a.png', box=(2, 2, 10, 12), colour=GREEN, ground=(60, 180, 90))
+    scene(tmp_path / 'b.png')
+    layout = composed([tmp_path / 'a.png', tmp_path / 'b.png'],
+                      [(2, 2, 10, 12), (4, 6, 16, 22)], [(3, 20, 11, 30), (18, 2, 30, 18)])
+    initializer = CollageInitializer()
+    for order in (layout, composed([tmp_path / 'b.png', tmp_path / 'a.png'],
+                                   [(4, 6, 16, 22), (2, 2, 10, 12)],
+                                   [(18, 2, 30, 18), (3, 20, 11, 30)])):
+        collage = initializer.compose(slot_of(initializer, order)).astype(int)
+        assert np.abs(collage[0, 0] - BLUE).max() <= 4
 
 
 def test_masks_say_which_pixels_are_pasted(tmp_path):
@@ -119,8 +143,10 @@ def test_the_sampler_names_the_parts_of_its_layouts(tmp_path):
     sampler = TASK_UTILS.build(dict(type='mmdd.ComposedLabelSampler', objects=3))
     for layout in sampler.sample(annotations, 4, 2, 0, Canvas((50, 50))):
         assert len(layout.parts) == len(layout.labels) == 3
-        first = next(a for a in annotations if a.path == layout.parts[0].path)
-        assert {tuple(b) for b in layout.holes} == {tuple(b) for b in first.bboxes}
+        for ground in layout.grounds:
+            own = next(a for a in annotations if a.path == ground.path)
+            assert {tuple(b) for b in ground.holes} == {tuple(b) for b in own.bboxes}
+        assert {g.path for g in layout.grounds} == {s.path for s in layout.sources}
         for part, label, bbox in zip(layout.parts, layout.labels, layout.bboxes):
             own = next(a for a in annotations if a.path == part.path)
             assert part.label == label and tuple(part.place) == tuple(bbox)

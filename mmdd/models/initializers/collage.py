@@ -1,5 +1,6 @@
 """Images that start from a collage of the real objects of their layout."""
-from typing import Any, Dict, List, Sequence
+from functools import cache
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -8,20 +9,34 @@ from torch import Tensor
 
 from mmdd.datasets.annotations import load_image
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import DistillSlot, Layout
+from mmdd.structures import DistillSlot, Ground, Layout
 from .cutout import cut_out, fill_holes
+
+
+class Cutout(NamedTuple):
+    """An object that is to be pasted.
+
+    Attributes:
+        window: Rows and columns of the canvas.
+        pixels: (h, w, 3) float32 RGB in [0, 255].
+        opacity: (h, w, 1) in [0, 1].
+    """
+    window: Tuple[slice, slice]
+    pixels: np.ndarray
+    opacity: np.ndarray
 
 
 @TASK_UTILS.register_module()
 class CollageInitializer:
     """Starts from the objects of a composed layout, pasted on a real background.
 
-    The image of the largest object, without its objects, is the background; the objects of
-    the layout are cut out of their own images (:func:`cut_out`; in segmentation by their masks)
-    and pasted at their places. Noise is added up to ``strength`` of the path and taken away
-    again (`SDEdit <https://arxiv.org/abs/2108.01073>`_, section 3.1), with guidance as always.
-    So the layout holds from the first step, which a prompt alone cannot say, and the prior
-    makes one picture of the pieces. A layout of one real image starts from that image.
+    One of their images, without its objects, is the background: the one before which the
+    least visible of the objects stands out most. The objects are cut out of their own images
+    (:func:`cut_out`; in segmentation by their masks) and pasted at their places. Noise is added
+    up to ``strength`` of the path and taken away again (`SDEdit
+    <https://arxiv.org/abs/2108.01073>`_, section 3.1), with guidance as always. So the layout
+    holds from the first step, which a prompt alone cannot say, and the prior makes one picture
+    of the pieces. A layout of one real image starts from that image.
 
     Not in the paper of UniDD. The lower ``strength`` is, the more of the real pixels remain: at
     0.3 it is nearly the collage.
@@ -40,39 +55,39 @@ class CollageInitializer:
 
     def describe(self, layout: Layout) -> Dict[str, Any]:
         """The prototype of a slot: what its collage is made of, in plain numbers and text."""
-        parts = getattr(layout, 'parts', ())
-        backdrop = parts[0].path if parts else layout.path
+        grounds = getattr(layout, 'grounds', ()) or (Ground(layout.path, ()), )
         return dict(
-            backdrop=backdrop, holes=[list(map(float, box)) for box in getattr(
-                layout, 'holes', ())],
-            parts=[dict(path=part.path, label=int(part.label), box=list(map(float, part.box)),
-                        place=list(map(float, part.place))) for part in parts])
+            grounds=[dict(path=ground.path, holes=[plain_box(box) for box in ground.holes])
+                     for ground in grounds],
+            parts=[dict(path=part.path, label=int(part.label), box=plain_box(part.box),
+                        place=plain_box(part.place)) for part in getattr(layout, 'parts', ())])
 
     def compose(self, slot: DistillSlot) -> np.ndarray:
         """The collage (H, W, 3) uint8 RGB of a slot with such a prototype."""
-        prototype, images = slot.prototype, {}
-
-        def image(path: str) -> np.ndarray:
-            if path not in images:
-                images[path] = load_image(path, slot.size)
-            return images[path]
-
-        canvas = fill_holes(image(prototype['backdrop']), [
-            whole_box(box, slot.size) for box in prototype['holes']]).astype(np.float32)
-        for part in prototype['parts']:
-            source = image(part['path'])
-            box, place = (whole_box(part[key], slot.size) for key in ('box', 'place'))
-            x1, y1, x2, y2 = place
-            size = (x2 - x1, y2 - y1)
-            crop = cv2.resize(source[box[1]:box[3], box[0]:box[2]], size,
-                              interpolation=cv2.INTER_AREA)
-            if slot.mask is None:
-                opacity = cv2.resize(cut_out(source, box), size, interpolation=cv2.INTER_AREA)
-            else:
-                opacity = (slot.mask[y1:y2, x1:x2] == part['label']).astype(np.float32)
-            below = canvas[y1:y2, x1:x2]
-            canvas[y1:y2, x1:x2] = below + opacity[..., None] * (crop - below)
+        images = cache(lambda path: load_image(path, slot.size))
+        cutouts = [self._cutout(slot, part, images(part['path']))
+                   for part in slot.prototype['parts']]
+        grounds = [fill_holes(images(ground['path']), [
+            whole_box(box, slot.size) for box in ground['holes']])
+            for ground in slot.prototype['grounds']]
+        canvas = max(grounds, key=lambda ground: least_contrast(ground, cutouts))
+        canvas = canvas.astype(np.float32)
+        for cutout in cutouts:
+            below = canvas[cutout.window]
+            canvas[cutout.window] = below + cutout.opacity * (cutout.pixels - below)
         return canvas.round().clip(0, 255).astype(np.uint8)
+
+    def _cutout(self, slot: DistillSlot, part: Dict[str, Any], source: np.ndarray) -> 'Cutout':
+        box, place = (whole_box(part[key], slot.size) for key in ('box', 'place'))
+        window = slice(place[1], place[3]), slice(place[0], place[2])
+        size = place[2] - place[0], place[3] - place[1]
+        pixels = cv2.resize(source[box[1]:box[3], box[0]:box[2]], size,
+                            interpolation=cv2.INTER_AREA).astype(np.float32)
+        if slot.mask is None:
+            opacity = cv2.resize(cut_out(source, box), size, interpolation=cv2.INTER_AREA)
+        else:
+            opacity = (slot.mask[window] == part['label']).astype(np.float32)
+        return Cutout(window, pixels, opacity[..., None])
 
     def latents(self, diffusion: Any, slots: Sequence[DistillSlot]) -> Tensor:
         """Clean latents (B, C, h, w) of the collages of slots."""
@@ -80,6 +95,29 @@ class CollageInitializer:
         images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().float() / 255
         with torch.no_grad():
             return diffusion.encode_images(images.to(diffusion.device))
+
+
+def least_contrast(ground: np.ndarray, cutouts: Sequence[Cutout]) -> float:
+    """How much the least visible object differs from what it hides of a background.
+
+    Args:
+        ground: (H, W, 3) uint8 RGB.
+        cutouts: The objects.
+
+    Returns:
+        float: Distance of mean colours, Euclidean in RGB of [0, 255]; infinite without objects.
+    """
+    distances = []
+    for cutout in cutouts:
+        weight = cutout.opacity / max(1e-6, float(cutout.opacity.sum()))
+        difference = ((cutout.pixels - ground[cutout.window]) * weight).sum((0, 1))
+        distances.append(float(np.linalg.norm(difference)))
+    return min(distances, default=np.inf)
+
+
+def plain_box(box: Sequence[float]) -> List[float]:
+    """A box as plain numbers."""
+    return [round(float(value), 3) for value in box]
 
 
 def whole_box(box: Sequence[float], size) -> tuple:

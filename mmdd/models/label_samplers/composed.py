@@ -9,6 +9,7 @@ from mmdd.structures import (
     IGNORE,
     Canvas,
     ComposedLayout,
+    Ground,
     Layout,
     Part,
     RealAnnotation,
@@ -212,10 +213,12 @@ class Composer:
         png = None if mask is None else encode_mask(mask)
         parts = tuple(Part(image.path, int(self.pool.labels[index]), self.pool.boxes[index], place)
                       for image, (index, place) in zip(images, objects))
-        holes = tuple(self.pool.boxes[self.pool.image == self.pool.image[indices[0]]])
+        grounds = tuple(
+            Ground(self.pool.annotations[i].path, self.pool.boxes[self.pool.image == i])
+            for i in dict.fromkeys(self.pool.image[indices].tolist()))
         return ComposedLayout(
             name_of([source.image_id for source in sources], labels, bboxes, png),
-            self.pool.canvas.size, labels, sources, bboxes, png, parts, holes)
+            self.pool.canvas.size, labels, sources, bboxes, png, parts, grounds)
 
     def label_map(self, objects: List[Tuple[int, np.ndarray]]) -> np.ndarray:
         """The mask (H, W) uint8 of objects at their boxes, later ones over earlier ones."""
