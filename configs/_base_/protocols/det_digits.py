@@ -1,12 +1,10 @@
 # The student of the digit scenes: the embedded detector with the same pretrained backbone,
 # trained on a small set for a fixed number of updates, whatever the size of the set. It is laid
-# out for a CPU core: small batches, few regions (a scene has one to four digits), a frozen first
-# block, as is usual for pretrained detectors, and no lists packed into arrays, which costs a pass
-# of the garbage collector per dataset.
+# out for a CPU core: small batches, few regions (a scene has one to four digits), and no lists
+# packed into arrays, which costs a pass of the garbage collector per dataset.
 _base_ = ['../proxies/faster-rcnn_digits.py']
 
 model = dict(
-    backbone=dict(frozen_stages=1),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=100, max_per_img=50), rcnn=dict(sampler=dict(num=16))),
     test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=20)))
