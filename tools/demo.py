@@ -3,9 +3,9 @@
     python tools/demo.py
 
 Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images and
-from composed ones, and with four coresets at the same budget, trains students on each over several
-seeds, prints what they reach on real test scenes, writes a report and draws the distilled sets.
-Finished parts are kept: run it again to resume.
+from composed ones that start from a collage, and with four coresets at the same budget, trains
+students on each over several seeds, prints what they reach on real test scenes, writes a report
+and draws the distilled sets. Finished parts are kept: run it again to resume.
 """
 import argparse
 import os.path as osp
@@ -24,9 +24,9 @@ METHODS = {
     'Herding': 'configs/coreset/herding_faster-rcnn_digits_1pct.py',
     'Densest': 'configs/coreset/densest_faster-rcnn_digits_1pct.py',
     'UniDD': 'configs/unidd/faster-rcnn_digits_1pct.py',
-    'UniDD composed': 'configs/unidd/faster-rcnn_digits_1pct_composed.py'
+    'UniDD collage': 'configs/unidd/faster-rcnn_digits_1pct_collage.py'
 }
-DRAWN = ('UniDD', 'UniDD composed')
+DRAWN = ('UniDD', 'UniDD collage')
 IMAGES = 10  # of a set, a row of the picture
 
 
