@@ -1,14 +1,18 @@
-"""How often a classifier of real digits reads the asked class in unguided samples.
+"""How often networks of real digits read what was asked for in unguided samples.
 
-    python tools/analysis_tools/prior_accuracy.py
+    python tools/analysis_tools/prior_accuracy.py --cfg-scale 4
+    python tools/analysis_tools/prior_accuracy.py --cfg-scale 4 --scenes 100 --sheet sheet.png
     python tools/analysis_tools/prior_accuracy.py \\
         --diffusion configs/_base_/diffusions/digits_dit.py --steps 50 --cfg-scale 4
 
 Draws single-digit images from an embedded prior with plain class prompts, or
 the classes themselves, and no guidance by a proxy, and classifies them with the network that
 was trained on the real single-digit training images (trained first where it is missing).
+With --scenes it draws scenes of 3 and 4 digits instead, with the prompts of layouts of validation
+handwriting, and counts how many of the asked digits a detector finds anywhere in the image.
 """
 import argparse
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -18,10 +22,10 @@ from mmengine.runner.checkpoint import load_checkpoint
 from rich.progress import track
 
 from mmdd.apis.train import ensure_checkpoint
-from mmdd.datasets.digit_scenes import CLASSES
-from mmdd.models import FineTuned
+from mmdd.datasets.digit_scenes import CLASSES, render_scene
+from mmdd.models import DetectorProxy, FineTuned
 from mmdd.models.distillers.base import to_uint8
-from mmdd.models.prompters import ClassPrompter
+from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
 from mmdd.models.proxies.base import read_test_scale
 from mmdd.structures import DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.cli import run_cli
@@ -44,6 +48,12 @@ def parse_args():
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--classifier', default='configs/_base_/backbones/convnet_digits.py')
     parser.add_argument('--checkpoint', default='work_dirs/digits/convnet_backbone.pth')
+    parser.add_argument('--scenes', type=int, help='draw this many scenes of several digits')
+    parser.add_argument('--digits', type=int, nargs='+', default=[3, 4], help='digits of a scene')
+    parser.add_argument('--detector', default='configs/_base_/proxies/fcos_digits_judge.py')
+    parser.add_argument('--detector-checkpoint', default='work_dirs/digits/fcos_judge.pth')
+    parser.add_argument('--score-thr', type=float, default=0.3,
+                        help='least confidence of what counts as found')
     parser.add_argument('--sheet', help='contact sheet to write')
     return parser.parse_args()
 
@@ -78,6 +88,49 @@ def make_slots(num, seed):
     return slots
 
 
+def make_scenes(num, counts, seed):
+    """Slots of scenes with as many digits as asked for, counts in turn."""
+    prompter = AnnotationPrompter(plural='', background='on a textured background', max_objects=6)
+    slots, rng = [], np.random.default_rng(seed)
+    while len(slots) < num:
+        count = counts[len(slots) % len(counts)]
+        scene = render_scene(rng, 64, 'val', count)
+        if len(scene.labels) < count:  # one found no free place
+            continue
+        layout = RealAnnotation('', '', (64, 64), scene.labels, scene.bboxes)
+        slots.append(DistillSlot(
+            len(slots), slot_seed(seed, len(slots)), (64, 64), scene.labels, scene.bboxes,
+            prompt=prompter.describe(layout, CLASSES)))
+    return slots
+
+
+def count_found(asked, found):
+    """How many of the asked labels are among those found, each of these counted once."""
+    return sum((Counter(asked) & Counter(found)).values())
+
+
+def measure_scenes(args, prior):
+    """Print the share of asked digits that a detector finds, by the number of digits."""
+    ensure_checkpoint(args.detector, args.detector_checkpoint)
+    detector = DetectorProxy(args.detector, args.detector_checkpoint)
+    slots, tiles = make_scenes(args.scenes, args.digits, args.seed), []
+    right, asked = Counter(), Counter()
+    for start in track(range(0, len(slots), args.batch_size), 'sampling'):
+        batch = slots[start:start + args.batch_size]
+        images = prior.sample(batch)[0]
+        for slot, image, found in zip(batch, to_uint8(images), detector.predict(images)):
+            labels = found.labels[found.scores >= args.score_thr].tolist()
+            count = len(slot.labels)
+            right[count] += count_found(slot.labels.tolist(), labels)
+            asked[count] += count
+            tiles.append(Tile(image, caption=' '.join(map(str, sorted(slot.labels.tolist())))))
+    if args.sheet:
+        save_contact_sheet(args.sheet, tiles, CLASSES, columns=16, side=64)
+    for count in sorted(asked):
+        print(f'scenes of {count} digits: {right[count]} of {asked[count]} are found: '
+              f'{100 * right[count] / asked[count]:.1f} %')
+
+
 def load_prior(args):
     """The diffusion of a config, with the settings of the command line."""
     cfg = load_config(args.diffusion).model.diffusion
@@ -91,11 +144,9 @@ def load_prior(args):
     return prior
 
 
-def main():
-    args = parse_args()
-    setup()
+def measure_singles(args, prior):
+    """Print the share of single digits that a classifier reads as asked."""
     classifier = load_classifier(args.classifier, args.checkpoint)
-    prior = load_prior(args)
     slots = make_slots(args.num, args.seed)
     tiles, right = [], 0
     for start in track(range(0, args.num, args.batch_size), 'sampling'):
@@ -108,6 +159,16 @@ def main():
         save_contact_sheet(args.sheet, tiles, CLASSES, columns=20, side=64)
     print(f'{right} of {args.num} samples are read as the asked class: '
           f'{100 * right / args.num:.1f} %')
+
+
+def main():
+    args = parse_args()
+    setup()
+    prior = load_prior(args)
+    if args.scenes:
+        measure_scenes(args, prior)
+    else:
+        measure_singles(args, prior)
 
 
 if __name__ == '__main__':
