@@ -174,9 +174,12 @@ def train_unet(args, vae, tokenizer):
 
 def export(vae, model, tokenizer, folder):
     """Write a diffusers Stable Diffusion folder in fp16."""
+    vae, unet = copy.deepcopy(vae), copy.deepcopy(model['unet'])
+    for network in (vae, unet):  # not where they were loaded from
+        network.register_to_config(_name_or_path='')
     pipeline = StableDiffusionPipeline(
-        vae=copy.deepcopy(vae), text_encoder=copy.deepcopy(model['text']), tokenizer=tokenizer,
-        unet=copy.deepcopy(model['unet']), scheduler=make_scheduler(), safety_checker=None,
+        vae=vae, text_encoder=copy.deepcopy(model['text']), tokenizer=tokenizer,
+        unet=unet, scheduler=make_scheduler(), safety_checker=None,
         feature_extractor=None, requires_safety_checker=False)
     pipeline.to(torch.float16).save_pretrained(folder)
 
