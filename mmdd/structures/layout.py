@@ -125,7 +125,7 @@ class ComposedLayout(Layout):
 
     Attributes:
         parts: The objects, the largest first.
-        grounds: Their images, each once.
+        grounds: Their images and others, each once, one of which may be the background.
     """
     image_id: str
     size: Tuple[int, int]

@@ -12,16 +12,21 @@ from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistillSlot, Ground, Layout
 from .cutout import cut_out, fill_holes
 
+# Backgrounds are compared at this side in pixels; only the best one is made in full.
+SKETCH = 64
+
 
 class Cutout(NamedTuple):
     """An object that is to be pasted.
 
     Attributes:
         window: Rows and columns of the canvas.
+        place: (x1, y1, x2, y2) of that, as shares of the canvas.
         pixels: (h, w, 3) float32 RGB in [0, 255].
         opacity: (h, w, 1) in [0, 1].
     """
     window: Tuple[slice, slice]
+    place: np.ndarray
     pixels: np.ndarray
     opacity: np.ndarray
 
@@ -30,10 +35,10 @@ class Cutout(NamedTuple):
 class CollageInitializer:
     """Starts from the objects of a composed layout, pasted on a real background.
 
-    One of their images, without its objects, is the background: the one before which the
-    least visible of the objects stands out most. The objects are cut out of their own images
-    (:func:`cut_out`; in segmentation by their masks) and pasted at their places. Noise is added
-    up to ``strength`` of the path and taken away again (`SDEdit
+    A real image without its objects is the background: of the grounds of the layout the one
+    before which the least visible of its objects stands out most. The objects are cut out of
+    their own images (:func:`cut_out`; in segmentation by their masks) and pasted at their
+    places. Noise is added up to ``strength`` of the path and taken away again (`SDEdit
     <https://arxiv.org/abs/2108.01073>`_, section 3.1), with guidance as always. So the layout
     holds from the first step, which a prompt alone cannot say, and the prior makes one picture
     of the pieces. A layout of one real image starts from that image.
@@ -67,11 +72,9 @@ class CollageInitializer:
         images = cache(lambda path: load_image(path, slot.size))
         cutouts = [self._cutout(slot, part, images(part['path']))
                    for part in slot.prototype['parts']]
-        grounds = [fill_holes(images(ground['path']), [
-            whole_box(box, slot.size) for box in ground['holes']])
-            for ground in slot.prototype['grounds']]
-        canvas = max(grounds, key=lambda ground: least_contrast(ground, cutouts))
-        canvas = canvas.astype(np.float32)
+        best = max(slot.prototype['grounds'], key=lambda ground: least_contrast(
+            empty_ground(ground, slot.size, SKETCH), cutouts))
+        canvas = empty_ground(best, slot.size).astype(np.float32)
         for cutout in cutouts:
             below = canvas[cutout.window]
             canvas[cutout.window] = below + cutout.opacity * (cutout.pixels - below)
@@ -87,7 +90,8 @@ class CollageInitializer:
             opacity = cv2.resize(cut_out(source, box), size, interpolation=cv2.INTER_AREA)
         else:
             opacity = (slot.mask[window] == part['label']).astype(np.float32)
-        return Cutout(window, pixels, opacity[..., None])
+        shares = np.divide(place, [slot.size[1], slot.size[0]] * 2)
+        return Cutout(window, shares, pixels, opacity[..., None])
 
     def latents(self, diffusion: Any, slots: Sequence[DistillSlot]) -> Tensor:
         """Clean latents (B, C, h, w) of the collages of slots."""
@@ -97,11 +101,26 @@ class CollageInitializer:
             return diffusion.encode_images(images.to(diffusion.device))
 
 
-def least_contrast(ground: np.ndarray, cutouts: Sequence[Cutout]) -> float:
-    """How much the least visible object differs from what it hides of a background.
+def empty_ground(ground: Dict[str, Any], size: Tuple[int, int],
+                 side: float = np.inf) -> np.ndarray:
+    """A background without its objects, uint8 RGB.
 
     Args:
-        ground: (H, W, 3) uint8 RGB.
+        ground: Its file, and the boxes of its objects on the canvas.
+        size: (height, width) of the canvas.
+        side: The longer side of the result, at most that of the canvas.
+    """
+    factor = min(1., side / max(size))
+    height, width = (max(1, round(factor * n)) for n in size)
+    holes = [whole_box(np.multiply(box, factor), (height, width)) for box in ground['holes']]
+    return fill_holes(load_image(ground['path'], (height, width)), holes)
+
+
+def least_contrast(ground: np.ndarray, cutouts: Sequence[Cutout]) -> float:
+    """How much the least visible object differs from what is behind it.
+
+    Args:
+        ground: (h, w, 3) uint8 RGB, the whole canvas in any size.
         cutouts: The objects.
 
     Returns:
@@ -109,9 +128,10 @@ def least_contrast(ground: np.ndarray, cutouts: Sequence[Cutout]) -> float:
     """
     distances = []
     for cutout in cutouts:
-        weight = cutout.opacity / max(1e-6, float(cutout.opacity.sum()))
-        difference = ((cutout.pixels - ground[cutout.window]) * weight).sum((0, 1))
-        distances.append(float(np.linalg.norm(difference)))
+        colour = (cutout.opacity * cutout.pixels).sum((0, 1)) / max(1e-6, cutout.opacity.sum())
+        height, width = ground.shape[:2]
+        x1, y1, x2, y2 = whole_box(cutout.place * [width, height, width, height], (height, width))
+        distances.append(float(np.linalg.norm(colour - ground[y1:y2, x1:x2].mean((0, 1)))))
     return min(distances, default=np.inf)
 
 

@@ -64,6 +64,9 @@ class ComposedLabelSampler(BaseLabelSampler):
         smoothing: Images that are added to the observed and to the expected number of common
             ones, see :func:`class_lift`.
 
+        grounds: Random real images that a layout names as possible backgrounds, beside those of
+            its objects; a ``CollageInitializer`` takes one.
+
     Raises:
         ValueError: If a setting is out of range.
     """
@@ -76,14 +79,15 @@ class ComposedLabelSampler(BaseLabelSampler):
                  tries: int = 100,
                  resize: Optional[Sequence[float]] = None,
                  cooccurrence: Union[bool, float] = True,
-                 smoothing: float = 1.) -> None:
+                 smoothing: float = 1.,
+                 grounds: int = 12) -> None:
         if objects != 'natural':
             count_weights(objects)
-        if not 0 <= overlap <= 1 or tries < 1 or cooccurrence < 0 or smoothing <= 0:
+        if not 0 <= overlap <= 1 or tries < 1 or min(cooccurrence, grounds) < 0 or smoothing <= 0:
             raise ValueError(
-                f'ComposedLabelSampler: overlap in [0, 1], tries >= 1, cooccurrence >= 0 and '
-                f'smoothing > 0 are needed, got {overlap}, {tries}, {cooccurrence} and '
-                f'{smoothing}')
+                f'ComposedLabelSampler: overlap in [0, 1], tries >= 1, cooccurrence >= 0, '
+                f'smoothing > 0 and grounds >= 0 are needed, got {overlap}, {tries}, '
+                f'{cooccurrence}, {smoothing} and {grounds}')
         if resize is not None and not (len(resize) == 2 and 0 < resize[0] <= resize[1]):
             raise ValueError(f'ComposedLabelSampler: resize must be None or (least, most) above '
                              f'0, got {resize}')
@@ -93,6 +97,7 @@ class ComposedLabelSampler(BaseLabelSampler):
         self.resize = resize
         self.cooccurrence = float(cooccurrence)
         self.smoothing = smoothing
+        self.grounds = grounds
 
     def check(self, annotation: RealAnnotation) -> None:
         """Check that the real set has boxes or masks."""
@@ -213,12 +218,18 @@ class Composer:
         png = None if mask is None else encode_mask(mask)
         parts = tuple(Part(image.path, int(self.pool.labels[index]), self.pool.boxes[index], place)
                       for image, (index, place) in zip(images, objects))
-        grounds = tuple(
+        name = name_of([source.image_id for source in sources], labels, bboxes, png)
+        return ComposedLayout(name, self.pool.canvas.size, labels, sources, bboxes, png, parts,
+                              self.grounds(self.pool.image[indices].tolist(), name))
+
+    def grounds(self, images: List[int], name: str) -> Tuple[Ground, ...]:
+        """What may be the background of a layout: its own images, and random others."""
+        others = np.random.default_rng(derive_seed('grounds', name)).choice(
+            len(self.pool.annotations), min(self.settings.grounds, len(self.pool.annotations)),
+            replace=False)
+        return tuple(
             Ground(self.pool.annotations[i].path, self.pool.boxes[self.pool.image == i])
-            for i in dict.fromkeys(self.pool.image[indices].tolist()))
-        return ComposedLayout(
-            name_of([source.image_id for source in sources], labels, bboxes, png),
-            self.pool.canvas.size, labels, sources, bboxes, png, parts, grounds)
+            for i in dict.fromkeys(images + others.tolist()))
 
     def label_map(self, objects: List[Tuple[int, np.ndarray]]) -> np.ndarray:
         """The mask (H, W) uint8 of objects at their boxes, later ones over earlier ones."""
