@@ -39,7 +39,7 @@ class GuidanceRecipe:
             raise ValueError(f'{config} has no model.proxy, no model.diffusion or no guidance '
                              f'among its custom_hooks: there is nothing to measure')
         prepare(cfg)
-        judge = cfg.model.pop('judge', None)
+        judge = cfg.model.get('judge')
         cfg.model.proxy.checkpoint = ready_weights(cfg.model.proxy, work_dir)
         if judge is not None:
             judge.checkpoint = ready_weights(judge, osp.join(work_dir, 'judge'))
@@ -48,8 +48,7 @@ class GuidanceRecipe:
             self.distiller = MODELS.build(cfg.model).to(device)
             self.hooks = [HOOKS.build(hook) for hook in self.settings]
             self.budget = TASK_UTILS.build(cfg.train_cfg.budget)
-            self.scorer = self.distiller.proxy if judge is None else MODELS.build(
-                judge).to(device)
+            self.scorer = self.distiller.judge or self.distiller.proxy
         loader = Runner.build_dataloader(cfg.train_dataloader)
         self.distiller.classes = tuple(loader.dataset.metainfo['classes'])
         self.distiller.budget = self.budget

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from mmdd.models import DetectorProxy, TaskProxy
-from mmdd.models.refiners.proxy_refiner import images_to_tensor
+from mmdd.models.proxies.scoring import images_to_tensor
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.timing import synchronize
-from .guidance_ap import average_precision, judge
+from .guidance_ap import average_precision, look_at
 
 Draw = Callable[[Sequence[DistillSlot]], Tensor]
 
@@ -116,7 +116,7 @@ def raw_quality(draw: Draw, slots: Sequence[DistillSlot], scorer: TaskProxy, bat
         pictures = (draw(batch) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         samples += [DistilledSample(slot, picture) for slot, picture in zip(batch, pictures)]
     if isinstance(scorer, DetectorProxy):
-        return average_precision(judge('raw', samples, scorer, batch_size), num_classes)['AP50']
+        return average_precision(look_at('raw', samples, scorer, batch_size), num_classes)['AP50']
     device, scores = next(scorer.parameters()).device, []
     for i in range(0, len(samples), batch_size):
         batch = samples[i:i + batch_size]

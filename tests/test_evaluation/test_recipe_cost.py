@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmdd.apis.guidance_recipe import GuidanceRecipe
 from mmdd.engine import TaskGuidanceHook
-from mmdd.evaluation.guidance_ap import average_precision, judge
+from mmdd.evaluation.guidance_ap import average_precision, look_at
 from mmdd.evaluation.guidance_cost import HookCaller, random_slots
 from mmdd.evaluation.recipe_cost import PairedCost, measure_pairs, measure_parts, raw_quality
 from mmdd.registry import MODELS
@@ -65,7 +65,7 @@ def test_quality_is_the_average_precision_of_raw_images(proxy, classifier_proxy)
     def draw(batch):
         return images[[slot.id for slot in batch]]
 
-    expected = average_precision(judge('', samples, proxy), 10)['AP50']
+    expected = average_precision(look_at('', samples, proxy), 10)['AP50']
     assert raw_quality(draw, slots, proxy, 2, 10) == pytest.approx(expected)
     for slot in slots:
         slot.labels = slot.labels[:1]
