@@ -428,8 +428,8 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    expected = dict(digits=0, digits_1pct=0, digits_methods=0, unidd_figure4=0, unidd_table1=2).get(
-        name, len(paths))
+    expected = dict(digits=0, digits_1pct=0, digits_methods=0, unidd_figure4=0,
+                    unidd_table1=2).get(name, len(paths))
     assert sum(found) == expected
 
 
