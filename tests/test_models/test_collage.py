@@ -158,3 +158,12 @@ def test_the_sampler_names_the_parts_of_its_layouts(tmp_path):
 def test_strength_must_be_a_share():
     with pytest.raises(ValueError, match='strength must be in'):
         CollageInitializer(0.)
+
+
+def test_methods_that_start_from_something_else_refuse_an_initializer():
+    from mmdd.models import D4M, DatasetDistiller, RandomCoreset
+    collage = dict(type='mmdd.CollageInitializer')
+    assert DatasetDistiller(initializer=collage).initializer.strength == 0.6
+    assert not D4M.starts_from_noise()
+    with pytest.raises(ValueError, match='model.initializer: RandomCoreset knows by itself'):
+        RandomCoreset(initializer=collage)

@@ -104,6 +104,9 @@ class DatasetDistiller(BaseModel):
         check_signature(type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
         self.initializer = None if initializer is None else TASK_UTILS.build(initializer)
+        if self.initializer is not None and not self.starts_from_noise():
+            raise ValueError(f'model.initializer: {type(self).__name__} knows by itself what its '
+                             f'images start from; remove it')
         self.pool = None if pool is None else TASK_UTILS.build(pool)
         self.refiners = [TASK_UTILS.build(refiner) for refiner in refiners]
         self.check_parts({name for name in ('diffusion', 'proxy', 'judge')
@@ -119,6 +122,11 @@ class DatasetDistiller(BaseModel):
         self.budget: Optional[BaseBudget] = None
         self.annotations: List[RealAnnotation] = []
         self.clock = StageClock(lambda: getattr(self.diffusion, 'passes', 0))
+
+    @classmethod
+    def starts_from_noise(cls) -> bool:
+        """Whether an initializer may replace the noise that sampling starts from."""
+        return cls.draws and cls.initial_latents is DatasetDistiller.initial_latents
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
