@@ -100,7 +100,7 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     Args:
         groups: Groups of arms.
         work_dir: Work dir of the benchmark.
-        sets: Sets per arm, with ``model.seed`` 0, 1, 2, ...; one of an arm that
+        sets: Sets per method, with ``model.seed`` 0, 1, 2, ...; one of a method that
             :func:`is_deterministic`.
 
     Raises:

@@ -345,7 +345,7 @@ class BaseDiffusion(BaseModule):
     @torch.no_grad()
     def regroup(self, picked: Sequence[Tuple[SamplingRun, int]],
                 call_hook: Callable = _no_hook) -> SamplingRun:
-        """One batch of images that are on their way in several, to go on with them alone.
+        """One batch of images that are on their way in several, to continue with them alone.
 
         Hooks see ``before_sample`` again, with a state that is not at its first step.
 
