@@ -68,7 +68,10 @@ def parse_args():
     parser.add_argument('--vae-steps', type=int, default=2500)
     parser.add_argument('--vae-lr', type=float, default=1e-3)
     parser.add_argument('--vae-batch-size', type=int, default=256)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
+        parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')
+    return args
 
 
 def build_vae(init_from):
