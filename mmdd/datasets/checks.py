@@ -143,6 +143,9 @@ def _parts(dataset) -> List:
 def _list_problems(part) -> Iterator[str]:
     """Problems of what lists the images and labels of a dataset."""
     classes = tuple(part.metainfo.get('classes') or ())
+    if part.ann_file.endswith(('.pkl', '.pickle')):
+        yield (f'{part.ann_file}: annotations in a pickle are not read, a pickle can run code; '
+               f'write them as JSON')
     if part.ann_file and not osp.exists(part.ann_file):
         yield (f'{part.ann_file}: the list of the real images is missing; check data_root and '
                f'ann_file of train_dataloader.dataset')
