@@ -1,8 +1,9 @@
 """Workarounds that let the OpenMMLab 2.x releases run on a current stack.
 
 mmcv 2.1, mmengine 0.10, mmdet 3.3, mmseg 1.2 and mmpretrain 1.2 predate
-torch 2.6, transformers 4.56 and setuptools 82. This module holds the few changes
-they need, and nothing else; every function says why it is there and when it can go.
+torch 2.6, transformers 4.56 and setuptools 82, and read files that can run code. This
+module holds the few changes they need, and nothing else; every function says why it is
+there and when it can go.
 
 Call :func:`setup` before anything imports ``mmdet.models``, ``mmseg.models``,
 ``mmpretrain`` or ``diffusers``, and :func:`fix_cpu_dist` before ``Runner.from_cfg``.

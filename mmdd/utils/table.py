@@ -38,4 +38,4 @@ def one_line(text: str) -> str:
 def markdown_text(text: str) -> str:
     """A text that Markdown shows as it is: no table cell, code, HTML or link begins in it."""
     text = re.sub(r'[\\|`]', r'\\\g<0>', one_line(text)).replace('](', ']\\(')
-    return text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
+    return re.sub(r'&(?=#?\w+;)', '&amp;', text).replace('<', '&lt;').replace('>', '&gt;')

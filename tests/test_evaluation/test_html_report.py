@@ -133,7 +133,7 @@ def test_the_files(results, tmp_path, capsys):
     lines = (tmp_path / 'results.md').read_text().splitlines()
     assert '## Detection & more' in lines
     assert '| Prior | 1 % | 3 | 11.0 ± 1.4 | 12.0 ± 1.4 | - | −30.0 |' in lines[7]
-    assert '- Failed: Herding seed 0: <script>alert(1)' in lines
+    assert '- Failed: Herding seed 0: &lt;script&gt;alert(1)' in lines
     assert '- UniDD (1 %): mAP 52.0, 11.0 above Random (41.0)' in lines
     assert (tmp_path / 'results.json').is_file() and (tmp_path / 'report.html').is_file()
     assert 'report.html' in capsys.readouterr().out

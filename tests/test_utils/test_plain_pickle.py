@@ -30,8 +30,8 @@ def test_plain_values_come_back(protocol):
 @pytest.mark.parametrize('protocol', PROTOCOLS)
 @pytest.mark.parametrize('array', [
     np.arange(4.)[::2], np.arange(6).reshape(2, 3).T, np.eye(2, dtype='>i4'),
-    np.array(['a', 'bc']), np.zeros((0, 3), np.uint8), np.array([True, False]), np.array(7, np.float16),
-    np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2)])
+    np.array(['a', 'bc']), np.zeros((0, 3), np.uint8), np.array([True, False]),
+    np.array(7, np.float16), np.arange(24).reshape(2, 3, 4).transpose(1, 0, 2)])
 def test_arrays_come_back(protocol, array):
     found = read(pickle.dumps([(array, )], protocol))[0][0]
     assert type(found) is np.ndarray and found.dtype == array.dtype
@@ -47,9 +47,9 @@ def test_numbers_of_numpy_come_back(value):
 
 def test_a_release_of_python_2_is_read():
     # {'data': numpy.array([1, 2], 'u1')} as Python 2 pickles it
-    content = (b'\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85'
-               b'U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ'
-               b'\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tbs.')
+    content = (b'\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n'
+               b'K\x00\x85U\x01b\x87R(K\x01K\x02\x85cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03'
+               b'U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x02\x01\x02tbs.')
     found = read(content, encoding='bytes')
     assert list(found) == [b'data'] and found[b'data'].tolist() == [1, 2]
 
