@@ -27,6 +27,7 @@ from .plain_types import (
     plain_types,
     resolve,
 )
+from .table import one_line
 
 
 class PlainLog(StandIn):
@@ -71,11 +72,13 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
     except (Refused, pickle.UnpicklingError) as error:
         asked = unsafe_names(path) or ([str(error)] if isinstance(error, Refused) else [])
         if not asked:
-            raise ValueError(_unreadable(path, 'not written by torch.save')) from None
+            raise ValueError(_unreadable(path, 'not what torch.save writes by default')) from None
         raise UnsafeFileError(
             f'{path}: not loaded, it asks for {", ".join(asked[:8])}, which could run code; '
             f'where you trust its source: python tools/convert_checkpoint.py {path} OUT --trust'
         ) from None
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # a damaged file raises anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:80]
         raise ValueError(_unreadable(path, reason)) from None
@@ -138,7 +141,7 @@ def unsafe_names(path: str) -> List[str]:
         else:
             file.seek(0)
             asked |= set(_names(file))
-    return sorted(asked - set(_known_names()))
+    return sorted(one_line(name)[:80] for name in asked - set(_known_names()))
 
 
 def _names(file: BinaryIO) -> Iterator[str]:

@@ -109,6 +109,16 @@ def test_a_bare_pickle_is_not_run(hostile):
     hostile.check_refused(path, read_checkpoint, path)
 
 
+def test_names_of_a_file_make_no_lines(tmp_path):
+    path = tmp_path / 'a.pth'
+    name = 'x\nerror: \x1b[31m' + 'y' * 200
+    path.write_bytes(b'\x80\x04\x8c\x02os' + b'\x8c' + bytes([len(name)]) + name.encode()
+                     + b'\x93.')
+    with pytest.raises(UnsafeFileError, match='it asks for os.x error:  .31my+, which') as caught:
+        read_checkpoint(str(path))
+    assert str(caught.value).isprintable() and 'y' * 80 not in str(caught.value)
+
+
 def test_other_libraries_cannot_add_to_the_list(hostile, monkeypatch):
     """What they allow for all of torch is not allowed here, and still theirs afterwards."""
     import os
