@@ -74,12 +74,14 @@ class DatasetDistiller(BaseModel):
 
     Attributes:
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
+        takes_over: Whether the images are real ones, with the annotations of their files.
 
     Raises:
         ValueError: If a part is missing that another one needs.
     """
 
     draws = True
+    takes_over = False
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
