@@ -50,6 +50,7 @@ class EpochsByIPC(ScheduleRule):
         table: IPC -> epochs; a set of so many images per class or fewer takes them.
         above: Epochs beyond the last entry.
         factors: Number of classes -> factor on the epochs of such sets.
+        multiple: Epochs of sets with a factor are rounded down to a multiple of this.
         milestones: Steps of the learning rate as fractions of the epochs, rounded
             down; None scales whatever the protocol's schedulers count by epoch.
         validations: Validations per training; None keeps the protocol's interval.
@@ -59,11 +60,13 @@ class EpochsByIPC(ScheduleRule):
                  table: Mapping[Any, int],
                  above: int,
                  factors: Optional[Mapping[Any, float]] = None,
+                 multiple: int = 1,
                  milestones: Optional[Sequence[float]] = None,
                  validations: Optional[int] = None) -> None:
         self.table = {float(ipc): int(epochs) for ipc, epochs in table.items()}
         self.above = above
         self.factors = {int(k): float(v) for k, v in (factors or {}).items()}
+        self.multiple = multiple
         self.milestones = milestones
         self.validations = validations
 
@@ -73,7 +76,10 @@ class EpochsByIPC(ScheduleRule):
         for bound in sorted(self.table, reverse=True):
             if ipc is not None and ipc <= bound:
                 found = self.table[bound]
-        return max(1, _down(found * self.factors.get(num_classes, 1.)))
+        if num_classes not in self.factors:
+            return max(1, found)
+        epochs = _down(found * self.factors[num_classes])
+        return max(1, epochs - epochs % self.multiple)
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """Set the number of epochs and everything that counts them."""
