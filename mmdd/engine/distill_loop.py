@@ -20,6 +20,7 @@ from mmdd.utils.io import remove_leftovers
 from mmdd.utils.progress import Progress, announce
 from .cost import CostLog
 from .job import describe_job
+from .job_text import set_scalars
 from .raw_samples import RawSamples
 
 
@@ -266,6 +267,7 @@ class DistillLoop(BaseLoop):
         report_counts(summary['per_class'])
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
+        self.runner.visualizer.add_scalars(set_scalars(summary), step=self._iter)
         announce(f'{summary["budget_met"]} of {len(samples)} images pass '
                  f'({summary["images_made"]} made): {path}')
 

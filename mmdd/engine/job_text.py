@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmdd.datasets.class_counts import NAMED, short
 from mmdd.datasets.manifest import MANIFEST
+from .hooks.contact_sheet_hook import SHEET
 
 # Stages of `cost` that take less of the time than this are not named.
 SMALL = 0.02
@@ -64,7 +65,7 @@ def closing_lines(runner: Runner) -> List[str]:
     folder = runner.train_loop.out_dir
     with open(osp.join(folder, MANIFEST), encoding='utf-8') as f:
         made = json.load(f)
-    sheet = osp.join(runner.work_dir, 'progress.png')
+    sheet = osp.join(runner.work_dir, SHEET)
     facts = {
         'images': f'{made["budget_met"]} of {made["budget_asked"]} met, '
                   f'{made["images_made"]} made, {made["discard_rate"]:.1%} discarded',
@@ -78,6 +79,17 @@ def closing_lines(runner: Runner) -> List[str]:
                       f'--sets {made["method"]}={folder}',
     }
     return [f'distilled set: {folder}', *_rows(facts)]
+
+
+def set_scalars(summary: Mapping[str, Any]) -> Dict[str, float]:
+    """Numbers of a finished set for the visualizer.
+
+    Args:
+        summary: What the manifest says of the set as a whole.
+    """
+    numbers = {name: summary[name] for name in ('budget_met', 'images_made', 'discard_rate')}
+    numbers['seconds_per_kept'] = summary['cost']['seconds_per_kept']
+    return {f'set/{name}': value for name, value in numbers.items()}
 
 
 def counts_text(per_class: Mapping[str, Mapping[str, int]]) -> Optional[str]:

@@ -41,6 +41,13 @@ def test_best_is_selected_on_val_and_measured_on_test(real, tmp_path):
     assert row['last'] == dict(score=87.5)
 
 
+def test_test_metrics_reach_the_visualizer(real, tmp_path):
+    sets = dict(a=toy_student.voc_set(tmp_path / 'a', [1]))
+    row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
+    file, = tmp_path.glob('work/runs/*/test/*/vis_data/scalars.json')
+    assert json.loads(file.read_text()) == {'test/toy/score': 1., 'step': row['last_step']}
+
+
 def test_the_full_set_has_its_own_number_of_updates(real, tmp_path):
     row, = evaluate_sets(dict(Full='full'), real, str(tmp_path), seeds=(0, ), jobs=0)
     assert (row['updates'], row['images']) == (6, 3)
