@@ -22,8 +22,7 @@ def run_cli(main: Callable[[], None]) -> None:
     except BAD_INPUT as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
-        message = f'error: {one_line(error)} (MMDD_DEBUG=1 shows the traceback)'
-        sys.exit(message if is_first_to_say(message) else 1)
+        sys.exit(f'error: {one_line(error)} (MMDD_DEBUG=1 shows the traceback)')
 
 
 def leave_process_group() -> None:
@@ -32,22 +31,6 @@ def leave_process_group() -> None:
     if dist is not None and dist.is_available() and dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
-
-
-def is_first_to_say(message: str) -> bool:
-    """Whether no other rank of a distributed job prints this line.
-
-    Ranks that share a process group ask its store, so that the error of any of them is heard.
-    Before there is one, the first rank of each machine prints.
-    """
-    dist = sys.modules.get('torch.distributed')
-    if dist is None or not dist.is_available() or not dist.is_initialized():
-        return not any(int(os.environ.get(name, 0)) for name in (
-            'LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK'))
-    try:
-        return dist.distributed_c10d._get_default_store().add(message, 1) == 1
-    except RuntimeError:  # the rank that kept the store is gone
-        return True
 
 
 def one_line(error: BaseException) -> str:
