@@ -118,13 +118,19 @@ def dropped_text(made: Mapping[str, Any]) -> str:
     """What a set lacks, and why.
 
     Args:
-        made: Content of a manifest.
+        made: Content of a manifest; ``failures`` (``attempts``, ``reasons`` with a count each,
+            ``missing`` slots) may be absent.
     """
-    images = made['images']
+    images, failures = made['images'], made.get('failures') or {}
     kept = sum(not image['accepted'] for image in images)
     rejected = round(made['discard_rate'] * made['images_made'])
     skipped = sum((image.get('stats') or {}).get('skipped_gradients', 0) for image in images)
     parts = []
+    if failures.get('attempts'):
+        reasons = ', '.join(f'{number} {why}' for why, number in failures['reasons'].items())
+        parts.append(f'{failures["attempts"]} attempts failed ({reasons})')
+    if failures.get('missing'):
+        parts.append(f'{len(failures["missing"])} slots without an image')
     if rejected:
         parts.append(f'{rejected} attempts below the threshold of the refiners')
     if kept:

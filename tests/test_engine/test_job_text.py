@@ -26,8 +26,12 @@ def test_what_was_dropped():
     assert dropped_text(dict(images=images, discard_rate=.4, images_made=5)) == (
         '2 attempts below the threshold of the refiners; 1 of them kept, as all rounds of their '
         'slots failed; 3 guidance steps without a finite gradient')
-    assert dropped_text(dict(images=[dict(accepted=True)], discard_rate=0., images_made=1)) == (
-        'nothing')
+    one = dict(images=[dict(accepted=True)], discard_rate=0., images_made=1)
+    assert dropped_text(one) == 'nothing'
+    failures = dict(attempts=3, reasons={'not finite': 2, 'black': 1}, missing=[4])
+    assert dropped_text(dict(one, failures=failures)) == (
+        '3 attempts failed (2 not finite, 1 black); 1 slots without an image')
+    assert dropped_text(dict(one, failures=dict(attempts=0, reasons={}, missing=[]))) == 'nothing'
 
 
 def test_time_of_the_stages_that_count():
