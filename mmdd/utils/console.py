@@ -3,7 +3,7 @@ import logging
 import shutil
 import sys
 import time
-from typing import Callable, Optional, TextIO
+from typing import Any, Callable, Optional, TextIO
 
 # Where mmengine logs environment, config, order of the hooks and SyncBN; and where iterations.
 _TABLES = (('runner', '_log_env'), ('runner', '__init__'), ('runner', 'wrap_model'))
@@ -13,7 +13,10 @@ EVERY, REFRESH = 10., .5
 
 
 class LiveLine:
-    """The last line of a terminal, rewritten in place; nothing where there is no terminal."""
+    """The last line of a terminal, rewritten in place; nothing where there is no terminal.
+
+    As a context it leaves no line behind, so that an error has one of its own.
+    """
 
     def __init__(self) -> None:
         self._open = False
@@ -34,6 +37,12 @@ class LiveLine:
         if self._open:
             self._open = False
             print('\r\x1b[2K', end='', flush=True)
+
+    def __enter__(self) -> 'LiveLine':
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.clear()
 
 
 LIVE = LiveLine()

@@ -5,6 +5,7 @@ import sys
 import pytest
 from mmengine.logging import MMLogger
 
+from mmdd.utils.cli import run_cli
 from mmdd.utils.console import LIVE, ConsoleHandler
 from mmdd.utils.progress import Progress, announce
 from mmdd.utils.quiet import quiet
@@ -100,6 +101,22 @@ def test_a_terminal_has_one_line_and_the_log_file_plain_ones(caplog, lines, monk
     clock.now = 24.
     progress.add()
     assert screen.getvalue().endswith('scores: 4 images in 0:00:24\n') and not LIVE._open
+
+
+def test_an_error_has_a_line_of_its_own(monkeypatch):
+    screen, clock = Terminal(), Clock()
+    monkeypatch.setattr(sys, 'stdout', screen)
+    monkeypatch.setattr('mmdd.utils.console.REFRESH', 0.)
+
+    def main():
+        progress = Progress('scores', 4, clock=clock)
+        clock.now = 1.
+        progress.add()
+        raise ValueError('the disk is full')
+
+    with pytest.raises(SystemExit, match='error: the disk is full'):
+        run_cli(main)
+    assert screen.getvalue().endswith('eta 0:00:03\r\x1b[2K')
 
 
 def test_a_parent_gets_progress_and_news_and_nothing_else(tmp_path, capsys):
