@@ -34,9 +34,8 @@ def parse_args():
 
 def main():
     args = parse_args()
-    folder = distill(args.config, work_dir=args.work_dir, resume=args.resume,
-                     cfg_options=args.cfg_options, launcher=args.launcher)
-    print(f'distilled set: {folder}')
+    distill(args.config, work_dir=args.work_dir, resume=args.resume,
+            cfg_options=args.cfg_options, launcher=args.launcher)
 
 
 if __name__ == '__main__':

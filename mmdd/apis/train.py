@@ -13,6 +13,7 @@ from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.plain_types import UnsafeFileError
+from mmdd.utils.progress import announce
 from mmdd.utils.runner import build_runner
 from mmdd.utils.training_record import read_record, write_record
 from .prepare import prepare
@@ -101,7 +102,7 @@ def ensure_checkpoint(config: ConfigType,
         return checkpoint
     stem = osp.splitext(checkpoint)[0]
     folder = f'{stem}_train'
-    print_log(f'{checkpoint} is missing: training {name} in {folder}', 'current')
+    announce(f'{checkpoint} is missing: training {name} in {folder}')
     hook = TrainCostHook()
     runner = train(cfg, folder, resume=_can_resume(folder, mark), hooks=[hook])
     if get_rank() == 0:

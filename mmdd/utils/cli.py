@@ -3,6 +3,8 @@ import os
 import sys
 from typing import Callable
 
+from .console import LIVE
+
 # What bad input raises here and in the libraries below; anything else is a
 # fault of the program and keeps its traceback.
 BAD_INPUT = (ValueError, TypeError, KeyError, FileNotFoundError, PermissionError, OSError,
@@ -15,7 +17,8 @@ def run_cli(main: Callable[[], None]) -> None:
     With the environment variable ``MMDD_DEBUG`` set, the traceback is shown.
     """
     try:
-        main()
+        with LIVE:
+            main()
         leave_process_group()
     except KeyboardInterrupt:
         sys.exit('interrupted: what is finished is on disk, add --resume to go on')

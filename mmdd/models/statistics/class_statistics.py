@@ -15,8 +15,8 @@ from mmengine.logging import print_log
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
 from mmdd.utils.io import atomic_path
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
-from ..coresets.feature_pass import Progress
 
 Arrays = Dict[str, np.ndarray]
 
