@@ -1,5 +1,7 @@
 """The variables of Slurm and MPI as those of torch."""
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -129,3 +131,35 @@ def test_on_gpus_the_group_is_that_of_mmengine(environment, monkeypatch, launche
     assert calls['device'] == 0 and calls['backend'] == 'nccl' and calls['rank'] == '0'
     assert calls['timeout'].total_seconds() == 60 and 20000 <= int(calls['port']) < 32000
     assert cfg.launcher == 'pytorch' and 'model_wrapper_cfg' not in cfg
+
+
+MEET = '''
+import sys
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+
+from mmdd.utils.runner import init_launcher
+
+cfg = Config(dict(launcher=sys.argv[1]))
+init_launcher(cfg)
+total = torch.tensor(dist.get_rank() + 1)
+dist.all_reduce(total)
+print(dist.get_backend(), dist.get_world_size(), int(total), cfg.model_wrapper_cfg.device_ids)
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without a GPU')
+@pytest.mark.parametrize('launcher, common, own', [
+    ('slurm', dict(SLURM_JOB_ID='1', SLURM_STEP_ID='0', SLURM_NTASKS='2', SLURM_STEP_NODELIST='n',
+                   SLURM_STEP_NUM_NODES='1'), ('SLURM_PROCID', 'SLURM_LOCALID')),
+    ('mpi', PROCESS, ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))])
+def test_processes_on_cpus_meet(environment, launcher, common, own):
+    processes = [subprocess.Popen(
+        [sys.executable, '-c', MEET, launcher], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, **common, **dict.fromkeys(own, str(rank)), 'LOCAL_RANK': '0'})
+        for rank in range(2)]
+    assert [process.communicate(timeout=300)[0] for process in processes] == [
+        'gloo 2 3 None\n'] * 2
