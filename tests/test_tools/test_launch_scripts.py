@@ -69,3 +69,17 @@ def test_several_machines_meet_where_they_are_told(started, environment, meeting
 def test_too_few_arguments_print_the_usage(started, script, least):
     code, words = started(script, *['x'] * (least - 1))
     assert code == 2 and words[:2] == ['usage:', f'tools/{script}']
+
+
+def test_the_batch_script_outside_of_slurm_prints_the_usage(started):
+    code, words = started('slurm_batch.sh', 'distill', 'c.py')
+    assert code == 2 and ' '.join(words).startswith('usage, in the repository: sbatch')
+
+
+def test_the_batch_script_resumes_with_the_cores_of_its_job(started, tmp_path):
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho $SRUN_CPUS_PER_TASK "$@"\n')
+    code, words = started('slurm_batch.sh', 'train', 'c.py', '--seed', '1', SLURM_JOB_ID='7',
+                          SLURM_CPUS_PER_TASK='3')
+    assert code == 0 and words == [
+        '3', '--kill-on-bad-exit=1', 'python', '-u', 'tools/train.py', 'c.py', '--launcher',
+        'slurm', '--resume', '--seed', '1']
