@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from . import compat
 from .config import ConfigType, import_custom_modules, load_config
 from .console import use_console_handler
+from .launcher import export_ranks
 from .progress import Progress
 from .quiet import has_parent
 
@@ -59,11 +60,21 @@ def init_launcher(cfg: Any) -> None:
     """Start the process group of ``cfg.launcher`` unless it runs already.
 
     Args:
-        cfg: Runner config; on CPU its model wrapper is adapted in place.
+        cfg: Runner config, changed in place: its launcher becomes 'pytorch', whose variables
+            are then set, and on CPU its model wrapper is adapted.
+
+    Raises:
+        ValueError: If the launcher did not start this process.
     """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if not is_distributed():
+        export_ranks(launcher)
+    cfg.launcher = 'pytorch'
     compat.fix_cpu_dist(cfg)
-    if cfg.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    if not is_distributed():
+        init_dist('pytorch', **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner:
