@@ -1,4 +1,8 @@
 """mmdd: dataset distillation with diffusion models inside OpenMMLab."""
+from .utils.compat import setup_configs
+from .utils.paths import resolve_path
 from .version import __version__
+
+setup_configs(resolve_path)
 
 __all__ = ['__version__']
