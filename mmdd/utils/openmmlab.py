@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import Dict, Optional, Type
 
-# Module: requirement; the same as requirements/mminstall.txt.
+# Module: requirement; as in requirements/, mminstall.txt and runtime.txt.
 REQUIREMENTS = dict(
     mmcv='mmcv>=2.0.0,<2.2.0', mmdet='mmdet>=3.3.0,<3.4', mmengine='mmengine>=0.10.7,<0.11',
     mmpretrain='mmpretrain>=1.2.0,<1.3', mmseg='mmsegmentation>=1.2.2,<1.3')

@@ -14,10 +14,12 @@ from mmdd.utils.openmmlab import REQUIREMENTS, MissingPackage, missing, require_
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 
-def test_the_requirements_are_those_of_mminstall():
-    with open(osp.join(ROOT, 'requirements/mminstall.txt')) as f:
-        lines = [line.strip() for line in f if line.strip() and not line.startswith('#')]
-    assert sorted(REQUIREMENTS.values()) == sorted(lines)
+def test_the_requirements_are_those_of_the_files():
+    lines = set()
+    for name in ('mminstall', 'runtime'):
+        with open(osp.join(ROOT, f'requirements/{name}.txt')) as f:
+            lines |= {line.strip() for line in f if line.startswith('mm')}
+    assert set(REQUIREMENTS.values()) == lines and len(REQUIREMENTS) == 5
 
 
 def test_nothing_is_missing_here():
