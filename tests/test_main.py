@@ -1,5 +1,7 @@
 """The ``mmdd`` command runs the tools by their names."""
+import os
 import os.path as osp
+import subprocess
 import sys
 
 import pytest
@@ -8,6 +10,18 @@ from mmdd import __version__
 from mmdd.__main__ import commands, main
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+
+SPAWNS = """'Ask another process.'
+import multiprocessing
+import beside
+
+def answer():
+    return beside.VALUE
+
+if __name__ == '__main__':
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        print(pool.apply(answer))
+"""
 
 
 def run(monkeypatch, *arguments):
@@ -52,3 +66,16 @@ def test_arguments_go_to_the_tool(monkeypatch, capsys):
     with pytest.raises(SystemExit) as caught:
         run(monkeypatch, 'tiny_imagenet', '--help')  # a tool in a folder
     assert caught.value.code == 0 and 'validation images' in capsys.readouterr().out
+
+
+def test_a_tool_finds_its_neighbours_and_itself_in_other_processes(tmp_path):
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    (tools / 'asks.py').write_text(SPAWNS)
+    (tools / 'beside.py').write_text('VALUE = 7')
+    code = (f'import sys; from mmdd import __main__ as m; m.SHIPPED = {str(tmp_path)!r}; '
+            "sys.argv = ['mmdd', 'asks']; m.main()")
+    done = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, text=True,
+                          capture_output=True, env=dict(os.environ, PYTHONPATH=ROOT))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout == '7\n'
