@@ -10,6 +10,7 @@ from typing import Dict, Optional, Type
 REQUIREMENTS = dict(
     mmcv='mmcv>=2.0.0,<2.2.0', mmdet='mmdet>=3.3.0,<3.4', mmengine='mmengine>=0.10.7,<0.11',
     mmpretrain='mmpretrain>=1.2.0,<1.3', mmseg='mmsegmentation>=1.2.2,<1.3')
+ABSENT = 'not installed'
 NO_OPERATORS = 'mmcv was installed without its operators (mmcv/_ext)'
 # mmcv is built against the installed torch, by build tools of its time.
 BUILD = "pip install 'setuptools<82' wheel ninja psutil, then "
@@ -31,18 +32,20 @@ def require_openmmlab() -> None:
     faults = missing()
     if not faults:
         return
+    absent = ', '.join(module for module, fault in faults.items() if fault == ABSENT)
+    texts = [f'not installed: {absent}'] * bool(absent)
+    texts += [NO_OPERATORS] * (NO_OPERATORS in faults.values())
     _print_without_traceback()
-    raise MissingPackage(f'{", ".join(faults.values())}; the fix: {_command(faults)} '
-                         '(docs/install.md)')
+    raise MissingPackage(f'{", ".join(texts)}; the fix: {_command(faults)} (docs/install.md)')
 
 
 def missing() -> Dict[str, str]:
-    """The modules of OpenMMLab that cannot be used, and what is wrong with each."""
+    """The modules of OpenMMLab that cannot be used, each with ABSENT or NO_OPERATORS."""
     faults = {}
     for module in REQUIREMENTS:
         spec = importlib.util.find_spec(module)
         if spec is None or spec.origin is None:
-            faults[module] = f'{module} is not installed'
+            faults[module] = ABSENT
         elif module == 'mmcv' and not _has_operators(osp.dirname(spec.origin)):
             faults[module] = NO_OPERATORS
     return faults

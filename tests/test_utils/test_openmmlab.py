@@ -42,8 +42,18 @@ def test_a_missing_model_library_is_installed_as_it_is(found):
     found['mmseg'] = None
     with pytest.raises(MissingPackage) as caught:
         require_openmmlab()
-    assert str(caught.value) == ("mmseg is not installed; the fix: pip install "
+    assert str(caught.value) == ("not installed: mmseg; the fix: pip install "
                                  "'mmsegmentation>=1.2.2,<1.3' (docs/install.md)")
+
+
+def test_all_that_is_missing_is_one_command(found):
+    found.update(dict.fromkeys(REQUIREMENTS))
+    with pytest.raises(MissingPackage) as caught:
+        require_openmmlab()
+    text = str(caught.value)
+    assert text.startswith('not installed: mmcv, mmdet, mmengine, mmpretrain, mmseg; the fix: ')
+    assert text.count('pip install') == 2 and all(
+        f"'{requirement}'" in text for requirement in REQUIREMENTS.values())
 
 
 def test_mmcv_without_operators_is_told_from_a_missing_one(found, tmp_path):
@@ -61,7 +71,7 @@ find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *args: None if name == 'mmcv' else find(name, *args)
 """
 LINE = re.compile(
-    r"error: mmcv is not installed; the fix: pip install 'setuptools<82' wheel ninja psutil, then "
+    r"error: not installed: mmcv; the fix: pip install 'setuptools<82' wheel ninja psutil, then "
     r"pip install --no-build-isolation 'mmcv>=2.0.0,<2.2.0' \(docs/install.md\)\n")
 
 
