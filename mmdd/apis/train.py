@@ -15,6 +15,7 @@ from mmdd.utils import compat
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.runner import build_runner
+from mmdd.utils.state import latest_checkpoint
 from mmdd.utils.training_record import read_record, write_record
 from .prepare import prepare
 
@@ -30,8 +31,8 @@ def train(config: ConfigType,
         config: Anything :func:`load_config` takes.
         work_dir: Where logs and checkpoints go.
         seed: Random seed; that of the config if None.
-        resume: True to go on from the last checkpoint in ``work_dir`` if there
-            is one; a path to go on from that checkpoint.
+        resume: True to go on from the last undamaged checkpoint in ``work_dir`` if
+            there is one; a path to go on from that checkpoint.
         hooks: Hooks beside those of the config.
 
     Returns:
@@ -50,6 +51,9 @@ def train(config: ConfigType,
             raise FileNotFoundError(f'cannot resume: {resume} not found')
         cfg.load_from = resume
     prepare(cfg)
+    if resume is True:
+        found = newest_checkpoint(work_dir)
+        cfg.load_from, cfg.resume = found or cfg.get('load_from'), found is not None
     # The scope of this Runner must not outlive it: it may run inside another job.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, work_dir)
@@ -57,6 +61,13 @@ def train(config: ConfigType,
             runner.register_hook(hook)
         runner.train()
     return runner
+
+
+def newest_checkpoint(work_dir: str) -> Optional[str]:
+    """The checkpoint that all ranks resume from; see :func:`latest_checkpoint`."""
+    found = [latest_checkpoint(work_dir) if get_rank() == 0 else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def last_metrics(runner: Runner) -> Dict[str, float]:
@@ -144,8 +155,8 @@ def _can_resume(folder: str, mark: str) -> bool:
     same = [False]
     if get_rank() == 0:
         if osp.isfile(stamp):
-            with open(stamp) as f:
-                same = [f.read().strip() == mark]
+            with open(stamp, 'rb') as f:
+                same = [f.read().strip() == mark.encode()]
         atomic_write_text(stamp, mark + '\n')
     broadcast_object_list(same)
     return same[0]
