@@ -93,8 +93,8 @@ def check_set_files(folder: str, manifest: Mapping[str, Any]) -> None:
     if wrong:
         raise ValueError(
             f'{folder}: {len(wrong)} file(s) are not as {MANIFEST} says: {", ".join(wrong[:3])}'
-            f'{", ..." if len(wrong) > 3 else ""}; distill the set again with --resume and remove what is '
-            f'not in it, or remove {MANIFEST} to use the set as it is')
+            f'{", ..." if len(wrong) > 3 else ""}; distill the set again with --resume and remove '
+            f'what is not in it, or remove {MANIFEST} to use the set as it is')
 
 
 def _images(folder: str, files: Iterable[str]) -> Iterator[str]:

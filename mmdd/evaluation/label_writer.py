@@ -150,7 +150,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
         ValueError: If the folder holds other labels.
     """
     store = SoftLabelStore.create(folder, settings)
-    if store.epochs >= settings['epochs']:
+    missing = [epoch for epoch in store.missing if epoch < settings['epochs']]
+    if not missing:
         return folder
     print(f'{planned_size(settings)} in {folder}', flush=True)
     wanted = cfg.soft_labels
@@ -160,8 +161,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     dataset = _open_set(cfg)
     sizes = _image_sizes(dataset)
     dtype = row_type(settings['num_classes'], settings['topk'])
-    first, begin = store.epochs, time.time()
-    for epoch in range(first, settings['epochs']):
+    begin = time.time()
+    for done, epoch in enumerate(missing, 1):
         rows = draw_epoch(settings, epoch, sizes, dtype)
         logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'])
         if settings['topk'] is None:
@@ -170,7 +171,7 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
             rows['logits'], rows['classes'] = compress(
                 logits, settings['topk'], settings['temperature'])
         store.write(epoch, rows)
-        done, left = epoch + 1 - first, settings['epochs'] - epoch - 1
+        left = len(missing) - done
         if not left or epoch % max(1, settings['epochs'] // 10) == 0:
             eta = (time.time() - begin) / done * left
             print(f'soft labels of epoch {epoch + 1} of {settings["epochs"]}, eta {eta:.0f} s',

@@ -1,9 +1,11 @@
 """Atomic file writing: a file is either whole or not there."""
 import errno
 import hashlib
+import io
 import json
 import os
 import os.path as osp
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -45,7 +47,7 @@ def writing(path: str) -> Iterator[None]:
             raise
         raise CannotWrite(error.errno or errno.EIO, error.strerror or str(error), path) from None
     except RuntimeError as error:
-        if 'PytorchStreamWriter' not in str(error):  # what torch.save says
+        if not re.search('PytorchStreamWriter|inline_container', str(error)):  # torch.save
             raise
         raise CannotWrite(errno.EIO, 'no space left on device?', path) from None
 
@@ -127,8 +129,12 @@ def atomic_save_image(path: str,
     options = {}
     if path.lower().endswith(('.jpg', '.jpeg')):
         options = dict(quality=98, subsampling=0)
-    with atomic_path(path) as tmp:
-        picture.save(tmp, **options)
+    # Not straight to the file: Pillow takes a short write on a full disk for a whole one.
+    encoded = io.BytesIO()
+    kind = Image.registered_extensions()[osp.splitext(path)[1].lower()]
+    picture.save(encoded, kind, **options)
+    with atomic_path(path) as tmp, open(tmp, 'wb') as f:
+        f.write(encoded.getbuffer())
 
 
 def sha256_once(path: str) -> str:

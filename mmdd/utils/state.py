@@ -50,7 +50,7 @@ def load_state(path: str, fits: Optional[Callable[[Any], bool]] = None) -> Dict[
     Args:
         path: The file.
         fits: Says whether a JSON object is what is looked for; what it stumbles over
-            (KeyError, TypeError, AttributeError) does not fit.
+            (KeyError, TypeError, ValueError, AttributeError) does not fit.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -69,7 +69,7 @@ def load_state(path: str, fits: Optional[Callable[[Any], bool]] = None) -> Dict[
         raise Damaged(path, 'its checksum differs')
     try:
         whole = fits is None or fits(content)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         whole = False
     if not whole:
         raise Damaged(path, 'it holds something else')
