@@ -82,7 +82,7 @@ def check_set_files(folder: str, manifest: Mapping[str, Any]) -> None:
     if not isinstance(expected, Mapping):
         return
     wrong = []
-    for file, digest in expected.items():
+    for file, digest in sorted(expected.items()):
         path = osp.join(folder, file)
         if not osp.isfile(path):
             wrong.append(f'{file} is missing')
