@@ -247,6 +247,10 @@ class DistillLoop(BaseLoop):
         """Step 5: write the images of the best attempts, then the manifest."""
         remove_leftovers(self.out_dir)
         attempts = self._attempts()
+        gone = [slot.id for slot in self.slots if slot.id not in attempts]
+        if gone:
+            raise ValueError(f'{self.journal.attempts}: {len(gone)} finished attempts vanished, '
+                             f'the first of slot {gone[0]}; run the job again with --resume')
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):
             key = (slot.id, slot.round)

@@ -13,6 +13,7 @@ import torch
 
 from mmdd.apis import distill
 from mmdd.datasets.journal import Journal
+from mmdd.engine import DistillLoop
 from mmdd.models import RandomCoreset
 
 NUM = 8
@@ -90,6 +91,20 @@ def test_damage_of_every_kind_heals(job, whole, tmp_path, told):
     assert sorted(named) == sorted([*paths[:7], journal.plan_file,
                                     osp.join(journal.folder, 'cost/rank0.json')])
     assert manifest(folder)['cost']['stages']['synthesize']['denoiser_passes'] == NUM
+
+
+def test_a_folder_that_vanishes_is_told(job, whole, tmp_path, monkeypatch):
+    synthesize = DistillLoop.synthesize
+
+    def vanish(loop):
+        synthesize(loop)
+        shutil.rmtree(loop.journal.attempts)
+    with monkeypatch.context() as patch:
+        patch.setattr(DistillLoop, 'synthesize', vanish)
+        with pytest.raises(ValueError, match=f'attempts: {NUM} finished attempts vanished'):
+            distill(copy.deepcopy(job), str(tmp_path))
+    folder = distill(copy.deepcopy(job), str(tmp_path), resume=True)
+    assert manifest(folder)['sha256'] == manifest(whole)['sha256']
 
 
 @pytest.mark.parametrize('spoilt', [b'', b'{', NOISE, b'[1]', b'{}', b'{"stages": {"a": 1}}'])
