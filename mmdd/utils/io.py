@@ -43,7 +43,8 @@ def writing(path: str) -> Iterator[None]:
     except CannotWrite:
         raise
     except OSError as error:
-        if error.filename is not None and not _concerns(str(error.filename), path):
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        if named and not any(_concerns(name, path) for name in named):
             raise
         raise CannotWrite(error.errno or errno.EIO, error.strerror or str(error), path) from None
     except RuntimeError as error:

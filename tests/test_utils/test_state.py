@@ -155,7 +155,7 @@ def test_no_checkpoint(tmp_path, told, content):
 FULL = '''
 import resource, sys
 from mmdd.utils.cli import run_cli
-from mmdd.utils.io import atomic_save_image, atomic_write_text
+from mmdd.utils.io import atomic_copy, atomic_save_image, atomic_write_text
 from mmdd.utils.state import write_arrays
 import numpy as np, signal, torch
 from mmdd.utils.io import atomic_path
@@ -167,7 +167,10 @@ def torch_file(path):
     with atomic_path(path) as tmp:
         torch.save(torch.from_numpy(noise), tmp)
 
-run_cli(lambda: dict(
+def copy(path):
+    atomic_copy(torch.__file__, path)
+
+run_cli(lambda: dict(copy=copy,
     text=lambda path: atomic_write_text(path, 'x' * 9000), torch=torch_file,
     image=lambda path: atomic_save_image(path, noise),
     arrays=lambda path: write_arrays(path, noise=noise))[sys.argv[1]](sys.argv[2]))
@@ -176,7 +179,7 @@ run_cli(lambda: dict(
 
 @pytest.mark.parametrize('kind, name', [
     ('text', 'a.json'), ('image', 'a.png'), ('image', 'a.jpg'), ('arrays', 'a.npz'),
-    ('torch', 'a.pth')])
+    ('torch', 'a.pth'), ('copy', 'a.txt')])
 def test_a_full_disk_is_told_in_one_line(tmp_path, kind, name):
     """A limit on the size of files stands in for the disk: write() fails as it does then."""
     path = tmp_path / name
