@@ -4,14 +4,16 @@ import os.path as osp
 from typing import List, Optional
 
 from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 
 from mmdd.datasets.checks import open_real_set
+from mmdd.engine.job_text import closing_lines, header_lines
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
+from mmdd.utils.runner import JobRunner
 from .identity import is_finished_without_weights, weights_path
 from .preflight import check_data, check_job, job_journal
 from .prepare import init_launcher, prepare
@@ -70,8 +72,11 @@ def distill(config: ConfigType,
             network.checkpoint = ready_weights(network, cfg.work_dir, name)
     if cfg.model.get('fine_tune') is not None:
         cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = JobRunner.from_cfg(cfg)
+    print_log('\n'.join(header_lines(runner)), runner.logger)
     runner.train()
+    if get_rank() == 0:
+        print_log('\n'.join(closing_lines(runner)), runner.logger)
     return runner.train_loop.out_dir
 
 

@@ -1,22 +1,25 @@
 """Stock training: one Runner, or a checkpoint that is trained once and reused."""
 import os.path as osp
-import pickle
 from typing import Any, Dict, Optional, Sequence, Union
-from zipfile import BadZipFile
 
-from mmengine.dist import barrier, broadcast_object_list, get_rank, is_distributed
+from mmengine.config import Config
+from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.engine.hooks import TrainCostHook
-from mmdd.utils import compat
+from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
+from mmdd.utils.plain_types import UnsafeFileError
+from mmdd.utils.progress import announce
+from mmdd.utils.rank_zero import on_rank_0
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import latest_checkpoint
 from mmdd.utils.training_record import read_record, write_record
+from .batch_share import share_batch
 from .prepare import prepare
 
 
@@ -88,6 +91,9 @@ def ensure_checkpoint(config: ConfigType,
     beside it keeps the final validation metrics, the number of updates, seconds
     (over restarts), peak memory and the fingerprint of the config.
 
+    In a distributed job the config stays that of one process: ranks share its batch where
+    that changes nothing (see :func:`share_batch`), else rank 0 trains and the others wait.
+
     Args:
         config: Training config of any mm* package.
         checkpoint: Path of the checkpoint.
@@ -101,8 +107,6 @@ def ensure_checkpoint(config: ConfigType,
     """
     cfg = load_config(config)
     cfg.merge_from_dict(cfg_options or {})
-    if is_distributed():
-        cfg.launcher = 'pytorch'
     name = config if isinstance(config, str) else 'a config dict'
     mark = fingerprint(cfg)
     exists = [osp.isfile(checkpoint)]
@@ -111,9 +115,19 @@ def ensure_checkpoint(config: ConfigType,
         read_checkpoint(checkpoint)
         _warn_if_stale(checkpoint, name, mark)
         return checkpoint
-    stem = osp.splitext(checkpoint)[0]
-    folder = f'{stem}_train'
-    print_log(f'{checkpoint} is missing: training {name} in {folder}', 'current')
+    folder = f'{osp.splitext(checkpoint)[0]}_train'
+    announce(f'{checkpoint} is missing: training {name} in {folder}')
+    if share_batch(cfg):
+        _train_checkpoint(cfg, folder, checkpoint, name, mark)
+    else:
+        cfg.launcher = 'none'
+        on_rank_0(lambda: _train_checkpoint(cfg, folder, checkpoint, name, mark))
+    barrier()
+    return checkpoint
+
+
+def _train_checkpoint(cfg: Config, folder: str, checkpoint: str, name: str, mark: str) -> None:
+    """Train in ``folder`` and write the checkpoint and its record."""
     hook = TrainCostHook()
     runner = train(cfg, folder, resume=_can_resume(folder, mark), hooks=[hook])
     if get_rank() == 0:
@@ -122,8 +136,6 @@ def ensure_checkpoint(config: ConfigType,
                      metrics=last_metrics(runner), updates=runner.iter,
                      denoiser_passes=hook.denoiser_passes,
                      peak_memory_mib=hook.peak_memory_mib)
-    barrier()
-    return checkpoint
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:
@@ -131,19 +143,14 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is truncated, corrupt, or holds no weights.
+        ValueError: If the file is truncated, corrupt, unsafe, or holds no weights.
     """
-    from mmengine.runner.checkpoint import CheckpointLoader
-    compat.setup()
     try:
-        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except FileNotFoundError:
+        content = checkpoint_files.read_checkpoint(path)
+    except (FileNotFoundError, UnsafeFileError):
         raise
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, BadZipFile,
-            pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines() or ['']
-        raise ValueError(f'{path} is not a readable checkpoint ({reason[0][:80]}); '
-                         f'move it away to train it again') from error
+    except ValueError as error:
+        raise ValueError(f'{error} to train it again') from error
     if not isinstance(content, dict) or not content.get('state_dict', content):
         raise ValueError(f'{path} holds no weights; move it away to train it again')
     return content

@@ -17,7 +17,7 @@ import json
 import os
 import os.path as osp
 import re
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -228,6 +228,18 @@ class Journal:
             found = re.fullmatch(r'(\d{6,})_r(\d+)\.json', name)
             if found:
                 yield int(found[1]), int(found[2])
+
+    def require(self, slots: Iterable[DistillSlot]) -> None:
+        """Check that there is an attempt at every slot.
+
+        Raises:
+            ValueError: If some vanished.
+        """
+        made = {slot for slot, _ in self.keys()}
+        gone = [slot.id for slot in slots if slot.id not in made]
+        if gone:
+            raise ValueError(f'{self.attempts}: {len(gone)} finished attempts vanished, the first '
+                             f'of slot {gone[0]}; run the job again with --resume')
 
     def __contains__(self, key: Key) -> bool:
         return osp.isfile(self._path(key, '.json'))

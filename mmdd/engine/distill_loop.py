@@ -1,10 +1,10 @@
 """The loop that turns a real set into a distilled one."""
+import logging
 import os.path as osp
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
@@ -14,12 +14,15 @@ from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
 from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
+from mmdd.datasets.originals import with_originals
 from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
+from mmdd.utils.progress import Progress, announce
 from .cost import CostLog
 from .job import describe_job
+from .job_text import set_scalars
 from .raw_samples import RawSamples
 
 
@@ -151,12 +154,15 @@ class DistillLoop(BaseLoop):
         if get_rank() == 0:
             check_real_set(dataset)
         barrier()
+        self.writer.follow(dataset)
         self.distiller.classes = tuple(dataset.metainfo['classes'])
         for name in ('proxy', 'judge'):
             check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
         self.distiller.budget = self.budget
+        progress = Progress('reading the real set', len(self.dataloader), 'batches')
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
+            progress.add()
         self.distiller.annotations = with_unique_ids(self.distiller.annotations)
         self.distiller.finish_collect(self.journal.folder)
 
@@ -170,12 +176,15 @@ class DistillLoop(BaseLoop):
             prompter.cache = f'{self.runner.work_dir}/vlm_cache.jsonl'
         if get_rank() == 0:
             # Once: prompts may cost money, features time. The others read it.
-            self.journal.store_plan(self.distiller.plan(self.budget))
+            slots = self.distiller.plan(self.budget)
+            if self.distiller.takes_over:
+                slots = with_originals(slots, self.dataloader.dataset)
+            self.journal.store_plan(slots)
         barrier()
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
-        print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
+        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}')
 
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
@@ -186,17 +195,17 @@ class DistillLoop(BaseLoop):
             batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:
-                print_log(f'round {round + 1} of {self.max_rounds}: {len(pending)} of '
-                          f'{len(self.slots)} slots were rejected and are tried again', 'current')
+                announce(f'round {round + 1} of {self.max_rounds}: {len(pending)} of '
+                         f'{len(self.slots)} slots were rejected and are tried again')
             for batch in batches:
                 self.run_iter(batch)
             barrier()
         missing = len(self._open_slots(self.max_rounds))
         if missing:
-            print_log(
+            announce(
                 f'the {self.max_rounds} rounds are used up: {missing} of {len(self.slots)} slots '
                 f'stay below the threshold; each keeps its best reject, marked in the manifest',
-                'current', level=30)
+                logging.WARNING)
 
     def _open_slots(self, round: int) -> List[DistillSlot]:
         """Slots that no earlier round filled, seeded for this one.
@@ -247,10 +256,7 @@ class DistillLoop(BaseLoop):
         """Step 5: write the images of the best attempts, then the manifest."""
         remove_leftovers(self.out_dir)
         attempts = self._attempts()
-        gone = [slot.id for slot in self.slots if slot.id not in attempts]
-        if gone:
-            raise ValueError(f'{self.journal.attempts}: {len(gone)} finished attempts vanished, '
-                             f'the first of slot {gone[0]}; run the job again with --resume')
+        self.journal.require(self.slots)
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):
             key = (slot.id, slot.round)
@@ -268,8 +274,9 @@ class DistillLoop(BaseLoop):
         report_counts(summary['per_class'])
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
-        print_log(f'{summary["budget_met"]} of {len(samples)} images pass '
-                  f'({summary["images_made"]} made): {path}', 'current')
+        self.runner.visualizer.add_scalars(set_scalars(summary), step=self._iter)
+        announce(f'{summary["budget_met"]} of {len(samples)} images pass '
+                 f'({summary["images_made"]} made): {path}')
 
     def _chosen_slots(self, attempts: Dict[int, Dict[int, dict]]) -> List[DistillSlot]:
         """The slots whose images form the set, seeded for the round that counts."""
@@ -290,7 +297,8 @@ class DistillLoop(BaseLoop):
         rejected = sum(not record['accepted'] for record in tried)
         return dict(
             method=type(self.distiller).__name__, job=self.job,
-            classes=list(self.distiller.classes), budget=str(self.budget),
+            classes=list(self.distiller.classes), format=self.writer.facts(),
+            budget=str(self.budget),
             budget_asked=len(samples), budget_met=sum(sample.accepted for sample in samples),
             per_class=count_classes(samples, self.distiller.classes),
             images_made=len(tried), discard_rate=round(rejected / len(tried), 4),

@@ -27,6 +27,7 @@ from .protocol import (
     student_config,
 )
 from .resume import ResumeHook
+from .scalars_hook import StudentScalarsHook
 from .settings import arm_line, protocol_settings, settings_lines
 from .workers import execute
 
@@ -320,7 +321,9 @@ def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
     from mmdd.utils.runner import build_runner
     cfg = copy.deepcopy(cfg)
     cfg.load_from, cfg.resume = checkpoint, False
-    measured = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False).test()
+    runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
+    runner.register_hook(StudentScalarsHook(_step(checkpoint)))
+    measured = runner.test()
     values = {}
     for column, key in run.protocol['metrics'].items():
         # Some metrics report nothing at all where nothing was detected.

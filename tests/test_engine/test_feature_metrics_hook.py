@@ -6,6 +6,7 @@ import os.path as osp
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def whole(job, threshold, tmp_path_factory):
         return distill(job(threshold), str(tmp_path_factory.mktemp('whole'))), seen
     finally:
         DetectorProxy.features = features
+
+
+def test_the_visualizer_gets_the_metrics_of_the_set(whole):
+    file, = Path(whole[0]).parent.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    found = next(entry for entry in entries if 'set/mmd2' in entry)
+    metrics = manifest(whole[0])['metrics']
+    assert {name: found[f'set/{name}'] for name in ('mmd2', 'coverage', 'density')} == {
+        name: metrics[name] for name in ('mmd2', 'coverage', 'density')}
 
 
 def naive_metrics(folder, proxy, paths):

@@ -28,7 +28,8 @@ class FeatureMetricsHook(Hook):
     While images are made, the log shows ``mmd2`` of the accepted ones that this
     process made. The manifest gets ``metrics`` of the final set: MMD, coverage,
     density and statistics of the proxy's scores, see
-    :mod:`mmdd.evaluation.feature_metrics`. Every image passes the extractor once:
+    :mod:`mmdd.evaluation.feature_metrics`; the first three also go to the visualizer, as
+    ``set/mmd2`` and so on. Every image passes the extractor once:
     features lie in the job's journal, also for a resumed job. They change no image.
 
     Args:
@@ -131,9 +132,12 @@ class FeatureMetricsHook(Hook):
             score=score_statistics([s.score for s in samples], [s.labels for s in samples],
                                    distiller.classes, thresholds[0] if thresholds else None))
         summary['metrics'] = found
+        known = {name: found[name] for name in ('mmd2', 'coverage', 'density')
+                 if found[name] is not None}
         print_log('distance to the real set: ' + ', '.join(
-            f'{name} {found[name]:.4f}' for name in ('mmd2', 'coverage', 'density')
-            if found[name] is not None), 'current')
+            f'{name} {value:.4f}' for name, value in known.items()), 'current')
+        runner.visualizer.add_scalars(
+            {f'set/{name}': value for name, value in known.items()}, step=runner.iter)
 
     def _real_features(self, runner) -> np.ndarray:
         """Features of the real images that stand for all, (M, D)."""

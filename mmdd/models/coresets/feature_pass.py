@@ -1,17 +1,15 @@
 """Features of many images: streamed, shared by ranks, kept for a resumed job."""
 import os
 import os.path as osp
-import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 
 from mmdd.datasets.annotations import load_image
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.state import read_arrays, write_arrays
 
@@ -74,7 +72,7 @@ class FeaturePass:
         parts = [found[i] for i in range(len(self.blocks))]
         return torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 0)
 
-    def _block(self, index: int, pool: ThreadPoolExecutor, progress: 'Progress') -> np.ndarray:
+    def _block(self, index: int, pool: ThreadPoolExecutor, progress: Progress) -> np.ndarray:
         features = self._load(index)
         if features is not None:
             progress.skip(len(features))
@@ -118,36 +116,3 @@ def extract(extractor, images) -> np.ndarray:
     parameter = next(extractor.parameters(), None)
     tensor = tensor.to('cpu' if parameter is None else parameter.device).float() / 255
     return extractor.features(tensor).detach().float().cpu().numpy()
-
-
-class Progress:
-    """Logs how far a long pass is and when it will end.
-
-    Args:
-        name: What is going on.
-        total: How many things there are.
-        every: Least seconds between two lines; nothing is logged before.
-    """
-
-    def __init__(self, name: str, total: int, every: float = 10.) -> None:
-        self.name = name
-        self.total = total
-        self.every = every
-        self.done = self.counted = 0
-        self.begin = self.last = time.monotonic()
-
-    def skip(self, number: int) -> None:
-        """Count things that took no time."""
-        self.done += number
-
-    def add(self, number: int) -> None:
-        """Count things that are done now."""
-        self.done += number
-        self.counted += number
-        now = time.monotonic()
-        if now - self.last < self.every:
-            return
-        self.last = now
-        left = (self.total - self.done) * (now - self.begin) / self.counted
-        print_log(f'{self.name}: {self.done} of {self.total} images, '
-                  f'eta: {timedelta(seconds=int(left))}', 'current')

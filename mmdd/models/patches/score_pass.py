@@ -6,7 +6,7 @@ from typing import List, Sequence
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 
-from ..coresets.feature_pass import Progress
+from mmdd.utils.progress import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
 from .scorer import PatchScorer
@@ -52,18 +52,19 @@ class ScorePass:
         progress = Progress('scores of the real set', sum(len(shard) for shard in mine))
         with ThreadPoolExecutor(4) as pool:
             for shard in mine:
-                self._shard(shard, pool)
-                progress.add(len(shard))
+                self._shard(shard, pool, progress)
         barrier()
         self.store.refresh()
         return self.keys
 
-    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor) -> None:
+    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor,
+               progress: Progress) -> None:
         resize = self.scorer.settings.resize
         images: List[np.ndarray] = list(pool.map(
             lambda i: read_resized(self.paths[i], resize), members))
         keys = [self.keys[i] for i in members]
-        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys)
+        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys,
+                                 progress)
         for i, score, features in zip(members, rows['score'], rows['dift']):
             if not np.isfinite([score, *features]).all():
                 raise ValueError(f"{self.paths[i]}: the denoiser's loss or features are not "

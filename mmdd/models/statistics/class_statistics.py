@@ -12,9 +12,9 @@ from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
 from mmdd.utils.state import read_arrays, write_arrays
-from ..coresets.feature_pass import Progress
 
 Arrays = Dict[str, np.ndarray]
 
