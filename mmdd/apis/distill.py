@@ -14,7 +14,8 @@ from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
 from mmdd.utils.runner import JobRunner
-from .preflight import check_data, check_job
+from .identity import is_finished_without_weights, weights_path
+from .preflight import check_data, check_job, job_journal
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
 
@@ -58,6 +59,11 @@ def distill(config: ConfigType,
     cfg.train_cfg.resume = resume
     init_launcher(cfg)
     check_job(cfg, resume)
+    journal = job_journal(cfg)
+    if is_finished_without_weights(cfg, journal):
+        print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
+                  'current')
+        return journal.out_dir
     prepare(cfg)
     check_data(cfg)
     for name in ('proxy', 'judge'):
@@ -85,11 +91,11 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     Raises:
         ValueError: If the proxy is not trained here and its weights are missing.
     """
-    kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
-    if hasattr(kind, 'local_checkpoint'):
+    path = weights_path(proxy, work_dir, name)
+    if path is None:
+        kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
         return kind.local_checkpoint(proxy.get('checkpoint'))
-    return ensure_checkpoint(
-        proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, f'{name}.pth'))
+    return ensure_checkpoint(proxy.cfg, path)
 
 
 def ready_fine_tuned(cfg: Config) -> List[str]:

@@ -17,6 +17,7 @@ from mmdd.utils.plain_types import UnsafeFileError
 from mmdd.utils.progress import announce
 from mmdd.utils.rank_zero import on_rank_0
 from mmdd.utils.runner import build_runner
+from mmdd.utils.state import latest_checkpoint
 from mmdd.utils.training_record import read_record, write_record
 from .batch_share import share_batch
 from .prepare import prepare
@@ -33,8 +34,8 @@ def train(config: ConfigType,
         config: Anything :func:`load_config` takes.
         work_dir: Where logs and checkpoints go.
         seed: Random seed; that of the config if None.
-        resume: True to go on from the last checkpoint in ``work_dir`` if there
-            is one; a path to go on from that checkpoint.
+        resume: True to go on from the last undamaged checkpoint in ``work_dir`` if
+            there is one; a path to go on from that checkpoint.
         hooks: Hooks beside those of the config.
 
     Returns:
@@ -53,6 +54,9 @@ def train(config: ConfigType,
             raise FileNotFoundError(f'cannot resume: {resume} not found')
         cfg.load_from = resume
     prepare(cfg)
+    if resume is True:
+        found = newest_checkpoint(work_dir)
+        cfg.load_from, cfg.resume = found or cfg.get('load_from'), found is not None
     # The scope of this Runner must not outlive it: it may run inside another job.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, work_dir)
@@ -60,6 +64,13 @@ def train(config: ConfigType,
             runner.register_hook(hook)
         runner.train()
     return runner
+
+
+def newest_checkpoint(work_dir: str) -> Optional[str]:
+    """The checkpoint that all ranks resume from; see :func:`latest_checkpoint`."""
+    found = [latest_checkpoint(work_dir) if get_rank() == 0 else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def last_metrics(runner: Runner) -> Dict[str, float]:
@@ -151,8 +162,8 @@ def _can_resume(folder: str, mark: str) -> bool:
     same = [False]
     if get_rank() == 0:
         if osp.isfile(stamp):
-            with open(stamp) as f:
-                same = [f.read().strip() == mark]
+            with open(stamp, 'rb') as f:
+                same = [f.read().strip() == mark.encode()]
         atomic_write_text(stamp, mark + '\n')
     broadcast_object_list(same)
     return same[0]

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.journal import Journal, StoredSamples
+from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.datasets.originals import with_originals
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
@@ -255,6 +256,7 @@ class DistillLoop(BaseLoop):
         """Step 5: write the images of the best attempts, then the manifest."""
         remove_leftovers(self.out_dir)
         attempts = self._attempts()
+        self.journal.require(self.slots)
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):
             key = (slot.id, slot.round)

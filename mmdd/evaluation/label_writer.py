@@ -150,7 +150,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
         ValueError: If the folder holds other labels.
     """
     store = SoftLabelStore.create(folder, settings)
-    if store.epochs >= settings['epochs']:
+    missing = [epoch for epoch in store.missing if epoch < settings['epochs']]
+    if not missing:
         return folder
     print(f'{planned_size(settings)} in {folder}', flush=True)
     wanted = cfg.soft_labels
@@ -161,8 +162,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     sizes = _image_sizes(dataset)
     dtype = row_type(settings['num_classes'], settings['topk'])
     progress = Progress('soft labels', len(dataset) * settings['epochs'])
-    progress.skip(len(dataset) * store.epochs)
-    for epoch in range(store.epochs, settings['epochs']):
+    progress.skip(len(dataset) * (settings['epochs'] - len(missing)))
+    for epoch in missing:
         rows = draw_epoch(settings, epoch, sizes, dtype)
         logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'], progress)
         if settings['topk'] is None:

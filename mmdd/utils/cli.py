@@ -5,6 +5,7 @@ import sys
 from typing import Any, Callable
 
 from .console import LIVE
+from .io import CannotWrite
 
 # What bad input raises here and in the libraries below; anything else is a
 # fault of the program and keeps its traceback.
@@ -57,6 +58,6 @@ def one_line(error: BaseException) -> str:
     """An error's message on one line; the type is named where the text is bare."""
     text = error.args[0] if isinstance(error, KeyError) and error.args else str(error)
     text = ' '.join(str(text).split())
-    if isinstance(error, (ValueError, FileNotFoundError)) and text:
+    if isinstance(error, (ValueError, FileNotFoundError, CannotWrite)) and text:
         return text
     return f'{type(error).__name__}: {text}'

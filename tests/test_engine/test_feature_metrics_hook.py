@@ -154,7 +154,7 @@ def test_a_resumed_job_has_the_same_metrics(whole, job, threshold, tmp_path):
     folder = shutil.copytree(whole[0], tmp_path / 'distilled')
     metrics = manifest(folder)['metrics']
     place = osp.join(folder, '_job/metrics', metrics['extractor_id'])
-    kept = sorted(name for name in os.listdir(place) if name.endswith('.npy'))
+    kept = sorted(name for name in os.listdir(place) if name.endswith('.npz'))
     assert len(kept) == NUM
     os.unlink(osp.join(place, kept[0]))
     with open(osp.join(place, kept[1]), 'wb') as f:

@@ -16,8 +16,9 @@ from mmdd.models.coresets.feature_pass import FeaturePass, extract
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DistilledSample
 from mmdd.utils.config import fingerprint, resolve_path
-from mmdd.utils.io import atomic_path, sha256
+from mmdd.utils.io import sha256
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import read_arrays, write_arrays
 
 
 @HOOKS.register_module()
@@ -167,18 +168,15 @@ class FeatureMetricsHook(Hook):
             images = [self._image(runner, samples[i]) for i in batch]
             for i, features in zip(batch, extract(self.model, images)):
                 found[i] = features
-                with atomic_path(files[i]) as tmp:
-                    np.save(tmp, features)
+                write_arrays(files[i], features=features)
         return np.stack(found)
 
     def _file(self, sample: DistilledSample, prefix: str) -> str:
-        return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npy')
+        return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npz')
 
     def _load(self, file: str) -> Optional[np.ndarray]:
-        try:
-            return np.load(file)
-        except (OSError, ValueError, EOFError):  # missing or damaged
-            return None
+        found = read_arrays(file, ('features', ))
+        return None if found is None else found['features']
 
     def _image(self, runner, sample: DistilledSample) -> np.ndarray:
         """The image of a sample at the extractor's size, (H, W, 3) uint8 RGB."""

@@ -3,16 +3,15 @@ import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from typing import List, Optional, Sequence, Tuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
-from mmdd.utils.io import atomic_path
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import read_arrays, write_arrays
 
 # Batches per block: what a rank does at a time, and what a killed job may lose.
 BLOCK = 16
@@ -84,8 +83,7 @@ class FeaturePass:
             progress.add(len(batch))
         features = np.concatenate(parts)
         if self.folder is not None:
-            with atomic_path(self._file(index)) as tmp:
-                np.savez(tmp, features=features, key=self._key(index))
+            write_arrays(self._file(index), features=features, key=self._key(index))
         return features
 
     def _batches(self, index: int) -> List[List[str]]:
@@ -106,13 +104,10 @@ class FeaturePass:
 
     def _load(self, index: int) -> Optional[np.ndarray]:
         """Features of a finished block; None where they are missing or of other files."""
-        if self.folder is None or not osp.isfile(self._file(index)):
+        if self.folder is None:
             return None
-        try:
-            with np.load(self._file(index)) as content:
-                return content['features'] if content['key'] == self._key(index) else None
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            return None
+        found = read_arrays(self._file(index), ('features', 'key'))
+        return found['features'] if found and found['key'] == self._key(index) else None
 
 
 def extract(extractor, images) -> np.ndarray:
