@@ -3,9 +3,9 @@
     python tools/init.py data/flowers
     python tools/init.py data/blood --task det --out jobs/blood
 
-Reads class folders, VOC XML, COCO JSON (also of Roboflow) and masks; says what it found, and writes
-configs, lists of images and a README with the next commands into the folder of the job. Nothing is
-written into the data. See docs/own_data.md.
+Reads class folders, VOC XML, COCO JSON (also of Roboflow) and masks; says what it found, and
+writes configs, lists of images and a README with the next commands into the folder of the job.
+Nothing is written into the data. See docs/own_data.md.
 """
 import argparse
 

@@ -1,4 +1,5 @@
 """A whole job on a few images, with random tiny networks: does every step work?"""
+import copy
 import os
 import shutil
 import tempfile
@@ -44,8 +45,9 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
         ValueError: If a step fails; the message names it.
     """
     setup()
-    begin, cfg = time.perf_counter(), read_job(config, cfg_options)
-    real = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+    begin, real = time.perf_counter(), read_job(config, cfg_options)
+    # Laying out the config, for logs, would take a good part of the time.
+    cfg = Config(copy.deepcopy(real._cfg_dict), filename=real.filename, format_python_code=False)
     with scratch_folder(work_dir) as scratch:
         with stage('config', scratch):
             left_out = shrink_job(cfg, scratch)
@@ -131,8 +133,8 @@ def describe_job(cfg: Config) -> List[str]:
     if diffusion is not None:
         steps = diffusion.get('steps', 50)
         branches = 2 if diffusion.get('cfg_scale', 7.5) > 1 else 1
-        line += (f', at most {cfg.train_cfg.get("max_rounds", 3)} times: {asked:,} x {steps} steps '
-                 f'x {branches} = {asked * steps * branches:,} denoiser evaluations a round')
+        line += (f', in at most {cfg.train_cfg.get("max_rounds", 3)} rounds: {asked:,} x {steps} '
+                 f'steps x {branches} = {asked * steps * branches:,} denoiser evaluations each')
         lines += _missing_weights(diffusion)
     lines.insert(0, line)
     for name in ('proxy', 'judge'):

@@ -116,6 +116,8 @@ def shrink_training(cfg: Config, scratch: str) -> Config:
         loader.pop(key, None)
     loader.update(batch_size=min(2, loader.get('batch_size', 1)), num_workers=0,
                   sampler=dict(type='InfiniteSampler', shuffle=True))
+    for leaf in leaf_datasets(loader.dataset):
+        leaf.serialize_data = False
     test = cfg.get('test_dataloader')
     if test is not None:
         test.update(batch_size=2, num_workers=0, persistent_workers=False)
@@ -153,7 +155,7 @@ def scale_down(cfg: Config) -> None:
     """Scale the image sizes of a fully convolutional network, in place."""
     nodes = [cfg[f'{name}_dataloader'] for name in ('train', 'test')
              if cfg.get(f'{name}_dataloader') is not None]
-    nodes.append((cfg.model.get('data_preprocessor') or {}))
+    nodes.append(cfg.model.get('data_preprocessor') or {})
     sizes: List[int] = []
     _sizes(nodes, lambda value: sizes.append(value) or value)
     factor = min(1., LONGEST / max(sizes, default=LONGEST))
@@ -191,6 +193,7 @@ def cut_dataset(node: Dict[str, Any], choose: Callable[[Any], Sequence[int]]) ->
         with DefaultScope.overwrite_default_scope(leaf.get('_scope_') or 'mmengine'):
             dataset = DATASETS.build(dict(copy.deepcopy(dict(leaf)), lazy_init=False))
         chosen = sorted(choose(dataset))
+        leaf['serialize_data'] = False
         base = leaf.get('indices')
         leaf['indices'] = chosen if base is None or isinstance(base, int) else [
             base[i] for i in chosen]

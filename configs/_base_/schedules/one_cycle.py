@@ -1,6 +1,6 @@
-# A training of a fixed number of updates, whatever the size of the set, for any task: AdamW with a
-# one-cycle rate. What takes it sets max_iters and the rate in all places, see docs/own_data.md, and
-# its own default_scope.
+# A training of a fixed number of updates, whatever the size of the set, for any task: AdamW with
+# a one-cycle rate. A config that takes it sets its own default_scope, and another number of
+# updates in all places, see docs/own_data.md.
 _base_ = ['../default_runtime.py']
 
 max_iters = 600

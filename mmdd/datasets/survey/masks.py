@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from mmdd.structures import BACKGROUND, IGNORE
-
 from ..class_names import class_names
 from ..file_checks import UNREADABLE
 from .base import SPLIT_NAMES, Record, Survey, Tree, by_split, few

@@ -8,7 +8,6 @@ from PIL import Image
 
 from mmdd.utils.photograph import upright_size
 from mmdd.utils.seed import derive_seed
-
 from ..file_checks import UNREADABLE
 from .base import Record, Survey, Tree, few
 from .class_folders import read_class_folders

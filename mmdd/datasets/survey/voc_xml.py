@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmdd.structures import BACKGROUND
-
 from ..class_names import class_names
 from .base import SPLIT_NAMES, Record, Survey, Tree, by_split, few
 
