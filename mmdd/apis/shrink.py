@@ -160,7 +160,7 @@ def scale_down(cfg: Config) -> None:
     _sizes(nodes, lambda value: sizes.append(value) or value)
     factor = min(1., LONGEST / max(sizes, default=LONGEST))
     if factor < 1:
-        _sizes(nodes, lambda value: max(32, round(value * factor / 32) * 32))
+        _sizes(nodes, lambda value: max(64, round(value * factor / 32) * 32))
 
 
 def _sizes(node: Any, change: Callable[[int], int]) -> None:
