@@ -47,7 +47,8 @@ def test_class_folders_name_what_is_odd(tmp_path):
     survey = read_survey(root, 'cls')
     for text in ('1 images lie in no class folder', '1 folders hold no image and are no class',
                  '1 images cannot be read and are left out (circle/broken.png)',
-                 '1 .heic files are not read', '1 images are grey', '1 images are larger than 4096'):
+                 '1 .heic files are not read', '1 images are grey',
+                 '1 images are larger than 4096'):
         assert noted(survey, text), text
     assert sum(counts(survey).values()) == 10
 
