@@ -1,5 +1,4 @@
 """A whole job on a few images, with random tiny networks: does every step work?"""
-import copy
 import os
 import shutil
 import tempfile
@@ -46,11 +45,9 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
     """
     setup()
     begin, real = time.perf_counter(), read_job(config, cfg_options)
-    # Laying out the config, for logs, would take a good part of the time.
-    cfg = Config(copy.deepcopy(real._cfg_dict), filename=real.filename, format_python_code=False)
     with scratch_folder(work_dir) as scratch:
         with stage('config', scratch):
-            left_out = shrink_job(cfg, scratch)
+            cfg, left_out = shrink_job(real, scratch)
         with stage('data', scratch):
             prepare(cfg)
             ahead = describe_job(real)
@@ -133,7 +130,7 @@ def describe_job(cfg: Config) -> List[str]:
     if diffusion is not None:
         steps = diffusion.get('steps', 50)
         branches = 2 if diffusion.get('cfg_scale', 7.5) > 1 else 1
-        line += (f', in at most {cfg.train_cfg.get("max_rounds", 3)} rounds: {asked:,} x {steps} '
+        line += (f', in at most {_rounds(cfg)}: {asked:,} x {steps} '
                  f'steps x {branches} = {asked * steps * branches:,} denoiser evaluations each')
         lines += _missing_weights(diffusion)
     lines.insert(0, line)
@@ -159,6 +156,11 @@ def _budget(cfg: Config) -> Tuple[int, int, int]:
         classes = len(dataset.metainfo.get('classes') or ())
         budget = TASK_UTILS.build(cfg.train_cfg.budget)
         return len(dataset), classes, check_budget(budget, dataset, classes)
+
+
+def _rounds(cfg: Config) -> str:
+    number = cfg.train_cfg.get('max_rounds', 3)
+    return f'{number} round{"s" if number > 1 else ""}'
 
 
 def _missing_weights(diffusion: Any) -> List[str]:

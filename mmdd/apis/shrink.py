@@ -1,10 +1,10 @@
 """Jobs and trainings made so small that they run in seconds; what they compute is of no use."""
 import copy
 import os.path as osp
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmdd.evaluation.adapters import leaf_datasets
@@ -29,22 +29,25 @@ SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 WORK_DIRS = 'work_dirs/'
 
 
-def shrink_job(cfg: Config, scratch: str) -> List[str]:
-    """Shrink a distillation job in place, but for its real set.
+def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
+    """A distillation job made small, but for its real set.
 
     Args:
-        cfg: See :func:`read_job`.
+        cfg: See :func:`read_job`; not changed.
         scratch: Folder below which the job is to write.
 
     Returns:
-        list: What is left out, one line each.
+        tuple: the small job, and what it leaves out, one line each.
     """
     left_out: List[str] = []
-    cfg._cfg_dict = ConfigDict(redirect(cfg._cfg_dict.to_dict(), scratch))
+    # Laying out the config, for logs, would take a good part of the time.
+    cfg = Config(redirect(cfg.to_dict(), scratch), filename=cfg.filename,
+                 format_python_code=False)
     model = cfg.model
     if model.get('diffusion') is not None:
         model.diffusion = tiny_diffusion(model.diffusion)
-    kind = MODELS.get(model.type) if isinstance(model.type, str) else model.type
+    kind = _kind(model)
+    model.update(getattr(kind, 'dry_run_settings', {}))
     if model.get('diffusion') is not None and getattr(kind, 'draws', False):
         model.update(image_size=SIDE, min_box=min(model.get('min_box', 4.), 1.))
     for name in ('proxy', 'judge'):
@@ -68,7 +71,7 @@ def shrink_job(cfg: Config, scratch: str) -> List[str]:
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     shrink_prepare(cfg, scratch)
     cfg.launcher, cfg.log_level = 'none', 'WARNING'
-    return left_out
+    return cfg, left_out
 
 
 def _kind(node: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from mmengine.config import Config
 from real_data import quick_jobs
 
+from mmdd.apis.distill import read_job
 from mmdd.apis.dry_distill import dry_distill
 from mmdd.apis.init_job import init_job
 from mmdd.apis.shrink import (
@@ -14,6 +15,7 @@ from mmdd.apis.shrink import (
     evenly,
     redirect,
     scale_down,
+    shrink_job,
     shrink_training,
     spread,
     tiny_diffusion,
@@ -130,3 +132,27 @@ def test_cut_sets_keep_every_class(tmp_path):
     assert min(sum(i < 30 for i in few.indices), sum(i >= 30 for i in few.indices)) >= 3
     cut_dataset(eight, evenly)
     assert eight.indices == [0, 5, 11, 16, 22, 27, 33, 39]
+
+
+def test_nothing_is_trained_into_work_dirs():
+    backbone = 'work_dirs/digits/convnet_backbone.pth'
+    job = read_job('configs/unidd/faster-rcnn_digits_5pct.py')
+    small, left_out = shrink_job(job, 'scratch')
+    trained, = (node for node in small.prepare if node.type.endswith('TrainedCheckpoint'))
+    assert trained.checkpoint == 'scratch/digits/convnet_backbone.pth'
+    assert trained.config.train_cfg.max_iters == 2
+    assert small.default_hooks.set_metrics.extractor.checkpoint == trained.checkpoint
+    assert small.model.proxy.checkpoint == 'scratch/proxy.pth'
+    assert 'work_dirs' not in str(small.to_dict()) and left_out == []
+    assert backbone in str(job.to_dict()), 'the job itself is not changed'
+
+
+def test_methods_say_what_suits_a_few_images():
+    small, _ = shrink_job(read_job('configs/patch_selection/convnet_digits_ipc10.py'), 'scratch')
+    assert small.model.num_clusters == 2 and small.model.diffusion.get('pretrained') is None
+    small, left_out = shrink_job(read_job('configs/minimax/convnet_digits_ipc10.py'), 'scratch')
+    assert left_out == ['fine-tuning: the prior is sampled as it is']
+    small, left_out = shrink_job(
+        read_job('configs/unidd/faster-rcnn_voc_1pct_gpt-4o.py'), 'scratch')
+    assert left_out == ['prompts of a vision-language model: prompts are made from the labels']
+    assert small.model.prompter == dict(type='AnnotationPrompter')

@@ -74,12 +74,14 @@ class DatasetDistiller(BaseModel):
 
     Attributes:
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
+        dry_run_settings: Settings that a dry run, on a few images, sets to other values.
 
     Raises:
         ValueError: If a part is missing that another one needs.
     """
 
     draws = True
+    dry_run_settings: Mapping[str, Any] = {}
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
