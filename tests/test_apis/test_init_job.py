@@ -69,6 +69,20 @@ def test_networks_are_sized_for_the_machine(tmp_path, device, model):
     assert cfg.param_scheduler[0].total_steps == cfg.train_cfg.max_iters
 
 
+def test_a_gpu_gets_the_larger_networks(tmp_path):
+    for name in own_data.SHAPES:
+        for i in range(4):
+            own_data.picture(tmp_path / f'photos/{name}/{i}.jpg', (160, 120), i)
+    own_data.masks(tmp_path / 'masks')
+    for data, part, number in (('photos', 'head', 2), ('masks', 'decode_head', 2)):
+        out, _ = init_job(str(tmp_path / data), str(tmp_path / f'{data}_job'), device='cuda')
+        cfg = load_config(osp.join(out, 'proxy.py'))
+        assert cfg.model[part].num_classes == number
+        assert cfg.model.backbone.init_cfg.type == 'Pretrained'
+        assert cfg.train_dataloader.num_workers == 4
+        assert read_job(osp.join(out, 'unidd.py')).model.diffusion.steps == 250
+
+
 def test_coco_lists_keep_polygons_and_renumber(tmp_path):
     root = own_data.roboflow(tmp_path / 'data')
     out, _ = init_job(str(root), str(tmp_path / 'job'))
