@@ -5,6 +5,7 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
@@ -51,7 +52,8 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
         with stage('data', scratch):
             prepare(cfg)
             ahead = describe_job(real)
-            cut_dataset(cfg.train_dataloader.dataset, spread)
+            cut_dataset(cfg.train_dataloader.dataset,
+                        partial(spread, number=cfg.train_cfg.budget.get('n', 0)))
         with stage('distill', scratch):
             folder = distill(cfg, work_dir=scratch)
         lines = [describe_set(folder)]

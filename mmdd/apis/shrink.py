@@ -12,6 +12,7 @@ from mmdd.models.diffusions import DiT, StableDiffusion, StableDiffusionXL
 from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.registry import MODELS
 from mmdd.utils.config import load_config
+from .preflight import build_set_stages
 
 # Images of the real set that are used, at least and of each class; images that are tested.
 REAL_IMAGES, PER_CLASS, TEST_IMAGES = 24, 3, 8
@@ -63,15 +64,26 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
         left_out.append('fine-tuning: the prior is sampled as it is')
         model.fine_tune = None
     model.prompt_file = None
-    budget = cfg.train_cfg.budget
-    per_class = str(budget.type).rpartition('.')[2] == 'IPC'
-    cfg.train_cfg.budget = dict(type='IPC', n=1) if per_class else dict(type='Total', n=IMAGES)
+    cfg.train_cfg.budget = small_budget(cfg)
     cfg.train_cfg.update(max_rounds=min(2, cfg.train_cfg.get('max_rounds', 3)), reuse=None,
                          out_dir=None, batch_size=min(4, cfg.train_cfg.get('batch_size', 8)))
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     shrink_prepare(cfg, scratch)
     cfg.launcher, cfg.log_level = 'none', 'WARNING'
     return cfg, left_out
+
+
+def small_budget(cfg: Config) -> Dict[str, Any]:
+    """The fewest images that the set stages of a job can make, per class if its budget is."""
+    per_class = str(cfg.train_cfg.budget.type).rpartition('.')[2] == 'IPC'
+    stages = build_set_stages(cfg)
+    for number in range(1 if per_class else IMAGES, 100):
+        try:
+            stages.slots(number)
+        except ValueError:  # no whole number of samples
+            continue
+        return dict(type='IPC' if per_class else 'Total', n=number)
+    return copy.deepcopy(cfg.train_cfg.budget.to_dict())
 
 
 def _kind(node: Mapping[str, Any]) -> Any:
@@ -208,17 +220,23 @@ def evenly(dataset: Any) -> List[int]:
     return [int(i) for i in np.linspace(0, len(dataset) - 1, number)] if number else []
 
 
-def spread(dataset: Any) -> List[int]:
-    """A few images of every class, from the whole length of a dataset."""
+def spread(dataset: Any, number: int = 0) -> List[int]:
+    """A few images of every class, from the whole length of a dataset.
+
+    Args:
+        dataset: The dataset.
+        number: How many there must be at least, of each class and over all.
+    """
+    least, each = max(REAL_IMAGES, number), max(PER_CLASS, number)
     counts = np.zeros(len(dataset.metainfo.get('classes') or ()), int)
     chosen: List[int] = []
     order = np.random.RandomState(0).permutation(len(dataset))
     for index in order[:LOOKED_AT if len(dataset) > 20 * LOOKED_AT else None].tolist():
         labels = labels_of(dataset.get_data_info(index))
-        if len(chosen) >= REAL_IMAGES and (labels is None or (counts >= PER_CLASS).all()):
+        if len(chosen) >= least and (labels is None or (counts >= each).all()):
             break
-        if (labels is None or any(counts[label] < PER_CLASS for label in labels)
-                or labels and len(chosen) < REAL_IMAGES):
+        if (labels is None or any(counts[label] < each for label in labels)
+                or labels and len(chosen) < least):
             chosen.append(index)
             counts[labels or []] += 1
     return chosen

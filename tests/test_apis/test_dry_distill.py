@@ -126,8 +126,11 @@ def test_cut_sets_keep_every_class(tmp_path):
     own_data.class_folders(tmp_path / 'data', per_class=30)
     node = dict(type='CustomDataset', _scope_='mmpretrain', data_root=str(tmp_path / 'data'),
                 data_prefix='', pipeline=[])
-    few, eight = Config(dict(node=node)).node, Config(dict(node=dict(node, indices=40))).node
+    few, many, eight = (Config(dict(node=dict(node, **more))).node
+                        for more in ({}, {}, dict(indices=40)))
     cut_dataset(few, spread)
+    cut_dataset(many, lambda dataset: spread(dataset, number=20))
+    assert min(sum(i < 30 for i in many.indices), sum(i >= 30 for i in many.indices)) >= 20
     assert len(few.indices) == 24
     assert min(sum(i < 30 for i in few.indices), sum(i >= 30 for i in few.indices)) >= 3
     cut_dataset(eight, evenly)
@@ -148,6 +151,8 @@ def test_nothing_is_trained_into_work_dirs():
 
 
 def test_methods_say_what_suits_a_few_images():
+    small, _ = shrink_job(read_job('configs/sdxl_turbo/convnet_digits_ipc10.py'), 'scratch')
+    assert small.train_cfg.budget == dict(type='IPC', n=5), 'four copies beside each image'
     small, _ = shrink_job(read_job('configs/patch_selection/convnet_digits_ipc10.py'), 'scratch')
     assert small.model.num_clusters == 2 and small.model.diffusion.get('pretrained') is None
     small, left_out = shrink_job(read_job('configs/minimax/convnet_digits_ipc10.py'), 'scratch')
