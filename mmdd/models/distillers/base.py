@@ -76,6 +76,7 @@ class DatasetDistiller(BaseModel):
     Attributes:
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
         takes_over: Whether the images are real ones, with the annotations of their files.
+        dry_run_settings: Settings that a dry run, on a few images, sets to other values.
 
     Raises:
         ValueError: If a part is missing that another one needs.
@@ -83,6 +84,7 @@ class DatasetDistiller(BaseModel):
 
     draws = True
     takes_over = False
+    dry_run_settings: Mapping[str, Any] = {}
 
     def __init__(self,
                  diffusion: Optional[dict] = None,

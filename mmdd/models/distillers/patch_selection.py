@@ -80,6 +80,8 @@ class PatchSelection(DatasetDistiller):
     """
 
     draws = False
+    # Of the three images of a class that a dry run has.
+    dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
 
     def __init__(self,
                  diffusion: dict,
