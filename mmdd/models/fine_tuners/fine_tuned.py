@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, load_config, resolve_path
+from mmdd.utils.finite import check_weights
 
 WEIGHTS = ('last', 'ema')
 # Settings of a DiT that say which network it is and which classes it draws.
@@ -90,7 +91,7 @@ class FineTuned:
         """State dict of a shard's fine-tuned transformer.
 
         Raises:
-            ValueError: If the file is missing or damaged, or has no moving average.
+            ValueError: If the file is missing, damaged or not finite, or has no moving average.
         """
         if shard >= len(self.files):
             raise ValueError(f'model.fine_tune.checkpoint names {len(self.files)} files, shard '
@@ -106,7 +107,9 @@ class FineTuned:
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
             raise ValueError(f'{path}: cannot be loaded as fine-tuned weights ({reason}); delete '
                              f'it to train it anew') from None
-        return transformer_weights(content, self.weights, path)
+        found = transformer_weights(content, self.weights, path)
+        check_weights(found, path)
+        return found
 
 
 def transformer_weights(content: Dict, weights: str, path: str) -> Dict[str, Tensor]:

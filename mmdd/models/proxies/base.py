@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config, resolve_path
+from mmdd.utils.finite import check_weights
 from .view import dataset_config, test_pipeline
 
 
@@ -58,7 +59,7 @@ class TaskProxy(BaseModule):
         """Load trained weights.
 
         Raises:
-            ValueError: If the file is missing, unreadable or of another model.
+            ValueError: If the file is missing, unreadable, of another model or not finite.
         """
         try:
             path = resolve_path(checkpoint)
@@ -72,6 +73,7 @@ class TaskProxy(BaseModule):
             raise ValueError(
                 f'{osp.abspath(path)}: cannot be loaded as the proxy ({reason}); delete it to '
                 f'train it anew, or give another checkpoint') from None
+        check_weights(self.model, osp.abspath(path))
 
     def train(self, mode: bool = True):
         """Stay in evaluation mode: the proxy is frozen, its batch norms too."""
