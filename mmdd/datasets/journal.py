@@ -22,7 +22,14 @@ from PIL import Image
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.structures.mask import mask_from_text, mask_to_text
-from mmdd.utils.io import UNFINISHED, atomic_save_image, atomic_write_json, atomic_write_text
+from mmdd.utils.io import (
+    UNFINISHED,
+    atomic_save_image,
+    atomic_write_json,
+    atomic_write_text,
+    strict_json,
+    without_non_finite,
+)
 from mmdd.utils.photograph import read_array
 
 Key = Tuple[int, int]
@@ -112,7 +119,7 @@ class Journal:
             ValueError: If another plan is there: real set or prompts changed.
         """
         path = osp.join(self.folder, 'plan.jsonl')
-        text = ''.join(json.dumps(slot.to_dict(), sort_keys=True) + '\n' for slot in slots)
+        text = ''.join(strict_json(slot.to_dict(), sort_keys=True) + '\n' for slot in slots)
         if not osp.isfile(path):
             atomic_write_text(path, text)
             return
@@ -173,10 +180,10 @@ class Journal:
             image: Whether to read a synthetic image too.
         """
         record = self.read(key)
-        bboxes = record['bboxes']
+        bboxes, failure = record['bboxes'], record.get('failure', '')
         return DistilledSample(
             slot=slot,
-            image=self.read_image(key) if image and not record['path'] else None,
+            image=self.read_image(key) if image and not record['path'] and not failure else None,
             path=record['path'],
             labels=np.array(record['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
@@ -184,7 +191,7 @@ class Journal:
             score=record['score'], judge_score=record.get('judge_score'),
             rank=record.get('rank'), accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
-            stats=record['stats'])
+            stats=record['stats'], failure=failure)
 
 
 class StoredSamples(Sequence):
@@ -234,13 +241,17 @@ def holds_files(folder: str) -> bool:
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:
     """A sample without its image, as plain numbers and text."""
-    optional = dict(judge_score=sample.judge_score, rank=sample.rank)
+    stats, non_finite = without_non_finite(sample.stats)
+    if non_finite:
+        stats['non_finite'] = non_finite
+    optional = dict(judge_score=sample.judge_score, rank=sample.rank,
+                    failure=sample.failure or None)
     return dict(
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
         labels=np.asarray(sample.labels).tolist(),
         bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
         mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted),
-        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=sample.stats,
+        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=stats,
         **{key: value for key, value in optional.items() if value is not None})
 
 

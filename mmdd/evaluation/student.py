@@ -367,9 +367,14 @@ def _forget(stream: TextIO) -> None:
 
 
 def read_result(run: StudentRun) -> Dict[str, Any]:
-    """The result file of a finished run."""
+    """The result file of a finished run; a metric that is null there was not finite."""
     with open(run.result_file) as f:
-        return json.load(f)
+        result = json.load(f)
+    for which in ('last', 'best'):
+        if result.get(which):
+            result[which] = {name: math.nan if value is None else value
+                             for name, value in result[which].items()}
+    return result
 
 
 def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:

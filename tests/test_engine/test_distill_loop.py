@@ -380,8 +380,8 @@ def test_a_late_rank_reads_the_same_open_slots(whole, job, threshold, tmp_path):
     from mmdd.engine import DistillLoop
     slots = [DistillSlot(e['id'], e['seed'], (32, 32), np.array(e['labels']))
              for e in Journal(whole).read_plan()]
-    loop = SimpleNamespace(slots=slots, max_rounds=2, journal=Journal(str(tmp_path)), batch_size=4,
-                           distiller=SimpleNamespace(seed=0))
+    loop = SimpleNamespace(slots=slots, max_rounds=2, rounds=3, batch_size=4,
+                           journal=Journal(str(tmp_path)), distiller=SimpleNamespace(seed=0))
     loop._attempts = lambda: DistillLoop._attempts(loop)
 
     def plain(slots):

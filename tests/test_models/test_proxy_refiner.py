@@ -59,14 +59,15 @@ def test_the_threshold_is_inclusive(detector, threshold):
     assert all(s.rank is None for s in samples)
 
 
-def test_labels_of_the_proxy_replace_those_of_the_slot(detector):
+def test_labels_of_the_proxy_replace_those_of_accepted_slots_alone(detector):
     samples = det_samples(found((1, 1, 9, 9, 1, .9), (12, 3, 19, 9, 2, .8)),
                           found((1, 1, 9, 9, 3, .6), (12, 3, 19, 9, 2, .4)))
     ProxyRefiner(.7)(samples, detector)
     assert [s.accepted for s in samples] == [True, False]
-    assert samples[0].labels.tolist() == [1, 2] and samples[1].labels.tolist() == [3]
+    assert samples[0].labels.tolist() == [1, 2] and samples[1].labels.tolist() == [8, 9]
     assert samples[0].bboxes.tolist() == [[1, 1, 9, 9], [12, 3, 19, 9]]
-    assert [s.label_source for s in samples] == ['proxy', 'proxy']
+    assert np.array_equal(samples[1].bboxes, SLOT_BOXES)
+    assert [s.label_source for s in samples] == ['proxy', 'slot']
     assert samples[0].slot.labels.tolist() == [8, 9]
 
 

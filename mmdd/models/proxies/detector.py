@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from .base import TaskProxy, read_test_scale, resize_images
 from .detector_losses import image_losses
@@ -55,6 +56,9 @@ class DetectorProxy(TaskProxy):
         if input_scale not in ('test', None):
             raise ValueError(
                 f"DetectorProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        check_number('DetectorProxy: relabel_thr', relabel_thr, low=0, high=1)
+        for name, weight in (terms or {}).items():
+            check_number(f'DetectorProxy: terms.{name}', weight)
         super().__init__(cfg, checkpoint)
         self.terms = dict(DEFAULT_TERMS if terms is None else terms)
         self.score_mode = score_mode
