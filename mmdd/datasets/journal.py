@@ -7,7 +7,8 @@ Everything lies in one folder, ``_job`` inside the distilled set:
     attempts/000012_r0.json  what came out for slot 12 in round 0
     attempts/000012_r0.png   its image, lossless (synthetic images only)
 
-A mask is part of the JSON, as the text of a PNG.
+A mask is part of the JSON, as the text of a PNG. An attempt that failed has its reason,
+``failure``, in the JSON, and no image.
 
 Each file is written atomically, the JSON after the image, so a job that is
 killed at any moment finds every finished attempt again.

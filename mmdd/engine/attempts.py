@@ -52,7 +52,8 @@ def report_open_slots(slots: Sequence[DistillSlot], attempts: Attempts, max_roun
                    for tried in attempts.values()) - missing
     if missing == len(slots):
         raise ValueError(failure_line(failures['attempts'], failures['attempts'],
-                                      failures['reasons'], distiller))
+                                      failures['reasons'], distiller)
+                         + '; no slot has an image: start anew in another --work-dir')
     if missing:
         print_log(f'{missing} of {len(slots)} slots are missing from the set: every attempt at '
                   f'them failed; the manifest names them', 'current', logging.WARNING)

@@ -97,13 +97,14 @@ class FailureWatch:
             'current', logging.WARNING)
         number = sum(self.reasons.values())
         if number == self.tried >= FEW or (self.tried >= 2 * FEW and 2 * number > self.tried):
-            raise ValueError(failure_line(number, self.tried, self.reasons, distiller))
+            raise ValueError(failure_line(number, self.tried, self.reasons, distiller)
+                             + '; what is made stays, --resume continues with it')
 
 
 def failure_line(failed: int, tried: int, reasons: Mapping[str, int], distiller: Any) -> str:
-    """What a job says that stops because its attempts fail."""
+    """How many attempts failed, why, and what helps."""
     return (f'{failed} of {tried} attempts failed ({list_reasons(reasons)}): '
-            f'{likely_cause(reasons, distiller)}; what is made stays, --resume continues with it')
+            f'{likely_cause(reasons, distiller)}')
 
 
 def list_reasons(reasons: Mapping[str, int]) -> str:

@@ -145,7 +145,8 @@ def test_a_single_slot_that_only_fails_ends_the_job(digits, tmp_path, monkeypatc
     spoil(monkeypatch, 'diffusion', lambda prior: first_to_nan(prior.vae.decoder))
     cfg = cls_job(digits)
     cfg['train_cfg']['budget'] = dict(type='Total', n=1)
-    with pytest.raises(ValueError, match=r"^3 of 3 attempts failed \(3 not finite\): .*'vae\.decoder\."):
+    with pytest.raises(ValueError, match=r'^3 of 3 attempts failed \(3 not finite\): .*'
+                                         r"'vae\.decoder\..* in another --work-dir$"):
         distill(cfg, str(tmp_path))
 
 
@@ -185,6 +186,15 @@ def refined_job(root, checkpoint, **refiner):
                                  checkpoint=checkpoint, relabel_thr=0.)
     cfg['model']['refiners'] = [dict(type='ProxyRefiner', **refiner)]
     return cfg
+
+
+@pytest.mark.parametrize('change', [first_to_nan, times_1e30])
+def test_a_detector_that_overflows_scores_nothing(digits, detector_checkpoint, tmp_path,
+                                                  monkeypatch, change):
+    spoil(monkeypatch, 'proxy', change)
+    with pytest.raises(ValueError, match=r'^4 of 4 attempts failed \(4 score not finite\): .*'
+                                         r'model\.proxy'):
+        distill(tiny.distill_job(digits, detector_checkpoint, guidance=0), str(tmp_path))
 
 
 @pytest.mark.parametrize('change', [first_to_nan, times_1e30])

@@ -114,6 +114,45 @@ def test_a_rejected_class_stays_where_it_was_asked_for(classifier_proxy, options
     assert [s.label_source for s in samples] == [options.get('labels', 'proxy'), 'slot', 'slot']
 
 
+@pytest.mark.parametrize('by', ['proxy', 'both'])
+def test_a_score_that_is_not_finite_fails(classifier_proxy, by):
+    nan = float('nan')
+    samples = cls_samples([(1, [.05, .9, .05]), (1, [nan, nan, nan])])
+    for sample in samples:
+        sample.judge_score = 1.
+    ProxyRefiner(.5, by=by)(samples, classifier_proxy)
+    assert [s.failure for s in samples] == ['', 'score not finite']
+    assert [s.accepted for s in samples] == [True, False] and samples[1].score is None
+    assert samples[1].labels.tolist() == [1] and samples[1].image is None
+
+
+def test_a_score_that_is_not_finite_fails_with_masks_and_boxes(segmentor_proxy, detector):
+    mask = np.full((32, 32), 4, np.uint8)
+    one = DistilledSample(DistillSlot(0, 0, (32, 32), np.array([4]), mask=mask))
+    one.image = np.zeros((32, 32, 3), np.uint8)
+    empty = found()
+    empty.set_metainfo(dict(finite=False))
+    boxed = det_samples(empty)
+    ProxyRefiner(0.)(seen([one], [torch.full((11, 32, 32), float('nan'))]), segmentor_proxy)
+    ProxyRefiner(0.)(boxed, detector)
+    for sample in (one, *boxed):
+        assert sample.failure == 'score not finite' and sample.score is None
+        assert np.array_equal(sample.labels, sample.slot.labels)
+    assert one.mask is mask and np.array_equal(boxed[0].bboxes, SLOT_BOXES)
+
+
+def test_a_rejected_mask_stays_that_of_its_slot(segmentor_proxy):
+    mask = np.full((32, 32), 4, np.uint8)
+    certain = torch.nn.functional.one_hot(torch.full((32, 32), 7), 11).permute(2, 0, 1).float()
+    one = copy.copy(segmentor_proxy)
+    one.score_mode = 'matched'
+    for options, label in (({}, 4), (dict(reject_labels='proxy'), 7)):
+        sample = made(DistillSlot(0, 0, (32, 32), np.array([4]), mask=mask))
+        ProxyRefiner(.5, **options)(seen([sample], [certain]), one)
+        assert not sample.accepted and sample.labels.tolist() == [label]
+        assert (sample.mask == label).all()
+
+
 def test_an_accepted_class_is_the_proxys_where_it_is_sure(classifier_proxy):
     one = copy.copy(classifier_proxy)
     one.score_mode, one.relabel_thr = 'max', .5
