@@ -71,3 +71,10 @@ def tiny_sd():
 
     from mmdd.registry import MODELS
     return MODELS.build(tiny.stable_diffusion())
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Maker of files that run a command where they are unpickled without care."""
+    from hostile import Hostile
+    return Hostile(tmp_path)

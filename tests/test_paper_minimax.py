@@ -1,4 +1,5 @@
 """Every row of Minimax's tables is a config with the settings of ``paper_tables/minimax.yml``."""
+import inspect
 import os.path as osp
 import re
 
@@ -17,7 +18,7 @@ from paper_rows import (
 
 from mmdd.datasets.class_names import class_wnids, imagenet_indices
 from mmdd.evaluation.paper_values import paper_values
-from mmdd.models import FineTuned
+from mmdd.models import MinimaxFineTuner
 from mmdd.models.proxies.base import read_classes
 from mmdd.registry import TASK_UTILS
 
@@ -25,7 +26,7 @@ PAPER = read_yaml('tests/paper_tables/minimax.yml')
 CONSTANTS, ARMS, NETWORKS = PAPER['constants'], PAPER['arms'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
-CODE = 'minimax/resnetap10_imagewoof_ipc10_released-code'
+PAPER_LETTER = 'minimax/resnetap10_imagewoof_ipc10_paper'
 
 
 def fine_tuning(cfg):
@@ -44,6 +45,10 @@ def test_method(name):
                 image_size=cfg.model.image_size) == {
                     key: CONSTANTS[key] for key in ('steps', 'cfg_scale', 'image_size')}
     assert diffusion.type == 'DiT' and 'DiT-XL-2-256' in diffusion.pretrained
+    # raw DiT and fine-tuned alike
+    assert (diffusion.vae, diffusion.cfg_channels) == ('stabilityai/sd-vae-ft-mse', 3)
+    assert diffusion.scheduler == dict(
+        type='DDPMScheduler', variance_type='learned_range', timestep_spacing='linspace')
     assert diffusion.get('class_map') == (None if real_set == 'imagenet' else real_set)
     assert cfg.train_dataloader.dataset.data_root == f'data/{real_set}/'
     assert (cfg.model.fine_tune is None) == leaf.endswith('_dit')
@@ -68,11 +73,7 @@ def test_fine_tuning(name):
     arm = leaf.rpartition('_')[2]
     assert [model.get(key, 'minimax') for key in ('representativeness', 'diversity')] == (
         ARMS.get(arm, ['minimax', 'minimax']))
-    # the paper's choices are the defaults: nothing else is changed
-    assert not {'estimate', 'pairs', 'variational', 'sample_posterior', 'scale_layers',
-                'scale_blocks', 'class_dropout'} & set(model)
-    assert FineTuned(**{k: v for k, v in cfg.model.fine_tune.items() if k != 'type'}
-                     ).weights == 'last'
+    assert_released_recipe(cfg, job)
     assert job.train_dataloader.dataset.data_root == cfg.train_dataloader.dataset.data_root
     assert read_classes(job, 'mmdd') == read_classes(cfg, 'mmdd')
     assert model.num_classes == PAPER['real_sets'][real_set][1]
@@ -81,6 +82,21 @@ def test_fine_tuning(name):
     crop = next(step for step in job.train_dataloader.dataset.pipeline
                 if step.type == 'CenterCrop')
     assert crop.crop_size == CONSTANTS['image_size']
+
+
+def assert_released_recipe(cfg, job):
+    """What the published figures come from, where the paper differs or leaves it open."""
+    model = job.model
+    assert (model.variational, model.sample_posterior, model.flip) == (True, True, .5)
+    assert list(model.scale_layers) == ['to_q', 'to_k', 'to_v', 'attn', 'attn', 'ff']
+    assert model.scale_blocks == 14 and model.diffusion.vae == 'stabilityai/sd-vae-ft-ema'
+    defaults = inspect.signature(MinimaxFineTuner).parameters
+    assert [model.get(key, defaults[key].default) for key in ('estimate', 'pairs')] == [
+        'clean', 'class']
+    assert cfg.model.fine_tune.weights == 'ema'
+    momentum, = (hook.momentum for hook in job.custom_hooks if hook.type == 'EMAHook')
+    # about 30 % of the pretrained weights after 12,000 updates
+    assert .29 < (1 - momentum)**12000 < .31
 
 
 def test_the_same_weights_for_all_budgets_and_others_for_every_arm():
@@ -126,22 +142,18 @@ def test_metafile_and_readme_have_the_values(name):
 
 def test_every_published_config_is_in_a_table():
     mine = {leaf for leaf in PUBLISHED if leaf.startswith('minimax/')}
-    assert mine - {CODE} == {row[0] for _, row in ROWS.values()}
+    assert mine - {PAPER_LETTER} == {row[0] for _, row in ROWS.values()}
 
 
-def test_settings_of_the_released_code():
-    cfg, job = config(CODE), fine_tuning(config(CODE))
-    assert cfg.model.fine_tune.weights == 'ema'
-    momentum, = (hook.momentum for hook in job.custom_hooks if hook.type == 'EMAHook')
-    # about 30 % of the pretrained weights after 12,000 updates
-    assert .29 < (1 - momentum)**12000 < .31
-    assert job.model.diffusion.vae == 'stabilityai/sd-vae-ft-ema'
-    assert cfg.model.diffusion.vae == 'stabilityai/sd-vae-ft-mse'
-    assert (cfg.model.diffusion.cfg_channels, job.model.scale_blocks) == (3, 14)
-    assert cfg.model.diffusion.scheduler == dict(
-        type='DDPMScheduler', variance_type='learned_range', timestep_spacing='linspace')
-    assert (job.model.estimate, job.model.pairs) == ('clean', 'class')
-    assert job.model.variational and job.model.sample_posterior and job.model.flip == .5
+def test_the_letter_of_the_paper():
+    cfg, job = config(PAPER_LETTER), fine_tuning(config(PAPER_LETTER))
+    assert cfg.model.fine_tune.weights == 'last'
+    assert cfg.model.diffusion.scheduler == dict(type='DDIMScheduler')
+    assert cfg.model.diffusion.cfg_channels is cfg.model.diffusion.vae is None
+    assert (job.model.estimate, job.model.pairs) == ('difference', 'item')
+    assert not job.model.variational and not job.model.sample_posterior
+    assert job.model.diffusion.vae is job.model.scale_blocks is None
+    assert list(job.model.scale_layers) == ['attn', 'ff']
 
 
 def test_shards_of_imagenet():

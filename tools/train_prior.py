@@ -76,7 +76,8 @@ def parse_args():
 
 def build_vae(init_from):
     if init_from:
-        return AutoencoderKL.from_pretrained(osp.join(init_from, 'vae'), dtype=torch.float32)
+        return AutoencoderKL.from_pretrained(
+            osp.join(init_from, 'vae'), dtype=torch.float32, use_safetensors=True)
     return AutoencoderKL(
         down_block_types=('DownEncoderBlock2D', ) * 3, up_block_types=('UpDecoderBlock2D', ) * 3,
         block_out_channels=(32, 64, 64), norm_num_groups=8, sample_size=SIZE)
@@ -85,7 +86,7 @@ def build_vae(init_from):
 def build_unet(init_from):
     if init_from:
         return UNet2DConditionModel.from_pretrained(
-            osp.join(init_from, 'unet'), dtype=torch.float32)
+            osp.join(init_from, 'unet'), dtype=torch.float32, use_safetensors=True)
     return UNet2DConditionModel(
         sample_size=SIZE // 4, block_out_channels=(48, 96, 144), layers_per_block=1,
         down_block_types=('DownBlock2D', ) + ('CrossAttnDownBlock2D', ) * 2,
@@ -96,7 +97,7 @@ def build_unet(init_from):
 def build_text(init_from, tokenizer):
     if init_from:
         model = CLIPTextModel.from_pretrained(
-            osp.join(init_from, 'text_encoder'), dtype=torch.float32)
+            osp.join(init_from, 'text_encoder'), dtype=torch.float32, use_safetensors=True)
         if model.config.vocab_size == len(tokenizer):
             return model
     return CLIPTextModel(CLIPTextConfig(
@@ -200,7 +201,8 @@ def sheet_prompts(seed=0, columns=10):
 
 def save_samples(folder, path, steps=25, cfg=4.):
     """A sheet of unguided samples: one, two, three and four digits a row."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, dtype=torch.float32, use_safetensors=True)
     pipeline.set_progress_bar_config(disable=True)
     prompts = sheet_prompts()
     generators = [torch.Generator().manual_seed(i) for i in range(len(prompts))]

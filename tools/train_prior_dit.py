@@ -85,7 +85,8 @@ CLASS_STD = 0.5
 
 def train(args):
     """Prediction of v for z_t, timestep and class, the class dropped at times."""
-    vae = AutoencoderKL.from_pretrained(resolve_path(args.vae), dtype=torch.float32)
+    vae = AutoencoderKL.from_pretrained(
+        resolve_path(args.vae), dtype=torch.float32, use_safetensors=True)
     pool = encode_pool(vae.to(args.device).eval(), args.pool,
                        lambda start: layout_stream(args.seed + 7, 1., start=start),
                        lambda scene: dict(label=int(scene.labels[0])), args.work_dir)

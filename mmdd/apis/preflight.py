@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope, Registry
 
 from mmdd.datasets.checks import check_writer, first_annotation, open_real_set
+from mmdd.datasets.class_names import spoken_names
 from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import build_pool, describe_parts
@@ -120,6 +121,8 @@ def check_data(cfg: Config) -> None:
             if cfg.model.get('label_sampler') is not None:
                 TASK_UTILS.build(cfg.model.label_sampler).check(first_annotation(dataset))
             MODELS.get(cfg.model.type).check_classes(cfg.model, classes)
+            if cfg.model.get('prompter') is not None:
+                spoken_names(classes)
             diffusion = cfg.model.get('diffusion')
             if diffusion is not None:
                 MODELS.get(diffusion.type).check_classes(diffusion, classes)

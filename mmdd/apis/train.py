@@ -1,8 +1,6 @@
 """Stock training: one Runner, or a checkpoint that is trained once and reused."""
 import os.path as osp
-import pickle
 from typing import Any, Dict, Optional, Sequence, Union
-from zipfile import BadZipFile
 
 from mmengine.dist import barrier, broadcast_object_list, get_rank, is_distributed
 from mmengine.hooks import Hook
@@ -11,9 +9,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.engine.hooks import TrainCostHook
-from mmdd.utils import compat
+from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
+from mmdd.utils.plain_types import UnsafeFileError
 from mmdd.utils.runner import build_runner
 from mmdd.utils.training_record import read_record, write_record
 from .prepare import prepare
@@ -120,19 +119,14 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is truncated, corrupt, or holds no weights.
+        ValueError: If the file is truncated, corrupt, unsafe, or holds no weights.
     """
-    from mmengine.runner.checkpoint import CheckpointLoader
-    compat.setup()
     try:
-        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except FileNotFoundError:
+        content = checkpoint_files.read_checkpoint(path)
+    except (FileNotFoundError, UnsafeFileError):
         raise
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, BadZipFile,
-            pickle.UnpicklingError) as error:
-        reason = str(error).strip().splitlines() or ['']
-        raise ValueError(f'{path} is not a readable checkpoint ({reason[0][:80]}); '
-                         f'move it away to train it again') from error
+    except ValueError as error:
+        raise ValueError(f'{error} to train it again') from error
     if not isinstance(content, dict) or not content.get('state_dict', content):
         raise ValueError(f'{path} holds no weights; move it away to train it again')
     return content

@@ -16,6 +16,7 @@ from mmdd.structures import DistillSlot, RealAnnotation
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import class_folder_problems, coco_problem, label_list_problem, shorten
+from .views import plain_datasets
 
 EMPTY = ('the real set, or a part of it, is empty: check data_root, ann_file, data_prefix and '
          'filter_cfg of train_dataloader.dataset')
@@ -44,7 +45,7 @@ def open_real_set(cfg: Mapping[str, Any]):
         missing = str(e) or f'{", ".join(_missing(cfg)) or "a path"} not found'
         raise ValueError(f'the real set cannot be opened ({missing}); check data_root, ann_file '
                          f'and data_prefix of train_dataloader.dataset') from None
-    _raise_first(problem for part in _parts(dataset) for problem in _list_problems(part))
+    _raise_first(problem for part in plain_datasets(dataset) for problem in _list_problems(part))
     try:
         dataset.full_init()
     except (OSError, KeyError, TypeError, AttributeError, ValueError, AssertionError,
@@ -71,7 +72,7 @@ def check_real_set(dataset) -> None:
     """
     if len(dataset) == 0:
         raise ValueError(EMPTY)
-    for part in _parts(dataset):
+    for part in plain_datasets(dataset):
         classes = tuple(part.metainfo.get('classes') or ())
         if not classes:
             raise ValueError('the real set has no class names: give train_dataloader.dataset '
@@ -91,6 +92,7 @@ def check_writer(writer, dataset) -> None:
     """
     first = first_annotation(dataset)
     slot = DistillSlot(0, 0, first.size, first.labels, first.bboxes, mask=first.mask)
+    writer.follow(dataset)
     writer.check(tuple(dataset.metainfo['classes']), [slot])
 
 
@@ -131,18 +133,12 @@ def _missing(cfg: Mapping[str, Any]) -> List[str]:
     return [path for path in paths if not osp.exists(path)]
 
 
-def _parts(dataset) -> List:
-    """The plain datasets inside of a ConcatDataset or another wrapper."""
-    if hasattr(dataset, 'datasets'):
-        return [part for inner in dataset.datasets for part in _parts(inner)]
-    if hasattr(dataset, 'dataset'):
-        return _parts(dataset.dataset)
-    return [dataset]
-
-
 def _list_problems(part) -> Iterator[str]:
     """Problems of what lists the images and labels of a dataset."""
     classes = tuple(part.metainfo.get('classes') or ())
+    if part.ann_file.endswith(('.pkl', '.pickle')):
+        yield (f'{part.ann_file}: annotations in a pickle are not read, a pickle can run code; '
+               f'write them as JSON')
     if part.ann_file and not osp.exists(part.ann_file):
         yield (f'{part.ann_file}: the list of the real images is missing; check data_root and '
                f'ann_file of train_dataloader.dataset')

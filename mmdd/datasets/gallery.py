@@ -9,10 +9,11 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmdd.structures import reduce_zero_label
 from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
-from .manifest import MANIFEST
+from .manifest import MANIFEST, is_reduced
 from .voc import read_voc_xml
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
@@ -68,14 +69,16 @@ def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile]
     if masks:
         labels = [Labels(mask=label.mask) if label.mask else label for label in labels]
     classes = known_classes(manifest, labels)
-    return [make_tile(path, label, classes, entries.get(path))
+    return [make_tile(path, label, classes, entries.get(path), is_reduced(manifest))
             for path, label in zip(chosen, labels)], classes
 
 
 def make_tile(path: str, labels: Labels, classes: List[str],
-              entry: Optional[Dict[str, Any]]) -> Tile:
-    """One tile: boxes where there are some, else the mask."""
+              entry: Optional[Dict[str, Any]], reduced: bool = False) -> Tile:
+    """One tile: boxes where there are some, else the mask, whose ids may be ``reduced``."""
     mask = read_mask(labels.mask) if labels.mask and not labels.names else None
+    if mask is not None and reduced:
+        mask = reduce_zero_label(mask)
     return Tile(read_image(path), labels.bboxes, [classes.index(name) for name in labels.names],
                 caption=caption(path, labels, entry), mask=mask)
 

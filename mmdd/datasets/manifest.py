@@ -2,9 +2,9 @@
 import importlib.metadata
 import os.path as osp
 import platform
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from mmdd.structures import DistilledSample
+from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_write_json, sha256
 from mmdd.version import __version__
 
@@ -23,13 +23,24 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
     """
     slot = sample.slot
     optional = dict(prototype=slot.prototype or None, region_prompts=slot.region_prompts or None,
-                    stats=sample.stats or None, judge_score=sample.judge_score)
+                    stats=sample.stats or None, judge_score=sample.judge_score,
+                    original=_original(slot))
     return dict(
         files=files, slot=slot.id, seed=slot.seed, round=slot.round, rounds=rounds,
         classes=[classes[i] for i in sample.labels], prompt=slot.prompt, source=slot.source,
         sources=list(slot.sources), score=sample.score, accepted=bool(sample.accepted),
         label_source=sample.label_source, seconds=round(sample.seconds, 4),
         **{key: value for key, value in optional.items() if value is not None})
+
+
+def is_reduced(manifest: Dict[str, Any]) -> bool:
+    """Whether the masks of a set are stored for mmseg's ``reduce_zero_label``."""
+    return bool((manifest.get('format') or {}).get('reduce_zero_label'))
+
+
+def _original(slot: DistillSlot) -> Optional[Dict[str, Any]]:
+    """Id and file name in the real set of an image that is taken over."""
+    return slot.original and {key: slot.original[key] for key in ('id', 'file_name')}
 
 
 def versions() -> Dict[str, str]:

@@ -1,7 +1,7 @@
 """Pascal VOC files: annotation XML, image-set lists, the mask palette."""
 import os.path as osp
 import xml.etree.ElementTree as ET
-from typing import Iterable, List, Sequence, Tuple
+from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def write_voc_xml(path: str,
                   shape: Sequence[int],
                   bboxes: np.ndarray,
                   names: Sequence[str],
-                  segmented: bool = False) -> None:
+                  segmented: bool = False,
+                  objects: Optional[Sequence[ET.Element]] = None) -> None:
     """Write one annotation in Pascal VOC's format, atomically.
 
     VOC counts pixels from 1 and mmdet's reader subtracts 1 from all four
@@ -35,10 +36,11 @@ def write_voc_xml(path: str,
     Args:
         path: File to write.
         filename: Name of the image file inside JPEGImages.
-        shape: (H, W, ...) of the image.
+        shape: (H, W) or (H, W, channels) of the image; three channels if they are left out.
         bboxes: (M, 4) xyxy, 0-based pixel indices, the last one inclusive.
         names: M class names.
         segmented: Whether a segmentation mask belongs to the image.
+        objects: ``object`` elements to write as they are, in place of those of ``bboxes``.
 
     Raises:
         ValueError: If a box is empty after rounding or leaves the image.
@@ -49,16 +51,28 @@ def write_voc_xml(path: str,
     ET.SubElement(root, 'filename').text = filename
     ET.SubElement(ET.SubElement(root, 'source'), 'database').text = 'mmdd'
     size = ET.SubElement(root, 'size')
-    for tag, value in (('width', width), ('height', height), ('depth', 3)):
+    depth = shape[2] if len(shape) > 2 else 3
+    for tag, value in (('width', width), ('height', height), ('depth', depth)):
         ET.SubElement(size, tag).text = str(value)
     ET.SubElement(root, 'segmented').text = str(int(segmented))
+    if objects is None:
+        objects = _box_objects(filename, (height, width), bboxes, names)
+    root.extend(objects)
+    ET.indent(root)
+    atomic_write_text(path, ET.tostring(root, encoding='unicode') + '\n')
+
+
+def _box_objects(filename: str, size: Tuple[int, int], bboxes: np.ndarray,
+                 names: Sequence[str]) -> List[ET.Element]:
+    """The ``object`` elements of boxes."""
+    (height, width), objects = size, []
     for box, name in zip(np.asarray(bboxes).reshape(-1, 4), names):
         x1, y1, x2, y2 = (int(round(float(v))) for v in box)
         if x1 < 0 or y1 < 0 or x2 >= width or y2 >= height or x2 <= x1 or y2 <= y1:
             raise ValueError(
                 f'{filename}: box {[x1, y1, x2, y2]} of class {name!r} is empty '
                 f'or outside the {width}x{height} image')
-        obj = ET.SubElement(root, 'object')
+        obj = ET.Element('object')
         for tag, text in (('name', name), ('pose', 'Unspecified'),
                           ('truncated', '0'), ('difficult', '0')):
             ET.SubElement(obj, tag).text = text
@@ -66,8 +80,18 @@ def write_voc_xml(path: str,
         for tag, value in (('xmin', x1 + 1), ('ymin', y1 + 1),
                            ('xmax', x2 + 1), ('ymax', y2 + 1)):
             ET.SubElement(bndbox, tag).text = str(value)
-    ET.indent(root)
-    atomic_write_text(path, ET.tostring(root, encoding='unicode') + '\n')
+        objects.append(obj)
+    return objects
+
+
+def read_object(text: str) -> ET.Element:
+    """An ``object`` element from its XML, without the white space between elements."""
+    node = ET.fromstring(text)
+    for element in node.iter():
+        element.tail = None
+        if len(element):
+            element.text = None
+    return node
 
 
 def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:

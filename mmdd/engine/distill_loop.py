@@ -15,6 +15,7 @@ from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
 from mmdd.datasets.journal import Journal, StoredSamples
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
+from mmdd.datasets.originals import with_originals
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
@@ -157,6 +158,7 @@ class DistillLoop(BaseLoop):
         if get_rank() == 0:
             check_real_set(dataset)
         barrier()
+        self.writer.follow(dataset)
         self.distiller.classes = tuple(dataset.metainfo['classes'])
         for name in ('proxy', 'judge'):
             check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
@@ -176,7 +178,10 @@ class DistillLoop(BaseLoop):
             prompter.cache = f'{self.runner.work_dir}/vlm_cache.jsonl'
         if get_rank() == 0:
             # Once: prompts may cost money, features time. The others read it.
-            self.journal.store_plan(self.distiller.plan(self.budget))
+            slots = self.distiller.plan(self.budget)
+            if self.distiller.takes_over:
+                slots = with_originals(slots, self.dataloader.dataset)
+            self.journal.store_plan(slots)
         barrier()
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
@@ -300,7 +305,8 @@ class DistillLoop(BaseLoop):
         asked = sum(map(self.distiller.set_stages.images, self._group_sizes.values()))
         return dict(
             method=type(self.distiller).__name__, job=self.job,
-            classes=list(self.distiller.classes), budget=str(self.budget),
+            classes=list(self.distiller.classes), format=self.writer.facts(),
+            budget=str(self.budget),
             budget_asked=asked, budget_met=sum(sample.accepted for sample in samples),
             per_class=count_classes(samples, self.distiller.classes),
             **count_made(attempts),

@@ -12,8 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from mmdd.datasets.manifest import MANIFEST
-from mmdd.structures import IGNORE
+from mmdd.datasets.manifest import MANIFEST, is_reduced
+from mmdd.structures import IGNORE, reduce_zero_label
 from mmdd.utils.compat import setup
 from mmdd.utils.io import sha256
 
@@ -308,18 +308,21 @@ def _coco_set(protocol: Config, folder: str, file: str,
 
 def _mask_set(protocol: Config, folder: str, file: str,
               classes: Optional[Sequence[str]]) -> SetContent:
-    """Masks of class indices beside the images.
+    """Masks beside the images.
 
     The dataset class of the protocol may number the ids of its files anew, or look for
-    other suffixes; the set holds indices already.
+    other suffixes; the set holds class indices already, one higher and with 0 to ignore
+    where its manifest says ``reduce_zero_label``.
     """
     root = file.split('/')[0]
     names, files = _names(folder, file), [file]
+    reduced = is_reduced(read_manifest(folder))
     for name in names:
         pair = [f'{root}/JPEGImages/{name}.jpg', f'{root}/SegmentationClass/{name}.png']
         _require_files(folder, file, pair)
         with Image.open(osp.join(folder, pair[1])) as mask:
-            values = np.unique(np.asarray(mask))
+            stored = np.asarray(mask)
+            values = np.unique(reduce_zero_label(stored) if reduced else stored)
         unknown = [int(v) for v in values if classes and v >= len(classes) and v != IGNORE]
         if unknown:
             raise ValueError(f'{folder}: {pair[1]} has the values {unknown}, the protocol has '
@@ -329,7 +332,7 @@ def _mask_set(protocol: Config, folder: str, file: str,
     metainfo = {key: value for key, value in dict(
         leaf.get('metainfo') or {}, classes=classes and list(classes)).items() if value}
     return SetContent(len(names), files, dict(
-        type='BaseSegDataset', _scope_='mmseg', metainfo=metainfo, reduce_zero_label=False,
+        type='BaseSegDataset', _scope_='mmseg', metainfo=metainfo, reduce_zero_label=reduced,
         img_suffix='.jpg', seg_map_suffix='.png', data_root=osp.join(folder, root),
         ann_file=file[len(root) + 1:], data_prefix=dict(
             img_path='JPEGImages', seg_map_path='SegmentationClass'),
@@ -337,7 +340,7 @@ def _mask_set(protocol: Config, folder: str, file: str,
 
 
 def _without_reduction(pipeline: Any) -> Any:
-    """A pipeline that loads class indices as they are, without ``reduce_zero_label``."""
+    """A pipeline that leaves ``reduce_zero_label`` to its dataset."""
     if isinstance(pipeline, (list, tuple)):  # mmcv tells sizes by their being tuples
         return type(pipeline)(_without_reduction(step) for step in pipeline)
     if isinstance(pipeline, dict):

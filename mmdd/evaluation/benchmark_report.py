@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from mmdd.utils.io import atomic_write_json, atomic_write_text
 from mmdd.utils.names import slug
-from mmdd.utils.table import markdown_table, print_table
+from mmdd.utils.table import markdown_table, markdown_text, print_table
 from . import benchmark_tables as tables
 from . import plots
 from .budget_table import BUDGET_NOTE, budget_tables
@@ -49,22 +49,23 @@ def write_benchmark(results: Mapping[str, Any], work_dir: str,
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Tables and notes of all groups."""
-    parts = [f'# {results["title"]}']
+    parts = [f'# {markdown_text(results["title"])}']
     for group in results['groups']:
-        parts.append(f'## {group["name"]}')
+        parts.append(f'## {markdown_text(group["name"])}')
         overview = overview_table(group)
         if overview:
             parts += [f'### All students ({OVERVIEW_NOTE})', _markdown(overview)]
         for student in group['students']:
             if overview:
-                parts.append(f'### {tables.student_title(student)}')
+                parts.append(f'### {markdown_text(tables.student_title(student))}')
             for metric, table in budget_tables(group, student).items():
-                parts += [f'**{metric} by budget** ({BUDGET_NOTE})', _markdown(table)]
+                parts += [f'**{markdown_text(metric)} by budget** ({BUDGET_NOTE})',
+                          _markdown(table)]
             parts.append(_markdown(tables.group_table(group, student)))
-        parts.append('\n'.join(f'- {line}' for line in tables.notes(group)))
+        parts.append('\n'.join(f'- {markdown_text(line)}' for line in tables.notes(group)))
         lines = [line for student in group['students'] for line in tables.verdicts(group, student)]
         if lines:
-            parts.append('\n'.join(f'- {line}' for line in lines))
+            parts.append('\n'.join(f'- {markdown_text(line)}' for line in lines))
         scores, cost = tables.score_table(group), tables.cost_table(group)
         if scores:
             parts += ['### Scores of DD-Ranking', _markdown(scores)]

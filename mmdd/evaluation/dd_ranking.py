@@ -8,12 +8,16 @@ import math
 import statistics
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
+from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType
 from .lr_grid import LR_GRID
+from .protocol import read_protocol
 from .report import mean_std
+from .schedule_rules import SoftRule
 from .student import evaluate_sets
 
 Row = Mapping[str, Any]
+RANDOM, FULL_SET = 'random real images', 'full real set'
 
 
 def hlr(real_hard: float, syn_hard: float) -> float:
@@ -95,7 +99,8 @@ def rank_set(set_hard: Sequence[Row],
              random_any: Sequence[Row] = (),
              set_noaug: Sequence[Row] = (),
              random_noaug: Sequence[Row] = (),
-             random_hard: Sequence[Row] = (),
+             random_aug: Sequence[Row] = (),
+             set_aug: Sequence[Row] = (),
              metric: Optional[str] = None,
              which: str = 'last',
              w: float = 0.5,
@@ -110,9 +115,10 @@ def rank_set(set_hard: Sequence[Row],
         full_hard: The full real set with hard labels; for LRS.
         set_any: The set with any labels, such as soft ones; for LRS.
         random_any: Random real images with the labels of ``set_any``; for LRS.
-        set_noaug: The set with hard labels, without augmentation; for ARS.
+        set_noaug: The set without augmentation, hard or soft labels; for ARS.
         random_noaug: Random real images likewise; for ARS.
-        random_hard: Random real images with augmentation; for ARS.
+        random_aug: Random real images with augmentation, labels likewise; for ARS.
+        set_aug: The set likewise; ``set_hard`` if empty.
         metric: Column; the first one if None.
         which: 'last' or 'best'.
         w: See :func:`label_robust_score`.
@@ -126,10 +132,10 @@ def rank_set(set_hard: Sequence[Row],
         ValueError: If no score can be computed, or all runs of an input failed.
     """
     wanted = dict(LRS=bool(full_hard and set_any and random_any),
-                  ARS=bool(set_noaug and random_noaug and random_hard))
+                  ARS=bool(set_noaug and random_noaug and random_aug))
     if not set_hard or not any(wanted.values()):
         raise ValueError('rank_set: LRS needs set_hard, full_hard, set_any and random_any; ARS '
-                         'needs set_hard, random_hard, set_noaug and random_noaug')
+                         'needs set_hard, random_aug, set_noaug and random_noaug')
 
     def value(rows: Sequence[Row], run: Row) -> float:
         return _matching(rows, run, lambda row: _value(row, which, metric))
@@ -142,9 +148,9 @@ def rank_set(set_hard: Sequence[Row],
             found.update(HLR=hlr(real, hard), IOR=ior(soft, random),
                          LRS=label_robust_score(real, hard, soft, random, w))
         if wanted['ARS']:
-            plain, other, bare = (value(rows, run)
-                                  for rows in (random_hard, set_noaug, random_noaug))
-            found['ARS'] = augmentation_robust_score(hard, plain, other, bare, gamma)
+            own, plain, other, bare = (value(rows, run) for rows in (
+                set_aug or set_hard, random_aug, set_noaug, random_noaug))
+            found['ARS'] = augmentation_robust_score(own, plain, other, bare, gamma)
         runs.append(found)
     names = [name for name in ('HLR', 'IOR', 'LRS', 'ARS') if name in runs[0]]
     return dict({name: mean_std([run[name] for run in runs]) for name in names}, runs=runs)
@@ -159,6 +165,7 @@ def rank_protocols(sets: Mapping[str, Any],
                    seeds: Sequence[int] = (0, 1, 2, 3, 4),
                    jobs: Optional[int] = None,
                    lr_grid: Optional[Sequence[float]] = LR_GRID,
+                   full: Optional[float] = None,
                    **kwargs: Any) -> Dict[str, Any]:
     """Train everything that LRS and ARS need, and score every set.
 
@@ -168,10 +175,15 @@ def rank_protocols(sets: Mapping[str, Any],
         hard: Protocol with hard labels.
         soft: Protocol with soft labels, or any other kind.
         work_dir: Where the runs go; finished ones are skipped.
-        noaug: ``hard`` without augmentation; there is no ARS if None.
+        noaug: A protocol without augmentation; there is no ARS if None. ARS compares the
+            labels that it has: where it is ``soft`` without augmentation, ARS is that of
+            soft labels.
         seeds: Seeds of the trainings; DD-Ranking takes 5.
         jobs: See :func:`evaluate_sets`.
-        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each arm.
+        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each set.
+        full: Accuracy of the full real set with hard labels in percent, if it is known.
+            None trains it once, with the first seed and the rate of the protocol: it costs
+            more than all the others, and only its value counts.
         kwargs: See :func:`rank_set`.
 
     Returns:
@@ -181,22 +193,44 @@ def rank_protocols(sets: Mapping[str, Any],
         ValueError: If a name is used for the random or the full set, or a set has
             no finished run.
     """
-    others = {'random real images': random, 'full real set': 'full'}
-    if set(sets) & set(others):
-        raise ValueError(f'rank_protocols: the names {sorted(others)} are taken')
+    if {RANDOM, FULL_SET} & set(sets):
+        raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
 
-    def rows(protocol: Optional[ConfigType], full: bool) -> Dict[str, List[Row]]:
+    def rows(protocol: Optional[ConfigType]) -> Dict[str, List[Row]]:
         if protocol is None:
             return {}
-        arms = dict(sets, **{k: v for k, v in others.items() if full or v != 'full'})
-        found = evaluate_sets(arms, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
-        return {arm: [row for row in found if row['arm'] == arm] for arm in arms}
+        named = dict(sets, **{RANDOM: random})
+        found = evaluate_sets(named, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
+        return {name: [row for row in found if row['arm'] == name] for name in named}
 
-    rnd, full = others
-    by_hard, by_soft, bare = rows(hard, True), rows(soft, False), rows(noaug, False)
-    return {arm: rank_set(
-        by_hard[arm], by_hard[full], by_soft[arm], by_soft[rnd], bare.get(arm, ()),
-        bare.get(rnd, ()), by_hard[rnd], **kwargs) for arm in sets}
+    by_hard, by_soft, bare = rows(hard), rows(soft), rows(noaug)
+    augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
+    whole = full_rows(hard, work_dir, seeds[0], full, kwargs.get('metric'))
+    return {name: rank_set(
+        by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
+        bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
+
+
+def full_rows(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
+              metric: Optional[str]) -> List[Row]:
+    """The row of the full real set, trained once or, where its value is known, made of it.
+
+    Raises:
+        ValueError: If ``known`` is no percentage.
+    """
+    if known is None:
+        return evaluate_sets({FULL_SET: 'full'}, hard, work_dir, [seed])
+    if not 0 <= known <= 100:
+        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
+    values = {metric or 'known': known}
+    return [dict(arm=FULL_SET, set='full', seed=seed, last=values, best=values)]
+
+
+def labels_are_soft(protocol: ConfigType) -> bool:
+    """Whether a protocol trains on a teacher's labels."""
+    cfg = read_protocol(protocol)
+    rule = (cfg.protocol.get('schedule') or {}).get('type')
+    return rule is not None and issubclass(TASK_UTILS.get(rule), SoftRule)
 
 
 def _share(value: float) -> float:

@@ -4,7 +4,7 @@ import io
 import os.path as osp
 import re
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -13,8 +13,9 @@ from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import benchmark_tables as tables
-from .benchmark_tables import Cell, Table, number_cell
+from .benchmark_tables import Cell, Table
 from .budget_table import BUDGET_NOTE, budget_tables
+from .facts_tables import class_tables, facts_table
 from .overview import OVERVIEW_NOTE, overview_table
 from .settings import arm_line, settings_lines
 
@@ -64,7 +65,8 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
     view = dict(
         id=anchor, name=group['name'], notes=tables.notes(group), failures=group['failures'],
         students=[student_view(student) for student in group['students']],
-        scores=tables.score_table(group), facts=facts_table(group), cost=tables.cost_table(group),
+        scores=tables.score_table(group), facts=facts_table(group),
+        class_tables=class_tables(group), cost=tables.cost_table(group),
         plots=[plot for plot in views if plot['kind'] != 'cost'],
         cost_plot=next((plot for plot in views if plot['kind'] == 'cost'), None),
         galleries=[gallery_view(arm, num_tiles) for arm in group['arms']
@@ -112,55 +114,6 @@ def counts(results: Mapping[str, Any]) -> List[Tuple[str, str]]:
             ('students', str(len(runs))),
             ('student updates', f'{sum(run["updates"] for run in runs):,}'),
             ('hours of students', f'{hours:.1f}')]
-
-
-def facts_table(group: Mapping[str, Any]) -> Table:
-    """Budget, scores, labels and feature metrics of every set."""
-    entries = [(arm['arm'], entry) for arm in group['arms'] for entry in arm['sets']]
-    metrics = list(dict.fromkeys(
-        key for _, entry in entries if entry['facts']
-        for key in flat_numbers(entry['facts'].get('metrics'))))
-    judged = any(entry['facts'] and entry['facts'].get('judge_score') for _, entry in entries)
-    table = Table(['method', 'seed', 'class', 'asked', 'met', 'made', 'discarded', 'tries',
-                   'score', 'least score'] + ['judge score'] * judged + ['labels by'] + metrics,
-                  [])
-    for name, entry in entries:
-        facts = entry['facts']
-        if not facts:
-            table.rows.append([Cell(name), number_cell(entry['seed'], 0)] + [Cell('-')] * (
-                len(table.columns) - 2))
-            continue
-        score = facts['score']
-        sources = ', '.join(f'{key} {value}' for key, value in facts['label_sources'].items())
-        numbers = flat_numbers(facts.get('metrics'))
-        table.rows.append([
-            Cell(name), number_cell(entry['seed'], 0), Cell(str(facts['method'])),
-            number_cell(facts['budget_asked'], 0), number_cell(facts['budget_met'], 0),
-            number_cell(facts['images_made'], 0),
-            Cell(f'{100 * (facts["discard_rate"] or 0):.1f} %', facts['discard_rate'] or 0.),
-            number_cell(facts['rounds'], 2),
-            score_cell(score), number_cell(score and score['min'], 2)]
-            + [score_cell(facts.get('judge_score'))] * judged + [Cell(sources)] + [
-                number_cell(numbers.get(key), 4) for key in metrics])
-    return table
-
-
-def score_cell(score: Optional[Mapping[str, float]]) -> Cell:
-    """Mean and standard deviation of scores; '-' where nothing scored."""
-    return Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean']) if score else Cell('-')
-
-
-def flat_numbers(node: Any, prefix: str = '') -> Dict[str, float]:
-    """The numbers of nested dicts by dotted key."""
-    if not isinstance(node, Mapping):
-        return {}
-    found: Dict[str, float] = {}
-    for key, value in node.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            found[f'{prefix}{key}'] = float(value)
-        else:
-            found.update(flat_numbers(value, f'{prefix}{key}.'))
-    return found
 
 
 def config_table(results: Mapping[str, Any]) -> Table:

@@ -1,7 +1,6 @@
 """The student protocol: a stock training config whose training set is swapped."""
 import copy
 import hashlib
-import math
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -19,7 +18,7 @@ from .adapters import (
     leaf_datasets,
     protocol_classes,
 )
-from .schedules import param_schedulers
+from .schedules import num_updates, param_schedulers
 
 __all__ = [
     'FULL', 'has_validation', 'leaf_dataset', 'leaf_datasets', 'num_updates', 'param_schedulers',
@@ -265,23 +264,3 @@ def weights_of(node: Any) -> List[str]:
         files.append(osp.join(node['labels'], 'labels.json'))
     found = [sha256(file) for file in files if isinstance(file, str) and osp.isfile(file)]
     return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]
-
-
-def num_updates(cfg: Config, images: int) -> int:
-    """Optimizer steps of a training on one device.
-
-    Args:
-        cfg: Training config.
-        images: Images of its training set, without repetitions.
-    """
-    accumulated = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
-    if 'max_iters' in cfg.train_cfg:
-        return math.ceil(cfg.train_cfg.max_iters / accumulated)
-    loader = cfg.train_dataloader
-    node, repeats = loader.dataset, 1
-    while 'dataset' in node:
-        repeats *= node.get('times', 1)
-        node = node['dataset']
-    cut = math.floor if loader.get('drop_last') else math.ceil
-    per_epoch = cut(images * repeats / loader.batch_size)
-    return math.ceil(cfg.train_cfg.max_epochs * per_epoch / accumulated)

@@ -5,7 +5,7 @@ import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmdd.utils.io import atomic_write_json, atomic_write_text
-from mmdd.utils.table import markdown_table, print_table
+from mmdd.utils.table import markdown_table, markdown_text, print_table
 from .protocol import FULL
 from .settings import arm_line, settings_lines
 
@@ -145,15 +145,15 @@ def write_report(results: Sequence[Dict[str, Any]], work_dir: str, title: str,
     cells = [_cells(row, metrics, which_ones, has_rates) for row in rows]
     print_table(title, columns, cells)
     warned = warnings_of(results, (settings or {}).get('task', ''))
-    below = _notes(rows, results) + list(notes)
+    below = _notes(rows, results) + [markdown_text(line) for line in notes]
     for line in [f'Warning: {line}' for line in warned] + list(notes):
         print(line, flush=True)
-    parts = [f'# {title}', markdown_table(columns, cells).rstrip()]
-    parts += [f'**Warning**: {line}' for line in warned] + below
+    parts = [f'# {markdown_text(title)}', markdown_table(columns, cells).rstrip()]
+    parts += [f'**Warning**: {markdown_text(line)}' for line in warned] + below
     if settings:
-        parts += ['## Protocol', '\n'.join(
-            [f'- {line}' for line in settings_lines(settings)]
-            + [f'- {arm_line(arm, own)}' for arm, own in settings['arms'].items()])]
+        lines = settings_lines(settings) + [
+            arm_line(arm, own) for arm, own in settings['arms'].items()]
+        parts += ['## Protocol', '\n'.join(f'- {markdown_text(line)}' for line in lines)]
     atomic_write_text(osp.join(work_dir, 'results.md'), '\n\n'.join(parts) + '\n')
     atomic_write_json(osp.join(work_dir, 'results.json'), dict(
         title=title, arms=rows, runs=list(results), protocol=dict(settings or {}),
@@ -162,7 +162,7 @@ def write_report(results: Sequence[Dict[str, Any]], work_dir: str, title: str,
 
 
 def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) -> List[str]:
-    """How the numbers of the table are to be read."""
+    """How the numbers of the table are to be read, in Markdown."""
     notes = ['Mean ± sample standard deviation over all runs, on the real test split. `last`: '
              'after the last update.']
     selected = {row.get('select') or 'val' for row in rows if 'best' in row}
@@ -174,13 +174,14 @@ def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) ->
         if spread and spread['between']:
             name = next(iter(spread['between']['last']))
             between, within = (spread[key]['last'][name] for key in ('between', 'within'))
-            notes.append(f'{row["arm"]}: {len(spread["per_set"])} sets; {name} (last) has a std '
+            arm = markdown_text(row['arm'])
+            notes.append(f'{arm}: {len(spread["per_set"])} sets; {name} (last) has a std '
                          f'of {between:.1f} between the means of the sets and of {within:.1f} '
                          f'within a set.')
     picked = {row['arm']: row['lr'] for row in rows if 'lr' in row}
     if picked:
         notes.append('Learning rates picked per method, not on the test split: ' + ', '.join(
-            f'{arm} {rate:g}' for arm, rate in picked.items()) + '.')
+            f'{markdown_text(arm)} {rate:g}' for arm, rate in picked.items()) + '.')
     if any(row['set'] == FULL for row in rows):
         notes.append('\\* trained on the full real set with the number of updates given for it, '
                      'not that of the small sets.')

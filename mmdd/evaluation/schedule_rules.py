@@ -110,7 +110,8 @@ class IDCSchedule(ClassificationRule):
     """Hard labels as in IDC and Minimax: the fewer images, the more epochs.
 
     Args:
-        epochs: Settings of :class:`EpochsByIPC`: ``table``, ``above`` and ``factors``.
+        epochs: Settings of :class:`EpochsByIPC`: ``table``, ``above``, ``factors`` and
+            ``multiple``.
         milestones: Where the learning rate falls, as shares of the epochs.
         validations: How often the student is evaluated.
         large_classes: Sets of more classes take the settings ``large``.
@@ -128,7 +129,7 @@ class IDCSchedule(ClassificationRule):
         super().__init__(**kwargs)
         table = {1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}
         self.rule = EpochsByIPC(**dict(
-            dict(table=table, above=300, factors={100: 2 / 3}), **(epochs or {})))
+            dict(table=table, above=300, factors={100: 2 / 3}, multiple=100), **(epochs or {})))
         self.milestones = milestones
         self.validations = validations
         self.large_classes = large_classes
@@ -150,8 +151,11 @@ class IDCSchedule(ClassificationRule):
 class DSASchedule(ClassificationRule):
     """Hard labels as in DC and DSA: the learning rate falls once, after half of the epochs.
 
+    Their code counts from 0 to ``epochs``, both included, and lowers the rate after the
+    epoch ``epochs // 2 + 1``: 1001 epochs, the last 499 of them at a tenth.
+
     Args:
-        epochs: Epochs, whatever the size of the set.
+        epochs: Epochs less one, whatever the size of the set.
         kwargs: See :class:`ClassificationRule`.
     """
 
@@ -162,10 +166,10 @@ class DSASchedule(ClassificationRule):
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
-        set_length(cfg, self.epochs, self.epochs)
+        set_length(cfg, self.epochs + 1, self.epochs + 1)
         for scheduler in param_schedulers(cfg):
             if 'milestones' in scheduler:
-                scheduler.milestones = [self.epochs // 2 + 1]
+                scheduler.milestones = [self.epochs // 2 + 2]
 
 
 class SoftRule(ClassificationRule):
@@ -266,7 +270,8 @@ class RDEDSchedule(SoftRule):
         mix: 'CutMix' or 'Mixup'.
         temperature: None is 20 for CutMix and 4 for Mixup.
         pollute_norm: See ``SoftLabelClassifier``.
-        first_validation: Share of the epochs before the first evaluation.
+        first_validation: Evaluated after every tenth epoch beyond this share of the epochs.
+        rates: Learning rate by the beginning of the backbone's type.
         kwargs: See :class:`SoftRule`.
     """
 
@@ -279,8 +284,9 @@ class RDEDSchedule(SoftRule):
                  lr_stretch: float = 2.,
                  mix: str = 'CutMix',
                  temperature: Optional[float] = None,
-                 pollute_norm: bool = False,
+                 pollute_norm: bool = True,
                  first_validation: float = 0.8,
+                 rates: Optional[Dict[str, float]] = None,
                  **kwargs) -> None:
         temperatures = dict(CutMix=20., Mixup=4.)
         if mix not in temperatures:
@@ -294,6 +300,7 @@ class RDEDSchedule(SoftRule):
         self.mix = mix
         self.pollute_norm = pollute_norm
         self.first_validation = first_validation
+        self.rates = dict(rates or {})
 
     def batch_size(self, images: Optional[int], num_classes: int) -> int:
         """Batch of the student; the largest one for the full set."""
@@ -308,7 +315,10 @@ class RDEDSchedule(SoftRule):
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
         set_length(cfg, self.epochs, 10)
-        cfg.train_cfg.val_begin = max(1, int(self.first_validation * self.epochs))
+        # RDED looks after epoch 10 k where the one before, counted from 0, is beyond the share.
+        cfg.train_cfg.val_begin = min(
+            self.epochs, int(self.first_validation * self.epochs) + 2)
+        self.set_rate(cfg)
         set_batch_size(cfg, self.batch_size(images, num_classes))
         for step in leaf_dataset(cfg.train_dataloader.dataset)['pipeline']:
             if step['type'].endswith('PatchShuffle'):
@@ -320,6 +330,14 @@ class RDEDSchedule(SoftRule):
                 scheduler.T_max = self.lr_stretch * self.epochs
         self.wrap(cfg, teacher=self.read_teacher(cfg), pollute_norm=self.pollute_norm,
                   mix=dict(type=self.mix, alpha=1. if self.mix == 'CutMix' else 0.8))
+
+
+    def set_rate(self, cfg: Config) -> None:
+        """Set the learning rate that RDED takes for the network of a config, in place."""
+        kind = str(cfg.model.get('backbone', {}).get('type')).rpartition('.')[2]
+        for beginning, rate in self.rates.items():
+            if kind.startswith(beginning):
+                cfg.optim_wrapper.optimizer.lr = rate
 
 
 @TASK_UTILS.register_module()

@@ -50,6 +50,7 @@ class EpochsByIPC(ScheduleRule):
         table: IPC -> epochs; a set of so many images per class or fewer takes them.
         above: Epochs beyond the last entry.
         factors: Number of classes -> factor on the epochs of such sets.
+        multiple: Epochs of sets with a factor are rounded down to a multiple of this.
         milestones: Steps of the learning rate as fractions of the epochs, rounded
             down; None scales whatever the protocol's schedulers count by epoch.
         validations: Validations per training; None keeps the protocol's interval.
@@ -59,11 +60,13 @@ class EpochsByIPC(ScheduleRule):
                  table: Mapping[Any, int],
                  above: int,
                  factors: Optional[Mapping[Any, float]] = None,
+                 multiple: int = 1,
                  milestones: Optional[Sequence[float]] = None,
                  validations: Optional[int] = None) -> None:
         self.table = {float(ipc): int(epochs) for ipc, epochs in table.items()}
         self.above = above
         self.factors = {int(k): float(v) for k, v in (factors or {}).items()}
+        self.multiple = multiple
         self.milestones = milestones
         self.validations = validations
 
@@ -73,7 +76,10 @@ class EpochsByIPC(ScheduleRule):
         for bound in sorted(self.table, reverse=True):
             if ipc is not None and ipc <= bound:
                 found = self.table[bound]
-        return max(1, _down(found * self.factors.get(num_classes, 1.)))
+        if num_classes not in self.factors:
+            return max(1, found)
+        epochs = _down(found * self.factors[num_classes])
+        return max(1, epochs - epochs % self.multiple)
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """Set the number of epochs and everything that counts them."""
@@ -82,6 +88,68 @@ class EpochsByIPC(ScheduleRule):
         set_epochs(cfg, epochs, self.milestones)
         if self.validations:
             cfg.train_cfg.val_interval = max(1, epochs // self.validations)
+
+
+@TASK_UTILS.register_module()
+class ShortWarmUp(ScheduleRule):
+    """Warm-ups that count updates take no more than a share of a training.
+
+    A warm-up of 500 updates is written for a full set; a small one is over before it.
+
+    Args:
+        share: Share of the updates, in (0, 1].
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+
+    def __init__(self, share: float = 0.1) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f'ShortWarmUp: share must be in (0, 1], got {share}')
+        self.share = share
+
+    def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
+        """Shorten the warm-ups; a set of unknown size keeps them."""
+        if images is None:
+            return
+        most = max(1, _down(self.share * num_updates(cfg, images)))
+        for node in warm_ups(cfg):
+            node.end = min(node.end, most)
+
+
+def warm_ups(cfg: Config) -> List[Dict[str, Any]]:
+    """The schedulers of a training that raise the learning rate over a number of updates."""
+    return [node for node in param_schedulers(cfg) if not node.get('by_epoch', True)
+            and str(node['type']).endswith('LinearLR') and not node.get('begin')
+            and node.get('end') is not None]
+
+
+def endless_warm_up(cfg: Config, updates: int) -> Optional[str]:
+    """Words for a warm-up that a training of so many updates does not come to the end of."""
+    longest = max((node['end'] for node in warm_ups(cfg)), default=0)
+    if longest < updates or 'max_iters' in cfg.train_cfg and longest == updates:
+        return None
+    return f'its warm-up of {longest} updates never ends'
+
+
+def num_updates(cfg: Config, images: int) -> int:
+    """Optimizer steps of a training on one device.
+
+    Args:
+        cfg: Training config.
+        images: Images of its training set, without repetitions.
+    """
+    accumulated = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    if 'max_iters' in cfg.train_cfg:
+        return math.ceil(cfg.train_cfg.max_iters / accumulated)
+    loader = cfg.train_dataloader
+    node, repeats = loader.dataset, 1
+    while 'dataset' in node:
+        repeats *= node.get('times', 1)
+        node = node['dataset']
+    cut = math.floor if loader.get('drop_last') else math.ceil
+    per_epoch = cut(images * repeats / loader.batch_size)
+    return math.ceil(cfg.train_cfg.max_epochs * per_epoch / accumulated)
 
 
 def param_schedulers(cfg: Config) -> List[Dict[str, Any]]:

@@ -4,7 +4,8 @@ from typing import Any, Dict, List, Mapping, Optional
 from mmengine.config import Config
 
 from .adapters import leaf_dataset
-from .protocol import num_updates, param_schedulers, selection
+from .protocol import selection
+from .schedules import endless_warm_up, num_updates, param_schedulers
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
 PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
@@ -71,9 +72,13 @@ def protocol_settings(runs: List[Any], task: str) -> Dict[str, Any]:
     arms = {}
     for arm, (run, cfg) in found.items():
         images = run.images or run.listed
+        updates = num_updates(cfg, images) if images else None
         arms[arm] = dict(
-            images=images, updates=num_updates(cfg, images) if images else None,
+            images=images, updates=updates,
             **{key: own[arm][key] for key in keys if key not in shared})
+        warning = updates and endless_warm_up(cfg, updates)
+        if warning:
+            arms[arm]['warning'] = warning
     return dict(task=task, shared=shared, arms=arms)
 
 
@@ -91,6 +96,8 @@ def arm_line(arm: str, own: Mapping[str, Any], sets: int = 1) -> str:
     several = f'{sets} sets of ' if sets > 1 else ''
     rest = ''.join(f', {LABELS[key]} {value}' for key, value in own.items()
                    if key in LABELS and value is not None)
+    if own.get('warning'):
+        rest += f', {own["warning"]}'
     return f'{arm}: {several}{images}, {updates}{rest}'
 
 

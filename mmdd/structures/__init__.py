@@ -2,11 +2,20 @@
 from .budget import IPC, BaseBudget, Ratio, Total
 from .denoise_state import DENOISE_STAGES, DenoiseState
 from .layout import Canvas, ComposedLayout, Ground, Layout, Part, RealAnnotation, Source
-from .mask import BACKGROUND, IGNORE, decode_mask, encode_mask, resize_mask
+from .mask import (
+                   BACKGROUND,
+                   IGNORE,
+                   decode_mask,
+                   encode_mask,
+                   reduce_zero_label,
+                   resize_mask,
+                   restore_zero_label,
+)
 from .slot import DistilledSample, DistillSlot, slot_seed
 
 __all__ = [
     'BACKGROUND', 'BaseBudget', 'Canvas', 'ComposedLayout', 'DENOISE_STAGES', 'DenoiseState',
     'DistillSlot', 'DistilledSample', 'Ground', 'IGNORE', 'IPC', 'Layout', 'Part', 'Ratio',
-    'RealAnnotation', 'Source', 'Total', 'decode_mask', 'encode_mask', 'resize_mask', 'slot_seed'
+    'RealAnnotation', 'Source', 'Total', 'decode_mask', 'encode_mask', 'reduce_zero_label',
+    'resize_mask', 'restore_zero_label', 'slot_seed'
 ]

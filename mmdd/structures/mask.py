@@ -60,6 +60,17 @@ def connected_regions(inside: np.ndarray) -> List[Region]:
             if number and pixels >= least]
 
 
+def reduce_zero_label(mask: np.ndarray) -> np.ndarray:
+    """Stored ids as mmseg's ``reduce_zero_label`` reads them: 0 is ignored, 1 is class 0."""
+    stored = mask.astype(np.int16)
+    return np.where((stored == 0) | (stored == IGNORE), IGNORE, stored - 1).astype(np.uint8)
+
+
+def restore_zero_label(mask: np.ndarray) -> np.ndarray:
+    """The ids to store for class indices so that :func:`reduce_zero_label` gives them back."""
+    return np.where(mask == IGNORE, 0, mask.astype(np.int16) + 1).astype(np.uint8)
+
+
 def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """Stretch a mask to ``size`` (height, width), nearest neighbour."""
     if mask.shape == tuple(size):

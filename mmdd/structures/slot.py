@@ -33,6 +33,8 @@ class DistillSlot:
         sources: Ids of all real images that the labels come from; ``source`` alone if not
             given.
         region_prompts: Text of each of the M objects inside its box; None without.
+        original: What the files of the real set say of an image that is taken over as it is,
+            see :mod:`mmdd.datasets.originals`; None elsewhere.
     """
     id: int
     seed: int
@@ -48,6 +50,7 @@ class DistillSlot:
     prototype: Optional[Dict[str, Any]] = None
     sources: Tuple[str, ...] = ()
     region_prompts: Optional[List[str]] = None
+    original: Optional[Dict[str, Any]] = None
 
     def __post_init__(self) -> None:
         if self.source and not self.sources:
@@ -71,6 +74,8 @@ class DistillSlot:
         if self.region_prompts is None:
             # Plans from before there were regions stay as they are.
             del entry['region_prompts']
+        if self.original is None:
+            del entry['original']
         return entry
 
     @classmethod

@@ -1,8 +1,9 @@
 """Workarounds that let the OpenMMLab 2.x releases run on a current stack.
 
 mmcv 2.1, mmengine 0.10, mmdet 3.3, mmseg 1.2 and mmpretrain 1.2 predate
-torch 2.6, transformers 4.56 and setuptools 82. This module holds the few changes
-they need, and nothing else; every function says why it is there and when it can go.
+torch 2.6, transformers 4.56 and setuptools 82, and read files that can run code. This
+module holds the few changes they need, and nothing else; every function says why it is
+there and when it can go.
 
 Call :func:`setup` before anything imports ``mmdet.models``, ``mmseg.models``,
 ``mmpretrain`` or ``diffusers``, and :func:`fix_cpu_dist` before ``Runner.from_cfg``.
@@ -10,7 +11,6 @@ Every step may run twice and does nothing where upstream already works.
 """
 import importlib.util
 import os.path as osp
-import pickle
 import re
 import sys
 from datetime import timedelta
@@ -67,25 +67,62 @@ def fix_mmpretrain() -> None:
 
 
 def fix_checkpoint_loading() -> None:
-    """Load local training checkpoints of mmengine.
+    """Read every checkpoint of mmengine by :func:`mmdd.utils.checkpoint.read_checkpoint`.
 
-    Why: they hold HistoryBuffer objects, which torch >= 2.6 refuses by default.
-    Weights alone are tried first. Can go: with an mmengine later than 0.10.7 that
-    passes ``weights_only`` itself.
+    Why: training checkpoints hold HistoryBuffer objects, which torch >= 2.6 refuses by
+    default, and those that mmengine downloads are unpickled without restriction.
+    Can go: with an mmengine later than 0.10.7 that passes ``weights_only`` itself.
     """
-    import torch
-    from mmengine.runner.checkpoint import CheckpointLoader
+    import mmengine.runner.checkpoint as upstream
 
-    def load_from_local(filename: str, map_location: Optional[Any]) -> Any:
-        filename = osp.expanduser(filename)
-        if not osp.isfile(filename):
-            raise FileNotFoundError(f'{filename} can not be found.')
-        try:
-            return torch.load(filename, map_location=map_location, weights_only=True)
-        except pickle.UnpicklingError:
-            return torch.load(filename, map_location=map_location, weights_only=False)
+    from .checkpoint import download, read_checkpoint
 
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        return read_checkpoint(filename, map_location)
+
+    def load_from_http(filename: str, map_location: Any = None, **_: Any) -> Any:
+        return read_checkpoint(download(filename), map_location)
+
+    def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
+        name = filename.partition('://')[2]
+        name = upstream.get_deprecated_model_names().get(name, name)
+        url = upstream.get_external_models()[name]
+        if url.startswith(('http://', 'https://')):
+            return load_from_http(url, map_location)
+        return read_checkpoint(osp.join(upstream._get_mmengine_home(), url), map_location)
+
+    def load_from_store(filename: str, map_location: Any = None) -> Any:
+        raise ValueError(f'{filename}: checkpoints are not read from this store; download the '
+                         f'file and give its path')
+
+    upstream.load_from_http = load_from_http  # those of torchvision and mmcls call it
+    for prefixes, loader in (
+            ('', load_from_local), (('http://', 'https://'), load_from_http),
+            (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
+            (('pavi://', r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_store)):
+        upstream.CheckpointLoader.register_scheme(prefixes=prefixes, loader=loader, force=True)
+
+
+def fix_file_handlers() -> None:
+    """Let ``mmengine.load`` read pickle and YAML files of plain values only.
+
+    Why: datasets read annotation files with it, and by their ending it unpickles them, or
+    builds the Python objects that a YAML tag names.
+    Can go: with an mmengine later than 0.10.7 that does neither.
+    """
+    import mmengine.fileio.handlers.yaml_handler as yaml_handler
+    import yaml
+    from mmengine.fileio import PickleHandler, register_handler
+
+    from .plain_pickle import load_pickle
+
+    class PlainPickleHandler(PickleHandler):
+
+        def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+            return load_pickle(file, **kwargs)
+
+    register_handler(['pickle', 'pkl'])(PlainPickleHandler)
+    yaml_handler.Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
 def fix_package_configs() -> None:
@@ -191,5 +228,6 @@ def setup() -> None:
     fix_torchvision()
     fix_mmpretrain()
     fix_checkpoint_loading()
+    fix_file_handlers()
     fix_package_configs()
     fix_lazy_configs()

@@ -1,4 +1,7 @@
 """Pipeline steps: patches, lighting, crops with given numbers."""
+import itertools
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -12,25 +15,31 @@ def image(height=6, width=8, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def patches(picture, n):
-    h, w = picture.shape[0] // n, picture.shape[1] // n
-    return [picture[y * h:y * h + h, x * w:x * w + w].tobytes()
-            for y in range(n) for x in range(n)]
-
-
 @pytest.mark.parametrize('shape, factor', [((6, 8), 2), ((9, 9), 3), ((7, 9), 2), ((8, 8), 1)])
-def test_patch_shuffle_permutes_patches(shape, factor):
+def test_patch_shuffle_permutes_columns_then_rows(shape, factor):
+    """The arrangements of RDED's released code: (factor!) ** 2 of them, no others."""
     picture = image(*shape)
     np.random.seed(1)
     step = PatchShuffle(factor)
-    found = {step(dict(img=picture))['img'].tobytes() for _ in range(60)}
+    found = {step(dict(img=picture))['img'].tobytes() for _ in range(400)}
     for shuffled in found:
         shuffled = np.frombuffer(shuffled, np.uint8).reshape(picture.shape)
-        assert sorted(patches(shuffled, factor)) == sorted(patches(picture, factor))
         h, w = shape[0] // factor * factor, shape[1] // factor * factor
         assert (shuffled[h:] == picture[h:]).all() and (shuffled[:, w:] == picture[:, w:]).all()
-    # 60 draws out of 4! = 24 orders: some twenty are expected
-    assert len(found) == 1 if factor == 1 else len(found) > 15
+    inner = picture[:shape[0] // factor * factor, :shape[1] // factor * factor]
+    wanted = released_arrangements(inner, factor)
+    assert len(wanted) == math.factorial(factor)**2
+    assert {np.frombuffer(one, np.uint8).reshape(picture.shape)[
+        :inner.shape[0], :inner.shape[1]].tobytes() for one in found} == wanted
+
+
+def released_arrangements(picture, factor):
+    """All that cutting into columns, joining them anew, and the same with rows can give."""
+    found = set()
+    for columns in itertools.permutations(np.split(picture, factor, 1)):
+        for rows in itertools.permutations(np.split(np.concatenate(columns, 1), factor, 0)):
+            found.add(np.concatenate(rows, 0).tobytes())
+    return found
 
 
 def test_patch_shuffle_refuses():

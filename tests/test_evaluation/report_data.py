@@ -35,7 +35,9 @@ def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
             deploy_seconds=1., distill_seconds=9., denoiser_passes=120 * num,
             seconds_per_image=seconds, seconds_per_kept=2 * seconds,
             peak_memory_mib=dict(host=700), ranks=1),
-        metrics=dict(mmd=0.25, coverage=dict(real=0.75)))
+        per_class={'<i>cat': dict(images=num, objects=num), 'dog': dict(images=0, objects=0)},
+        metrics=dict(mmd2=0.25, coverage=0.75, density=0.5, bandwidth=3., k=5, num_real=12,
+                     score=dict(mean=score, class_means={'<i>cat': 0.625})))
     (folder / 'manifest.json').write_text(json.dumps(manifest))
     return str(folder)
 

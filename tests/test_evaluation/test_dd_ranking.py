@@ -1,9 +1,11 @@
 """LRS and ARS: values by hand, limits, monotony, and rows of several seeds."""
 import math
 
+import numpy as np
 import pytest
 import toy_student
 
+from mmdd.evaluation import dd_ranking
 from mmdd.evaluation.dd_ranking import (
     augmentation_robust_score,
     hlr,
@@ -13,6 +15,7 @@ from mmdd.evaluation.dd_ranking import (
     rank_protocols,
     rank_set,
 )
+from mmdd.evaluation.protocol import read_protocol
 
 E = math.e
 
@@ -94,9 +97,80 @@ def test_scores_are_paired_by_set():
 
 def test_augmentation_score_of_rows():
     scores = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
-                      random_hard=rows({0: 40.}))
+                      random_aug=rows({0: 40.}))
     assert scores['ARS'] == dict(mean=augmentation_robust_score(0.5, 0.4, 0.6, 0.3), std=0.)
     assert list(scores['runs'][0]) == ['seed', 'set', 'ARS']
+    soft = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
+                    random_aug=rows({0: 40.}), set_aug=rows({0: 70.}), gamma=0.25)
+    assert soft['ARS']['mean'] == augmentation_robust_score(0.7, 0.4, 0.6, 0.3, 0.25)
+
+
+def released_lrs(full_hard, syn_hard, syn_soft, random_soft, weight):
+    """As ``ddranking.metrics.LabelRobustScoreSoft`` computes it of accuracies in [0, 1]."""
+    hlr = 1.00 * (full_hard - syn_hard)
+    ior = 1.00 * (syn_soft - random_soft)
+    alpha = weight * ior - (1 - weight) * hlr
+    return (np.exp(alpha) - np.exp(-1)) / (np.exp(1) - np.exp(-1))
+
+
+def released_ars(syn_aug, random_aug, syn_bare, random_bare, weight):
+    """As ``ddranking.metrics.AugmentationRobustScore``."""
+    beta = weight * (syn_aug - random_aug) + (1 - weight) * (syn_bare - random_bare)
+    return (np.exp(beta) - np.exp(-1)) / (np.exp(1) - np.exp(-1))
+
+
+def test_scores_agree_with_the_released_package():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b, c, d, weight = rng.random(5)
+        assert label_robust_score(a, b, c, d, weight) == pytest.approx(
+            released_lrs(a, b, c, d, weight), rel=1e-12)
+        assert augmentation_robust_score(a, b, c, d, weight) == pytest.approx(
+            released_ars(a, b, c, d, weight), rel=1e-12)
+
+
+def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
+    """Its seeds and rates would cost more than all the others."""
+    asked = []
+
+    def train(arms, protocol, work_dir, seeds, jobs=None, lr_grid=None):
+        asked.append((tuple(arms), tuple(seeds), lr_grid))
+        return [dict(arm=arm, set=arm, seed=seed, last=dict(top1=50.))
+                for arm in arms for seed in seeds]
+
+    monkeypatch.setattr(dd_ranking, 'evaluate_sets', train)
+    monkeypatch.setattr(dd_ranking, 'labels_are_soft', lambda protocol: False)
+    rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), 'bare', (0, 1))
+    both = ('A', 'random real images')
+    assert asked == [(both, (0, 1), dd_ranking.LR_GRID)] * 3 + [
+        (('full real set', ), (0, ), None)]
+    asked.clear()
+    found = rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), seeds=(0, ), full=80.)
+    assert len(asked) == 2 and found['A']['HLR']['mean'] == pytest.approx(0.3)
+    with pytest.raises(ValueError, match='in percent, 0 to 100, got 101'):
+        rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), full=101.)
+
+
+@pytest.mark.parametrize('name, soft', [('cls_digits', False), ('cls_digits_soft', True),
+                                        ('cls_digits_noaug', False)])
+def test_which_labels_a_protocol_has(name, soft):
+    assert dd_ranking.labels_are_soft(f'configs/_base_/protocols/{name}.py') == soft
+
+
+@pytest.mark.parametrize('name', [
+    ['configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
+     'configs/_base_/protocols/dc_dsa_noaug.py'], 'configs/_base_/protocols/cls_digits_noaug.py'])
+def test_protocols_without_augmentation(name):
+    """Only what is augmented differs from the protocol that they stand beside."""
+    cfg = read_protocol(name)
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert not {'RandomCrop', 'ColorJitter', 'Invert', 'RandomFlip'} & set(steps)
+    assert not (cfg.model.get('train_cfg') or {}).get('augments')
+    last = name[-1] if isinstance(name, list) else name
+    other = read_protocol(name[:-1] + [last.replace('_noaug', '')] if isinstance(name, list)
+                          else last.replace('_noaug', ''))
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'test_dataloader', 'protocol'):
+        assert cfg[key] == other[key]
 
 
 def test_failed_runs_are_left_out():

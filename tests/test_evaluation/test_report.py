@@ -109,3 +109,20 @@ def test_selection_on_the_test_split_is_flagged(tmp_path, capsys):
     saved = json.loads((tmp_path / 'results.json').read_text())
     assert saved['protocol'] == settings and len(saved['warnings']) == 1
     assert saved['arms'][0]['select'] == 'test' and saved['arms'][0]['lr'] == 0.01
+
+
+def test_names_stay_text_in_markdown(tmp_path):
+    """Neither a cell, nor code, nor HTML, nor a line of its own comes out of a name."""
+    name = 'a|b\n# `c` <script>alert(1)</script>'
+    shown = 'a\\|b # \\`c\\` &lt;script&gt;alert(1)&lt;/script&gt;'
+    runs = [dict(run, arm=name, lr=.1, num_classes=10) for run in runs_of_sets(
+        dict(x=(1., 3.), y=(5., 7.)))]
+    settings = dict(task='classification', shared=dict(teacher=name),
+                    arms={name: dict(images=5, updates=9)})
+    write_report(runs, str(tmp_path), name, settings, [name])
+    text = (tmp_path / 'results.md').read_text()
+    assert '<' not in text and text.startswith(f'# {shown}\n')
+    assert f'| {shown} | 5 | 9 |' in text and f'\n\n{shown}: 2 sets; AP' in text
+    assert f'test split: {shown} 0.1.' in text and f'**Warning**: {shown}: AP' in text
+    assert f'- teacher: {shown}\n- {shown}: 5 images' in text and f'\n\n{shown}\n' in text
+    assert json.loads((tmp_path / 'results.json').read_text())['arms'][0]['arm'] == name

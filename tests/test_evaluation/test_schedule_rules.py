@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from mmengine.registry import PARAM_SCHEDULERS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 
 from mmdd.evaluation.protocol import read_protocol
 from mmdd.evaluation.schedule_rules import at_least, check_classes, set_image_size
@@ -58,7 +58,8 @@ def test_a_protocol_is_complete(name):
 # Images per class, classes -> epochs, batch, lr
 IDC = [(1, 10, 3000), (2, 10, 2000), (10, 10, 2000), (11, 10, 1500), (50, 10, 1500),
        (100, 10, 1000), (200, 10, 1000), (500, 10, 500), (501, 10, 300), (1, 100, 2000),
-       (10, 100, 1333), (50, 100, 1000), (9.9, 10, 2000)]
+       (10, 100, 1300), (50, 100, 1000), (200, 100, 600), (500, 100, 300), (501, 100, 200),
+       (9.9, 10, 2000)]
 
 
 @pytest.mark.parametrize('ipc, classes, epochs', IDC)
@@ -128,10 +129,10 @@ def test_rded_settings():
         type='OptimWrapper', paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.),
         optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.01))
     assert (cfg.train_cfg.max_epochs, cfg.train_cfg.val_begin, cfg.train_cfg.val_interval) == (
-        300, 240, 10)
+        300, 242, 10)
     model = cfg.model
     assert (model.type, model.temperature, model.squared, model.pollute_norm) == (
-        'mmdd.SoftLabelClassifier', 20., False, False)
+        'mmdd.SoftLabelClassifier', 20., False, True)
     assert model.mix == dict(type='CutMix', alpha=1.) and 'train_cfg' not in model.student
     assert model.student.data_preprocessor.mean == [123.675, 116.28, 103.53]
     assert apply('rded_soft', mix='Mixup', temperature=None).model.temperature == 4.
@@ -142,6 +143,62 @@ def test_rded_settings():
     assert small[1].factor == 1 and small[2].crop_ratio_range == (1., 1.)
     with pytest.raises(ValueError, match="mix must be CutMix or Mixup, got 'Blend'"):
         apply('rded_soft', mix='Blend')
+
+
+def rded_epochs(epochs):
+    """When RDED's released loop measures: after epochs that count from 1."""
+    return [epoch + 1 for epoch in range(epochs)
+            if (epoch % 10 == 9 or epoch == epochs - 1) and epoch > epochs * 0.8]
+
+
+@pytest.mark.parametrize('epochs', [300, 295, 400, 45, 12])
+def test_rded_measures_when_the_released_code_does(epochs):
+    loop = apply('rded_soft', epochs=epochs).train_cfg
+    assert [epoch for epoch in range(1, epochs + 1) if epoch >= loop.val_begin and (
+        epoch % loop.val_interval == 0 or epoch == epochs)] == rded_epochs(epochs)
+    assert rded_epochs(300) == [250, 260, 270, 280, 290, 300]
+
+
+@pytest.mark.parametrize('model, rate', [
+    ('resnet18', 1e-3), ('convnet3', 1e-3), ('efficientnet-b0', 2e-3), ('mobilenet-v2', 2.5e-3),
+    ('vit-b16', 1e-4), ('swin-t', 1e-4)])
+def test_rded_rates_by_network(model, rate):
+    cfg = protocol('rded_soft', model)
+    TASK_UTILS.build(cfg.pop('protocol').schedule).apply(cfg, 100, 10)
+    assert cfg.optim_wrapper.optimizer.lr == rate
+
+
+@pytest.mark.parametrize('model', ['resnet18', 'resnet18_in', 'resnet18_cifar', 'resnet50'])
+def test_initial_weights_are_those_of_torchvision(model):
+    """No residual branch is zero; the head is uniform in 1 / sqrt(inputs), not normal."""
+    cfg = load_config([f'configs/_base_/models/{model}.py', dict(model=dict(head=dict(
+        num_classes=10)))])
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        network = MODELS.build(cfg.model)
+    network.init_weights()
+    norms = [m for m in network.modules() if hasattr(m, 'affine') and m.weight is not None]
+    assert len(norms) > 15 and all((norm.weight == 1).all() for norm in norms)
+    weight = network.head.fc.weight
+    bound = weight.shape[1]**-0.5
+    assert bound * 0.99 < weight.abs().max() <= bound
+    assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+    first = network.backbone.conv1.weight
+    fan_out = first.shape[0] * first.shape[2] * first.shape[3]
+    assert first.std().item() == pytest.approx((2 / fan_out)**0.5, rel=0.05)
+
+
+@pytest.mark.parametrize('name, mean, std', [
+    ('cifar10', (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    ('cifar100', (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762))])
+@pytest.mark.parametrize('rules', ['dc_dsa', 'challenge'])
+def test_cifar_has_its_own_colours(name, mean, std, rules):
+    cfg = read_protocol(['configs/_base_/models/convnet3.py',
+                         f'configs/_base_/datasets/{name}_cls.py',
+                         f'configs/_base_/protocols/{rules}.py'])
+    found = cfg.model.data_preprocessor
+    assert found.mean == pytest.approx([255 * value for value in mean])
+    assert found.std == pytest.approx([255 * value for value in std])
 
 
 def test_rded_normalises_all_sets_by_imagenet():
@@ -179,9 +236,10 @@ def test_fkd_settings():
 
 def test_dsa_settings():
     cfg = apply('dc_dsa')
-    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (1000, 256)
-    rates = curve(cfg, 1000)
-    assert rates[0] == rates[500] == 0.01 and rates[501] == pytest.approx(0.001) == rates[999]
+    assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (1001, 256)
+    assert cfg.train_cfg.val_interval == 1001
+    rates = curve(cfg, 1001)
+    assert rates[0] == rates[501] == 0.01 and rates[502] == pytest.approx(0.001) == rates[1000]
     assert cfg.optim_wrapper.optimizer == dict(
         type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4)
     augment, = cfg.model.train_cfg.augments
@@ -189,7 +247,7 @@ def test_dsa_settings():
         type='mmdd.models.DSA', flip=0.5, scale=1.2, rotate=15., crop=0.125, cutout=0.5,
         brightness=1., saturation=2., contrast=0.5)
     assert 'save_best' not in cfg.default_hooks.checkpoint
-    assert curve(apply('dc_dsa', epochs=300), 152)[150:] == [0.01, pytest.approx(0.001)]
+    assert curve(apply('dc_dsa', epochs=300), 153)[151:] == [0.01, pytest.approx(0.001)]
 
 
 @pytest.mark.parametrize('name, size, train, test', [
@@ -255,7 +313,7 @@ def test_classes_in_another_order():
 
 
 @pytest.mark.parametrize('name, key, value', [
-    ('rded_soft', 'T_max', 14), ('fkd_soft', 'T_max', 7), ('dc_dsa', 'milestones', [4])])
+    ('rded_soft', 'T_max', 14), ('fkd_soft', 'T_max', 7), ('dc_dsa', 'milestones', [5])])
 def test_one_scheduler_may_be_a_dict(name, key, value):
     """MMEngine takes a lone scheduler without a list."""
     cfg = protocol(name, epochs=7)

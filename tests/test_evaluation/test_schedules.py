@@ -4,7 +4,16 @@ import toy_student
 from mmengine.config import Config
 
 from mmdd.evaluation.protocol import read_protocol, student_config
-from mmdd.evaluation.schedules import EpochsByIPC, ScheduleRule, images_per_class, set_epochs
+from mmdd.evaluation.schedules import (
+    EpochsByIPC,
+    ScheduleRule,
+    ShortWarmUp,
+    endless_warm_up,
+    images_per_class,
+    num_updates,
+    set_epochs,
+)
+from mmdd.evaluation.settings import arm_line
 from mmdd.registry import TASK_UTILS
 
 TABLE = {1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}
@@ -76,3 +85,39 @@ def test_a_protocol_names_a_rule(tmp_path):
     cfg.protocol.full = dict(train_cfg=dict(max_iters=6))
     assert student_config(cfg, 'full', 0).train_cfg.max_iters == 6
     assert cfg.train_cfg.max_iters == 4
+
+
+def iterations(epochs=12, end=500, batch=16):
+    return Config(dict(
+        train_cfg=dict(max_epochs=epochs), train_dataloader=dict(batch_size=batch, dataset={}),
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=end),
+            dict(type='MultiStepLR', by_epoch=True, end=12, milestones=[8, 11], gamma=0.1)]))
+
+
+# 0.25 %, 0.5 %, 1 % and all of COCO: updates, and where a warm-up of a tenth, or 500, ends
+@pytest.mark.parametrize('images, updates, end', [
+    (293, 228, 22), (586, 444, 44), (1173, 888, 88), (117266, 87960, 500)])
+def test_a_warm_up_ends_within_a_tenth(images, updates, end):
+    cfg = iterations()
+    assert num_updates(cfg, images) == updates
+    assert bool(endless_warm_up(cfg, updates)) == (updates <= 500)
+    ShortWarmUp().apply(cfg, images, 80)
+    assert cfg.param_scheduler[0].end == end and cfg.param_scheduler[1].milestones == [8, 11]
+    assert endless_warm_up(cfg, updates) is None
+    ShortWarmUp().apply(cfg, None, 80)
+    assert cfg.param_scheduler[0].end == end
+
+
+def test_coco_students_of_small_sets_leave_their_warm_up():
+    cfg = read_protocol('configs/_base_/protocols/det_coco.py')
+    TASK_UTILS.build(cfg.protocol.schedule).apply(cfg, 293, 80)
+    assert cfg.param_scheduler[0].end == 22
+
+
+def test_an_endless_warm_up_is_told():
+    assert arm_line('A', dict(images=293, updates=228, warning=endless_warm_up(
+        iterations(), 228))) == ('A: 293 images, 228 updates, its warm-up of 500 updates never '
+                                 'ends')
+    with pytest.raises(ValueError, match=r'share must be in \(0, 1\], got 0'):
+        ShortWarmUp(0)

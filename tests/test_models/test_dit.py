@@ -264,7 +264,7 @@ def test_the_embedded_prior_is_within_its_limits():
 def test_scale_factors_merge_into_a_stock_transformer():
     torch.manual_seed(0)
     scaled, stock = (build().transformer for _ in range(2))
-    add_scale_factors(scaled, ('to_q', 'to_k', 'to_v', 'attn', 'ff'), blocks=1)
+    add_scale_factors(scaled, ('to_q', 'to_k', 'to_v', 'attn', 'attn', 'ff'), blocks=1)
     z, t, y = torch.randn(2, 4, 8, 8), torch.tensor([3, 700]), torch.tensor([1, 10])
     before = scaled(z, timestep=t, class_labels=y).sample
     assert torch.equal(before, stock(z, timestep=t, class_labels=y).sample)
@@ -272,6 +272,13 @@ def test_scale_factors_merge_into_a_stock_transformer():
     assert len(factors) == 5
     for module in factors:
         torch.nn.init.normal_(module.gamma)
+    # two on the output of attention, as in the released code of Minimax
+    twice, = [m for m in factors if hasattr(m, 'outer_gamma')]
+    assert twice is scaled.transformer_blocks[0].attn1.to_out[0]
+    torch.nn.init.normal_(twice.outer_gamma)
+    assert_close(twice(z.flatten(1)[:, :twice.in_features]), twice.outer_gamma * twice.gamma * (
+        torch.nn.functional.linear(z.flatten(1)[:, :twice.in_features], twice.weight, twice.bias)))
+    assert len(mark_trainable(scaled)) > 0 and twice.outer_gamma.requires_grad
     after = scaled(z, timestep=t, class_labels=y).sample
     assert (after - before).abs().max() > 1e-3
     stock.load_state_dict(merge_scale_factors(scaled.state_dict()))
@@ -309,5 +316,13 @@ def test_what_difffit_trains():
 def test_unknown_scale_factors():
     with pytest.raises(ValueError, match='layers must be among'):
         add_scale_factors(build().transformer, ('mlp', ))
-    with pytest.raises(ValueError, match='blocks at most 2'):
+    with pytest.raises(ValueError, match='none more than twice'):
+        add_scale_factors(build().transformer, ('ff', 'ff', 'ff'))
+    with pytest.raises(ValueError, match='and blocks at most 2'):
         add_scale_factors(build().transformer, blocks=3)
+
+
+@pytest.mark.parametrize('kind', ['DDIMScheduler', 'DDPMScheduler'])
+def test_latents_are_not_clipped(kind):
+    """diffusers' default takes them for images in [-1, 1]."""
+    assert build(scheduler=dict(type=kind)).scheduler.config.clip_sample is False

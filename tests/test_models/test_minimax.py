@@ -162,7 +162,7 @@ def test_predicted_embeddings():
     clean, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
     for t, close in ((5, False), (999, True)):
         t = torch.full((2, ), t)
-        paper, code = build(), build(estimate='clean')
+        paper, code = build(estimate='difference'), build()
         noisy = paper.prior.add_noise(clean, noise, t)
         assert_close(code.embeddings(noisy, noise, t), clean, atol=2e-3, rtol=1e-3)
         difference = paper.embeddings(noisy, noise, t)

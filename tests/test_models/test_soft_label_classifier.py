@@ -141,14 +141,31 @@ def test_evaluation_is_the_students(teacher):
     assert not model._teachers
 
 
-def test_batch_norms_see_the_unmixed_batch_only_on_demand(teacher):
-    def updates(**kwargs):
-        model = build(teacher, mix=dict(type='CutMix', alpha=1.), **kwargs).train()
-        model(**model.data_preprocessor(batch()), mode='loss')
-        return int(model.student.backbone.bn1.num_batches_tracked)
+@pytest.mark.parametrize('mix, alpha, mixed_twice', [('CutMix', 1., True), ('Mixup', 0.8, False)])
+def test_what_batch_norms_see_as_in_the_released_code(teacher, mix, alpha, mixed_twice):
+    """RDED's CutMix is done in place before both forward passes, its MixUp is not.
 
-    assert updates() == 1
-    assert updates(pollute_norm=True) == 2
+    The momentum of a step under CutMix is 1 - 0.9 ** 2 = 0.19.
+    """
+    def step(**kwargs):
+        torch.manual_seed(3)
+        model = build(teacher, mix=dict(type=mix, alpha=alpha), **kwargs).train()
+        data = model.data_preprocessor(batch())
+        seen = []
+        model.student.backbone.bn1.register_forward_pre_hook(
+            lambda _, args: seen.append(args[0].detach().clone()))
+        np.random.seed(3)
+        torch.manual_seed(4)
+        model(**data, mode='loss')
+        return model.student.backbone.bn1, seen, data['inputs']
+
+    norm, seen, _ = step()
+    assert len(seen) == 1 and int(norm.num_batches_tracked) == 1
+    norm, seen, inputs = step(pollute_norm=True)
+    assert len(seen) == 2 and int(norm.num_batches_tracked) == 2
+    assert torch.equal(seen[0], seen[1]) == mixed_twice
+    if mixed_twice:
+        torch.testing.assert_close(norm.running_mean, 0.19 * seen[0].mean((0, 2, 3)))
 
 
 def test_stored_logits_replace_the_teacher():

@@ -104,6 +104,25 @@ def test_missing_and_wrong_weights(weights, tmp_path, monkeypatch):
         TransformersBackend(str(folder), device='cpu').load()
 
 
+def test_code_of_a_model_is_not_run(weights, tmp_path):
+    """Neither that of its config nor that of its processor, and nobody is asked whether to."""
+    for name, key in (('config.json', 'AutoConfig'), ('processor_config.json', 'AutoProcessor')):
+        folder = tmp_path / key
+        shutil.copytree(weights, folder)
+        settings = json.loads((folder / name).read_text()) if (folder / name).is_file() else {}
+        settings.update(auto_map={key: 'own.Own'}, model_type='own', processor_class='Own')
+        (folder / name).write_text(json.dumps(settings))
+        (folder / 'own.py').write_text(f'open({str(tmp_path / "ran")!r}, "w")\nclass Own: pass\n')
+        try:
+            TransformersBackend(str(folder), device='cpu').load()
+        except ValueError as error:
+            assert 'cannot be loaded as an image-text-to-text model' in str(error)
+            assert '\n' not in str(error)
+        else:
+            assert key == 'AutoProcessor'  # it has a stock one beside its own
+    assert not (tmp_path / 'ran').exists()
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(dtype='int8'), "dtype must be 'auto'"), (dict(max_new_tokens=0), 'max_new_tokens >= 1'),
     (dict(image_size=3), 'image_size >= 16')])

@@ -29,7 +29,16 @@ def parse_args():
                         help='random real images, as many as in the sets')
     parser.add_argument('--hard', required=True, help='protocol with hard labels')
     parser.add_argument('--soft', required=True, help='protocol with soft labels')
-    parser.add_argument('--noaug', help='the hard protocol without augmentation, for ARS')
+    parser.add_argument('--noaug', help='for ARS the hard protocol without augmentation, or the '
+                        'soft one: ARS is that of its labels')
+    parser.add_argument('--full', type=float, metavar='PERCENT',
+                        help='accuracy of the full real set with hard labels, if it is known; '
+                        'else it is trained once')
+    parser.add_argument('--w', type=float, default=0.5, help='weight of IOR in LRS')
+    parser.add_argument('--gamma', type=float, default=0.5,
+                        help='weight of training with augmentation in ARS')
+    parser.add_argument('--which', choices=['last', 'best'], default='last',
+                        help='which checkpoint counts')
     parser.add_argument('--work-dir', default='work_dirs/dd_ranking')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
     parser.add_argument('--metric', help='column of the protocols (the first one)')
@@ -60,7 +69,8 @@ def main():
     scores = rank_protocols(
         sets, args.random.split(','), ready(args.hard, args.work_dir),
         ready(args.soft, args.work_dir), args.work_dir, ready(args.noaug, args.work_dir),
-        args.seeds, args.jobs, metric=args.metric, **options)
+        args.seeds, args.jobs, full=args.full, metric=args.metric, which=args.which, w=args.w,
+        gamma=args.gamma, **options)
     names = [name for name in SCORES if all(name in score for score in scores.values())]
     print_table('DD-Ranking, percent', ['set'] + names, [
         [arm] + [mean_std_text({key: 100 * value for key, value in score[name].items()},

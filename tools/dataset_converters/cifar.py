@@ -8,13 +8,14 @@ Reads the unpacked Python release. CIFAR-100 gets its 100 fine classes. Files ar
 """
 import argparse
 import os.path as osp
-import pickle
 
 import numpy as np
 
 from mmdd.datasets.class_names import class_names
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image
+from mmdd.utils.plain_pickle import load_pickle
+from mmdd.utils.plain_types import UnsafeFileError
 
 # table -> (file with the names, key of the names, key of the labels, files of the splits)
 RELEASES = dict(
@@ -32,17 +33,19 @@ def parse_args():
 
 
 def read_part(path):
-    """The content of a file of the release, a dict with text keys.
+    """The content of a file of the release, a dict with text keys; nothing in it can run.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is none, or asks for more than plain values.
     """
     try:
         with open(path, 'rb') as f:
-            content = pickle.load(f, encoding='bytes')
+            content = load_pickle(f, encoding='bytes')
         return {key.decode() if isinstance(key, bytes) else key: value
                 for key, value in content.items()}
-    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError) as e:
+    except UnsafeFileError:
+        raise
+    except (AttributeError, ValueError) as e:
         raise ValueError(f'{path} is no file of CIFAR\'s Python release ({e}); unpack it again'
                          ) from None
 

@@ -16,7 +16,12 @@ metainfo = dict(classes=(
     'spider', 'squirrel', 'streetcar', 'sunflower', 'sweet_pepper', 'table', 'tank', 'telephone',
     'television', 'tiger', 'tractor', 'train', 'trout', 'tulip', 'turtle', 'wardrobe', 'whale',
     'willow_tree', 'wolf', 'woman', 'worm'))
-model = dict(head=dict(num_classes=100), data_preprocessor=dict(num_classes=100))
+# The colours of the set, as in DC, DSA, MTT and the challenge.
+model = dict(
+    head=dict(num_classes=100),
+    data_preprocessor=dict(
+        num_classes=100, mean=[129.3105, 124.083, 112.4295],
+        std=[68.1615, 65.382, 70.431]))
 
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(dataset=dataset)

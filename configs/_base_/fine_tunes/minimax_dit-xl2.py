@@ -3,9 +3,14 @@
 _base_ = './minimax.py'
 
 model = dict(
-    diffusion=dict(type='DiT', pretrained='facebook/DiT-XL-2-256'),
-    # what the released code does and the paper leaves open
+    diffusion=dict(
+        type='DiT', pretrained='facebook/DiT-XL-2-256', vae='stabilityai/sd-vae-ft-ema'),
+    # as the released code has it; the paper leaves it open
     flip=0.5,
+    sample_posterior=True,
+    variational=True,
+    scale_layers=('to_q', 'to_k', 'to_v', 'attn', 'attn', 'ff'),
+    scale_blocks=14,
     gradient_checkpointing=True)
 
 fine_tune_dataloader = dict(
@@ -24,8 +29,7 @@ fine_tune_dataloader = dict(
         ]))
 
 train_cfg = dict(by_epoch=True, max_epochs=8)
-# The released code samples from this average (model.fine_tune.weights='ema'), which outlives the
-# run: about 30 % of it is still the pretrained DiT. The paper mentions none.
+# What is sampled from. About 30 % of this average is still the pretrained DiT.
 custom_hooks = [
     dict(type='FineTuneCheckHook'),
     dict(type='EMAHook', momentum=0.0001),

@@ -48,8 +48,8 @@ test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=5e-4))
-param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[501], gamma=0.1)]
-train_cfg = dict(by_epoch=True, max_epochs=1000, val_interval=1000)
+param_scheduler = [dict(type='MultiStepLR', by_epoch=True, milestones=[502], gamma=0.1)]
+train_cfg = dict(by_epoch=True, max_epochs=1001, val_interval=1001)
 val_cfg = dict()
 test_cfg = dict()
 default_hooks = dict(checkpoint=dict(interval=100, save_optimizer=False))

@@ -16,5 +16,7 @@ protocol = dict(
     # column of the report -> key of the metric, and a factor that makes it percent
     metrics=dict(AP50='coco/bbox_mAP_50', mAP='coco/bbox_mAP'),
     scale=100.,
+    # 500 updates of warm-up are more than sets of 0.25 % and 0.5 % get in all
+    schedule=dict(type='ShortWarmUp', share=0.1),
     # what changes for the arm that trains on the full real set: nothing
     full=dict())

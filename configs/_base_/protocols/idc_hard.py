@@ -73,4 +73,6 @@ protocol = dict(
         epochs=dict(
             table={'1': 3000, '10': 2000, '50': 1500, '200': 1000, '500': 500},
             above=300,
-            factors={'100': 2 / 3})))
+            factors={'100': 2 / 3},
+            # whole hundreds where there is a factor
+            multiple=100)))

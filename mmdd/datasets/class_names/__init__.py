@@ -6,11 +6,12 @@ from .tables import (
     class_wnids,
     coco_category_ids,
     imagenet_indices,
+    spoken_names,
     synset_names,
     table_of,
 )
 
 __all__ = [
     'PAPER_IDS', 'TABLES', 'class_names', 'class_wnids', 'coco_category_ids', 'imagenet_indices',
-    'synset_names', 'table_of'
+    'spoken_names', 'synset_names', 'table_of'
 ]

@@ -7,6 +7,7 @@ CIFAR's fine labels are alphabetical, VOC and COCO as in mmdet and mmseg.
 """
 import difflib
 import os.path as osp
+import re
 from functools import cache
 from typing import Dict, List, Optional, Sequence, Tuple
 
@@ -46,6 +47,7 @@ COCO = (
     'remote', 'keyboard', 'cell phone', 'microwave', 'oven', 'toaster', 'sink', 'refrigerator',
     'book', 'clock', 'vase', 'scissors', 'teddy bear', 'hair drier', 'toothbrush',
 )
+WNID = re.compile(r'n\d{8}')
 # COCO numbers its classes from 1 to 90 and leaves ten numbers out.
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 
@@ -129,6 +131,26 @@ def table_of(classes: Sequence[str]) -> Optional[str]:
 def synset_names() -> Dict[str, str]:
     """ImageNet-1k's synsets, 'tench, Tinca tinca', by WordNet id."""
     return dict(_imagenet())
+
+
+def spoken_names(classes: Sequence[str]) -> Names:
+    """Class names that a prompt can say: WordNet ids of ImageNet become their first synonym.
+
+    Args:
+        classes: Class names by label index, such as the folder names of an ImageNet subset.
+
+    Raises:
+        ValueError: If a name is a WordNet id that is not known.
+    """
+    unknown = [name for name in classes
+               if WNID.fullmatch(name) and name not in synset_names()]
+    if unknown:
+        raise ValueError(
+            f'{len(unknown)} class names are WordNet ids that ImageNet-1k does not have '
+            f'({", ".join(unknown[:3])}), which no prompt should say: give '
+            f'train_dataloader.dataset metainfo=dict(classes=...) with words')
+    return tuple(synset_names()[name].split(',')[0] if WNID.fullmatch(name) else name
+                 for name in classes)
 
 
 def _check(name: str, known: Sequence[str]) -> None:

@@ -1,5 +1,5 @@
 """The interface of writers."""
-from typing import List, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,17 @@ class BaseWriter:
     def name(self, sample: DistilledSample) -> str:
         """File name of a sample without suffix."""
         return f'{sample.slot.id:06d}'
+
+    def follow(self, dataset: Any) -> None:
+        """Take over what the files of the real set, a built mm* dataset, are read by.
+
+        A set in the format of the real one is then read by the same dataset class with
+        the same settings.
+        """
+
+    def facts(self) -> Dict[str, Any]:
+        """What a reader of the set has to know, for ``format`` in the manifest."""
+        return dict(writer=type(self).__name__)
 
     def check(self, classes: Sequence[str], slots: Sequence[DistillSlot]) -> None:
         """Check, before anything is made, that samples of these slots can be written.
@@ -66,6 +77,17 @@ def write_jpeg(sample: DistilledSample, path: str) -> Tuple[int, int]:
         else:
             atomic_save_image(path, np.asarray(read_rgb(picture)))
     return size
+
+
+def original_of(sample: DistilledSample, format: str) -> Optional[Dict[str, Any]]:
+    """The record of the real image that a sample hands on; None where it does not.
+
+    An image that was changed, or labelled anew, has its own labels alone.
+    """
+    original = sample.slot.original
+    if not sample.path or sample.label_source != 'real' or original is None:
+        return None
+    return original if original['format'] == format else None
 
 
 def image_size(path: str) -> Tuple[int, int]:

@@ -9,7 +9,12 @@ from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_write_text
 from ..class_names import class_names, coco_category_ids
-from .base import BaseWriter, image_size, require, write_jpeg
+from ..originals import COCO
+from .base import BaseWriter, image_size, original_of, require, write_jpeg
+
+BOXES = ('distilled by mmdd: boxes alone, segmentation is empty and area is that of the box')
+TAKEN_OVER = ('real images chosen by mmdd: annotations as in the real set, with new ids; '
+              'original_id and original_file_name are those of the real set')
 
 
 @TASK_UTILS.register_module()
@@ -18,8 +23,14 @@ class COCOWriter(BaseWriter):
 
     pycocotools and stock ``mmdet.CocoDataset`` read back the boxes to a
     thousandth of a pixel. The categories stand in the order of the classes:
-    pycocotools keeps the order of the file, whatever the ids are. Synthetic
-    images are JPEGs of quality 98; real ones of a coreset are copied byte for byte.
+    pycocotools keeps the order of the file, whatever the ids are.
+
+    Synthetic images are JPEGs of quality 98. They have boxes alone: ``segmentation``
+    is empty, ``area`` that of the box; ``info.description`` says so. Real images of a
+    coreset are copied byte for byte with their annotations as the real set has them:
+    polygons or RLE, area, iscrowd, any further key. Images and annotations are counted
+    anew; ``original_id`` and ``original_file_name`` of an image, and ``original_id`` of
+    an annotation, are those of the real set.
 
     Args:
         split: Name of the split that the images form.
@@ -59,18 +70,36 @@ class COCOWriter(BaseWriter):
         for sample in samples:
             file = self._file(sample)
             height, width = image_size(osp.join(out_dir, file))
-            images.append(dict(id=sample.slot.id, file_name=osp.basename(file), height=height,
-                               width=width))
-            for entry in box_entries(sample, (height, width), ids):
+            original = original_of(sample, COCO)
+            images.append(dict(
+                id=sample.slot.id, file_name=osp.basename(file), height=height, width=width,
+                **({} if original is None else dict(original_id=original['id'],
+                                                    original_file_name=original['file_name']))))
+            entries = (box_entries(sample, (height, width), ids) if original is None else
+                       original_entries(sample.slot, dict(zip(classes, ids))))
+            for entry in entries:
                 annotations.append(dict(entry, id=len(annotations) + 1))
+        taken_over = any('original_id' in image for image in images)
         content = dict(
-            info=dict(description='distilled by mmdd'), licenses=[], images=images,
-            annotations=annotations,
+            info=dict(description=TAKEN_OVER if taken_over else BOXES), licenses=[],
+            images=images, annotations=annotations,
             categories=[dict(id=i, name=name) for i, name in zip(ids, classes)])
         file = f'annotations/instances_{self.split}.json'
         atomic_write_text(osp.join(out_dir, file),
                           json.dumps(content, separators=(',', ':'), allow_nan=False) + '\n')
         return [file]
+
+
+def original_entries(slot: DistillSlot, category_ids: Dict[str, int]) -> List[Dict[str, Any]]:
+    """COCO annotations of a real image as the real set has them, without their new ids.
+
+    Args:
+        slot: Slot of the image.
+        category_ids: Category ids by class name.
+    """
+    return [dict({key: value for key, value in entry.items() if key not in ('category', 'id')},
+                 image_id=slot.id, category_id=category_ids[entry['category']],
+                 original_id=entry.get('id')) for entry in slot.original['annotations']]
 
 
 def box_entries(sample: DistilledSample, size: Sequence[int],

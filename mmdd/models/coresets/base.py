@@ -31,6 +31,7 @@ class CoresetBaseline(DatasetDistiller):
     # Whether ``select`` reads features; they need a proxy.
     uses_features = False
     draws = False
+    takes_over = True
 
     def __init__(self,
                  proxy: Optional[dict] = None,

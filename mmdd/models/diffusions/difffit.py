@@ -8,20 +8,30 @@ from torch import Tensor, nn
 # Linear layers of a block whose output a scale factor may multiply.
 LAYERS = dict(to_q='attn1.to_q', to_k='attn1.to_k', to_v='attn1.to_v', attn='attn1.to_out.0',
               ff='ff.net.2')
+# Endings of their names in a state dict.
+FACTORS = ('.gamma', '.outer_gamma')
 
 
 class ScaledLinear(nn.Linear):
-    """A linear layer whose output is multiplied by a learnable ``gamma`` (out,), ones at first."""
+    """A linear layer whose output is multiplied by a learnable ``gamma`` (out,), ones at first.
 
-    def __init__(self, linear: nn.Linear) -> None:
+    Args:
+        linear: The layer, whose weights are taken over.
+        twice: Multiply by a second one, ``outer_gamma``, too.
+    """
+
+    def __init__(self, linear: nn.Linear, twice: bool = False) -> None:
         super().__init__(linear.in_features, linear.out_features, linear.bias is not None,
                          device='meta')
         self.weight, self.bias = linear.weight, linear.bias
         self.gamma = nn.Parameter(linear.weight.new_ones(linear.out_features))
+        if twice:
+            self.outer_gamma = nn.Parameter(linear.weight.new_ones(linear.out_features))
 
     def forward(self, x: Tensor) -> Tensor:
         """``gamma * (W x + b)`` for ``x`` (..., in)."""
-        return self.gamma * F.linear(x, self.weight, self.bias)
+        scaled = self.gamma * F.linear(x, self.weight, self.bias)
+        return self.outer_gamma * scaled if hasattr(self, 'outer_gamma') else scaled
 
 
 def add_scale_factors(transformer: nn.Module,
@@ -32,7 +42,8 @@ def add_scale_factors(transformer: nn.Module,
     Args:
         transformer: A ``DiTTransformer2DModel``.
         layers: Names in ``LAYERS``: output of attention and of the feed-forward
-            part, and also queries, keys and values.
+            part, and also queries, keys and values. A name that comes twice has two of
+            them.
         blocks: How many blocks, from the first, have them; None means all.
 
     Raises:
@@ -40,13 +51,14 @@ def add_scale_factors(transformer: nn.Module,
     """
     unknown = set(layers) - set(LAYERS)
     depth = len(transformer.transformer_blocks)
-    if unknown or not 0 <= (depth if blocks is None else blocks) <= depth:
-        raise ValueError(f'scale factors: layers must be among {sorted(LAYERS)} and blocks at '
-                         f'most {depth}, got {list(layers)} and {blocks}')
+    often = any(list(layers).count(name) > 2 for name in layers)
+    if unknown or often or not 0 <= (depth if blocks is None else blocks) <= depth:
+        raise ValueError(f'scale factors: layers must be among {sorted(LAYERS)}, none more than '
+                         f'twice, and blocks at most {depth}, got {list(layers)} and {blocks}')
     for block in transformer.transformer_blocks[:blocks]:
-        for name in layers:
-            path = LAYERS[name]
-            block.set_submodule(path, ScaledLinear(block.get_submodule(path)))
+        for name in dict.fromkeys(layers):
+            path, twice = LAYERS[name], list(layers).count(name) > 1
+            block.set_submodule(path, ScaledLinear(block.get_submodule(path), twice))
 
 
 def merge_scale_factors(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
@@ -58,13 +70,14 @@ def merge_scale_factors(state: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     Returns:
         dict: The same function without scale factors: loads into a stock transformer.
     """
-    merged = {key: value for key, value in state.items() if not key.endswith('.gamma')}
+    merged = {key: value for key, value in state.items() if not key.endswith(FACTORS)}
     for key, gamma in state.items():
-        layer = key.removesuffix('.gamma')
-        if layer != key:
-            merged[f'{layer}.weight'] = gamma[:, None] * state[f'{layer}.weight']
-            if f'{layer}.bias' in state:
-                merged[f'{layer}.bias'] = gamma * state[f'{layer}.bias']
+        if not key.endswith(FACTORS):
+            continue
+        layer = key.rpartition('.')[0]
+        merged[f'{layer}.weight'] = gamma[:, None] * merged[f'{layer}.weight']
+        if f'{layer}.bias' in merged:
+            merged[f'{layer}.bias'] = gamma * merged[f'{layer}.bias']
     return merged
 
 
@@ -109,7 +122,7 @@ def trainable_parameters(transformer: nn.Module) -> Iterator[Tuple[str, nn.Param
              if isinstance(module, (nn.LayerNorm, nn.GroupNorm)) for p in module.parameters()}
     for name, parameter in transformer.named_parameters():
         kind = name.rpartition('.')[2]
-        if (kind in ('bias', 'gamma') or id(parameter) in norms
+        if (kind in ('bias', 'gamma', 'outer_gamma') or id(parameter) in norms
                 or 'class_embedder.embedding_table' in name):
             yield name, parameter
 

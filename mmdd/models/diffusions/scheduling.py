@@ -1,4 +1,5 @@
 """The schedulers of diffusers that the adapters can step with."""
+import inspect
 import os.path as osp
 from typing import Any, Mapping, Optional, Tuple
 
@@ -51,7 +52,8 @@ def build_scheduler(folder: Optional[str],
     prediction = base.get('prediction_type', 'epsilon')
     if prediction not in PREDICTIONS:
         raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported; {SUPPORTED}')
-    if kind == 'DDIMScheduler':
+    if 'clip_sample' in inspect.signature(cls).parameters:
+        # Latents are no images: they lie beyond [-1, 1].
         base.setdefault('clip_sample', False)
     scheduler = cls.from_config(base, prediction_type='epsilon')
     if not hasattr(scheduler, 'alphas_cumprod'):

@@ -21,6 +21,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdd.datasets.annotations import annotations_from_batch
+from mmdd.datasets.class_names import spoken_names
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import (
     BACKGROUND,
@@ -75,12 +76,14 @@ class DatasetDistiller(BaseModel):
 
     Attributes:
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
+        takes_over: Whether the images are real ones, with the annotations of their files.
 
     Raises:
         ValueError: If a part is missing that another one needs.
     """
 
     draws = True
+    takes_over = False
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
@@ -236,7 +239,7 @@ class DatasetDistiller(BaseModel):
         chosen = self._choose_labels(usable, budget, num)
         layouts = [layout for layout, _ in chosen]
         prompts = [''] * len(chosen) if self.prompter is None else self.prompter.prompts(
-            layouts, self.classes, self.prompt_file or '')
+            layouts, spoken_names(self.classes), self.prompt_file or '')
         return [self._slot(i, layout, prompt, group)
                 for i, ((layout, group), prompt) in enumerate(zip(chosen, prompts))]
 
@@ -286,7 +289,7 @@ class DatasetDistiller(BaseModel):
             return None
         if layout.bboxes is None:
             raise ValueError('model.diffusion.regions needs a real set with boxes; leave it out')
-        return regions.describe(layout.labels, self.classes)
+        return regions.describe(layout.labels, spoken_names(self.classes))
 
     def _usable_annotations(self) -> List[RealAnnotation]:
         """Annotations without boxes that are too small to be asked for."""

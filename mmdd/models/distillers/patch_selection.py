@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmdd.datasets.class_names import spoken_names
 from mmdd.registry import MODELS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
@@ -176,7 +177,7 @@ class PatchSelection(DatasetDistiller):
 
     def class_prompt(self, label: int) -> str:
         """Prompt that says what is in the photographs of a class."""
-        return self.scorer.settings.class_prompt(self.classes[label])
+        return self.scorer.settings.class_prompt(spoken_names(self.classes)[label])
 
     def choose_pool(self) -> Dict[int, List[RealAnnotation]]:
         """The photographs that are scored, by class.

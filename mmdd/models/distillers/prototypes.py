@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmdd.datasets.class_names import spoken_names
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import (
     IPC,
@@ -97,7 +98,8 @@ class PrototypeDistiller(DatasetDistiller):
         prompts = self.prompter.prompts(
             [RealAnnotation(image_id=name, path='', size=self.image_size,
                             labels=np.array([label]))
-             for label, name in enumerate(self.classes)], self.classes, self.prompt_file or '')
+             for label, name in enumerate(self.classes)], spoken_names(self.classes),
+            self.prompt_file or '')
         slots: List[DistillSlot] = []
         for label, (_, quota) in enumerate(self._groups(budget)):
             for cluster in range(self.set_stages.slots(quota)):

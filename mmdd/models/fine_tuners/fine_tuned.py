@@ -3,12 +3,13 @@ import os.path as osp
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 from mmdd.registry import TASK_UTILS
+from mmdd.utils.checkpoint import read_checkpoint
 from mmdd.utils.config import ConfigType, load_config, resolve_path
 from mmdd.utils.finite import check_weights
+from mmdd.utils.plain_types import UnsafeFileError
 
 WEIGHTS = ('last', 'ema')
 # Settings of a DiT that say which network it is and which classes it draws.
@@ -98,15 +99,15 @@ class FineTuned:
                              f'{shard} is asked for; start the job with tools/distill.py')
         path = self.files[shard]
         try:
-            content = CheckpointLoader.load_checkpoint(
-                resolve_path(path), map_location='cpu', logger='silent')
+            content = read_checkpoint(resolve_path(path))
         except FileNotFoundError:
             raise ValueError(f'no fine-tuned weights at {path!r}; train them with tools/train.py '
                              f'or start the job with tools/distill.py') from None
-        except Exception as e:  # a damaged pickle raises anything
-            reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
-            raise ValueError(f'{path}: cannot be loaded as fine-tuned weights ({reason}); delete '
-                             f'it to train it anew') from None
+        except UnsafeFileError:
+            raise
+        except ValueError as e:
+            raise ValueError(f'{e} to train it anew: it cannot be loaded as fine-tuned weights'
+                             ) from None
         found = transformer_weights(content, self.weights, path)
         check_weights(found, path)
         return found

@@ -63,18 +63,20 @@ class MinimaxFineTuner(BaseModel):
         representativeness: 'minimax' for equation 3, 'mean' for equation 2, 'none'.
         diversity: 'minimax' for equation 4, 'mean' for its form without the maximum
             (table 5), 'none'.
-        estimate: The predicted embedding. 'difference' is z_t - eps, as algorithm 1
-            writes it; 'clean' is (z_t - sqrt(1 - abar) eps) / sqrt(abar), the released
-            code's. Only the second is an estimate of z_0: at small t the first takes
+        estimate: The predicted embedding. 'clean' is
+            (z_t - sqrt(1 - abar) eps) / sqrt(abar), the released code's, which the
+            published figures come from; 'difference' is z_t - eps, as algorithm 1
+            writes it. Only the first is an estimate of z_0: at small t the second takes
             away all of the noise where z_t holds little of it, and what is compared is
             z_0 - eps. The two agree towards the noisy end, up to a factor, to which the
             cosine is blind.
-        pairs: 'item' gives every prediction its hardest partner, as equations 3 and 4
-            are written; 'class' keeps the hardest pair of a class alone (released code).
+        pairs: 'class' keeps the hardest pair of a class alone, as the released code does;
+            'item' gives every prediction its hardest partner, as equations 3 and 4
+            are written.
         scale_layers, scale_blocks: Where DiffFit's scale factors are, see
             ``add_scale_factors``. By default at both parts of every block, as in
             DiffFit. The released code has them in the first 14 of 28 blocks, on
-            queries, keys and values too.
+            queries, keys and values too, and two of them on the output of attention.
         class_dropout: Share of the images whose class is the null class, for
             classifier-free guidance.
         flip: Probability of a horizontal flip (released code: 0.5).
@@ -99,8 +101,8 @@ class MinimaxFineTuner(BaseModel):
                  memory_size: int = 64,
                  representativeness: str = 'minimax',
                  diversity: str = 'minimax',
-                 estimate: str = 'difference',
-                 pairs: str = 'item',
+                 estimate: str = 'clean',
+                 pairs: str = 'class',
                  scale_layers: Sequence[str] = ('attn', 'ff'),
                  scale_blocks: Optional[int] = None,
                  class_dropout: float = 0.1,

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from mmdd.registry import TASK_UTILS
+from .redaction import redact
 from .vlm_backend import Answer, VLMBackend, VLMError, read_image, to_jpeg
 
 LOOPBACK = ('localhost', '127.0.0.1', '::1')
@@ -196,7 +197,7 @@ class OpenAIBackend(VLMBackend):
                            f'of an OpenAI-compatible API, with its /v1?') from None
         tokens = [getattr(getattr(reply, 'usage', None), name, None)
                   for name in ('prompt_tokens', 'completion_tokens')]
-        return Answer(text, *(n if isinstance(n, int) else 0 for n in tokens))
+        return Answer(self._redact(text), *(n if isinstance(n, int) else 0 for n in tokens))
 
     def _explain(self, error: Exception) -> VLMError:
         """One line on what went wrong, without any text that could hold the key."""
@@ -229,9 +230,12 @@ class OpenAIBackend(VLMBackend):
         """What the server says about an error, short and without the key."""
         text = ' '.join(str(getattr(error, 'message', '')).split())
         text = re.sub(r'^Error code: \d+( - )?', '', text)
-        key = os.environ.get(self.api_key_env, '').strip()
         text = re.sub(r'data:image\S*', 'data:image...', text)
-        return f' ({(text.replace(key, "***") if key else text)[:160]})' if text else ''
+        return f' ({self._redact(text)[:160]})' if text else ''
+
+    def _redact(self, text: str) -> str:
+        """A text of the server without the key."""
+        return redact(text, os.environ.get(self.api_key_env, '').strip())
 
 
 def check_url(base_url: str) -> str:

@@ -69,7 +69,7 @@ class TransformersBackend(VLMBackend):
         )
         path = locate_model(self.name)
         try:
-            kind = AutoConfig.from_pretrained(path).model_type
+            kind = AutoConfig.from_pretrained(path, trust_remote_code=False).model_type
         except (OSError, ValueError, KeyError) as error:
             raise self._unusable(error) from None
         if kind not in KNOWN:
@@ -91,9 +91,9 @@ class TransformersBackend(VLMBackend):
         path = locate_model(self.name)
         device = self.device or ('cuda' if torch.cuda.is_available() else 'cpu')
         try:
-            processor = AutoProcessor.from_pretrained(path)
+            processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
             model = AutoModelForImageTextToText.from_pretrained(
-                path, dtype=self.dtype, use_safetensors=True)
+                path, dtype=self.dtype, use_safetensors=True, trust_remote_code=False)
             self._model = model.to(device).eval()
         except torch.OutOfMemoryError:
             raise self._too_large(device) from None

@@ -1,16 +1,16 @@
 """Features of an ImageNet backbone, for those who have no trained proxy."""
-import os
 import os.path as osp
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, get_rank
 from torch import Tensor, nn
 
 from mmdd.registry import MODELS
+from mmdd.utils.checkpoint import download, read_checkpoint, weights_of
 from mmdd.utils.config import load_config, resolve_path, suggestion
 from mmdd.utils.finite import check_weights
+from mmdd.utils.plain_types import UnsafeFileError
 from .base import TaskProxy
 from .view import resize
 
@@ -208,25 +208,19 @@ def read_weights(path: str) -> Dict[str, Tensor]:
     Raises:
         ValueError: If the file cannot be read or holds no weights.
     """
-    from mmengine.runner.checkpoint import CheckpointLoader
     from safetensors.torch import load_file
     try:
-        if path.endswith('.safetensors'):
-            content = load_file(path)
-        else:
-            content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-    except Exception as e:  # a damaged pickle raises anything
+        content = load_file(path) if path.endswith('.safetensors') else read_checkpoint(path)
+    except UnsafeFileError:
+        raise
+    except Exception as e:  # safetensors has an error class of its own
         reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
         raise ValueError(f'{path}: cannot be read as weights ({reason}); give another checkpoint'
                          ) from None
-    for key in ('state_dict', 'model'):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not any(
-            isinstance(value, Tensor) for value in content.values()):
+    found = weights_of(content)
+    if not found:
         raise ValueError(f'{path}: holds no weights; give another checkpoint')
-    return {key.removeprefix('module.'): value for key, value in content.items()
-            if isinstance(value, Tensor)}
+    return found
 
 
 def find_url(name: str) -> Optional[str]:
@@ -236,21 +230,3 @@ def find_url(name: str) -> Optional[str]:
         return ModelHub.get(name).weights
     except ValueError:
         return None
-
-
-def download(url: str) -> str:
-    """Download a file once and return its path.
-
-    Raises:
-        ValueError: If it cannot be had.
-    """
-    path = osp.join(torch.hub.get_dir(), 'checkpoints', osp.basename(url.partition('?')[0]))
-    if get_rank() == 0 and not osp.isfile(path):
-        try:
-            os.makedirs(osp.dirname(path), exist_ok=True)
-            torch.hub.download_url_to_file(url, path, progress=False)
-        except (OSError, ValueError) as e:  # URLError is an OSError
-            raise ValueError(f'{url} cannot be downloaded ({e}); download it by hand and give '
-                             f'the file as checkpoint') from None
-    barrier()
-    return path

@@ -14,8 +14,10 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor
 
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.compat import fix_checkpoint_loading
 from mmdd.utils.config import load_config, resolve_path
 from mmdd.utils.finite import check_weights
+from mmdd.utils.plain_types import UnsafeFileError
 from .view import dataset_config, test_pipeline
 
 
@@ -61,6 +63,7 @@ class TaskProxy(BaseModule):
         Raises:
             ValueError: If the file is missing, unreadable, of another model or not finite.
         """
+        fix_checkpoint_loading()
         try:
             path = resolve_path(checkpoint)
             load_checkpoint(self.model, path, map_location='cpu', strict=True, logger='silent')
@@ -68,7 +71,9 @@ class TaskProxy(BaseModule):
             raise ValueError(
                 f'no proxy checkpoint at {checkpoint!r}; train it with tools/train.py or leave '
                 f'model.proxy.checkpoint out') from None
-        except Exception as e:  # a damaged pickle raises anything
+        except UnsafeFileError:
+            raise
+        except Exception as e:  # weights of another model raise anything
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0][:160]
             raise ValueError(
                 f'{osp.abspath(path)}: cannot be loaded as the proxy ({reason}); delete it to '

@@ -5,6 +5,9 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
+import numpy as np
+from PIL import Image
+
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import suggestion
@@ -83,26 +86,25 @@ class PostAugmentation(SetStage):
 
     def expand(self, sample: DistilledSample) -> List[DistilledSample]:
         """The image itself, then its copies, all of them scaled to ``size``."""
-        pipeline = self._pipeline(*sample.image.shape[:2])
+        scaled = scale(sample.image, self.size)
+        whole = scaled if self.resize_first else sample.image
+        pipeline = self._pipeline(*whole.shape[:2])
         images = []
         for number in range(1, self.copies + 1):
             pipeline.set_random_seed(derive_seed('copy', sample.slot.seed, number))
-            images.append(pipeline(image=sample.image)['image'])
-        original = replace(sample, image=_resize(self.size)(image=sample.image)['image'])
-        return [original] + [
+            images.append(scale(pipeline(image=whole)['image'], self.size))
+        return [replace(sample, image=scaled)] + [
             replace(sample, image=image, seconds=0., stats=dict(copy=number))
             for number, image in enumerate(images, 1)]
 
     def _pipeline(self, height: int, width: int):
-        """Crop, transforms and scaling of an image of this size."""
+        """Crop and transforms of an image of this size."""
         library = _albumentations()
         crop = self.crop_size or (max(1, height * 7 // 8), max(1, width * 7 // 8))
-        steps = [library.RandomCrop(*crop)] + [_transform(node) for node in self.transforms]
         if self.resize_first:
-            steps = [_resize(self.size), library.RandomCrop(*self.size)] + steps[1:]
-        else:
-            steps = steps + [_resize(self.size)]
-        return library.Compose(steps)
+            crop = self.size
+        return library.Compose(
+            [library.RandomCrop(*crop)] + [_transform(node) for node in self.transforms])
 
 
 def _albumentations():
@@ -117,9 +119,15 @@ def _albumentations():
     return albumentations
 
 
-def _resize(size: Tuple[int, int]):
-    import cv2
-    return _albumentations().Resize(*size, interpolation=cv2.INTER_AREA)
+def scale(image: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3) uint8 of ``size`` (height, width), bicubic with Pillow's filter.
+
+    The released code scales so; Pillow's filter covers all pixels that fall away.
+    """
+    if image.shape[:2] == tuple(size):
+        return image
+    return np.asarray(Image.fromarray(image).resize(
+        (size[1], size[0]), Image.Resampling.BICUBIC))
 
 
 def _transform(node: Mapping[str, Any]):

@@ -1,0 +1,28 @@
+"""Names in tables stay text."""
+import pytest
+
+from mmdd.utils.table import markdown_table, markdown_text, print_table
+
+HOSTILE = 'a|b\n| c `d` <img src=x onerror=alert(1)> [e](javascript:f) \\ &amp;'
+
+
+def test_markdown_shows_a_name_as_it_is():
+    assert markdown_text(HOSTILE) == (
+        'a\\|b \\| c \\`d\\` &lt;img src=x onerror=alert(1)&gt; [e]\\(javascript:f) \\\\ '
+        '&amp;amp;')
+    plain = 'UniDD * & more (1 %), mAP_50 [1.0] ± 2'
+    assert markdown_text(plain) == plain
+
+
+def test_a_name_makes_no_cell():
+    lines = markdown_table(['method', HOSTILE], [[HOSTILE, '1']]).splitlines()
+    assert len(lines) == 3 and lines[1] == '| --- | ---: |'
+    assert all(line.replace('\\|', '').count('|') == 3 for line in lines)
+
+
+@pytest.mark.parametrize('name', ['[/red]', '[bold]x', 'a\x1b[31mb\nc'])
+def test_the_terminal_shows_a_name_as_it_is(capsys, name):
+    print_table(name, ['method', name], [[name, '[1.0]']])
+    out = capsys.readouterr().out
+    shown = name.replace('\x1b', ' ').replace('\n', ' ')
+    assert out.count(shown) == 3 and '[1.0]' in out and '\x1b[31m' not in out

@@ -1,0 +1,33 @@
+"""Write the weights of a checkpoint as a plain file that every tool of mmdd reads.
+
+    python tools/convert_checkpoint.py old.pth new.pth
+    python tools/convert_checkpoint.py old.pth new.pth --trust
+
+mmdd loads tensors, plain values and MMEngine's logs from a checkpoint, and refuses whatever
+else it asks for, because that could run code. Without --trust such a file is refused here too,
+and the types that it asks for are listed. With --trust it is loaded without restriction: give
+it for files of a source you trust alone. Optimizer and logs are left out.
+"""
+import argparse
+
+from mmdd.utils.cli import run_cli
+from mmdd.utils.convert_checkpoint import convert_checkpoint
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', metavar='IN', help='checkpoint to read')
+    parser.add_argument('out', metavar='OUT', help='checkpoint to write; it must not exist')
+    parser.add_argument('--trust', action='store_true', help='let the file run code')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    asked = convert_checkpoint(args.checkpoint, args.out, args.trust)
+    print(f'{args.out}: written without {", ".join(asked)}' if asked else f'{args.out}: written')
+
+
+if __name__ == '__main__':
+    run_cli(main)
