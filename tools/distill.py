@@ -20,7 +20,7 @@ def parse_args():
     parser.add_argument('config', help='config file of a distiller or a coreset')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true',
-                        help='go on with an interrupted job in the same work dir')
+                        help='resume the interrupted job in the work dir; without one, start it')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -34,9 +34,8 @@ def parse_args():
 
 def main():
     args = parse_args()
-    folder = distill(args.config, work_dir=args.work_dir, resume=args.resume,
-                     cfg_options=args.cfg_options, launcher=args.launcher)
-    print(f'distilled set: {folder}')
+    distill(args.config, work_dir=args.work_dir, resume=args.resume,
+            cfg_options=args.cfg_options, launcher=args.launcher)
 
 
 if __name__ == '__main__':

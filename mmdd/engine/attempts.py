@@ -2,9 +2,8 @@
 import logging
 from typing import Any, Dict, List, Mapping, Sequence
 
-from mmengine.logging import print_log
-
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.progress import announce
 from .failures import all_failed, failure_line, summarize_failures
 
 # Records of one slot by round, and those of all slots by id.
@@ -55,12 +54,12 @@ def report_open_slots(slots: Sequence[DistillSlot], attempts: Attempts, max_roun
                                       failures['reasons'], distiller)
                          + '; no slot has an image: start anew in another --work-dir')
     if missing:
-        print_log(f'{missing} of {len(slots)} slots are missing from the set: every attempt at '
-                  f'them failed; the manifest names them', 'current', logging.WARNING)
+        announce(f'{missing} of {len(slots)} slots are missing from the set: every attempt at '
+                 f'them failed; the manifest names them', logging.WARNING)
     if rejected:
-        print_log(f'the {max_rounds} rounds are used up: {rejected} of {len(slots)} slots stay '
-                  f'below the threshold; each keeps its best reject, marked in the manifest',
-                  'current', logging.WARNING)
+        announce(f'the {max_rounds} rounds are used up: {rejected} of {len(slots)} slots stay '
+                 f'below the threshold; each keeps its best reject, marked in the manifest',
+                 logging.WARNING)
 
 
 def count_made(attempts: Attempts) -> Dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
@@ -13,16 +12,19 @@ from torch.utils.data import DataLoader
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.journal import Journal, StoredSamples
+from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.datasets.originals import with_originals
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
+from mmdd.utils.progress import Progress, announce
 from .attempts import best_round, count_made, is_open, report_open_slots, scalars
 from .cost import CostLog
 from .failures import ATTEMPTS, FailureWatch, all_failed, fail_bad_images, fail_bad_scores
 from .job import describe_job
+from .job_text import set_scalars
 from .raw_samples import RawSamples
 
 
@@ -163,8 +165,10 @@ class DistillLoop(BaseLoop):
         for name in ('proxy', 'judge'):
             check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
         self.distiller.budget = self.budget
+        progress = Progress('reading the real set', len(self.dataloader), 'batches')
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
+            progress.add()
         self.distiller.annotations = with_unique_ids(self.distiller.annotations)
         self.distiller.finish_collect(self.journal.folder)
 
@@ -186,7 +190,7 @@ class DistillLoop(BaseLoop):
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
-        print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
+        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}')
 
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
@@ -198,8 +202,8 @@ class DistillLoop(BaseLoop):
             self._max_iters = max(1, self._iter + len(batches))
             if round:
                 why = 'rejected' if round < self.max_rounds else 'without an image'
-                print_log(f'round {round + 1} of {self.rounds}: {len(pending)} of '
-                          f'{len(self.slots)} slots were {why} and are tried again', 'current')
+                announce(f'round {round + 1} of {self.rounds}: {len(pending)} of '
+                         f'{len(self.slots)} slots were {why} and are tried again')
             for batch in batches:
                 self.run_iter(batch)
             barrier()
@@ -260,6 +264,7 @@ class DistillLoop(BaseLoop):
         """Step 5: write the images of the best attempts, then the manifest."""
         remove_leftovers(self.out_dir)
         attempts = self._attempts()
+        self.journal.require(self.slots)
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):
             key = (slot.id, slot.round)
@@ -277,8 +282,9 @@ class DistillLoop(BaseLoop):
         report_counts(summary['per_class'])
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
-        print_log(f'{summary["budget_met"]} of {summary["budget_asked"]} images pass '
-                  f'({summary["images_made"]} made): {path}', 'current')
+        self.runner.visualizer.add_scalars(set_scalars(summary), step=self._iter)
+        announce(f'{summary["budget_met"]} of {summary["budget_asked"]} images pass '
+                 f'({summary["images_made"]} made): {path}')
 
     def _chosen_slots(self, attempts: Dict[int, Dict[int, dict]]) -> List[DistillSlot]:
         """The slots whose images form the set, seeded for the round that counts."""

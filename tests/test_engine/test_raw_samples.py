@@ -12,6 +12,7 @@ from mmdd.apis.set_jobs import plan_sets
 from mmdd.apis.suite import load_groups
 from mmdd.engine.raw_samples import RawSamples
 from mmdd.structures import DistillSlot
+from mmdd.utils.state import load_state, write_state
 
 
 @pytest.fixture(scope='module')
@@ -51,6 +52,25 @@ def test_the_same_set_without_denoising_twice(arms, tmp_path, monkeypatch):
     assert all(entry['stats']['reused'] == 1 for entry in first)
 
 
+def test_damaged_images_are_made_anew(arms, tmp_path, monkeypatch):
+    """And left where they are: they belong to another job, which may run."""
+    _, refined, folder = arms
+    expected = read(distill(refined, str(tmp_path / 'whole'),
+                            cfg_options={'train_cfg.reuse': folder}))
+    folder = shutil.copytree(folder, tmp_path / 'copy')
+    (folder / '_job/attempts/000001_r0.png').write_bytes(b'half')
+    before = sorted(os.listdir(folder / '_job/attempts'))
+    found = read(distill(refined, str(tmp_path / 'part'),
+                         cfg_options={'train_cfg.reuse': str(folder)}))
+    assert found['sha256'] == expected['sha256']
+    assert sorted(os.listdir(folder / '_job/attempts')) == before
+    (folder / '_job/plan.jsonl').write_bytes(b'')
+    found = read(distill(refined, str(tmp_path / 'none'),
+                         cfg_options={'train_cfg.reuse': str(folder)}))
+    assert found['sha256'] == expected['sha256']
+    assert not any('reused' in entry.get('stats', {}) for entry in found['images'])
+
+
 @pytest.mark.parametrize('spoil', ['guidance', 'refined', 'nothing there'])
 def test_other_images_are_refused(arms, digits, tmp_path, spoil):
     _, refined, folder = arms
@@ -61,10 +81,7 @@ def test_other_images_are_refused(arms, digits, tmp_path, spoil):
     else:
         folder = shutil.copytree(folder, tmp_path / 'copy')
         path = osp.join(folder, '_job', 'job.json')
-        with open(path) as f:
-            job = json.load(f)
-        with open(path, 'w') as f:
-            json.dump(dict(job, refined=True), f)
+        write_state(path, dict(load_state(path), refined=True))
     with pytest.raises(ValueError, match='train_cfg.reuse: '):
         distill(refined, str(tmp_path / 'work'), cfg_options={'train_cfg.reuse': str(folder)})
 

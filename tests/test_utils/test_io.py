@@ -7,6 +7,7 @@ import pytest
 from mmdd.datasets.journal import Journal
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_write_json, strict_json
+from mmdd.utils.state import load_state, write_state
 
 
 def refuse(name):
@@ -50,3 +51,9 @@ def test_a_failed_attempt_has_a_reason_and_no_image(tmp_path):
     found = journal.load_sample(sample.slot, (0, 0))
     assert (found.failure, found.accepted, found.image) == ('black', False, None)
     assert found.labels.tolist() == [1]
+
+
+def test_the_checksum_is_of_what_is_written(tmp_path):
+    path = str(tmp_path / 'a.json')
+    write_state(path, dict(seconds=math.nan, n=1))
+    assert load_state(path) == dict(seconds=None, n=1, non_finite=1)

@@ -20,11 +20,16 @@ def pick_dtypes(name: str) -> Tuple[torch.dtype, torch.dtype]:
         if not torch.cuda.is_available():
             name = 'fp32'
         else:
-            name = 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+            name = 'bf16' if has_bf16() else 'fp16'
     if name not in DTYPES:
         raise ValueError(f"model.diffusion: dtype must be 'auto' or one of {sorted(DTYPES)}, "
                          f'got {name!r}')
     return DTYPES[name], torch.float32 if name == 'fp16' else DTYPES[name]
+
+
+def has_bf16() -> bool:
+    """Whether the GPU computes in bf16 itself; V100 and T4 only emulate it."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],

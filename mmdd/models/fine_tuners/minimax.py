@@ -92,6 +92,9 @@ class MinimaxFineTuner(BaseModel):
             classes.
     """
 
+    # Its memories and hardest pairs are those of all images of a class.
+    needs_whole_batch = True
+
     def __init__(self,
                  diffusion: dict,
                  num_classes: int,

@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 
 from mmdd.utils.finite import check_features
-from ..coresets.feature_pass import Progress
+from mmdd.utils.progress import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
 from .scorer import PatchScorer
@@ -53,18 +53,19 @@ class ScorePass:
         progress = Progress('scores of the real set', sum(len(shard) for shard in mine))
         with ThreadPoolExecutor(4) as pool:
             for shard in mine:
-                self._shard(shard, pool)
-                progress.add(len(shard))
+                self._shard(shard, pool, progress)
         barrier()
         self.store.refresh()
         return self.keys
 
-    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor) -> None:
+    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor,
+               progress: Progress) -> None:
         resize = self.scorer.settings.resize
         images: List[np.ndarray] = list(pool.map(
             lambda i: read_resized(self.paths[i], resize), members))
         keys = [self.keys[i] for i in members]
-        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys)
+        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys,
+                                 progress)
         check_features(
             np.concatenate([np.reshape(rows['score'], (-1, 1)), rows['dift']], 1),
             [self.paths[i] for i in members], "set model.diffusion.dtype to 'bf16' or 'fp32'",

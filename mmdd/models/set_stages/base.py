@@ -4,7 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, List, Optional, Sequence
 
-from mmdd.datasets.journal import StoredSamples
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.photograph import read_array
 

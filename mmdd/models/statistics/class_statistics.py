@@ -5,19 +5,17 @@ import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
 from mmdd.utils.finite import check_features
-from mmdd.utils.io import atomic_path
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
-from ..coresets.feature_pass import Progress
+from mmdd.utils.state import read_arrays, write_arrays
 
 Arrays = Dict[str, np.ndarray]
 
@@ -157,8 +155,7 @@ class ClassStatistics:
         if self._folder is None:
             self._found[label] = _as_read(found)
             return
-        with atomic_path(self._file(label)) as tmp:
-            np.savez(tmp, **found)
+        write_arrays(self._file(label), **found)
 
     def _latents(self, label: int, pool: ThreadPoolExecutor,
                  progress: Progress) -> Iterator[np.ndarray]:
@@ -191,14 +188,8 @@ class ClassStatistics:
         """Statistics that are there; None where they are missing or damaged."""
         if self._folder is None:
             return self._found.get(label)
-        try:
-            with np.load(self._file(label)) as content:
-                return _as_read({name: content[name] for name in content.files})
-        except (FileNotFoundError, EOFError, BadZipFile):
-            return None
-        except (OSError, ValueError, KeyError) as error:
-            print_log(f'{self._file(label)} cannot be read ({error}) and is made again', 'current')
-            return None
+        found = read_arrays(self._file(label))
+        return None if found is None else _as_read(found)
 
 
 def _as_read(arrays: Arrays) -> Arrays:
