@@ -7,7 +7,8 @@ Everything lies in one folder, ``_job`` inside the distilled set:
     attempts/000012_r0.json  what came out for slot 12 in round 0
     attempts/000012_r0.png   its image, lossless (synthetic images only)
 
-A mask is part of the JSON, as the text of a PNG.
+A mask is part of the JSON, as the text of a PNG. An attempt that failed has its reason,
+``failure``, in the JSON, and no image.
 
 Each file is written atomically, the JSON after the image, so a job that is
 killed at any moment finds every finished attempt again. All have checksums: what is
@@ -25,7 +26,13 @@ from PIL import Image
 
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.structures.mask import mask_from_text, mask_to_text
-from mmdd.utils.io import UNFINISHED, atomic_save_image, sha256
+from mmdd.utils.io import (
+    UNFINISHED,
+    atomic_save_image,
+    sha256,
+    strict_json,
+    without_non_finite,
+)
 from mmdd.utils.state import DAMAGED, Damaged, free_name, load_state, set_aside, write_state
 from .manifest import MANIFEST
 from .plan_file import plan_mark, read_plan, write_plan
@@ -184,7 +191,7 @@ class Journal:
         Raises:
             ValueError: If another plan is there: real set or prompts changed.
         """
-        entries = json.loads(json.dumps([slot.to_dict() for slot in slots]))
+        entries = json.loads(strict_json([slot.to_dict() for slot in slots]))
         change = 'the plan changed since the job was started'
         try:
             if read_plan(self.plan_file) == entries:
@@ -296,10 +303,10 @@ class Journal:
             image: Whether to read a synthetic image too.
         """
         record = self.read(key)
-        bboxes = record['bboxes']
+        bboxes, failure = record['bboxes'], record.get('failure', '')
         return DistilledSample(
             slot=slot,
-            image=self.read_image(key) if image and not record['path'] else None,
+            image=self.read_image(key) if image and not record['path'] and not failure else None,
             path=record['path'],
             labels=np.array(record['labels'], np.int64),
             bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
@@ -307,7 +314,7 @@ class Journal:
             score=record['score'], judge_score=record.get('judge_score'),
             rank=record.get('rank'), accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
-            stats=record['stats'])
+            stats=record['stats'], failure=failure)
 
 
 def is_job(content: Any) -> bool:
@@ -323,13 +330,17 @@ def holds_files(folder: str) -> bool:
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:
     """A sample without its image, as plain numbers and text."""
-    optional = dict(judge_score=sample.judge_score, rank=sample.rank)
+    stats, non_finite = without_non_finite(sample.stats)
+    if non_finite:
+        stats['non_finite'] = non_finite
+    optional = dict(judge_score=sample.judge_score, rank=sample.rank,
+                    failure=sample.failure or None)
     return dict(
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
         labels=np.asarray(sample.labels).tolist(),
         bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
         mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted),
-        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=sample.stats,
+        label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=stats,
         **{key: value for key, value in optional.items() if value is not None})
 
 

@@ -2,7 +2,7 @@
 import json
 from typing import Any, Dict, List, Mapping, Sequence
 
-from mmdd.utils.io import atomic_write_text
+from mmdd.utils.io import atomic_write_text, strict_json
 from mmdd.utils.state import CHECKSUM, Damaged, checksum
 
 
@@ -14,7 +14,7 @@ def write_plan(path: str, entries: Sequence[Mapping[str, Any]]) -> None:
         entries: Slots as :meth:`DistillSlot.to_dict` gives them.
     """
     lines = [{CHECKSUM: checksum(entries)}, *entries]
-    atomic_write_text(path, ''.join(json.dumps(line, sort_keys=True) + '\n' for line in lines))
+    atomic_write_text(path, ''.join(strict_json(line, sort_keys=True) + '\n' for line in lines))
 
 
 def read_plan(path: str) -> List[Dict[str, Any]]:

@@ -59,7 +59,9 @@ class RawSamples:
                           f'({fault}) and made anew', 'current', level=30)
                 return None
             record = self.journal.read(key)
+            failure = record.get('failure', '')
             samples.append(DistilledSample(
-                slot, image=self.journal.read_image(key), labels=slot.labels, bboxes=slot.bboxes,
-                mask=slot.mask, seconds=record['seconds'], stats=dict(record['stats'], reused=1)))
+                slot, image=None if failure else self.journal.read_image(key),
+                labels=slot.labels, bboxes=slot.bboxes, mask=slot.mask, failure=failure,
+                seconds=record['seconds'], stats=dict(record['stats'], reused=1)))
         return samples

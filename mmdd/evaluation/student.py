@@ -371,9 +371,17 @@ def _forget(stream: TextIO) -> None:
 
 
 def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
-    """The result file of a finished run; None of others, and where it is damaged and set aside."""
-    return read_state(run.result_file, lambda content: RESULT <= set(content),
-                      'the student is trained again')
+    """The result file of a finished run; a metric that is null there was not finite.
+
+    None of others, and where it is damaged and set aside.
+    """
+    result = read_state(run.result_file, lambda content: RESULT <= set(content),
+                        'the student is trained again')
+    for which in ('last', 'best'):
+        if result and result.get(which):
+            result[which] = {name: math.nan if value is None else value
+                             for name, value in result[which].items()}
+    return result
 
 
 def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:

@@ -3,6 +3,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import os
 import os.path as osp
 import re
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -100,8 +101,37 @@ def atomic_write_text(path: str, text: str) -> None:
 
 
 def atomic_write_json(path: str, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path``, atomically."""
-    atomic_write_text(path, json.dumps(value, indent=1, sort_keys=True) + '\n')
+    """Write ``value`` as indented JSON to ``path``, atomically, see :func:`strict_json`."""
+    atomic_write_text(path, strict_json(value, indent=1, sort_keys=True) + '\n')
+
+
+def strict_json(value: Any, **options: Any) -> str:
+    """``value`` as JSON; a number that is not finite, for which JSON has no word, is null.
+
+    A mapping with such numbers says how many there were: ``non_finite`` in the outermost one.
+
+    Args:
+        value: What ``json.dumps`` takes.
+        options: Those of ``json.dumps``.
+    """
+    clean, number = without_non_finite(value)
+    if number and isinstance(clean, dict):
+        clean['non_finite'] = number
+    return json.dumps(clean, allow_nan=False, **options)
+
+
+def without_non_finite(value: Any) -> Tuple[Any, int]:
+    """A value with None for every number that is not finite, and how many there were."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, 1
+    if isinstance(value, Mapping):
+        pairs = {key: without_non_finite(own) for key, own in value.items()}
+        return ({key: own for key, (own, _) in pairs.items()},
+                sum(number for _, number in pairs.values()))
+    if isinstance(value, (list, tuple)):
+        items = [without_non_finite(own) for own in value]
+        return [own for own, _ in items], sum(number for _, number in items)
+    return value, 0
 
 
 def atomic_copy(source: str, path: str) -> None:

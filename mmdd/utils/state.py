@@ -12,7 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 from mmengine.logging import print_log
 
-from .io import atomic_path, atomic_write_json
+from .io import atomic_path, atomic_write_json, strict_json
 
 CHECKSUM = 'checksum'
 # What a damaged file is renamed to, behind its name.
@@ -37,8 +37,9 @@ def write_state(path: str, content: Dict[str, Any]) -> None:
 
     Args:
         path: The file.
-        content: Plain JSON values; the key 'checksum' is taken.
+        content: Plain JSON values, see :func:`strict_json`; the key 'checksum' is taken.
     """
+    content = json.loads(strict_json(content))
     atomic_write_json(path, {**content, CHECKSUM: checksum(content)})
 
 

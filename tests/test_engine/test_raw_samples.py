@@ -10,6 +10,8 @@ import tiny
 from mmdd.apis import distill
 from mmdd.apis.set_jobs import plan_sets
 from mmdd.apis.suite import load_groups
+from mmdd.engine.raw_samples import RawSamples
+from mmdd.structures import DistillSlot
 from mmdd.utils.state import load_state, write_state
 
 
@@ -96,3 +98,16 @@ def test_a_benchmark_finds_the_arms(arms, tmp_path):
     (_, jobs), = plan_sets(load_groups(configs), str(tmp_path / 'work'), 1)
     bases = {job.arm.name: job.base and job.base.arm.name for job in jobs}
     assert bases == dict(context=None, unidd='context', strong=None)
+
+
+def test_failed_attempts_are_taken_over_as_such(arms, tmp_path):
+    folder = shutil.copytree(arms[2], tmp_path / 'copy')
+    raw = RawSamples(str(folder), read(folder)['job']['raw_samples'])
+    slots = [DistillSlot.from_dict(entry) for entry in raw.journal.read_plan()]
+    failed = raw.journal.load_sample(slots[1], (1, 0))
+    failed.fail('black')
+    raw.journal.write(failed)
+    os.unlink(folder / '_job/attempts/000001_r0.png')
+    found = raw.find(slots)
+    assert [sample.failure for sample in found] == ['', 'black', '']
+    assert [sample.image is None for sample in found] == [False, True, False]

@@ -182,6 +182,19 @@ def mean():
     return dict(type=Mean)
 
 
+def test_features_that_are_not_finite_name_the_image(tmp_path):
+    class Overflowing(Mean):
+        def features(self, images):
+            features = super().features(images)
+            features[2] = float('inf')
+            return features
+
+    paths = pictures(tmp_path, 5)
+    with pytest.raises(ValueError, match=rf'^{paths[2]}: its features are not finite \(so in 1 of '
+                                         r'4 of its batch\); '):
+        FeaturePass(Overflowing(), paths, (8, 8), 4).run()
+
+
 def pictures(folder, num):
     paths = []
     for i in range(num):

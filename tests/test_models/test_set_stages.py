@@ -87,6 +87,15 @@ def test_choice(stored):
     assert SetStages([]).choose(stored, None) == list(range(6))
 
 
+def test_samples_that_failed_are_made_up_for_by_the_pool(stored):
+    stages = SetStages([BrightestOfPool()])
+    some = stored.subset([0, 1, 3, 5])
+    assert stages.choose(some, None) == [3]
+    assert stages.choose(some, None, planned=6) == [2, 3]
+    assert stages.choose(stored.subset([2]), None, planned=6) == [0]
+    assert SetStages([BrightestOfPool(), WithNegative()]).images(6) == 4
+
+
 def test_wrong_indices_are_refused(stored):
     with pytest.raises(ValueError, match=r'Broken.choose must return 3 distinct indices in '
                                          r'\[0, 6\), got 3 \(1 distinct\)'):

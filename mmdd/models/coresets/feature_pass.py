@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
+from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.state import read_arrays, write_arrays
@@ -55,7 +56,7 @@ class FeaturePass:
             if they share the work.
 
         Raises:
-            ValueError: If an image cannot be read.
+            ValueError: If an image cannot be read, or its features are not finite.
         """
         mine = range(len(self.blocks))[get_rank()::get_world_size()] if self.shared else range(
             len(self.blocks))
@@ -80,6 +81,8 @@ class FeaturePass:
         parts = []
         for batch in self._batches(index):
             parts.append(extract(self.extractor, pool.map(self._read, batch)))
+            check_features(parts[-1], [self._path(item) for item in batch],
+                           'the network that makes them overflows: give it other weights')
             progress.add(len(batch))
         features = np.concatenate(parts)
         if self.folder is not None:
@@ -89,6 +92,9 @@ class FeaturePass:
     def _batches(self, index: int) -> List[List[str]]:
         paths = self.blocks[index]
         return [paths[i:i + self.batch_size] for i in range(0, len(paths), self.batch_size)]
+
+    def _path(self, item: str) -> str:
+        return item
 
     def _read(self, path: str) -> np.ndarray:
         return load_image(path, self.size)

@@ -7,6 +7,7 @@ from typing import Iterator, Optional, Sequence, Tuple, Union
 import torch
 
 from mmdd.utils.config import resolve_path
+from mmdd.utils.finite import check_weights
 from .tokenizer import word_tokenizer
 from .weights import locate_weights
 
@@ -33,7 +34,11 @@ def has_bf16() -> bool:
 
 def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],
                 dtype: torch.dtype, variant: Optional[str] = None):
-    """Load a diffusers model from a folder, or build it small from settings."""
+    """Load a diffusers model from a folder, or build it small from settings.
+
+    Raises:
+        ValueError: If the weights are missing, unreadable or not finite.
+    """
     import diffusers
     cls = getattr(diffusers, kind)
     if folder is None:
@@ -42,13 +47,15 @@ def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[
         model = cls(**settings)
         return model if dtype == torch.float32 else model.to(dtype)
     try:
-        return cls.from_pretrained(
+        model = cls.from_pretrained(
             folder, subfolder=role or None, use_safetensors=True, dtype=dtype,
             variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(
             f'cannot load {role or kind} weights of {folder!r} ({type(e).__name__}: '
             f'{first_line(e)}); give a complete diffusers folder with safetensors files') from None
+    check_weights(model, f'{role or kind} of {folder!r}')
+    return model
 
 
 def pick_variant(folder: str, role: str, variant: Optional[str]) -> Optional[str]:
@@ -155,12 +162,14 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
                    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
                    max_position_embeddings=tokenizer.model_max_length), **settings}))
     try:
-        return cls.from_pretrained(
+        model = cls.from_pretrained(
             folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
             variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(f'cannot load {role} weights of {folder!r} '
                          f'({type(e).__name__}: {first_line(e)})') from None
+    check_weights(model, f'{role} of {folder!r}')
+    return model
 
 
 def first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdd.registry import MODELS
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import generator
 from ..diffusions.difffit import (
     add_scale_factors,
@@ -133,7 +134,8 @@ class MinimaxFineTuner(BaseModel):
         add_scale_factors(self.transformer, scale_layers, scale_blocks)
         self.trained = mark_trainable(self.transformer)
         self.forms = (representativeness, diversity)
-        self.weights = (lambda_r, lambda_d)
+        self.weights = tuple(check_number(f'MinimaxFineTuner: {name}', value) for name, value in (
+            ('lambda_r', lambda_r), ('lambda_d', lambda_d)))
         self.estimate = estimate
         self.pairs = pairs
         self.class_dropout = class_dropout

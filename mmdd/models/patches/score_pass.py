@@ -6,6 +6,7 @@ from typing import List, Sequence
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 
+from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
@@ -65,10 +66,10 @@ class ScorePass:
         keys = [self.keys[i] for i in members]
         rows = self.scorer.score(images, [self.prompts[i] for i in members], keys,
                                  progress)
-        for i, score, features in zip(members, rows['score'], rows['dift']):
-            if not np.isfinite([score, *features]).all():
-                raise ValueError(f"{self.paths[i]}: the denoiser's loss or features are not "
-                                 f"finite; set model.diffusion.dtype to 'bf16' or 'fp32'")
+        check_features(
+            np.concatenate([np.reshape(rows['score'], (-1, 1)), rows['dift']], 1),
+            [self.paths[i] for i in members], "set model.diffusion.dtype to 'bf16' or 'fp32'",
+            "denoiser's loss or features")
         self.store.write(keys, rows)
 
 

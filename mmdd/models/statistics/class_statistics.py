@@ -12,6 +12,7 @@ from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
+from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
 from mmdd.utils.state import read_arrays, write_arrays
@@ -147,6 +148,10 @@ class ClassStatistics:
                                derive_seed('statistics', self._seed))
         found = {name: np.float16(value) if value.dtype == np.float32 else value
                  for name, value in found.items()}
+        for name, value in found.items():
+            rows = np.atleast_1d(value)
+            check_features(rows, [f'class {label}'] * len(rows),
+                           'its latents are too large for half precision', name)
         if self._folder is None:
             self._found[label] = _as_read(found)
             return
@@ -158,10 +163,8 @@ class ClassStatistics:
         for begin in range(0, len(own), self.batch_size):
             batch = own[begin:begin + self.batch_size]
             latents = self._encode(batch, list(pool.map(self._read_image, batch)))
-            for annotation, finite in zip(batch, np.isfinite(latents).all((1, 2, 3))):
-                if not finite:
-                    raise ValueError(f'{annotation.path}: its latent is not finite; set '
-                                     f"model.diffusion.dtype to 'fp32'")
+            check_features(latents, [annotation.path for annotation in batch],
+                           "set model.diffusion.dtype to 'fp32'", 'latents')
             progress.add(len(batch))
             yield latents
 
