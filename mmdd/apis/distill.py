@@ -11,6 +11,7 @@ from mmdd.datasets.checks import open_real_set
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
+from mmdd.utils.signature import check_value
 from .preflight import check_data, check_job
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
@@ -122,6 +123,7 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     for key in ('model', 'train_dataloader', 'train_cfg'):
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key!r}: a distillation job needs it')
+        check_value(key, cfg[key], dict)
     return cfg
 
 

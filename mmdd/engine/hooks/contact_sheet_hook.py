@@ -23,6 +23,7 @@ class ContactSheetHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    limits = dict(num=dict(low=1))
 
     def __init__(self, num: int = 32) -> None:
         self.num = num

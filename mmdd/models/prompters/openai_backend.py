@@ -47,6 +47,10 @@ class OpenAIBackend(VLMBackend):
         ValueError: If a setting is out of range, or could tell a key.
     """
 
+    limits = dict(max_retries=dict(low=0), timeout=dict(above=0), concurrency=dict(low=1),
+                  temperature=dict(low=0), max_tokens=dict(low=1), image_size=dict(low=16),
+                  detail=('low', 'high', 'auto'))
+
     def __init__(self,
                  base_url: str = 'https://api.openai.com/v1',
                  model: str = 'gpt-4o',
