@@ -8,20 +8,19 @@ to <work-dir>/distilled; add --resume to go on with an interrupted job.
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from mmdd.apis import distill
+from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file of a distiller or a coreset')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true',
                         help='go on with an interrupted job in the same work dir')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
                         help='how processes were started; see tools/dist_distill.sh')

@@ -1,16 +1,21 @@
 """Command lines that answer bad input with one line."""
 import os
 import sys
-from typing import Callable
+import time
+from typing import Callable, NoReturn
 
 # What bad input raises here and in the libraries below; anything else is a
-# fault of the program and keeps its traceback.
+# fault of the program, and its line says so.
 BAD_INPUT = (ValueError, TypeError, KeyError, FileNotFoundError, PermissionError, OSError,
              AssertionError, ModuleNotFoundError)
+# Rank of this process by torchrun, Slurm or MPI.
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+# Seconds that the other ranks leave to rank 0: when it ends, its launcher ends them.
+GRACE = 5.
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Run a command line; bad input ends it with one clear line and exit code 1.
+    """Run a command line; an error ends it with one clear line and exit code 1.
 
     With the environment variable ``MMDD_DEBUG`` set, the traceback is shown.
     """
@@ -19,10 +24,28 @@ def run_cli(main: Callable[[], None]) -> None:
         leave_process_group()
     except KeyboardInterrupt:
         sys.exit('interrupted: what is finished is on disk, add --resume to go on')
-    except BAD_INPUT as error:
+    except Exception as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
-        sys.exit(f'error: {one_line(error)} (MMDD_DEBUG=1 shows the traceback)')
+        hint = ('MMDD_DEBUG=1 shows the traceback' if isinstance(error, BAD_INPUT) else
+                'internal: run with MMDD_DEBUG=1 for the traceback')
+        stop(f'error: {one_line(error)} ({hint})')
+
+
+def stop(message: str, code: int = 1) -> NoReturn:
+    """End the process with a line on standard error, once for all ranks.
+
+    Rank 0 prints at once. Another rank prints only if it lives on, that is if rank 0 did not
+    end for the same reason.
+    """
+    rank = next((int(os.environ[name]) for name in RANKS if os.environ.get(name, '').isdigit()), 0)
+    if rank:
+        time.sleep(GRACE)
+        message = f'rank {rank}: {message}'
+    if code == 1:
+        sys.exit(message)
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 def leave_process_group() -> None:

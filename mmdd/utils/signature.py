@@ -158,7 +158,7 @@ def describe(hint: Any, limit: Optional[Limit] = None) -> str:
     if limit is not None and not isinstance(limit, Mapping):
         return f'one of {", ".join(map(repr, limit))}'
     text = _type_words(hint)
-    words = dict(low='at least {:g}', above='above {:g}', high='at most {:g}')
+    words = dict(low='at least {:.10g}', above='above {:.10g}', high='at most {:.10g}')
     bounds = ' and '.join(words[key].format(value) for key, value in (limit or {}).items())
     return f'{text}, {bounds}' if bounds else text
 

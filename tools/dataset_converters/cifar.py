@@ -13,6 +13,7 @@ import pickle
 import numpy as np
 
 from mmdd.datasets.class_names import class_names
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image
 
@@ -24,7 +25,7 @@ RELEASES = dict(
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='folder of the unpacked release')
     parser.add_argument('root', help='folder to write to')
