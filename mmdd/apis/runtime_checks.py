@@ -1,18 +1,18 @@
 """Checks of what a config says beside its components: seeds, logging, loaders, evaluation."""
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmdd.utils.config import suggestion
-from mmdd.utils.signature import Limit, check_value, settings_of
+from mmdd.utils.arguments import MAX_SEED
+from mmdd.utils.sections import Section, check_section
+from mmdd.utils.signature import check_value, settings_of
 
 # Default hooks of MMEngine's Runner, the only ones that None takes away.
 STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-MAX_SEED = 2**32 - 1
-# Section -> setting -> its type and its range. A section holds no others if it is CLOSED.
-SECTIONS: Dict[str, Dict[str, Tuple[Any, Optional[Limit]]]] = {
+# What sections of a config hold; those of CLOSED hold nothing else.
+SECTIONS: Dict[str, Section] = {
     'randomness': dict(seed=(Optional[int], dict(low=0, high=MAX_SEED)),
                        diff_rank_seed=(bool, None), deterministic=(bool, None)),
     'train_dataloader': dict(batch_size=(Optional[int], dict(low=1)),
@@ -36,14 +36,8 @@ def check_runtime(cfg: Config) -> None:
     hints = settings_of(Runner) or {}
     for key, value in cfg.items():
         check_value(key, value, hints.get(key, Any), CHOICES.get(key))
-    for section, known in SECTIONS.items():
-        node = cfg.get(section) or {}
-        check_value(section, node, dict)
-        for key, value in node.items():
-            if section in CLOSED and key not in known:
-                raise ValueError(f'{section}.{key}: there is no such setting'
-                                 f'{suggestion(key, known)}')
-            check_value(f'{section}.{key}', value, *known.get(key, (Any, None)))
+    for name, known in SECTIONS.items():
+        check_section(name, cfg.get(name) or {}, known, closed=name in CLOSED)
     check_default_hooks(cfg.get('default_hooks') or {})
 
 

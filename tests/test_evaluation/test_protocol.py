@@ -209,7 +209,7 @@ def test_another_learning_rate(protocol, tmp_path):
     (dict(protocol=dict(task='detection')), 'protocol needs metrics'),
     (dict(evaluation=dict(students={})), 'evaluation has no protocol'),
     (dict(protocol=dict(task='detection', metrics=dict(a='b'), select='train')),
-     'protocol.select must be one of val, test, none')])
+     "protocol.select must be one of 'val', 'test', 'none', got 'train'")])
 def test_not_a_protocol(config, message):
     with pytest.raises(ValueError, match=message):
         read_protocol(config)
