@@ -16,6 +16,7 @@ from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import build_pool, describe_parts
 from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.protocol import read_protocol
+from mmdd.models.prompters.base import read_prompts
 from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
@@ -111,10 +112,12 @@ def check_prompter(cfg: Config) -> None:
     A prompt file of the config may hold all of them, so nothing is asked then.
 
     Raises:
-        ValueError: If a key, an endpoint or weights are missing.
+        ValueError: If a key, an endpoint or weights are missing, or the file is damaged.
     """
     file = cfg.model.get('prompt_file')
-    if cfg.model.get('prompter') is not None and not (file and os.path.isfile(file)):
+    if file and os.path.exists(file):
+        read_prompts(file)
+    elif cfg.model.get('prompter') is not None:
         TASK_UTILS.build(cfg.model.prompter).check()
 
 

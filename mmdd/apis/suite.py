@@ -142,18 +142,18 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
             content = yaml.safe_load(f)
         except yaml.YAMLError as error:
             raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
-    check_section(path, content, SUITE)
+    check_section(path, content, SUITE, joint=': ')
     if not isinstance(content.get('groups'), dict) or not content['groups']:
         raise ValueError(f'{path}: a suite needs groups: {{name: {{arms: {{name: config}}}}}}')
     groups = []
     for title, node in content['groups'].items():
         where = f'{path}: group {title!r}'
-        check_section(where, node, GROUP)
+        check_section(where, node, GROUP, joint=': ')
         arms = [arm for arm_name, value in (node.get('arms') or {}).items()
                 for arm in read_arm(str(arm_name), value, where, slug(str(title)), cfg_options,
                                     node.get('cfg_options'))]
         shared = {key: node.get(key, content.get(key)) or {} for key in ('protocols', 'seconds')}
-        check_section(f'{where}: seconds', shared['seconds'], SECONDS)
+        check_section(f'{where}, seconds', shared['seconds'], SECONDS, joint=': ')
         groups.append(Group(str(title), arms, node.get('full', content.get('full')),
                             node.get('ablation') or (), node.get('paper') or {}, **shared))
         _check_group(groups[-1], where)
@@ -184,13 +184,13 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
         value = dict(config=value)
     node = dict(value) if isinstance(value, Mapping) else dict(config=value)
     where = f'{where}, arm {name!r}'
-    check_section(where, node, ARM)
+    check_section(where, node, ARM, joint=': ')
     node['cfg_options'] = dict(node.get('cfg_options') or {})
     node.update(defaults=defaults or {}, given=cfg_options or {})
     for options in (node['defaults'], node['cfg_options'], node['given']):
         check_no_secret(where, options)
     sweep = node.get('sweep') or {}
-    check_section(f'{where}: sweep', sweep, SWEEP)
+    check_section(f'{where}, sweep', sweep, SWEEP, joint=': ')
     if not node.get('config') and not sweep.get('configs'):
         raise ValueError(f'{where} names no config')
     if isinstance(node.get('config'), (list, tuple)):

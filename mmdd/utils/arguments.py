@@ -11,11 +11,11 @@ MAX_SEED = 2**32 - 1
 
 
 class ToolParser(argparse.ArgumentParser):
-    """An argument parser that answers bad arguments with one line, exit code 2."""
+    """An argument parser that answers bad arguments with one line."""
 
     def error(self, message: str) -> NoReturn:
         """End the command with what is wrong."""
-        stop(f'error: {message} (--help shows the usage)', 2)
+        stop(f'error: {message} (--help shows the usage)')
 
 
 class CfgOptions(DictAction):

@@ -32,8 +32,8 @@ def run_cli(main: Callable[[], None]) -> None:
         stop(f'error: {one_line(error)} ({hint})')
 
 
-def stop(message: str, code: int = 1) -> NoReturn:
-    """End the process with a line on standard error, once for all ranks.
+def stop(message: str) -> NoReturn:
+    """End the process with a line on standard error, once for all ranks, and exit code 1.
 
     Rank 0 prints at once. Another rank prints only if it lives on, that is if rank 0 did not
     end for the same reason.
@@ -42,10 +42,7 @@ def stop(message: str, code: int = 1) -> NoReturn:
     if rank:
         time.sleep(GRACE)
         message = f'rank {rank}: {message}'
-    if code == 1:
-        sys.exit(message)
-    print(message, file=sys.stderr)
-    sys.exit(code)
+    sys.exit(message)
 
 
 def leave_process_group() -> None:

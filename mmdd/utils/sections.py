@@ -8,7 +8,8 @@ from .signature import Limit, check_value, shown
 Section = Mapping[str, Tuple[Any, Optional[Limit]]]
 
 
-def check_section(where: str, node: Any, known: Section, closed: bool = True) -> None:
+def check_section(where: str, node: Any, known: Section, closed: bool = True,
+                  joint: str = '.') -> None:
     """Check the keys and values of a dict.
 
     Args:
@@ -16,6 +17,7 @@ def check_section(where: str, node: Any, known: Section, closed: bool = True) ->
         node: The dict.
         known: What it may hold.
         closed: Whether other keys are errors.
+        joint: What stands between ``where`` and a key.
 
     Raises:
         ValueError: If it is no dict, or a key or a value is wrong.
@@ -24,7 +26,7 @@ def check_section(where: str, node: Any, known: Section, closed: bool = True) ->
         raise ValueError(f'{where} must be a dict with {", ".join(known)}, got {shown(node)}')
     for key, value in node.items():
         if key in known:
-            check_value(f'{where}.{key}', value, *known[key])
+            check_value(f'{where}{joint}{key}', value, *known[key])
         elif closed:
-            raise ValueError(f'{where}.{key}: there is no such setting'
+            raise ValueError(f'{where}{joint}{key}: there is no such setting'
                              f'{suggestion(str(key), known)}')
