@@ -157,7 +157,7 @@ def _list_problems(part) -> Iterator[str]:
         for path in paths:
             yield xml_problem(path, classes)
         yield _class_problem(part.ann_file, paths, classes)
-    elif hasattr(part, 'seg_map_suffix') and osp.isfile(part.ann_file):
+    elif hasattr(part, 'reduce_zero_label') and osp.isfile(part.ann_file):  # mmseg
         read_list(part.ann_file)
     elif hasattr(part, 'COCOAPI'):
         yield coco_problem(part.ann_file, classes)
