@@ -26,7 +26,7 @@ def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
     Objects of other classes are no problem: mmdet passes over them.
     """
     if not osp.isfile(path):
-        return missing(path, 'annotation')
+        return missing_file(path, 'annotation')
     problem, names = _read_xml(path, os.stat(path).st_mtime_ns)
     boxless = [name for name, has_box in names if name in classes and not has_box]
     if not problem and boxless:
@@ -63,7 +63,7 @@ def _has_box(obj: ET.Element) -> bool:
         return False
 
 
-def missing(path: str, kind: str) -> str:
+def missing_file(path: str, kind: str) -> str:
     """The problem of a file that is not there: an 'image', 'mask' or 'annotation'."""
     if osp.islink(path):
         return (f'{path}: the {kind} is missing, the link goes to {os.readlink(path)}; restore '
@@ -74,7 +74,7 @@ def missing(path: str, kind: str) -> str:
 def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
     """The problem of an image: missing, unreadable, of another (height, width)."""
     if not osp.isfile(path):
-        return missing(path, 'image')
+        return missing_file(path, 'image')
     return _read_image_problem(path, os.stat(path).st_mtime_ns, size)
 
 
@@ -107,7 +107,7 @@ def mask_problem(path: str, image: str, num_classes: int, reduce_zero_label: boo
         label_map: New class index by the index in the file; None where they agree.
     """
     if not osp.isfile(path):
-        return missing(path, 'mask')
+        return missing_file(path, 'mask')
     changed = tuple(os.stat(file).st_mtime_ns for file in (path, image))
     mapping = None if label_map is None else tuple(sorted(label_map.items()))
     return _read_mask_problem(path, image, changed, num_classes, reduce_zero_label, mapping)

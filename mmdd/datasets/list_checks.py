@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from .class_names import synset_names
+from .file_checks import missing_file
 
 
 def coco_problem(path: str, classes: Tuple[str, ...]) -> str:
@@ -138,14 +139,20 @@ def class_folder_problems(root: str, classes: Tuple[str, ...],
     if classes:
         yield _folder_name_problem(root, folders, classes)
     for folder in folders:
-        if not _holds_image(osp.join(root, folder), tuple(suffixes)):
-            yield (f'{osp.join(root, folder)}: the class has no images; add some, or remove the '
-                   f'folder and the class')
+        yield _image_problem(osp.join(root, folder), tuple(suffixes))
 
 
-def _holds_image(folder: str, suffixes: Tuple[str, ...]) -> bool:
-    return any(name.lower().endswith(suffixes)
-               for _, _, names in os.walk(folder) for name in names)
+def _image_problem(folder: str, suffixes: Tuple[str, ...]) -> str:
+    """The problem of a class folder without images, or with a link that leads nowhere."""
+    found = False
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.lower().endswith(suffixes):
+                path, found = osp.join(base, name), True
+                if osp.islink(path) and not osp.exists(path):
+                    return missing_file(path, 'image')
+    return '' if found else (f'{folder}: the class has no images; add some, or remove the folder '
+                             f'and the class')
 
 
 def _folder_name_problem(root: str, folders: List[str], classes: Tuple[str, ...]) -> str:

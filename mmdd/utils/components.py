@@ -1,6 +1,6 @@
 """Checks of components by their configs, before anything is built."""
 import inspect
-from typing import Any, Mapping
+from typing import Any, Mapping, Optional, Set
 
 from mmengine.registry import Registry
 
@@ -49,7 +49,14 @@ def component_of(where: str, registry: Registry, node: Any) -> Any:
     if not isinstance(name, str):
         return name
     with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
-        cls, known = scoped.get(name), set(scoped.module_dict)
+        cls, known = scoped.get(name), names_of(scoped)
     if cls is None:
         raise ValueError(f'{where}: there is no component {name!r}{suggestion(name, known)}')
     return cls
+
+
+def names_of(registry: Optional[Registry]) -> Set[str]:
+    """Names that a registry and its parents know."""
+    if registry is None:
+        return set()
+    return set(registry.module_dict) | names_of(registry.parent)

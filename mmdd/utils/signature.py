@@ -22,6 +22,8 @@ from typing import (
     get_type_hints,
 )
 
+from mmengine.config import Config
+
 from .numbers import check_number
 
 # Bounds of a setting as keywords of ``check_number``, or the values that it may have.
@@ -29,6 +31,7 @@ Limit = Union[Mapping[str, float], Sequence[Any]]
 
 # Parts of a component's config that belong to others: their authors know what they mean.
 FOREIGN = ('cfg', 'pipeline')
+DICTS = (abc.Mapping, Config)
 WORDS = {
     int: ('a whole number', 'whole numbers'), float: ('a number', 'numbers'),
     bool: ('True or False', 'True or False'), str: ('text', 'texts'),
@@ -132,7 +135,7 @@ def fits(value: Any, hint: Any) -> bool:
     kind = origin or hint
     if not isinstance(kind, type):
         return True
-    if issubclass(kind, abc.Mapping):
+    if issubclass(kind, DICTS):
         return isinstance(value, abc.Mapping) and (
             len(args) < 2 or all(fits(inner, args[1]) for inner in value.values()))
     if issubclass(kind, (list, tuple)) or kind is abc.Sequence:
@@ -172,7 +175,7 @@ def _type_words(hint: Any, plural: bool = False) -> str:
     kind = origin or hint
     if kind in WORDS and not args:
         return WORDS[kind][plural]
-    if isinstance(kind, type) and issubclass(kind, abc.Mapping):
+    if isinstance(kind, type) and issubclass(kind, DICTS):
         return WORDS[dict][plural]
     if kind in (list, tuple, abc.Sequence):
         if kind is tuple and args and args[-1] is not Ellipsis:

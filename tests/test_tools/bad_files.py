@@ -62,7 +62,7 @@ VOC = [
     (xml(r'<width>\d+', '<width>wide'), 'size/width'),
     (xml(r'<width>\d+', '<width>nan'), 'size/width'),
     (xml(r'<height>\d+</height>', ''), 'size/height'),
-    (xml(r'<width>\d+', '<width>7'), '.jpg'), (xml(r'<xmax>\d+', '<xmax>1'), '.xml'),
+    (xml(r'<width>\d+', '<width>7'), '.xml'), (xml(r'<xmax>\d+', '<xmax>1'), '.xml'),
     (xml('<annotation>', '<?xml version="1.0" encoding="klingon"?><annotation>'), '.xml'),
     (lambda root: half(first(root, 'Annotations', '.xml')), '.xml'),
     (lambda root: first(root, 'Annotations', '.xml').write_bytes(b'\xff\xfe\0<'), '.xml'),
