@@ -195,6 +195,8 @@ def parts_of(cfg: Config) -> Iterator[Part]:
         if loop.get(name) is None:
             raise ValueError(f'the config has no train_cfg.{name}: a distillation job needs it')
         yield f'train_cfg.{name}', TASK_UTILS, loop[name]
+    for i, node in enumerate(cfg.get('prepare') or []):
+        yield f'prepare[{i}]', TASK_UTILS, node
     for i, node in enumerate(cfg.get('custom_hooks') or []):
         yield f'custom_hooks[{i}]', HOOKS, node
         for name, inner in (('views', TASK_UTILS), ('extractor', MODELS)):

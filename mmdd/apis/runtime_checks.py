@@ -36,6 +36,7 @@ def check_runtime(cfg: Config) -> None:
     hints = settings_of(Runner) or {}
     for key, value in cfg.items():
         check_value(key, value, hints.get(key, Any), CHOICES.get(key))
+    check_value('prepare', cfg.get('prepare'), Optional[List[dict]])
     for name, known in SECTIONS.items():
         check_section(name, cfg.get(name) or {}, known, closed=name in CLOSED)
     check_default_hooks(cfg.get('default_hooks') or {})

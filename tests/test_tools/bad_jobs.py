@@ -91,6 +91,9 @@ JOB: List[Tuple[str, Any, str]] = [
     ('evaluation', 'voc', 'evaluation'),
     ('evaluation', dict(protocl='a.py'), "did you mean 'protocol'"),
     ('evaluation', dict(protocol=5), 'evaluation.protocol'),
+    ('prepare', 5, 'prepare must be a list'),
+    ('prepare', [dict(type='DigitScenes', root='x', sise=3)], "did you mean 'size'"),
+    ('prepare', [dict(type='DigitScenes', root='x', size=0)], 'prepare[0].size'),
     ('env_cfg', 'cpu', 'env_cfg'),
     ('load_from', 5, 'load_from'),
 ]
