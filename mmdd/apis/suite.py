@@ -1,7 +1,6 @@
 """What a benchmark consists of: groups of arms, from a suite file or a command line."""
 import json
 import os.path as osp
-import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
@@ -14,6 +13,7 @@ from mmdd.evaluation.protocol import leaf_dataset, read_protocol
 from mmdd.utils.config import ConfigType, fingerprint, plain, resolve_path, suggestion
 from mmdd.utils.names import slug
 from mmdd.utils.sections import check_section
+from mmdd.utils.signature import SECRET
 from .distill import read_job
 from .random_arm import RANDOM, is_random, random_twin, same_budget
 from .suite_sections import ARM, GROUP, SECONDS, SUITE, SWEEP
@@ -245,7 +245,7 @@ def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
         ValueError: If one does; the message does not repeat it.
     """
     for key in options:
-        if re.search(r'(api_?key|token|secret|password)$', key.lower()):
+        if SECRET.search(key):
             raise ValueError(f'{where}: {key} would be written into the results; put the key into '
                              f'an environment variable and name that in api_key_env')
 

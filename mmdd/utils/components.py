@@ -5,7 +5,7 @@ from typing import Any, Mapping, Optional, Set
 from mmengine.registry import Registry
 
 from .config import suggestion
-from .signature import check_overrides, check_value, limits_of, settings_of
+from .signature import check_overrides, check_value, limits_of, settings_of, shown
 
 # What registries and Runners read beside the arguments of a constructor.
 BUILD_KEYS = ('type', '_scope_', 'priority')
@@ -44,7 +44,7 @@ def component_of(where: str, registry: Registry, node: Any) -> Any:
     """
     if not isinstance(node, Mapping) or node.get('type') is None:
         raise ValueError(f'{where} must be a dict that names a component by type, got '
-                         f'{str(node)[:80]}')
+                         f'{shown(node)}')
     name = node['type']
     if not isinstance(name, str):
         return name

@@ -31,6 +31,8 @@ Limit = Union[Mapping[str, float], Sequence[Any]]
 
 # Parts of a component's config that belong to others: their authors know what they mean.
 FOREIGN = ('cfg', 'pipeline')
+# Settings whose values are written nowhere.
+SECRET = re.compile(r'(api_?key|token|secret|password)$', re.IGNORECASE)
 DICTS = (abc.Mapping, Config)
 WORDS = {
     int: ('a whole number', 'whole numbers'), float: ('a number', 'numbers'),
@@ -98,7 +100,7 @@ def check_value(key: str, value: Any, hint: Any = Any, limit: Optional[Limit] = 
         ValueError: If the value is of another type, not finite, or out of range.
     """
     if not fits(value, hint):
-        raise ValueError(f'{key} must be {describe(hint, limit)}, got {shown(value)}')
+        raise ValueError(f'{key} must be {describe(hint, limit)}, got {shown(value, key)}')
     for place, number in _numbers(key, value):
         if isinstance(number, float) and not math.isfinite(number):
             raise ValueError(f'{place} must be a finite number, got {number}')
@@ -106,7 +108,7 @@ def check_value(key: str, value: Any, hint: Any = Any, limit: Optional[Limit] = 
             check_number(place, number, integer=_is_whole(hint), **limit)
     if limit is not None and not isinstance(limit, Mapping) and value is not None \
             and value not in limit:
-        raise ValueError(f'{key} must be {describe(hint, limit)}, got {shown(value)}')
+        raise ValueError(f'{key} must be {describe(hint, limit)}, got {shown(value, key)}')
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -185,10 +187,25 @@ def _type_words(hint: Any, plural: bool = False) -> str:
     return getattr(kind, '__name__', str(kind))
 
 
-def shown(value: Any) -> str:
-    """A value for a message, cut where it is long."""
-    text = ' '.join(repr(value).split())
+def shown(value: Any, key: str = '') -> str:
+    """A value for a message, cut where it is long; never what may be the key of a service.
+
+    Args:
+        value: What was given.
+        key: Its place; a value of ``api_key`` and the like is not told, nor what dicts hold.
+    """
+    if SECRET.search(key):
+        return 'a value that is not shown'
+    text = ' '.join(repr(_without_values(value)).split())
     return text if len(text) <= 80 else f'{text[:77]}...'
+
+
+def _without_values(value: Any) -> Any:
+    if isinstance(value, abc.Mapping):
+        return dict.fromkeys(value, ...)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without_values(inner) for inner in value)
+    return value
 
 
 def check_overrides(where: str, cls: type) -> None:

@@ -68,6 +68,15 @@ def test_bad_values_are_named(value, hint, limit, words):
         check_value('model.x', value, hint, limit)
 
 
+@pytest.mark.parametrize('key, value, hint', [
+    ('backend.api_key', 'sk-1', None), ('backend.TOKEN', 'sk-1', int),
+    ('backend', dict(api_key='sk-1'), str), ('backend', [dict(api_key='sk-1')], str)])
+def test_keys_of_services_are_not_told(key, value, hint):
+    with pytest.raises(ValueError) as info:
+        check_value(key, value, hint)
+    assert key in str(info.value) and 'sk-1' not in str(info.value)
+
+
 def test_sound_values_pass():
     check_value('x', None, Optional[int], dict(low=1))
     check_value('x', None, Optional[str], ('a', ))

@@ -63,7 +63,7 @@ class OpenAIBackend(VLMBackend):
                  image_size: int = 512,
                  detail: str = 'low',
                  extra_body: Optional[dict] = None,
-                 api_key: None = None) -> None:
+                 api_key: Optional[str] = None) -> None:
         if api_key is not None:
             raise ValueError('a key must not stand in a config, which is logged and stored: put '
                              'it into the environment variable named by api_key_env')
