@@ -82,6 +82,11 @@ class PatchSelection(DatasetDistiller):
     draws = False
     # Of the three images of a class that a dry run has.
     dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
+    limits = dict(
+        composition=('C', 'S', 'auto'), num_images=dict(low=1), num_clusters=dict(low=1),
+        top_clusters=dict(low=1), resize=dict(low=1), window=dict(low=1),
+        timestep_range=dict(low=0, high=1), num_draws=dict(low=1), dift_block=dict(low=0),
+        dift_timestep=dict(low=0, high=1), score_seed=dict(low=0), score_batch=dict(low=1))
 
     def __init__(self,
                  diffusion: dict,
@@ -101,7 +106,7 @@ class PatchSelection(DatasetDistiller):
                  score_seed: int = 0,
                  score_batch: int = 16,
                  score_dir: Optional[str] = None,
-                 image_size: Any = 224,
+                 image_size: Union[int, Tuple[int, int]] = 224,
                  **kwargs) -> None:
         super().__init__(diffusion=diffusion, image_size=image_size, **kwargs)
         check_choice(composition, num_images, num_clusters, top_clusters, cluster_features,
