@@ -17,7 +17,7 @@ help:
 
 install:
 	@command -v $(PYTHON) >/dev/null || { \
-	  echo 'error: $(PYTHON) not found; the mend: apt-get install python3 python3-venv python3-dev' >&2; \
+	  echo 'error: $(PYTHON) not found; the fix: apt-get install python3 python3-venv python3-dev' >&2; \
 	  exit 1; }
 	@$(PYTHON) tools/setup_venv.py
 

@@ -94,7 +94,7 @@ def install_mmcv(torch_before):
         return
     if gpu and not key.endswith('-cuda'):
         say('      note: there is a GPU but no nvcc, so mmcv gets CPU operators only (detection '
-            'needs them on the GPU); the mend: install the CUDA toolkit, then run '
+            'needs them on the GPU); the fix: install the CUDA toolkit, then run '
             'python3 tools/setup_venv.py --force')
     wheel = mmcv_wheel.find_wheel(key)
     if wheel:

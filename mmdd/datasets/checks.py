@@ -43,7 +43,7 @@ def open_real_set(cfg: Mapping[str, Any]):
         The dataset, fully read.
 
     Raises:
-        ValueError: With the first problem; the message names file and mend.
+        ValueError: With the first problem; the message names file and fix.
     """
     try:
         dataset = ROOT_DATASETS.build(_lazy(cfg))

@@ -43,7 +43,7 @@ class DistillLoop(BaseLoop):
     5. let the set stages choose and expand, write the set and close the manifest.
 
     Slots are sharded over ranks. Every finished attempt is on disk at once, so
-    a killed job goes on with ``resume=True`` and yields the same set.
+    a killed job is resumed with ``resume=True`` and yields the same set.
 
     Args:
         runner: The Runner.

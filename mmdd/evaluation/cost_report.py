@@ -77,7 +77,7 @@ def cost_rows(costs: Costs) -> List[List[str]]:
 
 
 def stage_rows(costs: Costs) -> List[List[str]]:
-    """Cells of ``STAGE_COLUMNS``: what is paid once for a real set first, then the longest."""
+    """Cells of ``STAGE_COLUMNS``: one-time costs of a real set first, then the longest."""
     rows = []
     for name, entry in costs.items():
         stages = entry['cost'].get('stages') or {}

@@ -223,9 +223,9 @@ def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -
     other = [key for key in AUGMENTATION if settings[key] != wanted[key]]
     if other:
         told = ', '.join(f'{key} {settings[key]}, the protocol {wanted[key]}' for key in other)
-        mend = ' '.join(f'protocol.schedule.{key}={str(settings[key]).replace(" ", "")}'
+        fix = ' '.join(f'protocol.schedule.{key}={str(settings[key]).replace(" ", "")}'
                         for key in other)
-        raise ValueError(f'{folder} has soft labels with {told}; set {mend} or write labels for '
+        raise ValueError(f'{folder} has soft labels with {told}; set {fix} or write labels for '
                          f'this protocol')
     if settings['pipeline'] != _pipeline_mark(cfg):
         raise ValueError(f'{folder} has soft labels of another train_dataloader.dataset.pipeline '

@@ -32,7 +32,7 @@ class ScheduleRule:
 
         Raises:
             ValueError: If the rule does not cover such a set; the message names the
-                option of the protocol that mends it.
+                option of the protocol that fixes it.
         """
         raise NotImplementedError
 

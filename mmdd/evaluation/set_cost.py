@@ -2,7 +2,7 @@
 import statistics
 from typing import Any, Dict, Mapping
 
-# Stages of the loop that are paid once for a real set, for sets whose manifest does not say.
+# Stages of the loop that are a one-time cost of a real set, for sets whose manifest does not say.
 DEPLOY_STAGES = ('prepare', )
 
 

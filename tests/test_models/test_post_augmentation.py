@@ -162,7 +162,7 @@ def test_a_plan_that_it_cannot_work_on_is_refused_before_it_is_made():
 
 def test_missing_library_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, 'albumentations', None)
-    with pytest.raises(ValueError, match='needs albumentations .*the mend: pip install') as caught:
+    with pytest.raises(ValueError, match='needs albumentations .*the fix: pip install') as caught:
         build()
     path = osp.join(osp.dirname(__file__), '../../requirements/nodeps.txt')
     with open(path, encoding='utf-8') as f:

@@ -153,7 +153,7 @@ REPEATED = f'echo {KEY} and sk-proj-***CRET'
 @pytest.mark.parametrize('reply, calls, message', [
     (failure(401, REPEATED), 1, r'refuses the key of OPENAI_API_KEY \(401\): set a valid one'),
     (failure(403, REPEATED), 1, r'refuses the key of OPENAI_API_KEY \(403\)'),
-    (failure(404, REPEATED), 1, r'no such model or no chat completions.*mend backend.model'),
+    (failure(404, REPEATED), 1, r'no such model or no chat completions.*fix backend.model'),
     (failure(429), 2, r'limits the rate \(429\): lower backend.concurrency'),
     (failure(429, code='insufficient_quota'), 1, r'the quota is used up \(429\)'),
     (failure(500, f'boom {KEY} data:image/jpeg;base64,xyz'), 2,
@@ -258,7 +258,7 @@ def test_unreadable_image(tmp_path):
     annotations = images(tmp_path)
     (tmp_path / '1.png').write_bytes(b'no image')
     with MockServer() as server:
-        with pytest.raises(ValueError, match='1.png cannot be read as an image.*: mend or remove'):
+        with pytest.raises(ValueError, match='1.png cannot be read as an image.*: fix or remove'):
             prompter(server.url).prompts(annotations, CLASSES)
         os.unlink(tmp_path / '1.png')
         with pytest.raises(ValueError, match="1.png, the image of '1', is not there"):

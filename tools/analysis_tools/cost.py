@@ -3,7 +3,7 @@
     python tools/analysis_tools/cost.py work_dirs/a/distilled D4M=work_dirs/b/distilled \\
         --out cost.md --plot cost.svg
 
-'deploy' is paid once for a real set (training a proxy, fine-tuning, scoring, statistics),
+'deploy' is a one-time cost of a real set (training a proxy, fine-tuning, scoring, statistics),
 'distill' for every distilled set. Sets from before denoiser passes were counted show '-'.
 """
 import argparse

@@ -9,7 +9,7 @@ from setup_steps.common import CACHE, CONSTRAINTS, LOG, PYTHON, ROOT, VENV, Setu
 
 HEARTBEAT = 15
 # what a log may say, and what the user can do about it
-MENDS = (
+FIXES = (
     ('No space left on device', 'free some disk space'),
     ('Temporary failure in name resolution', 'check the network or the proxy settings of pip'),
     ('Failed to establish a new connection', 'check the network or the proxy settings of pip'),
@@ -64,10 +64,10 @@ def failure(what, status, start):
     with open(LOG, 'rb') as log:
         log.seek(start)
         text = log.read().decode(errors='replace')
-    mends = [mend for sign, mend in MENDS if sign in text]
+    fixes = [fix for sign, fix in FIXES if sign in text]
     tail = '\n'.join('    ' + line for line in text.strip().splitlines()[-8:])
-    return (f'{what} failed (exit status {status}); the mend: '
-            f'{mends[0] if mends else "read the log, then run it again"}; '
+    return (f'{what} failed (exit status {status}); the fix: '
+            f'{fixes[0] if fixes else "read the log, then run it again"}; '
             f'all of it: {os.path.relpath(LOG)}\n{tail}')
 
 

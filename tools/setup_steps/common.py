@@ -12,7 +12,7 @@ CONSTRAINTS = os.path.join(REQUIREMENTS, 'constraints.txt')
 
 
 class SetupError(Exception):
-    """Something the user has to mend: what, where and the mend in one line."""
+    """Something the user has to fix: what, where and the fix in one line."""
 
 
 def say(text):
@@ -51,5 +51,5 @@ def wheel_folders():
     """The folders that may hold ready wheels."""
     given = os.environ.get('MMDD_WHEELS', '')
     if given and not os.path.isdir(given):
-        raise SetupError(f'MMDD_WHEELS={given} is not a folder; the mend: correct or unset it')
+        raise SetupError(f'MMDD_WHEELS={given} is not a folder; the fix: correct or unset it')
     return [os.path.abspath(given)] * bool(given) + [os.path.join(CACHE, 'wheels')]

@@ -21,15 +21,15 @@ def check_python():
     here = sys.version_info[:2]
     if here not in PYTHONS:
         others = [f'python{a}.{b}' for a, b in PYTHONS if works(f'python{a}.{b}')]
-        mend = f'make PYTHON={others[0]}' if others else 'install Python 3.11'
+        fix = f'make PYTHON={others[0]}' if others else 'install Python 3.11'
         raise SetupError(f'Python {here[0]}.{here[1]} ({sys.executable}) is not supported, mmdd '
-                         f'needs 3.11 or 3.12; the mend: {mend}')
+                         f'needs 3.11 or 3.12; the fix: {fix}')
     found = re.search(r'^version\w* = (\d+)\.(\d+)', read_text(os.path.join(VENV, 'pyvenv.cfg')),
                       flags=re.M)
     if found and (int(found[1]), int(found[2])) != here:
         old = f'{found[1]}.{found[2]}'
         raise SetupError(f'.venv was made by Python {old}, this is Python {here[0]}.{here[1]}; '
-                         f'the mend: make PYTHON=python{old}, or remove .venv and run it again')
+                         f'the fix: make PYTHON=python{old}, or remove .venv and run it again')
 
 
 def works(command):
@@ -44,7 +44,7 @@ def check_venv_module():
     """Debian and Ubuntu pack venv's parts apart from Python."""
     if not all(importlib.util.find_spec(name) for name in ('venv', 'ensurepip')):
         version = f'{sys.version_info[0]}.{sys.version_info[1]}'
-        raise SetupError(f'{sys.executable} lacks venv or ensurepip; the mend: '
+        raise SetupError(f'{sys.executable} lacks venv or ensurepip; the fix: '
                          f'apt-get install python{version}-venv')
 
 
@@ -63,12 +63,12 @@ def check_build_tools():
            for folder in wheel_folders()):
         return
     if not compiler():
-        raise SetupError('no C++ compiler (c++ or g++) in PATH, mmcv is built with one; the mend: '
+        raise SetupError('no C++ compiler (c++ or g++) in PATH, mmcv is built with one; the fix: '
                          'apt-get install g++')
     header = os.path.join(sysconfig.get_paths()['include'], 'Python.h')
     if not os.path.isfile(header):
         version = f'{sys.version_info[0]}.{sys.version_info[1]}'
-        raise SetupError(f'{header} is missing, mmcv is built with it; the mend: '
+        raise SetupError(f'{header} is missing, mmcv is built with it; the fix: '
                          f'apt-get install python{version}-dev')
 
 
@@ -79,7 +79,7 @@ def check_disk():
     free = shutil.disk_usage(ROOT).free / 1024 ** 3
     if free < DISK_GB:
         raise SetupError(f'only {free:.1f} GB free under {ROOT}, the environment needs {DISK_GB} '
-                         'GB; the mend: free some disk space')
+                         'GB; the fix: free some disk space')
 
 
 def memory_gb():
@@ -104,7 +104,7 @@ def build_jobs():
     asked = os.environ.get('MAX_JOBS', '')
     if asked:
         if not asked.isdigit() or int(asked) < 1:
-            raise SetupError(f'MAX_JOBS={asked} is not a positive number; the mend: MAX_JOBS=2')
+            raise SetupError(f'MAX_JOBS={asked} is not a positive number; the fix: MAX_JOBS=2')
         return int(asked)
     cores = (len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity')
              else os.cpu_count() or 1)

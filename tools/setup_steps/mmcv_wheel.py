@@ -25,7 +25,7 @@ def mmcv_key():
         'nvcc = bool(CUDA_HOME) and os.path.isfile(os.path.join(CUDA_HOME, "bin", "nvcc"))\n'
         'print(torch.__version__, int(torch.cuda.is_available()), int(nvcc))')
     if answer is None:
-        raise SetupError('torch in .venv cannot be imported; the mend: remove .venv and run it '
+        raise SetupError('torch in .venv cannot be imported; the fix: remove .venv and run it '
                          'again')
     torch, gpu, nvcc = answer.split()
     tag = f'cp{sys.version_info[0]}{sys.version_info[1]}'
@@ -113,7 +113,7 @@ def build_wheel(key):
         progress=build_progress(source, int(env['MAX_JOBS'])))
     wheel = glob.glob(os.path.join(glob.escape(fresh), 'mmcv-*.whl'))[0]
     if not has_operators(wheel):
-        raise SetupError(f'mmcv was built without its operators; the mend: remove {folder} and '
+        raise SetupError(f'mmcv was built without its operators; the fix: remove {folder} and '
                          'run it again')
     kept = os.path.join(CACHE, 'wheels', key)
     os.makedirs(kept, exist_ok=True)
@@ -127,4 +127,4 @@ def check_compiler_again():
     """A wheel that lay ready for another torch may have let a missing compiler pass."""
     if not compiler():
         raise SetupError('no C++ compiler (c++ or g++) in PATH, and no mmcv wheel for this torch; '
-                         'the mend: apt-get install g++')
+                         'the fix: apt-get install g++')

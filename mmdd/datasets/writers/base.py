@@ -96,7 +96,7 @@ def image_size(path: str) -> Tuple[int, int]:
         return upright_size(picture)
 
 
-def require(field: str, slots: Sequence[DistillSlot], writer: str, mend: str) -> None:
+def require(field: str, slots: Sequence[DistillSlot], writer: str, fix: str) -> None:
     """Check that every slot has boxes or a mask.
 
     Raises:
@@ -104,4 +104,4 @@ def require(field: str, slots: Sequence[DistillSlot], writer: str, mend: str) ->
     """
     for slot in slots:
         if getattr(slot, field) is None:
-            raise ValueError(f'{writer} cannot write slot {slot.id}: it has no {field}; {mend}')
+            raise ValueError(f'{writer} cannot write slot {slot.id}: it has no {field}; {fix}')

@@ -206,7 +206,7 @@ class DatasetDistiller(BaseModel):
 
         Args:
             name: Name of the stage; a few lower-case words.
-            deploy: Whether it is paid once for a real set rather than for every distilled
+            deploy: Whether it is a one-time cost of a real set rather than one of every distilled
                 set; None says so of what runs in :meth:`collect` and :meth:`finish_collect`.
         """
         return self.clock.timed(name, deploy)

@@ -219,7 +219,7 @@ class OpenAIBackend(VLMBackend):
                             f'that may use this model', fatal=True)
         if status == 404:
             return VLMError(f'{self.where}: there is no such model or no chat completions under '
-                            f'base_url (404): mend backend.model or backend.base_url', fatal=True)
+                            f'base_url (404): fix backend.model or backend.base_url', fatal=True)
         if status == 429 and getattr(error, 'code', None) == 'insufficient_quota':
             return VLMError(f'{self.where}: the quota is used up (429): raise it', fatal=True)
         if status == 429:

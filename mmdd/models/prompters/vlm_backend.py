@@ -10,7 +10,7 @@ class VLMError(ValueError):
     """A question that got no answer.
 
     Args:
-        text: Who failed, how, and the mend; never a key.
+        text: Who failed, how, and the fix; never a key.
         fatal: Whether asking on is pointless.
         busy: Whether the model is there and only overloaded.
     """
@@ -90,7 +90,7 @@ def read_image(path: str, size: int) -> Image.Image:
         with Image.open(path) as file:
             image = ImageOps.exif_transpose(file).convert('RGB')
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VLMError(f'{path} cannot be read as an image ({type(error).__name__}): mend or '
+        raise VLMError(f'{path} cannot be read as an image ({type(error).__name__}): fix or '
                        f'remove it', fatal=True) from None
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     return image

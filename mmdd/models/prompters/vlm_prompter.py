@@ -226,7 +226,7 @@ class VLMPrompter(BasePrompter):
         if error is not None:
             raise ValueError(
                 f'{error}; {len(questions) - interview.calls} of {len(questions)} questions are '
-                f'open, all answers are kept in {cache.path or "memory"}: mend it and start again '
+                f'open, all answers are kept in {cache.path or "memory"}: fix it and start again '
                 f'with --resume')
 
     def _replace(self, annotations: List[Layout],

@@ -150,7 +150,7 @@ def in_full(x: Tensor) -> Tensor:
 
 
 def takes_rgb(preprocessor) -> bool:
-    """Whether the preprocessor turns the channels round: mm* pipelines read BGR."""
+    """Whether the preprocessor converts BGR to RGB: mm* pipelines read BGR."""
     # Names of that switch in mmdet, mmseg and mmpretrain.
     names = ('_channel_conversion', 'channel_conversion', 'to_rgb')
     return any(getattr(preprocessor, name, False) for name in names)

@@ -116,7 +116,7 @@ def _albumentations():
         import albumentations
     except ImportError as e:
         raise ValueError(
-            f'PostAugmentation needs albumentations ({e}); the mend: pip install --no-deps '
+            f'PostAugmentation needs albumentations ({e}); the fix: pip install --no-deps '
             f'albumentations==2.0.8 albucore==0.0.24') from None
     return albumentations
 
