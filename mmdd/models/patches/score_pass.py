@@ -1,7 +1,7 @@
 """Scoring of many photographs: streamed, shared by ranks, resumable."""
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
@@ -9,7 +9,6 @@ from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 from ..coresets.feature_pass import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
-from .scorer import PatchScorer
 
 # Photographs in a shard: what a killed job may lose.
 SHARD = 64
@@ -19,13 +18,13 @@ class ScorePass:
     """Scores the photographs that a store does not have yet.
 
     Args:
-        scorer: What scores them.
+        scorer: What scores them: :class:`PatchScorer` or :class:`CropScorer`.
         store: Where scores are kept, on a disk that all ranks share.
         paths: Image files.
-        prompts: Prompt of the class of each.
+        prompts: What tells the scorer the class of each.
     """
 
-    def __init__(self, scorer: PatchScorer, store: ScoreStore, paths: Sequence[str],
+    def __init__(self, scorer: Any, store: ScoreStore, paths: Sequence[str],
                  prompts: Sequence[str]) -> None:
         self.scorer = scorer
         self.store = store
@@ -64,10 +63,10 @@ class ScorePass:
             lambda i: read_resized(self.paths[i], resize), members))
         keys = [self.keys[i] for i in members]
         rows = self.scorer.score(images, [self.prompts[i] for i in members], keys)
-        for i, score, features in zip(members, rows['score'], rows['dift']):
-            if not np.isfinite([score, *features]).all():
-                raise ValueError(f"{self.paths[i]}: the denoiser's loss or features are not "
-                                 f"finite; set model.diffusion.dtype to 'bf16' or 'fp32'")
+        for i, *figures in zip(members, *(rows[field] for field in self.scorer.fields)):
+            if not all(np.isfinite(figure).all() for figure in figures):
+                raise ValueError(f'{self.paths[i]}: the {self.scorer.figures} are not finite; '
+                                 f'{self.scorer.fix}')
         self.store.write(keys, rows)
 
 
