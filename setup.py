@@ -8,7 +8,9 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-SHIPPED = ('configs', 'tools', 'model-index.yml')
+SHIPPED = ('configs', 'tools', 'projects', 'model-index.yml')
+# what the package holds beside code: priors, class names, the parts of the HTML report
+DATA = ('css', 'html', 'js', 'json', 'md', 'png', 'safetensors', 'txt')
 
 
 def read_version():
@@ -30,7 +32,7 @@ def read_readme():
 
 
 class BuildWithMim(build_py):
-    """Ship configs and tools under mmdd/.mim, where mim and MMEngine look for them.
+    """Ship configs, tools and projects under mmdd/.mim, where mim and MMEngine look for them.
 
     A wheel gets copies, made in the build folder; an editable install gets
     links, which git ignores.
@@ -65,8 +67,9 @@ class BuildWithMim(build_py):
             target.symlink_to(os.path.relpath(ROOT / name, target.parent))
 
 
-runtime, optional, tests, mim = map(
-    read_requirements, ('runtime', 'optional', 'tests', 'mminstall'))
+runtime, optional, nodeps, tests, mim = map(
+    read_requirements, ('runtime', 'optional', 'nodeps', 'tests', 'mminstall'))
+optional += nodeps
 setup(
     name='mmdd',
     version=read_version(),
@@ -78,12 +81,13 @@ setup(
     license_files=['LICENSE'],
     keywords='computer vision, dataset distillation, diffusion models',
     packages=find_packages(include=['mmdd', 'mmdd.*']),
-    package_data={'mmdd': ['priors/**', 'evaluation/templates/*', 'datasets/class_names/*.txt']},
+    package_data={'mmdd': [f'**/*.{suffix}' for suffix in DATA]},
     include_package_data=False,
     python_requires='>=3.11,<3.13',
     install_requires=runtime,
     extras_require={
-        'mim': mim, 'optional': optional, 'tests': tests, 'all': runtime + optional + tests},
+        'mim': mim, 'optional': optional, 'tests': tests, 'all': mim + optional + tests},
+    entry_points={'console_scripts': ['mmdd = mmdd.__main__:main']},
     classifiers=[
         'Development Status :: 4 - Beta',
         'Intended Audience :: Science/Research',

@@ -36,5 +36,7 @@ TASK_UTILS = Registry(
     locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.engine',
                'mmdd.evaluation.schedule_rules', 'mmdd.apis'])
 # who draws, and where pictures and scalars go; here so that mmengine's own are found
-VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmdd')
-VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, scope='mmdd')
+VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmdd',
+                       locations=['mmengine.visualization'])
+VISBACKENDS = Registry('vis_backend', parent=MMENGINE_VISBACKENDS, scope='mmdd',
+                       locations=['mmengine.visualization'])

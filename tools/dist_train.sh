@@ -1,23 +1,3 @@
 #!/usr/bin/env bash
 # Train a proxy or a student on several GPUs (or CPU processes) of one or more machines.
-set -euo pipefail
-
-if [ $# -lt 2 ]; then
-  cat >&2 <<'USAGE'
-usage: tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
-  environment: NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1), PORT (29500), PYTHON (python)
-USAGE
-  exit 2
-fi
-
-CONFIG=$1
-GPUS=$2
-export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-
-exec "${PYTHON:-python}" -m torch.distributed.run \
-  --nnodes="${NNODES:-1}" \
-  --node_rank="${NODE_RANK:-0}" \
-  --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-  --master_port="${PORT:-29500}" \
-  --nproc_per_node="$GPUS" \
-  "$(dirname "$0")/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+exec "$(dirname "$0")/dist_run.sh" train "$@"

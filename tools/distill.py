@@ -3,7 +3,8 @@
     python tools/distill.py configs/unidd/faster-rcnn_digits_5pct.py
 
 Trains the proxy first where its checkpoint is missing. The distilled set goes
-to <work-dir>/distilled; add --resume to go on with an interrupted job.
+to <work-dir>/distilled; add --resume to go on with an interrupted job. With --dry-run every step
+runs on a few images with tiny random networks, in under a minute.
 """
 import argparse
 import os
@@ -11,6 +12,7 @@ import os
 from mmengine.config import DictAction
 
 from mmdd.apis import distill
+from mmdd.apis.dry_distill import dry_distill
 from mmdd.utils.cli import run_cli
 
 
@@ -20,7 +22,10 @@ def parse_args():
     parser.add_argument('config', help='config file of a distiller or a coreset')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true',
-                        help='go on with an interrupted job in the same work dir')
+                        help='resume the interrupted job in the work dir; without one, start it')
+    parser.add_argument('--dry-run', action='store_true',
+                        help='try every step on a few images with tiny random networks; keeps '
+                             'what it makes only where --work-dir is given')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -34,9 +39,11 @@ def parse_args():
 
 def main():
     args = parse_args()
-    folder = distill(args.config, work_dir=args.work_dir, resume=args.resume,
-                     cfg_options=args.cfg_options, launcher=args.launcher)
-    print(f'distilled set: {folder}')
+    if args.dry_run:
+        print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options)))
+        return
+    distill(args.config, work_dir=args.work_dir, resume=args.resume,
+            cfg_options=args.cfg_options, launcher=args.launcher)
 
 
 if __name__ == '__main__':

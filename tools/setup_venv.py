@@ -30,6 +30,7 @@ from setup_steps.common import (
     say,
     write_text,
 )
+from setup_steps.torchvision_wheel import match_torchvision
 
 STAMP = os.path.join(VENV, 'mmdd-setup.stamp')
 MMCV_MARK = os.path.join(VENV, 'mmdd-mmcv.key')
@@ -78,6 +79,7 @@ def install_torch():
     before = ask('import torch; print(torch.__version__)')
     install('installing the build tools', '-r', os.path.join(REQUIREMENTS, 'build.txt'))
     install('installing torch', f'torch=={version}', f'torchvision=={pins()["torchvision"]}')
+    match_torchvision()
     return before
 
 

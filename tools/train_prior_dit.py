@@ -34,7 +34,7 @@ from prior_training import (  # noqa: E402
 from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
 from mmdd.models import DiT  # noqa: E402
 from mmdd.models.diffusions.difffit import tie_embedders  # noqa: E402
-from mmdd.models.distillers.base import to_uint8  # noqa: E402
+from mmdd.models.distillers.pictures import to_uint8  # noqa: E402
 from mmdd.structures import DistillSlot, slot_seed  # noqa: E402
 from mmdd.utils.cli import run_cli  # noqa: E402
 from mmdd.utils.config import resolve_path  # noqa: E402

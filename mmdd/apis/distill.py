@@ -4,14 +4,18 @@ import os.path as osp
 from typing import List, Optional
 
 from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 
 from mmdd.datasets.checks import open_real_set
+from mmdd.engine.job_text import closing_lines, header_lines
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
-from .preflight import check_data, check_job
+from mmdd.utils.runner import JobRunner
+from .identity import is_finished_without_weights, weights_path
+from .preflight import check_data, check_job, job_journal
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
 
@@ -55,6 +59,11 @@ def distill(config: ConfigType,
     cfg.train_cfg.resume = resume
     init_launcher(cfg)
     check_job(cfg, resume)
+    journal = job_journal(cfg)
+    if is_finished_without_weights(cfg, journal):
+        print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
+                  'current')
+        return journal.out_dir
     prepare(cfg)
     check_data(cfg)
     for name in ('proxy', 'judge'):
@@ -63,8 +72,11 @@ def distill(config: ConfigType,
             network.checkpoint = ready_weights(network, cfg.work_dir, name)
     if cfg.model.get('fine_tune') is not None:
         cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = JobRunner.from_cfg(cfg)
+    print_log('\n'.join(header_lines(runner)), runner.logger)
     runner.train()
+    if get_rank() == 0:
+        print_log('\n'.join(closing_lines(runner)), runner.logger)
     return runner.train_loop.out_dir
 
 
@@ -79,11 +91,11 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     Raises:
         ValueError: If the proxy is not trained here and its weights are missing.
     """
-    kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
-    if hasattr(kind, 'local_checkpoint'):
+    path = weights_path(proxy, work_dir, name)
+    if path is None:
+        kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
         return kind.local_checkpoint(proxy.get('checkpoint'))
-    return ensure_checkpoint(
-        proxy.cfg, proxy.get('checkpoint') or osp.join(work_dir, f'{name}.pth'))
+    return ensure_checkpoint(proxy.cfg, path)
 
 
 def ready_fine_tuned(cfg: Config) -> List[str]:

@@ -94,10 +94,10 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
             missing = {(str(protocol), folder, seed) for folder in folders for seed in own}
             work.total += len(missing - counted)
             counted.update(missing)
-    done = [run for key, run in runs.items() if key not in counted and osp.isfile(run.result_file)]
-    work.total, work.done = work.total + len(runs.keys() - counted), len(done)
+    found = [read_result(run) for key, run in runs.items() if key not in counted]
+    results = [result for result in found if result is not None]
+    work.total, work.done = work.total + len(found), len(results)
     counted.update(runs)
-    results = [read_result(run) for run in done]
     work.seconds = [result.get('total_seconds', result['seconds']) for result in results]
     return work
 

@@ -22,6 +22,7 @@ from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
 from mmdd.utils.config import suggestion
+from .identity import check_weights
 
 Part = Tuple[str, Registry, Mapping[str, Any]]
 
@@ -52,12 +53,19 @@ def check_job(cfg: Config, resume: bool) -> None:
     warn_of_protocol(cfg)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
-        journal = Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
-        journal.check(describe_parts(cfg), resume)
-        if not os.path.isfile(os.path.join(journal.folder, 'plan.jsonl')):
+        journal = job_journal(cfg)
+        held = journal.check(describe_parts(cfg), resume)
+        if held:
+            check_weights(cfg, journal)
+        if not (held and os.path.isfile(journal.plan_file)):
             with DefaultScope.overwrite_default_scope(scope):
                 check_prompter(cfg)
     barrier()
+
+
+def job_journal(cfg: Config) -> Journal:
+    """The journal of a job with its ``work_dir``."""
+    return Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
 
 
 def check_choice(cfg: Config) -> None:

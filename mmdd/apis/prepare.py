@@ -1,10 +1,9 @@
 """What a job needs before it starts: data on disk, checkpoints of other jobs."""
 from typing import Any, Dict, Optional
 
-from mmengine.dist import barrier, get_rank
-
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.rank_zero import on_rank_0
 from mmdd.utils.runner import init_launcher
 
 
@@ -28,9 +27,10 @@ def prepare(config: ConfigType) -> None:
         component = TASK_UTILS.build(node)
         if not callable(getattr(component, 'build', None)):
             raise ValueError(f'prepare: {node.type} has no build() method')
-        if getattr(component, 'collective', False) or get_rank() == 0:
+        if getattr(component, 'collective', False):
             component.build()
-        barrier()
+        else:
+            on_rank_0(component.build)
 
 
 @TASK_UTILS.register_module()

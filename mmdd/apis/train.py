@@ -2,7 +2,8 @@
 import os.path as osp
 from typing import Any, Dict, Optional, Sequence, Union
 
-from mmengine.dist import barrier, broadcast_object_list, get_rank, is_distributed
+from mmengine.config import Config
+from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -13,8 +14,12 @@ from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.plain_types import UnsafeFileError
+from mmdd.utils.progress import announce
+from mmdd.utils.rank_zero import on_rank_0
 from mmdd.utils.runner import build_runner
+from mmdd.utils.state import latest_checkpoint
 from mmdd.utils.training_record import read_record, write_record
+from .batch_share import share_batch
 from .prepare import prepare
 
 
@@ -29,8 +34,8 @@ def train(config: ConfigType,
         config: Anything :func:`load_config` takes.
         work_dir: Where logs and checkpoints go.
         seed: Random seed; that of the config if None.
-        resume: True to go on from the last checkpoint in ``work_dir`` if there
-            is one; a path to go on from that checkpoint.
+        resume: True to go on from the last undamaged checkpoint in ``work_dir`` if
+            there is one; a path to go on from that checkpoint.
         hooks: Hooks beside those of the config.
 
     Returns:
@@ -49,6 +54,9 @@ def train(config: ConfigType,
             raise FileNotFoundError(f'cannot resume: {resume} not found')
         cfg.load_from = resume
     prepare(cfg)
+    if resume is True:
+        found = newest_checkpoint(work_dir)
+        cfg.load_from, cfg.resume = found or cfg.get('load_from'), found is not None
     # The scope of this Runner must not outlive it: it may run inside another job.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, work_dir)
@@ -56,6 +64,13 @@ def train(config: ConfigType,
             runner.register_hook(hook)
         runner.train()
     return runner
+
+
+def newest_checkpoint(work_dir: str) -> Optional[str]:
+    """The checkpoint that all ranks resume from; see :func:`latest_checkpoint`."""
+    found = [latest_checkpoint(work_dir) if get_rank() == 0 else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def last_metrics(runner: Runner) -> Dict[str, float]:
@@ -76,6 +91,9 @@ def ensure_checkpoint(config: ConfigType,
     beside it keeps the final validation metrics, the number of updates, seconds
     (over restarts), peak memory and the fingerprint of the config.
 
+    In a distributed job the config stays that of one process: ranks share its batch where
+    that changes nothing (see :func:`share_batch`), else rank 0 trains and the others wait.
+
     Args:
         config: Training config of any mm* package.
         checkpoint: Path of the checkpoint.
@@ -89,8 +107,6 @@ def ensure_checkpoint(config: ConfigType,
     """
     cfg = load_config(config)
     cfg.merge_from_dict(cfg_options or {})
-    if is_distributed():
-        cfg.launcher = 'pytorch'
     name = config if isinstance(config, str) else 'a config dict'
     mark = fingerprint(cfg)
     exists = [osp.isfile(checkpoint)]
@@ -99,9 +115,19 @@ def ensure_checkpoint(config: ConfigType,
         read_checkpoint(checkpoint)
         _warn_if_stale(checkpoint, name, mark)
         return checkpoint
-    stem = osp.splitext(checkpoint)[0]
-    folder = f'{stem}_train'
-    print_log(f'{checkpoint} is missing: training {name} in {folder}', 'current')
+    folder = f'{osp.splitext(checkpoint)[0]}_train'
+    announce(f'{checkpoint} is missing: training {name} in {folder}')
+    if share_batch(cfg):
+        _train_checkpoint(cfg, folder, checkpoint, name, mark)
+    else:
+        cfg.launcher = 'none'
+        on_rank_0(lambda: _train_checkpoint(cfg, folder, checkpoint, name, mark))
+    barrier()
+    return checkpoint
+
+
+def _train_checkpoint(cfg: Config, folder: str, checkpoint: str, name: str, mark: str) -> None:
+    """Train in ``folder`` and write the checkpoint and its record."""
     hook = TrainCostHook()
     runner = train(cfg, folder, resume=_can_resume(folder, mark), hooks=[hook])
     if get_rank() == 0:
@@ -110,8 +136,6 @@ def ensure_checkpoint(config: ConfigType,
                      metrics=last_metrics(runner), updates=runner.iter,
                      denoiser_passes=hook.denoiser_passes,
                      peak_memory_mib=hook.peak_memory_mib)
-    barrier()
-    return checkpoint
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:
@@ -138,8 +162,8 @@ def _can_resume(folder: str, mark: str) -> bool:
     same = [False]
     if get_rank() == 0:
         if osp.isfile(stamp):
-            with open(stamp) as f:
-                same = [f.read().strip() == mark]
+            with open(stamp, 'rb') as f:
+                same = [f.read().strip() == mark.encode()]
         atomic_write_text(stamp, mark + '\n')
     broadcast_object_list(same)
     return same[0]

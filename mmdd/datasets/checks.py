@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmdd.structures import DistillSlot, RealAnnotation
+from mmdd.utils.progress import Progress
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import class_folder_problems, coco_problem, label_list_problem, shorten
@@ -77,11 +78,13 @@ def check_real_set(dataset) -> None:
         if not classes:
             raise ValueError('the real set has no class names: give train_dataloader.dataset '
                              'metainfo=dict(classes=...) in the order of its labels')
+        progress = Progress('checking the real set', len(part))
         with ThreadPoolExecutor(8) as pool:
             for start in range(0, len(part), CHUNK):
                 infos = [part.get_data_info(i)
                          for i in range(start, min(start + CHUNK, len(part)))]
                 _raise_first(pool.map(_problem, infos, repeat(classes)))
+                progress.add(len(infos))
 
 
 def check_writer(writer, dataset) -> None:

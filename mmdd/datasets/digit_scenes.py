@@ -7,6 +7,7 @@ validation and test scenes use disjoint handwriting.
 """
 import os
 import os.path as osp
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,12 +18,15 @@ import numpy as np
 
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.io import atomic_save_image, atomic_write_text
+from mmdd.utils.state import set_aside
 from .voc import voc_palette, write_image_set, write_voc_xml
 
 CLASSES = tuple('0123456789')
 # Which handwriting (rows of sklearn's ``load_digits``) each split may use.
 HANDWRITING = dict(
     train=(0, 1200), val=(1200, 1400), test=(1400, 1797))
+# What the file that says that a set is finished looks like.
+STAMP = r'scenes \[.*\] singles \[.*\] size \d+ seed -?\d+\n'
 _SPLIT_KEY = dict(train=0, val=1, test=2)
 
 
@@ -208,22 +212,24 @@ class DigitScenes:
     def build(self) -> str:
         """Write the dataset if it is not there yet and return ``root``."""
         stamp = osp.join(self.root, 'digit_scenes.txt')
+        begun = f'{stamp}.part'
         if osp.isfile(stamp):
-            with open(stamp) as f:
-                found = f.read()
-            if found != self._settings():
+            with open(stamp, 'rb') as f:
+                found = f.read().decode(errors='replace')
+            if found == self._settings():
+                return self.root
+            if re.fullmatch(STAMP, found):
                 raise ValueError(
                     f'{self.root} holds digit scenes of other settings '
                     f'({found.strip()}); give another root')
-            return self.root
-        begun = f'{stamp}.part'
-        if not osp.isfile(begun):
+            set_aside(stamp, 'it does not say what the scenes are', 'they are made again')
+        elif not osp.isfile(begun):
             for name in ('VOC2007', 'single'):
                 if osp.exists(osp.join(self.root, name)):
                     raise ValueError(
                         f'{osp.join(self.root, name)} is not of digit scenes; nothing was '
                         f'changed: give another root')
-            atomic_write_text(begun, self._settings())
+        atomic_write_text(begun, self._settings())
         with ThreadPoolExecutor(4) as pool:
             jobs = [pool.submit(self._write_scene, split, i)
                     for split, n in self.num_scenes.items() for i in range(n)]

@@ -1,14 +1,16 @@
 """manifest.json: where every image of a distilled set comes from."""
 import importlib.metadata
+import os
 import os.path as osp
 import platform
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
 
 from mmdd.structures import DistilledSample, DistillSlot
-from mmdd.utils.io import atomic_write_json, sha256
+from mmdd.utils.io import atomic_write_json, sha256, sha256_once
 from mmdd.version import __version__
 
 MANIFEST = 'manifest.json'
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 
 
 def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str],
@@ -74,3 +76,42 @@ def write_manifest(out_dir: str, images: List[Dict[str, Any]], set_files: List[s
         **summary, versions=versions(), images=images,
         sha256={file: sha256(osp.join(out_dir, file)) for file in files}))
     return path
+
+
+def check_set_files(folder: str, manifest: Mapping[str, Any]) -> None:
+    """Compare the files of a set with what its manifest says of them.
+
+    Args:
+        folder: Folder of the set.
+        manifest: Content of its manifest; one without ``sha256`` passes.
+
+    Raises:
+        ValueError: If files are missing or changed, or there are images beside them that are
+            not of the set; the message names the first three.
+    """
+    expected = manifest.get('sha256')
+    if not isinstance(expected, Mapping):
+        return
+    wrong = []
+    for file, digest in sorted(expected.items()):
+        path = osp.join(folder, file)
+        if not osp.isfile(path):
+            wrong.append(f'{file} is missing')
+        elif sha256_once(path) != digest:
+            wrong.append(f'{file} is changed')
+    wrong += [f'{file} is not in it' for file in _images(folder, expected)
+              if file not in expected]
+    if wrong:
+        raise ValueError(
+            f'{folder}: {len(wrong)} file(s) are not as {MANIFEST} says: {", ".join(wrong[:3])}'
+            f'{", ..." if len(wrong) > 3 else ""}; distill the set again with --resume and remove '
+            f'what is not in it, or remove {MANIFEST} to use the set as it is')
+
+
+def _images(folder: str, files: Iterable[str]) -> Iterator[str]:
+    """Images below the top folders of the files of a set, relative to ``folder``."""
+    for top in sorted({file.split('/')[0] for file in files if '/' in file}):
+        for base, _, names in os.walk(osp.join(folder, top)):
+            for name in sorted(names):
+                if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith('.'):
+                    yield osp.relpath(osp.join(base, name), folder).replace(osp.sep, '/')

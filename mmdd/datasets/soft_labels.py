@@ -7,12 +7,13 @@ logits, so that a student sees just the images that the teacher saw.
 import json
 import math
 import os.path as osp
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmdd.utils.io import atomic_path, atomic_write_json, sha256
+from mmdd.utils.io import atomic_path, sha256, sha256_once
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import Damaged, load_state, read_state, set_aside, write_state
 
 INDEX = 'labels.json'
 
@@ -146,21 +147,21 @@ class SoftLabelStore:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         path = osp.join(folder, INDEX)
-        if not osp.isfile(path):
-            raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them '
-                                    f'with tools/relabel.py')
         try:
-            with open(path, encoding='utf-8') as f:
-                self.info = json.load(f)
-            settings, _ = self.settings, self.info['files']
-            self.dtype = row_type(settings['num_classes'], settings['topk'])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f'{path} is damaged ({error}); write the labels again in another '
-                             f'folder') from error
+            self.info = load_state(path, _is_index)
+        except FileNotFoundError:
+            raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them '
+                                    f'with tools/relabel.py') from None
+        except Damaged as error:
+            raise ValueError(f'{path} is damaged ({error.why}); write the labels again with '
+                             f'tools/relabel.py') from None
+        self.dtype = row_type(self.settings['num_classes'], self.settings['topk'])
 
     @classmethod
     def create(cls, folder: str, settings: Dict[str, Any]) -> 'SoftLabelStore':
         """Begin a store, or go on with one of the same settings; epochs may be added.
+
+        A damaged index or epoch is set aside, to be written again.
 
         Args:
             folder: Where it goes.
@@ -172,20 +173,22 @@ class SoftLabelStore:
             ValueError: If the folder holds labels of other settings.
         """
         settings = json.loads(json.dumps(settings))
-        if osp.isfile(osp.join(folder, INDEX)):
+        if read_state(osp.join(folder, INDEX), _is_index) is not None:
             store = cls(folder)
             other = sorted(key for key in {*settings, *store.settings} - {'epochs'}
                            if settings.get(key) != store.settings.get(key))
             if other:
                 raise ValueError(f'{folder} holds soft labels that differ in {", ".join(other)}; '
                                  f'give another folder')
+            files = store.whole_files()
             if settings['epochs'] <= store.settings['epochs']:
-                return store
-            files = store.info['files']
+                if files != store.info['files']:
+                    write_state(osp.join(folder, INDEX), dict(store.info, files=files))
+                return cls(folder)
         else:
             files = {}
         size = row_type(settings['num_classes'], settings['topk']).itemsize
-        atomic_write_json(osp.join(folder, INDEX), dict(
+        write_state(osp.join(folder, INDEX), dict(
             settings=settings, files=files,
             bytes=size * settings['images'] * settings['epochs']))
         return cls(folder)
@@ -200,17 +203,34 @@ class SoftLabelStore:
         """Number of finished epochs."""
         return len(self.info['files'])
 
+    @property
+    def missing(self) -> List[int]:
+        """Numbers of the epochs that are not finished."""
+        return [epoch for epoch in range(self.settings['epochs'])
+                if self.file(epoch) not in self.info['files']]
+
+    def whole_files(self) -> Dict[str, str]:
+        """The finished epochs that are undamaged; the others are set aside."""
+        whole = {}
+        for name, digest in self.info['files'].items():
+            path = osp.join(self.folder, name)
+            if osp.isfile(path) and sha256_once(path) == digest:
+                whole[name] = digest
+            else:
+                set_aside(path, 'its checksum differs', 'the labels are written again')
+        return whole
+
     def file(self, epoch: int) -> str:
         """Name of the file of an epoch."""
         return f'epoch_{epoch:04d}.npy'
 
     def write(self, epoch: int, rows: np.ndarray) -> None:
-        """Store the rows of an epoch; epochs come in their order."""
+        """Store the rows of an epoch."""
         path = osp.join(self.folder, self.file(epoch))
         with atomic_path(path) as tmp:
             np.save(tmp, rows)
         self.info['files'][self.file(epoch)] = sha256(path)
-        atomic_write_json(osp.join(self.folder, INDEX), self.info)
+        write_state(osp.join(self.folder, INDEX), self.info)
 
     def rows(self, epoch: int) -> np.ndarray:
         """Rows of an epoch, mapped from disk, not read into memory.
@@ -225,8 +245,8 @@ class SoftLabelStore:
         try:
             rows = np.load(path, mmap_mode='r')
         except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f'{path} cannot be read ({error}); write the labels again in '
-                             f'another folder') from error
+            raise ValueError(f'{path} cannot be read ({error}); write the labels again with '
+                             f'tools/relabel.py') from error
         if rows.dtype != self.dtype or len(rows) != self.settings['images']:
             raise ValueError(f'{path} does not belong to these soft labels; write them again in '
                              f'another folder')
@@ -248,9 +268,15 @@ class SoftLabelStore:
         """
         for name, digest in self.info['files'].items():
             path = osp.join(self.folder, name)
-            if not osp.isfile(path) or sha256(path) != digest:
-                raise ValueError(f'{path} is missing or changed; write the labels again in '
-                                 f'another folder with tools/relabel.py')
+            if not osp.isfile(path) or sha256_once(path) != digest:
+                raise ValueError(f'{path} is missing or changed; write the labels again with '
+                                 f'tools/relabel.py')
+
+
+def _is_index(content: Dict[str, Any]) -> bool:
+    settings = content['settings']
+    return isinstance(content['files'], dict) and bool(row_type(
+        settings['num_classes'], settings['topk']).itemsize and settings['images'])
 
 
 def planned_size(settings: Dict[str, Any]) -> str:

@@ -1,13 +1,12 @@
 """What a distilled set cost, over restarts and ranks."""
 import glob
-import json
 import os.path as osp
 from typing import Any, Dict, Mapping, Sequence
 
 from mmengine.dist import get_rank, get_world_size
 
-from mmdd.utils.io import atomic_write_json
 from mmdd.utils.stage_clock import StageClock
+from mmdd.utils.state import read_state, write_state
 from mmdd.utils.timing import peak_memory_mib, reset_peak_memory
 from mmdd.utils.training_record import training_records
 
@@ -39,7 +38,7 @@ class CostLog:
     def save(self) -> None:
         """Write down what this rank has spent so far."""
         if not self.closed:
-            atomic_write_json(self.path, dict(
+            write_state(self.path, dict(
                 stages=add_stages(self.earlier.get('stages') or {}, self.clock.report()),
                 peak_memory_mib=greatest(
                     [self.earlier.get('peak_memory_mib') or {}, peak_memory_mib()]),
@@ -64,8 +63,8 @@ class CostLog:
             of the fullest rank) and ``ranks``.
         """
         self.save()
-        ranks = [read_cost(path) for path in sorted(
-            glob.glob(osp.join(glob.escape(self.folder), 'rank*.json')))]
+        ranks = [cost for cost in map(read_cost, sorted(
+            glob.glob(osp.join(glob.escape(self.folder), 'rank*.json')))) if cost]
         stages = dict(training_stages(model), **sum_ranks(ranks))
         sampled = sum(record['stats'].get('denoiser_passes', 0) for record in attempts)
         screened = sum(record['stats'].get('screening_passes', 0) for record in attempts)
@@ -89,11 +88,17 @@ class CostLog:
 
 
 def read_cost(path: str) -> Dict[str, Any]:
-    """What a rank wrote down; empty where there is nothing."""
-    if not osp.isfile(path):
-        return {}
-    with open(path, encoding='utf-8') as f:
-        return json.load(f)
+    """What a rank wrote down; empty where there is nothing, or it is damaged and set aside."""
+    return read_state(path, _is_cost, 'what it counted is lost') or {}
+
+
+def _is_cost(content: Dict[str, Any]) -> bool:
+    numbers = [content['ranks'], *content['peak_memory_mib'].values()]
+    for stage in content['stages'].values():
+        numbers += [stage['seconds'], stage['denoiser_passes']]
+    kinds = {stage['kind'] for stage in content['stages'].values()}
+    return kinds <= {'deploy', 'distill'} and all(
+        isinstance(number, (int, float)) for number in numbers)
 
 
 def add_stages(first: Stages, second: Stages) -> Stages:

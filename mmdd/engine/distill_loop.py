@@ -1,10 +1,10 @@
 """The loop that turns a real set into a distilled one."""
 import os.path as osp
+from collections import Counter
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
@@ -12,14 +12,19 @@ from torch.utils.data import DataLoader
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.journal import Journal, StoredSamples
+from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.datasets.originals import with_originals
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
+from mmdd.utils.progress import Progress, announce
+from .attempts import best_round, count_made, is_open, report_open_slots, scalars
 from .cost import CostLog
+from .failures import ATTEMPTS, FailureWatch, all_failed, fail_bad_images, fail_bad_scores
 from .job import describe_job
+from .job_text import set_scalars
 from .raw_samples import RawSamples
 
 
@@ -33,7 +38,8 @@ class DistillLoop(BaseLoop):
     2. plan: turn the budget into slots.
     3. for each batch of slots: synthesize, refine, keep.
     4. top up: rejected slots are tried again with fresh seeds, until the budget
-       is met or the rounds are used up; then the best reject fills the slot.
+       is met or the rounds are used up; then the best reject fills the slot. An attempt
+       that gives no picture fails (``engine/failures.py``) and never fills it.
     5. let the set stages choose and expand, write the set and close the manifest.
 
     Slots are sharded over ranks. Every finished attempt is on disk at once, so
@@ -46,7 +52,8 @@ class DistillLoop(BaseLoop):
         writer: Config of the writer.
         out_dir: Folder of the distilled set; ``<work_dir>/distilled`` if None.
         batch_size: Slots that are denoised together on a rank.
-        max_rounds: How often a slot is tried at most.
+        max_rounds: How often a slot is tried at most; one whose attempts all failed at least
+            three times.
         resume: Go on with a job that was interrupted.
         reuse: Distilled set of a job that differs in having no refiners: its
             images are refined instead of being made again.
@@ -74,6 +81,8 @@ class DistillLoop(BaseLoop):
         self.journal = Journal(out_dir or f'{runner.work_dir}/distilled')
         self.batch_size = batch_size
         self.max_rounds = max_rounds
+        self.rounds = max(max_rounds, ATTEMPTS)
+        self.failures = FailureWatch()
         self.resume = resume
         self.reuse = reuse
         self.raw: Optional[RawSamples] = None
@@ -156,8 +165,10 @@ class DistillLoop(BaseLoop):
         for name in ('proxy', 'judge'):
             check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
         self.distiller.budget = self.budget
+        progress = Progress('reading the real set', len(self.dataloader), 'batches')
         for data_batch in self.dataloader:
             self.distiller.collect(data_batch)
+            progress.add()
         self.distiller.annotations = with_unique_ids(self.distiller.annotations)
         self.distiller.finish_collect(self.journal.folder)
 
@@ -179,38 +190,35 @@ class DistillLoop(BaseLoop):
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
-        print_log(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}', 'current')
+        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}')
 
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
-        for round in range(self.max_rounds):
+        for round in range(self.rounds):
             pending = self._open_slots(round)
             if not pending:
-                return
+                break
             batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:
-                print_log(f'round {round + 1} of {self.max_rounds}: {len(pending)} of '
-                          f'{len(self.slots)} slots were rejected and are tried again', 'current')
+                why = 'rejected' if round < self.max_rounds else 'without an image'
+                announce(f'round {round + 1} of {self.rounds}: {len(pending)} of '
+                         f'{len(self.slots)} slots were {why} and are tried again')
             for batch in batches:
                 self.run_iter(batch)
             barrier()
-        missing = len(self._open_slots(self.max_rounds))
-        if missing:
-            print_log(
-                f'the {self.max_rounds} rounds are used up: {missing} of {len(self.slots)} slots '
-                f'stay below the threshold; each keeps its best reject, marked in the manifest',
-                'current', level=30)
+        report_open_slots(self.slots, self._attempts(), self.max_rounds, self.distiller)
 
     def _open_slots(self, round: int) -> List[DistillSlot]:
         """Slots that no earlier round filled, seeded for this one.
 
         Attempts of this round do not count: all ranks get the same list, also
-        those that ask after another one has begun.
+        those that ask after another one has begun. Beyond ``max_rounds`` only those are
+        open whose attempts all failed.
         """
         done = self._attempts()
-        return [slot.retry(self.distiller.seed, round) for slot in self.slots if not any(
-            record['accepted'] for r, record in done.get(slot.id, {}).items() if r < round)]
+        return [slot.retry(self.distiller.seed, round) for slot in self.slots
+                if is_open(done.get(slot.id, {}), round, self.max_rounds)]
 
     def _open_batches(self, pending: List[DistillSlot]) -> List[List[DistillSlot]]:
         """This rank's batches of a round that are not finished.
@@ -227,7 +235,7 @@ class DistillLoop(BaseLoop):
         """Records of finished attempts by slot and round."""
         attempts: Dict[int, Dict[int, dict]] = {}
         for slot, round in self.journal.keys():
-            if round < self.max_rounds:
+            if round < self.rounds:
                 attempts.setdefault(slot, {})[round] = self.journal.read((slot, round))
         return attempts
 
@@ -237,20 +245,26 @@ class DistillLoop(BaseLoop):
         samples = self.raw.find(slots) if self.raw is not None else None
         if samples is None:
             samples = self.distiller.distill_step(slots, self.runner.call_hook)
-        self.distiller.refine(samples)
+        made = fail_bad_images(samples)
+        if made:
+            self.distiller.refine(made)
+            made = fail_bad_scores(made)
         for sample in samples:
             if (sample.slot.id, sample.slot.round) not in self.journal:
                 self.journal.write(sample)
         self.runner.call_hook('after_train_iter', batch_idx=self._iter, data_batch=None,
                               outputs=scalars(samples))
-        self.runner.call_hook('after_distill_iter', samples=samples)
+        if made:
+            self.runner.call_hook('after_distill_iter', samples=made)
         self.cost.save()
         self._iter += 1
+        self.failures.add(samples, self.distiller)
 
     def write(self) -> None:
         """Step 5: write the images of the best attempts, then the manifest."""
         remove_leftovers(self.out_dir)
         attempts = self._attempts()
+        self.journal.require(self.slots)
         entries, samples = [], []
         for slot in self._chosen_slots(attempts):
             key = (slot.id, slot.round)
@@ -268,60 +282,42 @@ class DistillLoop(BaseLoop):
         report_counts(summary['per_class'])
         self.runner.call_hook('before_manifest', samples=samples, summary=summary)
         path = write_manifest(self.out_dir, entries, files, **summary)
-        print_log(f'{summary["budget_met"]} of {len(samples)} images pass '
-                  f'({summary["images_made"]} made): {path}', 'current')
+        self.runner.visualizer.add_scalars(set_scalars(summary), step=self._iter)
+        announce(f'{summary["budget_met"]} of {summary["budget_asked"]} images pass '
+                 f'({summary["images_made"]} made): {path}')
 
     def _chosen_slots(self, attempts: Dict[int, Dict[int, dict]]) -> List[DistillSlot]:
         """The slots whose images form the set, seeded for the round that counts."""
         best = [slot.retry(self.distiller.seed, best_round(attempts[slot.id]))
-                for slot in self.slots]
+                for slot in self.slots if not all_failed(attempts[slot.id])]
         if not self.distiller.set_stages.choosers:
             return best
         groups: Dict[int, List[DistillSlot]] = {}
         for slot in best:
             groups.setdefault(slot.group, []).append(slot)
-        return [members[i] for members in groups.values() for i in
+        return [members[i] for group, members in groups.items() for i in
                 self.distiller.set_stages.choose(
-                    StoredSamples(self.journal, members), self.distiller)]
+                    StoredSamples(self.journal, members), self.distiller,
+                    self._group_sizes[group])]
+
+    @property
+    def _group_sizes(self) -> Dict[int, int]:
+        """Slots of the plan in each of the budget's groups."""
+        return Counter(slot.group for slot in self.slots)
 
     def _summary(self, attempts: Dict[int, Dict[int, dict]],
                  samples: List[DistilledSample]) -> Dict[str, Any]:
         tried = [record for own in attempts.values() for record in own.values()]
-        rejected = sum(not record['accepted'] for record in tried)
+        asked = sum(map(self.distiller.set_stages.images, self._group_sizes.values()))
         return dict(
             method=type(self.distiller).__name__, job=self.job,
             classes=list(self.distiller.classes), format=self.writer.facts(),
             budget=str(self.budget),
-            budget_asked=len(samples), budget_met=sum(sample.accepted for sample in samples),
+            budget_asked=asked, budget_met=sum(sample.accepted for sample in samples),
             per_class=count_classes(samples, self.distiller.classes),
-            images_made=len(tried), discard_rate=round(rejected / len(tried), 4),
+            **count_made(attempts),
             cost=self.cost.report(self.runner.cfg.model, tried, len(samples)),
             config=self.runner.cfg.pretty_text)
-
-
-def best_round(tried: Dict[int, dict]) -> int:
-    """The round to keep: the first accepted one, else the best score, else the first."""
-    for round in sorted(tried):
-        if tried[round]['accepted']:
-            return round
-
-    def rank(round: int) -> float:
-        record = tried[round]
-        return record['score'] or 0. if record.get('rank') is None else record['rank']
-    return max(sorted(tried), key=rank)
-
-
-def scalars(samples: List[DistilledSample]) -> Dict[str, float]:
-    """Means over a batch for the log."""
-    outputs = dict(accepted=sum(s.accepted for s in samples) / len(samples),
-                   seconds_per_image=sum(s.seconds for s in samples) / len(samples))
-    for name, values in (('score', [s.score for s in samples if s.score is not None]),
-                         ('judge_score', [s.judge_score for s in samples
-                                          if s.judge_score is not None]),
-                         ('energy', [s.stats['energy'] for s in samples if 'energy' in s.stats])):
-        if values:
-            outputs[name] = sum(values) / len(values)
-    return outputs
 
 
 def check_proxy_classes(proxy, classes: Tuple[str, ...], part: str = 'proxy') -> None:

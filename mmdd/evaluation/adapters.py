@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
-from mmdd.datasets.manifest import MANIFEST, is_reduced
+from mmdd.datasets.manifest import IMAGE_SUFFIXES, MANIFEST, is_reduced
 from mmdd.structures import IGNORE, reduce_zero_label
 from mmdd.utils.compat import setup
 from mmdd.utils.io import sha256
@@ -24,7 +24,6 @@ LAYOUTS: Dict[str, Tuple[str, str, str]] = {
     'COCO': ('detection', 'annotations/instances_*.json', 'COCOWriter'),
     'mask': ('segmentation', '*/ImageSets/Segmentation/*.txt', 'SegMapWriter'),
 }
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 TASKS = tuple(dict.fromkeys(task for task, _, _ in LAYOUTS.values()))
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from mmdd.datasets.annotations import load_image
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
-from mmdd.utils.io import atomic_path
+from mmdd.utils.state import read_arrays, write_arrays
 from .set_facts import read_set_manifest
 
 REAL = 'real'
@@ -63,7 +63,8 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
             for arm in group['arms'] if arm['arm'] == name]
     key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge['arm']]).encode())
     path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
-    if not osp.isfile(path):
+    found = read_arrays(path, ('names', ))
+    if found is None:
         setup()
         paths = {REAL: real_paths(judge['dataset'], num_real)}
         paths.update({name: set_paths(folder, num_each) for name, folder in folders.items()})
@@ -71,11 +72,10 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
         features = {name: image_features(proxy, files, judge['image_size'])
                     for name, files in paths.items()}
         points = embed(features, method)
-        with atomic_path(path) as tmp:
-            np.savez(tmp, names=np.array(list(points)),
+        found = dict(names=np.array(list(points)),
                      **{f'points{i}': xy for i, xy in enumerate(points.values())})
-    with np.load(path) as content:
-        return {str(name): content[f'points{i}'] for i, name in enumerate(content['names'])}
+        write_arrays(path, **found)
+    return {str(name): found[f'points{i}'] for i, name in enumerate(found['names'])}
 
 
 def spread_over(items: Sequence[Any], num: int) -> List[Any]:

@@ -1,7 +1,6 @@
 """A teacher writes the soft labels of a set, once for all students."""
 import copy
 import os.path as osp
-import time
 from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
@@ -27,6 +26,7 @@ from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.photograph import upright_size
+from mmdd.utils.progress import Progress
 from .adapters import leaf_dataset
 from .schedule_rules import check_classes
 
@@ -150,7 +150,8 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
         ValueError: If the folder holds other labels.
     """
     store = SoftLabelStore.create(folder, settings)
-    if store.epochs >= settings['epochs']:
+    missing = [epoch for epoch in store.missing if epoch < settings['epochs']]
+    if not missing:
         return folder
     print(f'{planned_size(settings)} in {folder}', flush=True)
     wanted = cfg.soft_labels
@@ -160,21 +161,17 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     dataset = _open_set(cfg)
     sizes = _image_sizes(dataset)
     dtype = row_type(settings['num_classes'], settings['topk'])
-    first, begin = store.epochs, time.time()
-    for epoch in range(first, settings['epochs']):
+    progress = Progress('soft labels', len(dataset) * settings['epochs'])
+    progress.skip(len(dataset) * (settings['epochs'] - len(missing)))
+    for epoch in missing:
         rows = draw_epoch(settings, epoch, sizes, dtype)
-        logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'])
+        logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'], progress)
         if settings['topk'] is None:
             rows['logits'] = logits
         else:
             rows['logits'], rows['classes'] = compress(
                 logits, settings['topk'], settings['temperature'])
         store.write(epoch, rows)
-        done, left = epoch + 1 - first, settings['epochs'] - epoch - 1
-        if not left or epoch % max(1, settings['epochs'] // 10) == 0:
-            eta = (time.time() - begin) / done * left
-            print(f'soft labels of epoch {epoch + 1} of {settings["epochs"]}, eta {eta:.0f} s',
-                  flush=True)
     return folder
 
 
@@ -262,7 +259,7 @@ def _image_sizes(dataset: Any) -> np.ndarray:
 
 
 def _ask(cfg: Config, dataset: Any, teacher: Teacher, rows: np.ndarray,
-         num_classes: int) -> np.ndarray:
+         num_classes: int, progress: Progress) -> np.ndarray:
     """Logits (N, K) of the teacher for the rows of an epoch, in their order."""
     loader_cfg = cfg.train_dataloader
     loader = DataLoader(
@@ -274,6 +271,7 @@ def _ask(cfg: Config, dataset: Any, teacher: Teacher, rows: np.ndarray,
     for batch in loader:
         images = torch.stack(batch['inputs']).to(device).float() / 255
         found.append(teacher.logits(images if rgb else images.flip(1)).cpu().numpy())
+        progress.add(len(images))
     logits = np.concatenate(found)
     if logits.shape[1] != num_classes:
         raise ValueError(f'the teacher has {logits.shape[1]} classes, its config says '

@@ -6,9 +6,10 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
+from mmdd.datasets.manifest import check_set_files
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, fingerprint, load_config
-from mmdd.utils.io import sha256
+from mmdd.utils.io import sha256, sha256_once
 from .adapters import (
     TASKS,
     SetContent,
@@ -17,6 +18,7 @@ from .adapters import (
     leaf_dataset,
     leaf_datasets,
     protocol_classes,
+    read_manifest,
 )
 from .schedules import num_updates, param_schedulers
 
@@ -113,9 +115,10 @@ def set_content(protocol: Config, folder: str) -> SetContent:
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`adapt`.
+        ValueError: See :func:`adapt` and :func:`check_set_files`.
     """
     if folder != FULL:
+        check_set_files(folder, read_manifest(folder))
         return adapt(protocol, folder)
     images, lines = full_content(protocol)
     return SetContent(images, lines, {})
@@ -231,7 +234,7 @@ def set_files(protocol: Config, folder: str,
     content = content or set_content(protocol, folder)
     if folder == FULL:
         return dict(images=None, sha256=_hash(content.files))
-    lines = (f'{name} {sha256(osp.join(folder, name))}' for name in sorted(content.files))
+    lines = (f'{name} {sha256_once(osp.join(folder, name))}' for name in sorted(content.files))
     return dict(images=content.images, sha256=_hash(lines))
 
 

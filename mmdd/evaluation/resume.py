@@ -10,6 +10,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmdd.utils.io import writing
+
 # Seconds between two checkpoints to go on from: a training that is shorter writes none.
 EVERY = 300.
 
@@ -85,9 +87,10 @@ class ResumeHook(Hook):
         self._saving = True
         # A name of its own: half a file must not take the place of a whole one.
         draft = f'{osp.basename(self.path)}.part'
-        runner.save_checkpoint(osp.dirname(self.path), draft,
-                               meta=dict(epoch=runner.epoch, iter=runner.iter))
-        os.replace(osp.join(osp.dirname(self.path), draft), self.path)
+        with writing(self.path):
+            runner.save_checkpoint(osp.dirname(self.path), draft,
+                                   meta=dict(epoch=runner.epoch, iter=runner.iter))
+            os.replace(osp.join(osp.dirname(self.path), draft), self.path)
         self._saving, self._pending, self._saved = False, None, time.time()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:

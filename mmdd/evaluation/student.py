@@ -1,6 +1,5 @@
 """Students: one stock training per set and seed, in worker processes, resumable."""
 import copy
-import json
 import math
 import os
 import os.path as osp
@@ -14,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 from mmengine.config import Config
 
 from mmdd.utils.config import ConfigType
-from mmdd.utils.io import atomic_write_json
+from mmdd.utils.state import is_whole_checkpoint, read_state, write_state
 from .adapters import read_manifest
 from .lr_grid import best_rates, search_protocol
 from .protocol import (
@@ -28,12 +27,15 @@ from .protocol import (
     student_config,
 )
 from .resume import ResumeHook
+from .scalars_hook import StudentScalarsHook
 from .settings import arm_line, protocol_settings, settings_lines
 from .workers import execute
 
 # Folder of each set by name; several folders are generated sets of one arm; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
 RANDOM_METHOD = 'RandomCoreset'
+# What a result file holds at least.
+RESULT = {'images', 'seed', 'updates', 'seconds', 'last', 'best'}
 
 
 @dataclass
@@ -233,7 +235,7 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
 
 def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
     """Train what is not finished; returns the rows of all runs."""
-    pending = list({run.key: run for run in runs if not osp.isfile(run.result_file)}.values())
+    pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
@@ -286,7 +288,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     hook = ResumeHook(run.resume_file)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         training = copy.deepcopy(cfg)
-        if osp.isfile(run.resume_file):
+        if osp.isfile(run.resume_file) and is_whole_checkpoint(run.resume_file):
             print(f'going on from {run.resume_file}', flush=True)
             training.load_from, training.resume = run.resume_file, True
         runner = build_runner(training, run.work_dir, tidy=False)
@@ -305,7 +307,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
             same = result['best_step'] == result['last_step']
             result['best'] = result['last'] if same else _test(cfg, best, run)
     result['total_seconds'] = round(hook.seconds + time.time() - begin, 1)
-    atomic_write_json(run.result_file, result)
+    write_state(run.result_file, result)
     if osp.isfile(run.resume_file):
         os.remove(run.resume_file)
     return result
@@ -319,7 +321,9 @@ def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
     from mmdd.utils.runner import build_runner
     cfg = copy.deepcopy(cfg)
     cfg.load_from, cfg.resume = checkpoint, False
-    measured = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False).test()
+    runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
+    runner.register_hook(StudentScalarsHook(_step(checkpoint)))
+    measured = runner.test()
     values = {}
     for column, key in run.protocol['metrics'].items():
         # Some metrics report nothing at all where nothing was detected.
@@ -366,10 +370,18 @@ def _forget(stream: TextIO) -> None:
                 logger.removeHandler(handler)
 
 
-def read_result(run: StudentRun) -> Dict[str, Any]:
-    """The result file of a finished run."""
-    with open(run.result_file) as f:
-        return json.load(f)
+def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
+    """The result file of a finished run; a metric that is null there was not finite.
+
+    None of others, and where it is damaged and set aside.
+    """
+    result = read_state(run.result_file, lambda content: RESULT <= set(content),
+                        'the student is trained again')
+    for which in ('last', 'best'):
+        if result and result.get(which):
+            result[which] = {name: math.nan if value is None else value
+                             for name, value in result[which].items()}
+    return result
 
 
 def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:

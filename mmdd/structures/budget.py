@@ -4,6 +4,7 @@ from typing import List, Sequence, Tuple
 import numpy as np
 
 from mmdd.registry import TASK_UTILS
+from mmdd.utils.numbers import check_number
 
 
 class BaseBudget:
@@ -96,7 +97,7 @@ class Ratio(BaseBudget):
     """
 
     def __init__(self, percent: float) -> None:
-        self.percent = percent
+        self.percent = check_number('Ratio: percent', percent)
 
     def _total(self, num_images: int, num_classes: int) -> int:
         return int(num_images * self.percent / 100 + 0.5)

@@ -50,6 +50,8 @@ class DenoiseState:
             `before_denoise`.
         repeat: How often this step was done before.
         stats: Per-slot counters that end in the manifest.
+        guided_by: For each slot the hooks that were to guide it, each with whether it did in
+            any step so far.
     """
     slots: List[DistillSlot]
     latents: Tensor
@@ -72,11 +74,27 @@ class DenoiseState:
     recurrence: int = 1
     repeat: int = 0
     stats: List[Dict[str, float]] = field(default_factory=list)
+    guided_by: List[Dict[int, bool]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.stats:
             self.stats = [{} for _ in self.slots]
+        if not self.guided_by:
+            self.guided_by = [{} for _ in self.slots]
 
     def count(self, index: int, name: str, amount: float = 1) -> None:
         """Add ``amount`` to a counter of the slot at ``index`` of the batch."""
         self.stats[index][name] = self.stats[index].get(name, 0) + amount
+
+    def note_guidance(self, hook: object, guided: List[bool]) -> None:
+        """Remember which slots a hook guided in a step, and count those that it skipped.
+
+        Args:
+            hook: The hook.
+            guided: For each slot whether its gradient could be used.
+        """
+        for i, done in enumerate(guided):
+            own = self.guided_by[i]
+            own[id(hook)] = own.get(id(hook), False) or done
+            if not done:
+                self.count(i, 'skipped_gradients')

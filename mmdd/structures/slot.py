@@ -112,6 +112,7 @@ class DistilledSample:
         label_source: 'slot', 'proxy', 'merged' (both) or 'real'.
         seconds: Wall-clock seconds spent on it.
         stats: Counts and figures for the manifest, such as skipped gradients.
+        failure: Why there is no image, such as 'not finite' or 'black'; '' where there is one.
         predictions: What 'proxy' or 'judge' sees in an image, with that image, so that no
             image passes a network twice; not kept on disk.
     """
@@ -128,5 +129,18 @@ class DistilledSample:
     label_source: str = 'slot'
     seconds: float = 0.
     stats: Dict[str, float] = field(default_factory=dict)
+    failure: str = ''
     predictions: Dict[str, Tuple[np.ndarray, Any]] = field(
         default_factory=dict, repr=False, compare=False)
+
+    def fail(self, reason: str) -> None:
+        """Turn the sample into a failed attempt: no image, no score, the labels of its slot.
+
+        Args:
+            reason: Why, in a few words.
+        """
+        self.failure, self.accepted, self.image, self.path = reason, False, None, ''
+        self.score = self.judge_score = self.rank = None
+        self.labels, self.bboxes, self.mask = self.slot.labels, self.slot.bboxes, self.slot.mask
+        self.label_source = 'slot'
+        self.predictions.clear()

@@ -5,6 +5,7 @@ torch 2.6, transformers 4.56 and setuptools 82, and read files that can run code
 module holds the few changes they need, and nothing else; every function says why it is
 there and when it can go.
 
+``import mmdd`` applies those that configs need (:func:`setup_configs`).
 Call :func:`setup` before anything imports ``mmdet.models``, ``mmseg.models``,
 ``mmpretrain`` or ``diffusers``, and :func:`fix_cpu_dist` before ``Runner.from_cfg``.
 Every step may run twice and does nothing where upstream already works.
@@ -133,7 +134,6 @@ def fix_package_configs() -> None:
     """
     import mmengine.config.config as config
     import mmengine.config.utils as config_utils
-    import mmengine.hub.hub as hub
     import mmengine.utils as utils
     to_module = {v: k for k, v in config_utils.MODULE2PACKAGE.items()}
 
@@ -156,30 +156,42 @@ def fix_package_configs() -> None:
         if not is_installed(package):
             raise ModuleNotFoundError(f'{package} is not installed')
 
-    for module in (config, hub, utils, utils.package_utils):
+    modules = [config, utils, utils.package_utils]
+    if 'mmengine.hub.hub' in sys.modules:  # imported later, it takes them from mmengine.utils
+        modules.append(sys.modules['mmengine.hub.hub'])
+    for module in modules:
         for function in (is_installed, get_installed_path, install_package):
             if hasattr(module, function.__name__):
                 setattr(module, function.__name__, function)
 
 
-def fix_own_bases(find: Callable[[str], str]) -> None:
-    """Let ``_base_ = 'mmdd::...'`` name a config of mmdd.
+def fix_own_configs(find: Callable[[str], str]) -> None:
+    """Let ``'mmdd::...'`` name a config of mmdd.
 
-    Why: mmengine knows the packages of OpenMMLab by a closed list.
+    In ``_base_``, ``Config.fromfile`` and ``mmengine.hub.get_config``.
+    Why: mmengine knows the packages of OpenMMLab by a closed list, and stamps the
+    package's scope on what is inherited from one; mmdd's configs have the scope of their task.
     Can go: with an mmengine later than 0.10.7 that takes any installed package.
 
     Args:
         find: Turns such a name into a path.
     """
     from mmengine.config import Config
-    original = getattr(Config._get_cfg_path, '_original', Config._get_cfg_path)
+    from mmengine.config.utils import MODULE2PACKAGE
+    MODULE2PACKAGE['mmdd'] = 'mmdd'
+    get_path = getattr(Config._get_cfg_path, '_original', Config._get_cfg_path)
+    read = getattr(Config.fromfile, '_original', Config.fromfile)
 
     def _get_cfg_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
-        return (find(cfg_path), None) if cfg_path.startswith('mmdd::') else original(
+        return (find(cfg_path), None) if cfg_path.startswith('mmdd::') else get_path(
             cfg_path, filename)
 
-    _get_cfg_path._original = original
-    Config._get_cfg_path = staticmethod(_get_cfg_path)
+    def fromfile(filename: Any, *args: Any, **kwargs: Any) -> Config:
+        own = str(filename).startswith('mmdd::')
+        return read(find(filename) if own else filename, *args, **kwargs)
+
+    _get_cfg_path._original, fromfile._original = get_path, read
+    Config._get_cfg_path, Config.fromfile = staticmethod(_get_cfg_path), staticmethod(fromfile)
 
 
 def fix_lazy_configs() -> None:
@@ -223,11 +235,20 @@ def fix_cpu_dist(cfg: Any) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
+def setup_configs(find: Callable[[str], str]) -> None:
+    """Apply the workarounds that reading a config needs; they import neither torch nor mmcv.
+
+    Args:
+        find: See :func:`fix_own_configs`.
+    """
+    fix_package_configs()
+    fix_own_configs(find)
+    fix_lazy_configs()
+
+
 def setup() -> None:
-    """Apply every workaround that does not need a config."""
+    """Apply every other workaround that does not need a config."""
     fix_torchvision()
     fix_mmpretrain()
     fix_checkpoint_loading()
     fix_file_handlers()
-    fix_package_configs()
-    fix_lazy_configs()

@@ -1,4 +1,4 @@
-"""Finding, loading and fingerprinting config files."""
+"""Loading and fingerprinting config files."""
 import copy
 import difflib
 import hashlib
@@ -11,48 +11,14 @@ from typing import Any, Dict, Iterable, Iterator, Mapping, Sequence, Union
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
-from .compat import fix_own_bases, fix_package_configs
+from .paths import resolve_path
 
 ConfigType = Union[str, Mapping[str, Any], Config, Sequence[str]]
 
-_PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 # Fields that do not change what a job computes, only where and how it reports.
 VOLATILE_KEYS = ('work_dir', 'resume', 'launcher', 'env_cfg', 'visualizer', 'vis_backends',
                  'log_level', 'log_processor', 'experiment_name', 'model_wrapper_cfg',
                  'default_hooks.logger', 'default_hooks.timer', 'default_hooks.visualization')
-
-
-def resolve_path(path: str) -> str:
-    """Find a file or folder of the project.
-
-    An absolute path stays. ``mmdd::x`` is ``x`` of mmdd: inside the package, its
-    ``.mim`` or the repository. Any other path is looked for under the working
-    directory, the folder that holds the package, and the package's ``.mim``, in
-    this order.
-
-    Args:
-        path: Path to find.
-
-    Returns:
-        str: A path that exists.
-
-    Raises:
-        FileNotFoundError: If there is none; the message lists what was tried.
-    """
-    path = osp.expanduser(path)
-    if path.startswith('mmdd::'):
-        name = path[len('mmdd::'):]
-        tried = [osp.join(_PACKAGE, name), osp.join(_PACKAGE, '.mim', name),
-                 osp.join(osp.dirname(_PACKAGE), name)]
-    elif osp.isabs(path):
-        tried = [path]
-    else:
-        tried = [path] + [osp.join(folder, path)
-                          for folder in (osp.dirname(_PACKAGE), osp.join(_PACKAGE, '.mim'))]
-    for candidate in tried:
-        if osp.exists(candidate):
-            return candidate
-    raise FileNotFoundError(f'{path} not found; tried {", ".join(tried)}')
 
 
 def load_config(config: ConfigType) -> Config:
@@ -60,7 +26,7 @@ def load_config(config: ConfigType) -> Config:
 
     The modules of ``custom_imports`` are imported; they may lie beside the
     config file, wherever that is. Bases may lie in mmdd:
-    ``_base_ = 'mmdd::configs/unidd/convnet_digits_ipc10.py'``.
+    ``_base_ = 'mmdd::unidd/convnet_digits_ipc10.py'``.
 
     Args:
         config: A path (see :func:`resolve_path`), ``'mmdet::...'`` for a file of
@@ -75,8 +41,6 @@ def load_config(config: ConfigType) -> Config:
         FileNotFoundError: If the file does not exist.
         ValueError: If the file cannot be read as a config.
     """
-    fix_package_configs()
-    fix_own_bases(resolve_path)
     if isinstance(config, Config):
         config = copy.deepcopy(config)
         _inline(config)

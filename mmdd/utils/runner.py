@@ -6,23 +6,75 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import init_dist, is_distributed
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from . import compat
 from .config import ConfigType, import_custom_modules, load_config
+from .console import use_console_handler
+from .launcher import export_ranks
+from .progress import Progress
+from .quiet import has_parent
 
 _COUNTER = itertools.count()
+
+
+class JobRunner(Runner):
+    """A stock Runner with a console for people, see :class:`ConsoleHandler`.
+
+    Inside of a parent that keeps it quiet it tells how far its training is.
+    """
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """Build the stock logger with another console handler."""
+        logger = super().build_logger(*args, **kwargs)
+        use_console_handler(logger)
+        return logger
+
+    def register_hooks(self, *args, **kwargs) -> None:
+        """Register the hooks of the config and, for a parent, one that tells the progress."""
+        super().register_hooks(*args, **kwargs)
+        if has_parent():
+            self.register_hook(ParentHook())
+
+
+class ParentHook(Hook):
+    """Tells the parent of a quiet job how many iterations are done."""
+
+    priority = 'VERY_LOW'
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the clock."""
+        self.progress = Progress(osp.basename(osp.normpath(runner.work_dir)), runner.max_iters,
+                                 'iterations', log=False)
+        self.progress.skip(runner.iter)
+
+    def after_train_iter(self, runner: Runner, *args, **kwargs) -> None:
+        """Count an iteration; a distillation may have got more of them."""
+        self.progress.total = runner.max_iters
+        self.progress.add()
 
 
 def init_launcher(cfg: Any) -> None:
     """Start the process group of ``cfg.launcher`` unless it runs already.
 
     Args:
-        cfg: Runner config; on CPU its model wrapper is adapted in place.
+        cfg: Runner config, changed in place: its launcher becomes 'pytorch', whose variables
+            are then set, and on CPU its model wrapper is adapted.
+
+    Raises:
+        ValueError: If the launcher did not start this process.
     """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if not is_distributed():
+        export_ranks(launcher)
+    cfg.launcher = 'pytorch'
     compat.fix_cpu_dist(cfg)
-    if cfg.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(cfg.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    if not is_distributed():
+        init_dist('pytorch', **cfg.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner:
@@ -35,7 +87,7 @@ def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner
             which small trainings notice.
 
     Returns:
-        Runner: With an experiment name of its own, which mmengine needs to keep
+        JobRunner: With an experiment name of its own, which mmengine needs to keep
         the loggers and scopes of several Runners apart.
     """
     compat.setup()
@@ -49,4 +101,4 @@ def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner
     init_launcher(cfg)
     name = cfg.get('experiment_name') or osp.basename(osp.normpath(work_dir))
     cfg.experiment_name = f'{name}_{os.getpid()}_{next(_COUNTER)}'
-    return Runner.from_cfg(cfg)
+    return JobRunner.from_cfg(cfg)

@@ -1,5 +1,5 @@
 # 10 images a digit out of 40, on the embedded prior; no network and no GPU needed.
-_base_ = 'mmdd::configs/unidd/convnet_digits_ipc10.py'
+_base_ = 'mmdd::unidd/convnet_digits_ipc10.py'
 custom_imports = dict(imports=['cao2_selection'])
 
 model = dict(

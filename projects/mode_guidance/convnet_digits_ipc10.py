@@ -1,8 +1,8 @@
 # 10 images a digit, pulled to the modes of their class; no network and no GPU needed.
 _base_ = [
-    'mmdd::configs/_base_/datasets/digits_real_cls.py',
-    'mmdd::configs/_base_/diffusions/digits_sd.py',
-    'mmdd::configs/_base_/distill_runtime.py',
+    'mmdd::_base_/datasets/digits_real_cls.py',
+    'mmdd::_base_/diffusions/digits_sd.py',
+    'mmdd::_base_/distill_runtime.py',
 ]
 custom_imports = dict(imports=['mode_guidance'])
 

@@ -82,6 +82,37 @@ def test_an_interrupted_training_goes_on(job, tmp_path, monkeypatch):
     assert len(calls) == 3 + 2  # from the checkpoint after two updates
 
 
+@pytest.mark.parametrize('spoil, updates', [
+    ('checkpoint', 4), ('pointer', 2), ('both', 4), ('fingerprint.txt', 4)])
+def test_damage_to_an_interrupted_training_heals(job, tmp_path, monkeypatch, spoil, updates):
+    """The only checkpoint, after two updates, or what names it; both are needed to resume."""
+    path = str(tmp_path / 'toy.pth')
+    calls = []
+    step = toy_student.ToyStudent.train_step
+
+    def stop_at_three(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(toy_student.ToyStudent, 'train_step', stop_at_three)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_checkpoint(job, path)
+    folder = tmp_path / 'toy_train'
+    if spoil in ('checkpoint', 'both'):
+        os.truncate(folder / 'iter_2.pth', 300)
+    if spoil in ('pointer', 'both'):
+        (folder / 'last_checkpoint').write_bytes(b'\xff\0nothing')
+    if spoil == 'fingerprint.txt':
+        (folder / spoil).write_bytes(b'\xff\xfe')
+    ensure_checkpoint(job, path)
+    assert len(calls) == 3 + updates
+    assert torch.load(path, weights_only=True)['state_dict']['weight'].item() == 3.
+    assert (folder / 'iter_2.pth.damaged').exists() == (spoil in ('checkpoint', 'both'))
+    assert (folder / 'last_checkpoint.damaged').exists() == (spoil in ('pointer', 'both'))
+
+
 def test_seconds_of_a_training_add_up_over_restarts(job, tmp_path, monkeypatch):
     path, calls = str(tmp_path / 'toy.pth'), []
     step = toy_student.ToyStudent.train_step

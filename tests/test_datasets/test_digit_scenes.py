@@ -51,6 +51,18 @@ def test_building_twice_changes_nothing(tmp_path):
         build(root, 2, seed=1)
 
 
+@pytest.mark.parametrize('stamp', [b'', b'\xff\xfe', b'scenes [(', b'{"a": 1}'])
+def test_a_damaged_stamp_is_made_again(tmp_path, stamp):
+    root = build(tmp_path / 'a', 2)
+    whole = tree(root)
+    path = tmp_path / 'a/digit_scenes.txt'
+    path.write_bytes(stamp)
+    build(root, 2)
+    found = tree(root)
+    del found['digit_scenes.txt.damaged']
+    assert found == whole
+
+
 def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
     whole = tree(build(tmp_path / 'whole', 3))
     calls = itertools.count()

@@ -1,6 +1,7 @@
 """The store of soft labels: random numbers, compression, files, replay."""
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -159,6 +160,32 @@ def test_finished_epochs_are_kept(tmp_path):
     assert (longer.rows(1) == again.rows(1)).all()
     assert SoftLabelStore.create(str(tmp_path / 'part'), SETTINGS).info == longer.info
     assert isinstance(again.rows(0), np.memmap)
+
+
+@pytest.mark.parametrize('name', ['epoch_0001.npy', 'labels.json', 'epoch_0000.npy'])
+def test_damaged_labels_are_written_again(tmp_path, name):
+    """What is undamaged is kept; the folder is then the same as before."""
+    settings = dict(SETTINGS, epochs=3)
+    for number, spoil in enumerate((b'', b'\x93NUMPY half', None)):
+        folder = tmp_path / str(number)
+        write(folder, settings)
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        content = bytearray(before[name])
+        content[-40] ^= 1
+        (folder / name).write_bytes(content if spoil is None else spoil)
+        os.utime(folder / name, (1, 1))
+        store = SoftLabelStore.create(str(folder), settings)
+        assert store.missing == ([0, 1, 2] if name == 'labels.json' else [int(name[9])])
+        rng = np.random.default_rng(0)
+        for epoch in range(3):
+            rows = draw_epoch(settings, epoch, SIZES, store.dtype)
+            rows['logits'] = rng.normal(0, 3, rows['logits'].shape)
+            if epoch in store.missing:
+                store.write(epoch, rows)
+        assert (folder / f'{name}.damaged').exists()
+        assert before == {path.name: path.read_bytes() for path in folder.iterdir()
+                          if path.suffix != '.damaged'}
+        SoftLabelStore(str(folder)).verify()
 
 
 def test_unusable_stores(tmp_path):

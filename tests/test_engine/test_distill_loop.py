@@ -91,7 +91,8 @@ def test_the_set_and_its_manifest(whole, threshold, digits):
         assert entry['accepted'] == (entry['score'] >= threshold)
         assert entry['rounds'] >= 1 + (entry['round'] == 1)
         names = [tiny.CLASSES[label] for _, label in stock[osp.basename(entry['files'][0])]]
-        assert names == entry['classes'] and entry['label_source'] == 'proxy'
+        assert names == entry['classes']
+        assert entry['label_source'] == ('proxy' if entry['accepted'] else 'slot')
         assert f"{entry['source']}.jpg" in real and entry['prompt'].startswith('a photo of ')
         assert entry['stats']['energy'] > 0 and entry['seconds'] > 0
     assert len({entry['seed'] for entry in found['images']}) == NUM
@@ -380,8 +381,8 @@ def test_a_late_rank_reads_the_same_open_slots(whole, job, threshold, tmp_path):
     from mmdd.engine import DistillLoop
     slots = [DistillSlot(e['id'], e['seed'], (32, 32), np.array(e['labels']))
              for e in Journal(whole).read_plan()]
-    loop = SimpleNamespace(slots=slots, max_rounds=2, journal=Journal(str(tmp_path)), batch_size=4,
-                           distiller=SimpleNamespace(seed=0))
+    loop = SimpleNamespace(slots=slots, max_rounds=2, rounds=3, batch_size=4,
+                           journal=Journal(str(tmp_path)), distiller=SimpleNamespace(seed=0))
     loop._attempts = lambda: DistillLoop._attempts(loop)
 
     def plain(slots):

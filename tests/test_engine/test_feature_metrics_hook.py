@@ -6,6 +6,7 @@ import os.path as osp
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def whole(job, threshold, tmp_path_factory):
         return distill(job(threshold), str(tmp_path_factory.mktemp('whole'))), seen
     finally:
         DetectorProxy.features = features
+
+
+def test_the_visualizer_gets_the_metrics_of_the_set(whole):
+    file, = Path(whole[0]).parent.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    found = next(entry for entry in entries if 'set/mmd2' in entry)
+    metrics = manifest(whole[0])['metrics']
+    assert {name: found[f'set/{name}'] for name in ('mmd2', 'coverage', 'density')} == {
+        name: metrics[name] for name in ('mmd2', 'coverage', 'density')}
 
 
 def naive_metrics(folder, proxy, paths):
@@ -144,7 +154,7 @@ def test_a_resumed_job_has_the_same_metrics(whole, job, threshold, tmp_path):
     folder = shutil.copytree(whole[0], tmp_path / 'distilled')
     metrics = manifest(folder)['metrics']
     place = osp.join(folder, '_job/metrics', metrics['extractor_id'])
-    kept = sorted(name for name in os.listdir(place) if name.endswith('.npy'))
+    kept = sorted(name for name in os.listdir(place) if name.endswith('.npz'))
     assert len(kept) == NUM
     os.unlink(osp.join(place, kept[0]))
     with open(osp.join(place, kept[1]), 'wb') as f:

@@ -171,10 +171,48 @@ def test_non_finite_gradients_are_skipped_and_counted_for_their_sample_only():
     plain, _ = run(GaussianDiffusion(), 3)
     guided, _ = run(GaussianDiffusion(), 3, [Pull(3.)])
     assert [s.get('skipped_gradients', 0) for s in stats] == [0, 4, 0]
+    assert [s.get('unguided', 0) for s in stats] == [0, 1, 0]
     assert 'energy' not in stats[1] and stats[0]['energy'] > 0
     assert_close(latents[1], plain[1])
     assert_close(latents[[0, 2]], guided[[0, 2]])
     assert torch.isfinite(latents).all() and not torch.allclose(guided, plain)
+
+
+def test_a_sample_is_unguided_if_one_hook_never_guides_it():
+    class Flaky(Broken):
+        """Works in the last step."""
+
+        def energy(self, state):
+            return Pull.energy(self, state) if state.step == 3 else super().energy(state)
+
+    def unguided(*hooks):
+        return [s.get('unguided', 0) for s in run(GaussianDiffusion(), 3, hooks)[1]]
+
+    assert unguided(Pull(3.), Broken(3.)) == unguided(Broken(3.), Pull(3.)) == [0, 1, 0]
+    assert unguided(Broken(3.), Broken(3.)) == [0, 2, 0]
+    assert unguided(Flaky(3.)) == unguided(Pull(3.)) == [0, 0, 0]
+    assert unguided(Broken(3., stop=0.)) == [0, 0, 0]  # guides no step at all
+
+
+def test_an_infinite_energy_is_not_guidance_though_its_gradient_is_finite():
+    class Infinite(Pull):
+        def energy(self, state):
+            return super().energy(state) + float('inf')
+
+    latents, stats = run(GaussianDiffusion(), 2, [Infinite(3.)])
+    assert [s['skipped_gradients'] for s in stats] == [4, 4]
+    assert_close(latents, run(GaussianDiffusion(), 2)[0])
+
+
+def test_images_that_are_not_finite_are_nan_throughout():
+    class Overflowing(GaussianDiffusion):
+        def decode_latents(self, latents, fast=False):
+            images = latents.clone()
+            images[1, 0, 0, 0] = float('inf')
+            return images
+
+    images = Overflowing().sample(slots(3))[0]
+    assert torch.isnan(images[1]).all() and torch.isfinite(images[[0, 2]]).all()
 
 
 def test_the_last_energy_is_kept():

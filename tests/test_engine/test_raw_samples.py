@@ -1,5 +1,6 @@
 """A job that only refines the images of another one takes them over."""
 import json
+import os
 import os.path as osp
 import shutil
 
@@ -9,6 +10,9 @@ import tiny
 from mmdd.apis import distill
 from mmdd.apis.set_jobs import plan_sets
 from mmdd.apis.suite import load_groups
+from mmdd.engine.raw_samples import RawSamples
+from mmdd.structures import DistillSlot
+from mmdd.utils.state import load_state, write_state
 
 
 @pytest.fixture(scope='module')
@@ -48,6 +52,25 @@ def test_the_same_set_without_denoising_twice(arms, tmp_path, monkeypatch):
     assert all(entry['stats']['reused'] == 1 for entry in first)
 
 
+def test_damaged_images_are_made_anew(arms, tmp_path, monkeypatch):
+    """And left where they are: they belong to another job, which may run."""
+    _, refined, folder = arms
+    expected = read(distill(refined, str(tmp_path / 'whole'),
+                            cfg_options={'train_cfg.reuse': folder}))
+    folder = shutil.copytree(folder, tmp_path / 'copy')
+    (folder / '_job/attempts/000001_r0.png').write_bytes(b'half')
+    before = sorted(os.listdir(folder / '_job/attempts'))
+    found = read(distill(refined, str(tmp_path / 'part'),
+                         cfg_options={'train_cfg.reuse': str(folder)}))
+    assert found['sha256'] == expected['sha256']
+    assert sorted(os.listdir(folder / '_job/attempts')) == before
+    (folder / '_job/plan.jsonl').write_bytes(b'')
+    found = read(distill(refined, str(tmp_path / 'none'),
+                         cfg_options={'train_cfg.reuse': str(folder)}))
+    assert found['sha256'] == expected['sha256']
+    assert not any('reused' in entry.get('stats', {}) for entry in found['images'])
+
+
 @pytest.mark.parametrize('spoil', ['guidance', 'refined', 'nothing there'])
 def test_other_images_are_refused(arms, digits, tmp_path, spoil):
     _, refined, folder = arms
@@ -58,10 +81,7 @@ def test_other_images_are_refused(arms, digits, tmp_path, spoil):
     else:
         folder = shutil.copytree(folder, tmp_path / 'copy')
         path = osp.join(folder, '_job', 'job.json')
-        with open(path) as f:
-            job = json.load(f)
-        with open(path, 'w') as f:
-            json.dump(dict(job, refined=True), f)
+        write_state(path, dict(load_state(path), refined=True))
     with pytest.raises(ValueError, match='train_cfg.reuse: '):
         distill(refined, str(tmp_path / 'work'), cfg_options={'train_cfg.reuse': str(folder)})
 
@@ -78,3 +98,16 @@ def test_a_benchmark_finds_the_arms(arms, tmp_path):
     (_, jobs), = plan_sets(load_groups(configs), str(tmp_path / 'work'), 1)
     bases = {job.arm.name: job.base and job.base.arm.name for job in jobs}
     assert bases == dict(context=None, unidd='context', strong=None)
+
+
+def test_failed_attempts_are_taken_over_as_such(arms, tmp_path):
+    folder = shutil.copytree(arms[2], tmp_path / 'copy')
+    raw = RawSamples(str(folder), read(folder)['job']['raw_samples'])
+    slots = [DistillSlot.from_dict(entry) for entry in raw.journal.read_plan()]
+    failed = raw.journal.load_sample(slots[1], (1, 0))
+    failed.fail('black')
+    raw.journal.write(failed)
+    os.unlink(folder / '_job/attempts/000001_r0.png')
+    found = raw.find(slots)
+    assert [sample.failure for sample in found] == ['', 'black', '']
+    assert [sample.image is None for sample in found] == [False, True, False]

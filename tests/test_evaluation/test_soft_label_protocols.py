@@ -17,6 +17,7 @@ from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.evaluation.label_writer import prepare_student, read_settings
 from mmdd.evaluation.protocol import read_protocol, run_key, student_config
 from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.utils.progress import Progress
 from mmdd.utils.runner import build_runner
 
 
@@ -137,8 +138,13 @@ def test_an_interrupted_writing_goes_on(digits, folder, tmp_path, options, monke
         ensure_soft_labels(protocol, folder, str(tmp_path / 'part'))
     monkeypatch.setattr(SoftLabelStore, 'write', write)
     assert SoftLabelStore(str(tmp_path / 'part')).epochs == 1
+    counted = []
+    monkeypatch.setattr(Progress, 'add', lambda self, number: counted.append(
+        (self.title, self.done, self.total, number)))
     part = ensure_soft_labels(protocol, folder, str(tmp_path / 'part'))
     assert SoftLabelStore(part).info == SoftLabelStore(whole).info
+    number = SoftLabelStore(part).settings['images']
+    assert counted == [('soft labels', number, 2 * number, number)]  # of the second epoch
 
 
 def test_labels_that_do_not_fit(digits, folder, tmp_path, options):

@@ -41,6 +41,15 @@ def test_best_is_selected_on_val_and_measured_on_test(real, tmp_path):
     assert row['last'] == dict(score=87.5)
 
 
+def test_test_metrics_reach_the_visualizer(real, tmp_path):
+    sets = dict(a=toy_student.voc_set(tmp_path / 'a', [1]))
+    row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
+    files = tmp_path.glob('work/runs/*/test/*/vis_data/scalars.json')
+    lines = {line for file in files for line in file.read_text().splitlines()}
+    assert {json.loads(line)['step']: json.loads(line)['test/toy/score'] for line in lines} == {
+        row['last_step']: 1., row['best_step']: 1.}
+
+
 def test_the_full_set_has_its_own_number_of_updates(real, tmp_path):
     row, = evaluate_sets(dict(Full='full'), real, str(tmp_path), seeds=(0, ), jobs=0)
     assert (row['updates'], row['images']) == (6, 3)

@@ -277,3 +277,22 @@ def test_missing_parts_are_named():
         MODELS.build(model)
     with pytest.raises(ValueError, match='RandomCoreset samples no images to choose from'):
         MODELS.build(dict(type='RandomCoreset', pool=pool))
+
+
+def test_a_candidate_that_failed_is_never_kept(make, task, monkeypatch):
+    """Not even where the proxy likes it best; a slot fails where all candidates do."""
+    distiller, call_hook = make(size=3, screen=None)
+    as_samples = type(distiller).as_samples
+
+    def spoiled(self, slots, images, stats):
+        images = images.clone()
+        images[[0, 1, 2, 4]] = float('nan')  # all of slot 0, the middle one of slot 1
+        return as_samples(self, slots, images, stats)
+    monkeypatch.setattr(type(distiller), 'as_samples', spoiled)
+    monkeypatch.setattr(distiller.proxy, 'score', lambda images, samples, predictions=None: (
+        torch.tensor([float(i % 3 == 1) for i in range(len(samples))])))
+    distiller.pool.batch_size = 9
+    made = distiller.distill_step(make_slots(task), call_hook)
+    assert [s.failure for s in made] == ['not finite', '', '']
+    assert [s.stats['candidate'] for s in made] == [0, 0, 1]
+    assert [s.accepted for s in made] == [False, True, True]

@@ -349,7 +349,7 @@ def test_softplus_is_seen_by_the_energy_alone(digits, classifier_proxy, images):
 @pytest.mark.parametrize('settings, message', [
     (dict(temperatures=(1., 0.)), 'temperatures must be two numbers above 0'),
     (dict(temperatures=(1., )), 'temperatures must be two numbers above 0'),
-    (dict(softplus=0.), 'softplus must be a beta above 0, got 0.0')])
+    (dict(softplus=0.), 'softplus must be a finite number, above 0, got 0.0')])
 def test_bad_settings_of_the_energy(digits, settings, message):
     with pytest.raises(ValueError, match=f'ClassifierProxy: {message}'):
         ClassifierProxy(tiny.classifier_job(digits), **settings)

@@ -408,7 +408,7 @@ def test_classification_is_refused():
     (dict(objects=(3, 2)), 'objects must be'), (dict(objects={0: 1}), 'objects must be'),
     (dict(objects={2: -1}), 'objects must be'), (dict(objects=True), 'objects must be'),
     (dict(overlap=1.5), 'overlap in'), (dict(tries=0), 'tries >= 1'),
-    (dict(cooccurrence=-1), 'cooccurrence >= 0'), (dict(smoothing=0), 'smoothing > 0'),
+    (dict(cooccurrence=-1), 'cooccurrence must be'), (dict(smoothing=0), 'smoothing must be'),
     (dict(resize=(1.2, 0.8)), 'resize must be'), (dict(resize=(0, 1)), 'resize must be')])
 def test_settings_out_of_range(wrong, told):
     with pytest.raises(ValueError, match=told):

@@ -23,7 +23,7 @@ from mmdd.models import (
     balanced_choice,
 )
 from mmdd.models.coresets import feature_pass
-from mmdd.models.coresets.feature_pass import FeaturePass, Progress
+from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.models.coresets.grid import to_grid
 from mmdd.models.coresets.herding import herd
 from mmdd.models.coresets.k_center import farthest_first
@@ -182,6 +182,19 @@ def mean():
     return dict(type=Mean)
 
 
+def test_features_that_are_not_finite_name_the_image(tmp_path):
+    class Overflowing(Mean):
+        def features(self, images):
+            features = super().features(images)
+            features[2] = float('inf')
+            return features
+
+    paths = pictures(tmp_path, 5)
+    with pytest.raises(ValueError, match=rf'^{paths[2]}: its features are not finite \(so in 1 of '
+                                         r'4 of its batch\); '):
+        FeaturePass(Overflowing(), paths, (8, 8), 4).run()
+
+
 def pictures(folder, num):
     paths = []
     for i in range(num):
@@ -318,18 +331,6 @@ def test_the_pass_keeps_blocks_for_a_resumed_job(tmp_path, monkeypatch):
     assert changed[5].tolist() == pytest.approx([200 / 255, 0, 0], abs=1e-6)
     assert torch.equal(changed[[0, 1, 2, 3, 8]], features[[0, 1, 2, 3, 8]])
     assert FeaturePass(model, [], (4, 6), 2).run().shape == (0, 0)
-
-
-def test_progress_says_how_long(monkeypatch):
-    lines, now = [], [0.]
-    monkeypatch.setattr(feature_pass, 'print_log', lambda line, logger: lines.append(line))
-    monkeypatch.setattr(feature_pass.time, 'monotonic', lambda: now[0])
-    progress = Progress('features', 1000, every=10)
-    progress.skip(400)
-    for now[0] in (6., 12., 18., 24.):
-        progress.add(100)
-    assert lines == ['features: 600 of 1000 images, eta: 0:00:24',
-                     'features: 800 of 1000 images, eta: 0:00:12']
 
 
 @pytest.fixture(scope='module')

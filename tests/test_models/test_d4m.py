@@ -61,7 +61,7 @@ def test_one_image_for_each_cluster_of_each_class(whole, singles):
         assert entry['prompt'] == entry['classes'][0] == tiny.CLASSES[i // 2]
         assert entry['prototype'] == dict(
             cluster=i % 2, images=4, statistics=entry['prototype']['statistics'])
-        assert entry['source'] == '' and 'black_images' not in entry['stats']
+        assert entry['source'] == '' and entry['accepted']
         # int(3 * 0.7) = 2 of 3 steps, two branches
         assert entry['stats']['denoiser_passes'] == 4
     files = os.listdir(osp.join(whole, '_job', 'statistics'))
@@ -178,7 +178,7 @@ def test_saved_smaller_and_from_the_nearest_image(whole, singles, tmp_path, plai
         assert osp.isfile(osp.join(singles, 'single/train', label, name))
 
 
-def test_black_images_are_counted(singles, tmp_path, monkeypatch, plain_dumps):
+def test_black_images_fail_and_are_made_again(singles, tmp_path, monkeypatch, plain_dumps):
     """Trap: a safety checker blackens images in silence. Here there is none."""
     prior = MODELS.build(tiny.stable_diffusion())
     assert not any('safety' in name for name, _ in prior.named_modules())
@@ -191,9 +191,13 @@ def test_black_images_are_counted(singles, tmp_path, monkeypatch, plain_dumps):
         return images
 
     monkeypatch.setattr(kind, 'decode_latents', darken)
-    folder = distill(job(singles, n=1), str(tmp_path))
-    counted = [entry['stats'].get('black_images', 0) for entry in manifest(folder)['images']]
-    assert counted == [1, 0, 0, 0, 0, 0, 0, 1, 0, 0]  # the first of each batch of seven
+    found = manifest(distill(job(singles, n=1), str(tmp_path)))
+    # The first of each batch of seven; of those two again the first, then that one alone.
+    assert found['failures'] == dict(attempts=4, reasons={'not finite': 4}, missing=[0])
+    assert (found['budget_asked'], found['budget_met'], found['images_made']) == (10, 9, 9)
+    assert [(entry['slot'], entry['round']) for entry in found['images']] == [
+        (slot, int(slot == 7)) for slot in range(1, 10)]
+    assert found['per_class'][tiny.CLASSES[0]] == dict(images=0)
 
 
 def test_more_images_than_a_class_has(singles, tmp_path, plain_dumps):

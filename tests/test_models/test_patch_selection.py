@@ -34,6 +34,7 @@ from mmdd.models.patches import (
 from mmdd.models.patches.differential_loss import draw_timesteps
 from mmdd.registry import MODELS
 from mmdd.structures import RealAnnotation
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import generator
 
 CLASSES = ('cat', 'dog', 'owl')
@@ -145,6 +146,14 @@ def scored(sd, batch_size=16, order=range(6), **settings):
     found = scorer.score([images()[i] for i in order], [f'a photo of {i}' for i in order],
                          [f'key {i}' for i in order])
     return {name: dict(zip(order, rows)) for name, rows in found.items()}
+
+
+def test_scoring_counts_photographs_batch_by_batch(tiny_sd):
+    progress, seen = Progress('scores', 6), []
+    progress.add = seen.append
+    scorer = PatchScorer(tiny_sd, ScoreSettings(**SETTINGS), 1)
+    scorer.score(images(3), ['a photo'] * 3, ['a', 'b', 'c'], progress)
+    assert seen == [1, 1, 1]
 
 
 def test_scores_are_those_of_the_paper(tiny_sd):
@@ -573,7 +582,7 @@ def test_losses_that_are_not_finite(root, tmp_path):
     store = ScoreStore(str(tmp_path), {}, PatchScorer.fields)
     scoring = score_pass.ScorePass(PatchScorer(prior, ScoreSettings(**SETTINGS), 4), store,
                                    [f'{root}/train/cat/0.png'], ['a cat'])
-    with pytest.raises(ValueError, match="cat/0.png: the denoiser's loss .* 'bf16' or 'fp32'"):
+    with pytest.raises(ValueError, match="cat/0.png: its denoiser's loss .* 'bf16' or 'fp32'"):
         scoring.run()
     assert os.listdir(tmp_path) == []
 

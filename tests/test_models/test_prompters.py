@@ -102,6 +102,13 @@ def test_malformed_cache(tmp_path, line):
     assert cache.read_text().endswith(line + '\n')
 
 
+def test_a_binary_prompt_file_is_named(tmp_path):
+    cache = tmp_path / 'prompts.jsonl'
+    cache.write_bytes(b'{"image": "0", "prompt": "fine"}\n\xff\xfe\x00{\n')
+    with pytest.raises(ValueError, match='prompts.jsonl:2: expected .*correct or remove'):
+        ClassPrompter().prompts([annotation([0])], CLASSES, str(cache))
+
+
 def test_places_of_a_mask():
     mask = np.full((40, 80), 255, np.uint8)
     mask[:20, :40], mask[30:, 70:] = 1, 2  # a quarter, and a fortieth of the image

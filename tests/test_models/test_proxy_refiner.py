@@ -59,14 +59,15 @@ def test_the_threshold_is_inclusive(detector, threshold):
     assert all(s.rank is None for s in samples)
 
 
-def test_labels_of_the_proxy_replace_those_of_the_slot(detector):
+def test_labels_of_the_proxy_replace_those_of_accepted_slots_alone(detector):
     samples = det_samples(found((1, 1, 9, 9, 1, .9), (12, 3, 19, 9, 2, .8)),
                           found((1, 1, 9, 9, 3, .6), (12, 3, 19, 9, 2, .4)))
     ProxyRefiner(.7)(samples, detector)
     assert [s.accepted for s in samples] == [True, False]
-    assert samples[0].labels.tolist() == [1, 2] and samples[1].labels.tolist() == [3]
+    assert samples[0].labels.tolist() == [1, 2] and samples[1].labels.tolist() == [8, 9]
     assert samples[0].bboxes.tolist() == [[1, 1, 9, 9], [12, 3, 19, 9]]
-    assert [s.label_source for s in samples] == ['proxy', 'proxy']
+    assert np.array_equal(samples[1].bboxes, SLOT_BOXES)
+    assert [s.label_source for s in samples] == ['proxy', 'slot']
     assert samples[0].slot.labels.tolist() == [8, 9]
 
 
@@ -111,6 +112,45 @@ def test_a_rejected_class_stays_where_it_was_asked_for(classifier_proxy, options
     assert [s.accepted for s in samples] == [True, False, False]
     assert [s.labels.tolist() for s in samples] == [[1], [1], [2]]
     assert [s.label_source for s in samples] == [options.get('labels', 'proxy'), 'slot', 'slot']
+
+
+@pytest.mark.parametrize('by', ['proxy', 'both'])
+def test_a_score_that_is_not_finite_fails(classifier_proxy, by):
+    nan = float('nan')
+    samples = cls_samples([(1, [.05, .9, .05]), (1, [nan, nan, nan])])
+    for sample in samples:
+        sample.judge_score = 1.
+    ProxyRefiner(.5, by=by)(samples, classifier_proxy)
+    assert [s.failure for s in samples] == ['', 'score not finite']
+    assert [s.accepted for s in samples] == [True, False] and samples[1].score is None
+    assert samples[1].labels.tolist() == [1] and samples[1].image is None
+
+
+def test_a_score_that_is_not_finite_fails_with_masks_and_boxes(segmentor_proxy, detector):
+    mask = np.full((32, 32), 4, np.uint8)
+    one = DistilledSample(DistillSlot(0, 0, (32, 32), np.array([4]), mask=mask))
+    one.image = np.zeros((32, 32, 3), np.uint8)
+    empty = found()
+    empty.set_metainfo(dict(finite=False))
+    boxed = det_samples(empty)
+    ProxyRefiner(0.)(seen([one], [torch.full((11, 32, 32), float('nan'))]), segmentor_proxy)
+    ProxyRefiner(0.)(boxed, detector)
+    for sample in (one, *boxed):
+        assert sample.failure == 'score not finite' and sample.score is None
+        assert np.array_equal(sample.labels, sample.slot.labels)
+    assert one.mask is mask and np.array_equal(boxed[0].bboxes, SLOT_BOXES)
+
+
+def test_a_rejected_mask_stays_that_of_its_slot(segmentor_proxy):
+    mask = np.full((32, 32), 4, np.uint8)
+    certain = torch.nn.functional.one_hot(torch.full((32, 32), 7), 11).permute(2, 0, 1).float()
+    one = copy.copy(segmentor_proxy)
+    one.score_mode = 'matched'
+    for options, label in (({}, 4), (dict(reject_labels='proxy'), 7)):
+        sample = made(DistillSlot(0, 0, (32, 32), np.array([4]), mask=mask))
+        ProxyRefiner(.5, **options)(seen([sample], [certain]), one)
+        assert not sample.accepted and sample.labels.tolist() == [label]
+        assert (sample.mask == label).all()
 
 
 def test_an_accepted_class_is_the_proxys_where_it_is_sure(classifier_proxy):

@@ -454,7 +454,7 @@ def test_a_teacher_that_is_not_finite(root, teacher, tmp_path):
     own.proxy.model.head.fc.bias.fill_(float('nan'))
     scoring = ScorePass(own, ScoreStore(str(tmp_path), {}, CropScorer.fields),
                         [f'{root}/train/cat/0.png'], ['0'])
-    with pytest.raises(ValueError, match='cat/0.png: the cross-entropies of its crops are not '
-                                         'finite; give model.proxy other weights'):
+    with pytest.raises(ValueError, match="cat/0.png: its crops' cross-entropies are not finite "
+                                         '.* give model.proxy other weights'):
         scoring.run()
     assert os.listdir(tmp_path) == []

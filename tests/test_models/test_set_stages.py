@@ -10,7 +10,8 @@ import tiny
 from PIL import Image
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal, StoredSamples
+from mmdd.datasets.journal import Journal
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.models.set_stages import SetStage, SetStages
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
@@ -84,6 +85,15 @@ def test_samples_are_read_on_demand(stored):
 def test_choice(stored):
     assert SetStages([BrightestOfPool()]).choose(stored, None) == [4, 5]
     assert SetStages([]).choose(stored, None) == list(range(6))
+
+
+def test_samples_that_failed_are_made_up_for_by_the_pool(stored):
+    stages = SetStages([BrightestOfPool()])
+    some = stored.subset([0, 1, 3, 5])
+    assert stages.choose(some, None) == [3]
+    assert stages.choose(some, None, planned=6) == [2, 3]
+    assert stages.choose(stored.subset([2]), None, planned=6) == [0]
+    assert SetStages([BrightestOfPool(), WithNegative()]).images(6) == 4
 
 
 def test_wrong_indices_are_refused(stored):

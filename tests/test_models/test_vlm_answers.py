@@ -30,6 +30,18 @@ def test_damaged_cache_and_many_writers(tmp_path, told):
     assert answers == {f'{w}{i}': f'{w}' * 5000 for w in range(4) for i in range(5)}
 
 
+def test_a_changed_answer_is_asked_again(tmp_path, told):
+    path = tmp_path / 'cache.jsonl'
+    for key, answer in (('a', 'a cat'), ('b', 'half a \ud800 pair'), ('c', 'an owl')):
+        AnswerCache(str(path)).add(key, answer, tokens=3)
+    assert AnswerCache(str(path)).answers == dict(a='a cat', b='half a ? pair', c='an owl')
+    with open(path, 'a') as f:  # of an earlier version
+        f.write('{"key": "d", "answer": "a dog"}\n')
+    path.write_bytes(path.read_bytes().replace(b'a cat', b'a car'))
+    assert AnswerCache(str(path)).answers == dict(b='half a ? pair', c='an owl', d='a dog')
+    assert '1 line(s) cannot be read' in told()
+
+
 @pytest.mark.parametrize('text, line', [
     ('  A cat\n\non grass.  ', 'A cat on grass.'), ('"A cat."', 'A cat.'),
     ('“A **fat** cat”', 'A fat cat'), ('# Caption\n- a cat\n- a dog', 'Caption a cat a dog'),

@@ -108,9 +108,11 @@ def test_a_failed_arm_does_not_end_the_others(tmp_path, config, capsys):
 def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
     (_, (job, )), = make_plan(dict(A=config('a', model='RandomCoreset')), str(tmp_path), 1)
     assert not job.done
-    os.makedirs(osp.join(job.folder, '_job'))
+    os.makedirs(osp.join(job.folder, '_job/attempts'))
     with open(osp.join(job.folder, '_job', 'job.json'), 'w') as f:
-        json.dump(dict(job.description, model='other'), f)
+        json.dump(dict(job.description, model='other', fingerprint='x'), f)
+    with open(osp.join(job.folder, '_job/attempts/000000_r0.json'), 'w') as f:
+        f.write('{}')
     distill_sets([(None, [job])], spawn=False)
     assert 'holds a distilled set of another config (other model)' in job.error
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out

@@ -1,13 +1,18 @@
 """Finding, loading and fingerprinting configs."""
 import multiprocessing
+import os
 import os.path as osp
 import pickle
+import subprocess
 import sys
 
 import pytest
 from mmengine.config import Config
 
-from mmdd.utils.config import fingerprint, import_custom_modules, load_config, resolve_path
+from mmdd.utils.config import fingerprint, import_custom_modules, load_config
+from mmdd.utils.paths import resolve_path
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 BASE = dict(
     model=dict(type='A', widths=(1, 2)), optim_wrapper=dict(lr=0.1), work_dir='a', resume=False,
@@ -20,11 +25,13 @@ def test_paths_resolve_to_the_working_directory_first(tmp_path, monkeypatch):
     assert resolve_path('configs') == 'configs'
     assert osp.isfile(resolve_path('configs/_base_/default_runtime.py'))
     assert resolve_path('mmdd::registry.py').endswith(osp.join('mmdd', 'registry.py'))
+    assert resolve_path('mmdd::unidd/convnet_digits_ipc10.py').endswith(
+        osp.join('configs', 'unidd', 'convnet_digits_ipc10.py'))
     assert resolve_path(str(tmp_path)) == str(tmp_path)
 
 
 def test_a_missing_path_names_what_was_tried():
-    with pytest.raises(FileNotFoundError, match=r'such.py not found; tried no/such.py, .*\.mim'):
+    with pytest.raises(FileNotFoundError, match=r'^no/such.py not found; tried no/such.py, /'):
         resolve_path('no/such.py')
 
 
@@ -114,13 +121,44 @@ def test_modules_beside_a_config_are_found_wherever_it_lies(tmp_path, monkeypatc
 def test_a_config_outside_of_the_repository_inherits_from_mmdd(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'mine.py').write_text(
-        "_base_ = ['mmdd::configs/_base_/diffusions/digits_sd.py',\n"
+        "_base_ = ['mmdd::_base_/diffusions/digits_sd.py',\n"
         "          'mmdet::_base_/schedules/schedule_1x.py']\n"
         'model = dict(diffusion=dict(steps=2))')
     cfg = load_config('mine.py')
     assert cfg.model.diffusion == dict(
         type='StableDiffusion', pretrained='mmdd::priors/digits-sd', steps=2, cfg_scale=4.0)
     assert cfg.optim_wrapper.optimizer.type == 'SGD'
-    (tmp_path / 'mine.py').write_text("_base_ = 'mmdd::configs/nothing.py'")
+    (tmp_path / 'mine.py').write_text("_base_ = 'mmdd::nothing.py'")
     with pytest.raises((ValueError, FileNotFoundError), match='nothing.py not found'):
         load_config('mine.py')
+
+
+def test_the_name_with_its_folder_is_corrected():
+    with pytest.raises(FileNotFoundError, match=r'the fix: leave configs/ out, mmdd::unidd/x.py$'):
+        resolve_path('mmdd::configs/unidd/x.py')
+
+
+PLAIN = """
+import mmdd
+from mmengine.config import Config
+name = 'mmdd::unidd/faster-rcnn_voc_1pct.py'
+open('mine.py', 'w').write(f'_base_ = {name!r}')
+for cfg in Config.fromfile(name), Config.fromfile('mine.py'):
+    print(cfg.model.type, cfg.model.get('_scope_'), cfg.train_cfg.budget)
+"""
+
+
+def test_plain_mmengine_finds_configs_once_mmdd_is_imported(tmp_path):
+    done = subprocess.run(
+        [sys.executable, '-c', PLAIN], cwd=tmp_path, text=True, capture_output=True,
+        env=dict(os.environ, PYTHONPATH=ROOT), check=True)
+    first, second = done.stdout.splitlines()
+    assert first == second and first.startswith('UniDD None ') and 'Ratio' in first
+
+
+def test_package_configs_load_without_pkg_resources(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pkg_resources', None)
+    from mmengine.hub import get_config
+    assert get_config('mmdet::_base_/schedules/schedule_1x.py').optim_wrapper.optimizer.lr == 0.02
+    with pytest.raises(ModuleNotFoundError, match='mmocr is not installed'):
+        get_config('mmocr::a/b.py')

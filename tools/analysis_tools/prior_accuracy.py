@@ -24,7 +24,7 @@ from rich.progress import track
 from mmdd.apis.train import ensure_checkpoint
 from mmdd.datasets.digit_scenes import CLASSES, render_scene
 from mmdd.models import DetectorProxy, FineTuned
-from mmdd.models.distillers.base import to_uint8
+from mmdd.models.distillers.pictures import to_uint8
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
 from mmdd.models.proxies.base import read_test_scale
 from mmdd.structures import DistillSlot, RealAnnotation, slot_seed

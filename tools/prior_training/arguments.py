@@ -34,5 +34,5 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults) -> None:
 def has_bf16(device: str) -> bool:
     """Whether a device multiplies matrices in bfloat16 faster than in fp32."""
     if device.startswith('cuda'):
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()

@@ -1,6 +1,5 @@
 """The training loop of all priors: resumable, logged, averaged."""
 import copy
-import json
 import math
 import os
 import os.path as osp
@@ -13,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mmdd.utils.io import atomic_path
+from mmdd.utils.io import atomic_path, strict_json
 from .arguments import has_bf16
 
 Loss = Callable[[int, torch.Generator], Tensor]
@@ -142,5 +141,5 @@ class Progress:
         print(f'{self.stage} [{step}/{self.total}] loss {mean:.4f} {seconds:.2f} s/step '
               f'eta {int(eta // 60)}:{int(eta % 60):02d}', flush=True)
         with open(self.path, 'a') as f:
-            f.write(json.dumps(dict(stage=self.stage, step=step, loss=mean)) + '\n')
+            f.write(strict_json(dict(stage=self.stage, step=step, loss=mean)) + '\n')
         self.losses = []

@@ -86,7 +86,7 @@ class COCOWriter(BaseWriter):
             categories=[dict(id=i, name=name) for i, name in zip(ids, classes)])
         file = f'annotations/instances_{self.split}.json'
         atomic_write_text(osp.join(out_dir, file),
-                          json.dumps(content, separators=(',', ':')) + '\n')
+                          json.dumps(content, separators=(',', ':'), allow_nan=False) + '\n')
         return [file]
 
 

@@ -16,8 +16,9 @@ from mmdd.models.coresets.feature_pass import FeaturePass, extract
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DistilledSample
 from mmdd.utils.config import fingerprint, resolve_path
-from mmdd.utils.io import atomic_path, sha256
+from mmdd.utils.io import sha256
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import read_arrays, write_arrays
 
 
 @HOOKS.register_module()
@@ -27,7 +28,8 @@ class FeatureMetricsHook(Hook):
     While images are made, the log shows ``mmd2`` of the accepted ones that this
     process made. The manifest gets ``metrics`` of the final set: MMD, coverage,
     density and statistics of the proxy's scores, see
-    :mod:`mmdd.evaluation.feature_metrics`. Every image passes the extractor once:
+    :mod:`mmdd.evaluation.feature_metrics`; the first three also go to the visualizer, as
+    ``set/mmd2`` and so on. Every image passes the extractor once:
     features lie in the job's journal, also for a resumed job. They change no image.
 
     Args:
@@ -130,9 +132,12 @@ class FeatureMetricsHook(Hook):
             score=score_statistics([s.score for s in samples], [s.labels for s in samples],
                                    distiller.classes, thresholds[0] if thresholds else None))
         summary['metrics'] = found
+        known = {name: found[name] for name in ('mmd2', 'coverage', 'density')
+                 if found[name] is not None}
         print_log('distance to the real set: ' + ', '.join(
-            f'{name} {found[name]:.4f}' for name in ('mmd2', 'coverage', 'density')
-            if found[name] is not None), 'current')
+            f'{name} {value:.4f}' for name, value in known.items()), 'current')
+        runner.visualizer.add_scalars(
+            {f'set/{name}': value for name, value in known.items()}, step=runner.iter)
 
     def _real_features(self, runner) -> np.ndarray:
         """Features of the real images that stand for all, (M, D)."""
@@ -163,18 +168,15 @@ class FeatureMetricsHook(Hook):
             images = [self._image(runner, samples[i]) for i in batch]
             for i, features in zip(batch, extract(self.model, images)):
                 found[i] = features
-                with atomic_path(files[i]) as tmp:
-                    np.save(tmp, features)
+                write_arrays(files[i], features=features)
         return np.stack(found)
 
     def _file(self, sample: DistilledSample, prefix: str) -> str:
-        return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npy')
+        return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npz')
 
     def _load(self, file: str) -> Optional[np.ndarray]:
-        try:
-            return np.load(file)
-        except (OSError, ValueError, EOFError):  # missing or damaged
-            return None
+        found = read_arrays(file, ('features', ))
+        return None if found is None else found['features']
 
     def _image(self, runner, sample: DistilledSample) -> np.ndarray:
         """The image of a sample at the extractor's size, (H, W, 3) uint8 RGB."""

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mmdd.registry import HOOKS, TASK_UTILS
 from mmdd.structures import DenoiseState
+from mmdd.utils.finite import finite_rows
+from mmdd.utils.numbers import check_number
 from .guidance import (
     SCHEDULES,
     STEPS,
@@ -129,6 +131,14 @@ class GuidanceHook(Hook):
 
     def _check(self, has_views: bool) -> None:
         name = type(self).__name__
+        for key in ('scale', 'start', 'stop', 'inner_scale', 'smoothing'):
+            check_number(f'{name}: {key}', getattr(self, key))
+        check_number(f'{name}: loss_scale', self.loss_scale, above=0)
+        for key in ('every', 'recurrence', 'smoothing_draws'):
+            check_number(f'{name}: {key}', getattr(self, key), low=1, integer=True)
+        check_number(f'{name}: inner_steps', self.inner_steps, low=0, integer=True)
+        if self.max_norm is not None:
+            check_number(f'{name}: max_norm', self.max_norm, above=0)
         for key, known in (('wrt', ('latent', 'denoised')), ('step', STEPS),
                            ('schedule', SCHEDULES), ('branch', BRANCHES)):
             if getattr(self, key) not in known:
@@ -137,13 +147,7 @@ class GuidanceHook(Hook):
         if not 0 <= self.start <= self.stop <= 1:
             raise ValueError(f'{name}: the window must satisfy 0 <= start <= stop <= 1, got '
                              f'{self.start}, {self.stop}')
-        if min(self.every, self.recurrence, self.smoothing_draws) < 1:
-            raise ValueError(
-                f'{name}: every, recurrence and smoothing_draws must be at least 1, got '
-                f'{self.every}, {self.recurrence} and {self.smoothing_draws}')
-        if self.max_norm is not None and self.max_norm <= 0:
-            raise ValueError(f'{name}: max_norm must be above 0 or None, got {self.max_norm}')
-        if self.inner_steps < 0 or (self.inner_steps > 0) != (self.inner_scale > 0):
+        if (self.inner_steps > 0) != (self.inner_scale > 0):
             raise ValueError(
                 f'{name}: inner_steps and inner_scale must be both 0 or both above, got '
                 f'{self.inner_steps} and {self.inner_scale}')
@@ -151,8 +155,6 @@ class GuidanceHook(Hook):
             raise ValueError(
                 f'{name}: smoothing must not be negative, and above 0 for several '
                 f'smoothing_draws, got {self.smoothing} and {self.smoothing_draws}')
-        if not 0 < self.loss_scale < math.inf:
-            raise ValueError(f'{name}: loss_scale must be above 0, got {self.loss_scale}')
         if type(self).energy is GuidanceHook.energy and (
                 has_views or self.inner_steps or self.smoothing or self.step == 'polyak'):
             raise ValueError(f"{name}: views, inner_steps, smoothing and step='polyak' need an "
@@ -277,12 +279,16 @@ class GuidanceHook(Hook):
         return change
 
     def apply(self, state: DenoiseState) -> None:
-        """Add the scaled, clipped and checked guidance to ``state.guided_noise``."""
+        """Add the scaled, clipped and checked guidance to ``state.guided_noise``.
+
+        A sample whose energy or gradient is not finite is left as it is in this step.
+        """
         state.energy = None
         change = self.change(state)
-        finite = torch.isfinite(change).flatten(1).all(1)
-        for i in (~finite).nonzero().flatten().tolist():
-            state.count(i, 'skipped_gradients')
+        finite = finite_rows(change)
+        if state.energy is not None:
+            finite &= finite_rows(state.energy[:, None])
+        state.note_guidance(self, finite.tolist())
         change = torch.where(finite.view(-1, 1, 1, 1), change, torch.zeros_like(change))
         if self.max_norm is not None:
             norm = change.flatten(1).norm(dim=1).clamp_min(1e-12)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.finite import NO_SCORE
 from mmdd.utils.seed import derive_seed
 from ..diffusions.base import SamplingRun
 from ..proxies.scoring import score_samples
@@ -197,14 +198,22 @@ class CandidatePool:
             samples = distiller.as_samples(slots, *diffusion.finish(run, call_hook))
         else:
             samples = distiller.draw(slots, call_hook)
-        scores = self._scores(distiller, samples).nan_to_num(float('-inf'))
+        scores = self._scores(distiller, samples)
         for one, sample, score in zip(batch, samples, scores.tolist()):
             one.run, one.sample, one.score = None, sample, score
 
     def _scores(self, distiller: Any, samples: List[DistilledSample]) -> Tensor:
-        """Scores (B,) of samples, see ``by``; the networks' predictions stay with them."""
-        return torch.stack([score_samples(samples, getattr(distiller, name), name).float().cpu()
-                            for name in NETWORKS[self.by]]).amin(0)
+        """Scores (B,) of samples, see ``by``; the networks' predictions stay with them.
+
+        A sample that failed has the least score; one without a finite score fails.
+        """
+        scores = torch.stack([score_samples(samples, getattr(distiller, name), name).float().cpu()
+                              for name in NETWORKS[self.by]]).amin(0)
+        for sample, finite in zip(samples, torch.isfinite(scores).tolist()):
+            if not finite and not sample.failure:
+                sample.failure, sample.accepted = NO_SCORE, False
+        failed = torch.tensor([bool(sample.failure) for sample in samples])
+        return scores.masked_fill(failed, float('-inf'))
 
     def _best(self, slot: DistillSlot, tried: List[Candidate], seconds: float) -> DistilledSample:
         """The sample of a slot: the best of its finished candidates, with the cost of all."""

@@ -1,20 +1,18 @@
 """Features of many images: streamed, shared by ranks, kept for a resumed job."""
 import os
 import os.path as osp
-import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import List, Optional, Sequence, Tuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 
 from mmdd.datasets.annotations import load_image
-from mmdd.utils.io import atomic_path
+from mmdd.utils.finite import check_features
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import read_arrays, write_arrays
 
 # Batches per block: what a rank does at a time, and what a killed job may lose.
 BLOCK = 16
@@ -58,7 +56,7 @@ class FeaturePass:
             if they share the work.
 
         Raises:
-            ValueError: If an image cannot be read.
+            ValueError: If an image cannot be read, or its features are not finite.
         """
         mine = range(len(self.blocks))[get_rank()::get_world_size()] if self.shared else range(
             len(self.blocks))
@@ -75,7 +73,7 @@ class FeaturePass:
         parts = [found[i] for i in range(len(self.blocks))]
         return torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 0)
 
-    def _block(self, index: int, pool: ThreadPoolExecutor, progress: 'Progress') -> np.ndarray:
+    def _block(self, index: int, pool: ThreadPoolExecutor, progress: Progress) -> np.ndarray:
         features = self._load(index)
         if features is not None:
             progress.skip(len(features))
@@ -83,16 +81,20 @@ class FeaturePass:
         parts = []
         for batch in self._batches(index):
             parts.append(extract(self.extractor, pool.map(self._read, batch)))
+            check_features(parts[-1], [self._path(item) for item in batch],
+                           'the network that makes them overflows: give it other weights')
             progress.add(len(batch))
         features = np.concatenate(parts)
         if self.folder is not None:
-            with atomic_path(self._file(index)) as tmp:
-                np.savez(tmp, features=features, key=self._key(index))
+            write_arrays(self._file(index), features=features, key=self._key(index))
         return features
 
     def _batches(self, index: int) -> List[List[str]]:
         paths = self.blocks[index]
         return [paths[i:i + self.batch_size] for i in range(0, len(paths), self.batch_size)]
+
+    def _path(self, item: str) -> str:
+        return item
 
     def _read(self, path: str) -> np.ndarray:
         return load_image(path, self.size)
@@ -108,13 +110,10 @@ class FeaturePass:
 
     def _load(self, index: int) -> Optional[np.ndarray]:
         """Features of a finished block; None where they are missing or of other files."""
-        if self.folder is None or not osp.isfile(self._file(index)):
+        if self.folder is None:
             return None
-        try:
-            with np.load(self._file(index)) as content:
-                return content['features'] if content['key'] == self._key(index) else None
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            return None
+        found = read_arrays(self._file(index), ('features', 'key'))
+        return found['features'] if found and found['key'] == self._key(index) else None
 
 
 def extract(extractor, images) -> np.ndarray:
@@ -123,36 +122,3 @@ def extract(extractor, images) -> np.ndarray:
     parameter = next(extractor.parameters(), None)
     tensor = tensor.to('cpu' if parameter is None else parameter.device).float() / 255
     return extractor.features(tensor).detach().float().cpu().numpy()
-
-
-class Progress:
-    """Logs how far a long pass is and when it will end.
-
-    Args:
-        name: What is going on.
-        total: How many things there are.
-        every: Least seconds between two lines; nothing is logged before.
-    """
-
-    def __init__(self, name: str, total: int, every: float = 10.) -> None:
-        self.name = name
-        self.total = total
-        self.every = every
-        self.done = self.counted = 0
-        self.begin = self.last = time.monotonic()
-
-    def skip(self, number: int) -> None:
-        """Count things that took no time."""
-        self.done += number
-
-    def add(self, number: int) -> None:
-        """Count things that are done now."""
-        self.done += number
-        self.counted += number
-        now = time.monotonic()
-        if now - self.last < self.every:
-            return
-        self.last = now
-        left = (self.total - self.done) * (now - self.begin) / self.counted
-        print_log(f'{self.name}: {self.done} of {self.total} images, '
-                  f'eta: {timedelta(seconds=int(left))}', 'current')

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from mmdd.registry import MODELS
+from mmdd.utils.progress import Progress
 from .base import CoresetBaseline
 from .grid import PRODUCT_BITS, grid_mean, to_grid
 
@@ -61,6 +62,7 @@ def herd(features, num: int, normalize: bool = True) -> List[int]:
     mean = (values @ grid_mean(values)).astype(np.int64)
     done = np.zeros(len(values), np.int64)
     free = np.ones(len(values), bool)
+    progress = Progress('herding', num)
     chosen: List[int] = []
     for k in range(1, num + 1):
         costs = squares + 2 * (done - k * mean)
@@ -68,4 +70,5 @@ def herd(features, num: int, normalize: bool = True) -> List[int]:
         chosen.append(int(costs.argmin()))
         free[chosen[-1]] = False
         done += (values @ values[chosen[-1]]).astype(np.int64)
+        progress.add()
     return chosen

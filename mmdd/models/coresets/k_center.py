@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from mmdd.registry import MODELS
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
 from .base import CoresetBaseline
 from .grid import grid_mean, to_grid
@@ -66,6 +67,8 @@ def farthest_first(features, num: int, first: int = -1) -> List[int]:
         mean = grid_mean(values)
         first = int((squares - 2 * (values @ mean)).argmin())
     nearest = np.full(len(values), np.inf)
+    progress = Progress('k-center', num)
+    progress.add()
     chosen = [first]
     while len(chosen) < num:
         last = chosen[-1]
@@ -73,4 +76,5 @@ def farthest_first(features, num: int, first: int = -1) -> List[int]:
         np.minimum(nearest, distances, out=nearest)
         nearest[last] = -1  # below 0, the distance of a copy that is still free
         chosen.append(int(nearest.argmax()))
+        progress.add()
     return chosen[:num]

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmdd.structures import DenoiseState, DistillSlot
+from mmdd.utils.finite import finite_rows
 from mmdd.utils.seed import generator
 from .regions import RegionPrompts
 
@@ -289,8 +290,10 @@ class BaseDiffusion(BaseModule):
             fast: Decode the images by the small decoder, where there is one.
 
         Returns:
-            tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, and
-            one dict of counters per slot; ``denoiser_passes`` among them is
+            tuple: images (B, 3, H, W) in [0, 1] on the adapter's device, all NaN where a
+            latent or pixel is not finite, and
+            one dict of counters per slot; ``unguided`` among them is the number of guidance
+            hooks none of whose steps had a finite gradient, ``denoiser_passes``
             the number of evaluations of the denoiser for the slot, that is
             steps (and their recurrences) times :attr:`branches`, and one for each
             sub-prompt of the slot in each step that uses them.
@@ -338,7 +341,13 @@ class BaseDiffusion(BaseModule):
                fast: bool = False) -> Tuple[Tensor, List[dict]]:
         """The images and counters of a batch whose timesteps are done, see :meth:`sample`."""
         run.state.latents = run.latents
-        images = self.decode_latents(run.latents, fast=fast).clamp(0, 1)
+        images = self.decode_latents(run.latents, fast=fast)
+        finite = finite_rows(run.latents) & finite_rows(images)
+        images = images.clamp(0, 1)
+        images[~finite] = float('nan')
+        for i, hooks in enumerate(run.state.guided_by):
+            if not all(hooks.values()):
+                run.state.count(i, 'unguided', sum(not done for done in hooks.values()))
         call_hook('after_sample', state=run.state)
         return images, run.state.stats
 
@@ -366,7 +375,8 @@ class BaseDiffusion(BaseModule):
         state = DenoiseState(
             [state.slots[i] for state, i in states], latents,
             [state.generators[i] for state, i in states], first.state.decode,
-            first.state.num_steps, step=first.done, stats=[state.stats[i] for state, i in states])
+            first.state.num_steps, step=first.done, stats=[state.stats[i] for state, i in states],
+            guided_by=[state.guided_by[i] for state, i in states])
         call_hook('before_sample', state=state)
         return SamplingRun(state, latents, first.timesteps, self.encode_conditions(state.slots),
                            first.steps, first.skipped, first.done)

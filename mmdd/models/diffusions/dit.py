@@ -9,6 +9,7 @@ from torch import Tensor
 from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
+from mmdd.utils.numbers import check_number
 from .base import BaseDiffusion, draw_latents
 from .difffit import merge_scale_factors, untie_embedders
 from .loading import first_line, load_autoencoder, load_module, pick_dtypes
@@ -77,6 +78,7 @@ class DiT(BaseDiffusion):
                  transformer: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  seed: int = 0) -> None:
+        check_number('model.diffusion: cfg_scale', cfg_scale)
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
         scheduler, prediction_type = build_scheduler(folder, scheduler)

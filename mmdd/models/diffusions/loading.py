@@ -7,6 +7,7 @@ from typing import Iterator, Optional, Sequence, Tuple, Union
 import torch
 
 from mmdd.utils.config import resolve_path
+from mmdd.utils.finite import check_weights
 from .tokenizer import word_tokenizer
 from .weights import locate_weights
 
@@ -19,16 +20,25 @@ def pick_dtypes(name: str) -> Tuple[torch.dtype, torch.dtype]:
         if not torch.cuda.is_available():
             name = 'fp32'
         else:
-            name = 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
+            name = 'bf16' if has_bf16() else 'fp16'
     if name not in DTYPES:
         raise ValueError(f"model.diffusion: dtype must be 'auto' or one of {sorted(DTYPES)}, "
                          f'got {name!r}')
     return DTYPES[name], torch.float32 if name == 'fp16' else DTYPES[name]
 
 
+def has_bf16() -> bool:
+    """Whether the GPU computes in bf16 itself; V100 and T4 only emulate it."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[dict],
                 dtype: torch.dtype, variant: Optional[str] = None):
-    """Load a diffusers model from a folder, or build it small from settings."""
+    """Load a diffusers model from a folder, or build it small from settings.
+
+    Raises:
+        ValueError: If the weights are missing, unreadable or not finite.
+    """
     import diffusers
     cls = getattr(diffusers, kind)
     if folder is None:
@@ -37,13 +47,15 @@ def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[
         model = cls(**settings)
         return model if dtype == torch.float32 else model.to(dtype)
     try:
-        return cls.from_pretrained(
+        model = cls.from_pretrained(
             folder, subfolder=role or None, use_safetensors=True, dtype=dtype,
             variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(
             f'cannot load {role or kind} weights of {folder!r} ({type(e).__name__}: '
             f'{first_line(e)}); give a complete diffusers folder with safetensors files') from None
+    check_weights(model, f'{role or kind} of {folder!r}')
+    return model
 
 
 def pick_variant(folder: str, role: str, variant: Optional[str]) -> Optional[str]:
@@ -150,12 +162,14 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
                    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
                    max_position_embeddings=tokenizer.model_max_length), **settings}))
     try:
-        return cls.from_pretrained(
+        model = cls.from_pretrained(
             folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
             variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(f'cannot load {role} weights of {folder!r} '
                          f'({type(e).__name__}: {first_line(e)})') from None
+    check_weights(model, f'{role} of {folder!r}')
+    return model
 
 
 def first_line(error: Exception) -> str:

@@ -1,4 +1,5 @@
 """Sub-prompts of single objects, each in its own place of the noise prediction."""
+import math
 import string
 from dataclasses import dataclass, fields
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
@@ -52,7 +53,8 @@ class RegionPrompts:
         if not names or not names <= {'object', 'name'}:
             raise ValueError(f'regions: template must have the field {{object}} or {{name}} and '
                              f'no other, got {self.template!r}')
-        if not 0 <= self.strength <= 1 or not 0 <= self.stop <= 1 or not self.feather >= 0:
+        if not (0 <= self.strength <= 1 and 0 <= self.stop <= 1
+                and 0 <= self.feather < math.inf):
             raise ValueError(
                 f'regions: strength and stop must be in [0, 1] and feather at least 0, got '
                 f'strength {self.strength}, stop {self.stop}, feather {self.feather}')

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
+from mmdd.utils.numbers import check_number
 from .base import BaseDiffusion, draw_latents
 from .loading import (
     check_small_decoder,
@@ -88,6 +89,7 @@ class StableDiffusion(BaseDiffusion):
                  tokenizer: Union[str, Sequence[str], None] = None,
                  seed: int = 0,
                  regions: Optional[dict] = None) -> None:
+        check_number('model.diffusion: cfg_scale', cfg_scale)
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
         scheduler, prediction_type = build_scheduler(folder, scheduler)

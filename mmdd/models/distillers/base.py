@@ -16,7 +16,6 @@ from typing import (
     Type,
 )
 
-import numpy as np
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -34,11 +33,13 @@ from mmdd.structures import (
     RealAnnotation,
     slot_seed,
 )
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.stage_clock import StageClock
 from ..label_samplers import BaseLabelSampler
 from ..proxies.scoring import judge_samples
 from ..set_stages import SetStages
+from .pictures import drawing_faults, to_uint8
 
 
 class DatasetDistiller(BaseModel):
@@ -76,6 +77,7 @@ class DatasetDistiller(BaseModel):
     Attributes:
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
         takes_over: Whether the images are real ones, with the annotations of their files.
+        dry_run_settings: Settings that a dry run, on a few images, sets to other values.
 
     Raises:
         ValueError: If a part is missing that another one needs.
@@ -83,6 +85,7 @@ class DatasetDistiller(BaseModel):
 
     draws = True
     takes_over = False
+    dry_run_settings: Mapping[str, Any] = {}
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
@@ -117,7 +120,7 @@ class DatasetDistiller(BaseModel):
         self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         self.image_size: Tuple[int, int] = tuple(size)
-        self.min_box = min_box
+        self.min_box = check_number('model.min_box', min_box)
         self.prompt_file = prompt_file
         self.seed = seed
         self.classes: Tuple[str, ...] = ()
@@ -331,11 +334,17 @@ class DatasetDistiller(BaseModel):
 
     def as_samples(self, slots: Sequence[DistillSlot], images: Tensor,
                    stats: Sequence[Dict[str, float]]) -> List[DistilledSample]:
-        """Samples of images (B, 3, H, W) in [0, 1], with the labels of their slots."""
+        """Samples of images (B, 3, H, W) in [0, 1], with the labels of their slots.
+
+        One that is not finite, not as guided as it was to be, black or of one colour has
+        ``failure`` set.
+        """
+        pictures = to_uint8(images)
+        faults = drawing_faults(images, pictures, stats)
         return [
             DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
-                            mask=slot.mask, stats=stat)
-            for slot, image, stat in zip(slots, to_uint8(images), stats)
+                            mask=slot.mask, stats=stat, failure=fault, accepted=not fault)
+            for slot, image, stat, fault in zip(slots, pictures, stats, faults)
         ]
 
     def initial_latents(self, slots: List[DistillSlot]) -> Tuple[Optional[Tensor], float]:
@@ -393,8 +402,3 @@ def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
             f'{type(sampler).__name__}.sample must return {num} layouts, got {len(layouts)}'
             f'{found}: return annotations, e.g. [annotations[i] for i in indices]')
     return layouts
-
-
-def to_uint8(images) -> np.ndarray:
-    """(B, 3, H, W) in [0, 1] to (B, H, W, 3) uint8."""
-    return (images.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

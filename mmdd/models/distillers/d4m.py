@@ -23,7 +23,7 @@ class D4M(PrototypeDistiller):
     code: strength 0.7, 50 steps of PNDM (the scheduler that comes with the weights), scale 8,
     made at 512 pixels and saved at 224. Its negative prompt, 'cartoon, anime, painting', is
     not in the paper: ``model.diffusion.negative_prompt``. Its safety checker, which makes
-    images black, is not there; black images are counted.
+    images black, is not there; a black image is a failed attempt, and made again.
 
     Args:
         diffusion: Config of the diffusion adapter.

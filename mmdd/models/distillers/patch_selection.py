@@ -75,6 +75,8 @@ class PatchSelection(PatchDistiller):
     """
 
     remedy = "lower the budget, raise model.num_images or set model.composition='S'"
+    # Of the three images of a class that a dry run has.
+    dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
 
     def __init__(self,
                  diffusion: dict,

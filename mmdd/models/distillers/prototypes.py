@@ -3,7 +3,6 @@ from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from PIL import Image
 from torch import Tensor
 
@@ -19,9 +18,6 @@ from mmdd.structures import (
 )
 from ..prompters import VLMPrompter
 from .base import DatasetDistiller
-
-# An image without a brighter value than this is black: a safety checker's, or not-a-number.
-BLACK = 8
 
 
 class PrototypeDistiller(DatasetDistiller):
@@ -133,14 +129,11 @@ class PrototypeDistiller(DatasetDistiller):
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
-        """Make the images, scale them, and count black ones (``stats['black_images']``)."""
+        """Make the images and scale them."""
         samples = super().distill_step(slots, call_hook)
-        for sample in samples:
-            if sample.image.max() < BLACK:
-                sample.stats['black_images'] = 1
-                print_log(f'the image of slot {sample.slot.id} is black', 'current', level=30)
-            if self.saved_size is not None:
-                height, width = self.saved_size
+        if self.saved_size is not None:
+            height, width = self.saved_size
+            for sample in samples:
                 sample.image = np.asarray(
                     Image.fromarray(sample.image).resize((width, height), Image.BICUBIC))
         return samples

@@ -42,6 +42,8 @@ class RDED(PatchDistiller):
         ValueError: If a setting is out of range.
     """
 
+    # A dry run has three images of a class, fewer than four cells.
+    dry_run_settings = dict(factor=1, crops=2)
     remedy = 'lower the budget or model.factor, or raise model.images_per_class'
 
     def __init__(self,

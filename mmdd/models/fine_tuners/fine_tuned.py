@@ -8,6 +8,7 @@ from torch import Tensor
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.checkpoint import read_checkpoint
 from mmdd.utils.config import ConfigType, load_config, resolve_path
+from mmdd.utils.finite import check_weights
 from mmdd.utils.plain_types import UnsafeFileError
 
 WEIGHTS = ('last', 'ema')
@@ -91,7 +92,7 @@ class FineTuned:
         """State dict of a shard's fine-tuned transformer.
 
         Raises:
-            ValueError: If the file is missing or damaged, or has no moving average.
+            ValueError: If the file is missing, damaged or not finite, or has no moving average.
         """
         if shard >= len(self.files):
             raise ValueError(f'model.fine_tune.checkpoint names {len(self.files)} files, shard '
@@ -107,7 +108,9 @@ class FineTuned:
         except ValueError as e:
             raise ValueError(f'{e} to train it anew: it cannot be loaded as fine-tuned weights'
                              ) from None
-        return transformer_weights(content, self.weights, path)
+        found = transformer_weights(content, self.weights, path)
+        check_weights(found, path)
+        return found
 
 
 def transformer_weights(content: Dict, weights: str, path: str) -> Dict[str, Tensor]:

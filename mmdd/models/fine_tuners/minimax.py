@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdd.registry import MODELS
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import generator
 from ..diffusions.difffit import (
     add_scale_factors,
@@ -91,6 +92,9 @@ class MinimaxFineTuner(BaseModel):
             classes.
     """
 
+    # Its memories and hardest pairs are those of all images of a class.
+    needs_whole_batch = True
+
     def __init__(self,
                  diffusion: dict,
                  num_classes: int,
@@ -130,7 +134,8 @@ class MinimaxFineTuner(BaseModel):
         add_scale_factors(self.transformer, scale_layers, scale_blocks)
         self.trained = mark_trainable(self.transformer)
         self.forms = (representativeness, diversity)
-        self.weights = (lambda_r, lambda_d)
+        self.weights = tuple(check_number(f'MinimaxFineTuner: {name}', value) for name, value in (
+            ('lambda_r', lambda_r), ('lambda_d', lambda_d)))
         self.estimate = estimate
         self.pairs = pairs
         self.class_dropout = class_dropout

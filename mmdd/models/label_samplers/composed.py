@@ -16,6 +16,7 @@ from mmdd.structures import (
     Source,
     encode_mask,
 )
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from .cooccurrence import ClassChooser
 from .objects import ObjectPool, paint
@@ -83,12 +84,13 @@ class ComposedLabelSampler(BaseLabelSampler):
                  grounds: int = 12) -> None:
         if objects != 'natural':
             count_weights(objects)
-        if not 0 <= overlap <= 1 or tries < 1 or min(cooccurrence, grounds) < 0 or smoothing <= 0:
+        check_number('ComposedLabelSampler: smoothing', smoothing, above=0)
+        check_number('ComposedLabelSampler: cooccurrence', float(cooccurrence), low=0)
+        if not 0 <= overlap <= 1 or tries < 1 or grounds < 0:
             raise ValueError(
-                f'ComposedLabelSampler: overlap in [0, 1], tries >= 1, cooccurrence >= 0, '
-                f'smoothing > 0 and grounds >= 0 are needed, got {overlap}, {tries}, '
-                f'{cooccurrence}, {smoothing} and {grounds}')
-        if resize is not None and not (len(resize) == 2 and 0 < resize[0] <= resize[1]):
+                f'ComposedLabelSampler: overlap in [0, 1], tries >= 1 and grounds >= 0 are '
+                f'needed, got {overlap}, {tries} and {grounds}')
+        if resize is not None and not (len(resize) == 2 and 0 < resize[0] <= resize[1] < np.inf):
             raise ValueError(f'ComposedLabelSampler: resize must be None or (least, most) above '
                              f'0, got {resize}')
         self.objects = objects

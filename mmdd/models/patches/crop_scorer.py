@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mmdd.structures import DistillSlot
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
-from ..coresets.feature_pass import Progress
 from ..diffusions.base import digest_weights
 from .compositor import compose
 from .random_crops import random_windows
@@ -72,7 +72,7 @@ class CropScorer:
     """
 
     fields = ('score', 'window')
-    figures = 'cross-entropies of its crops'
+    figures = "crops' cross-entropies"
     fix = 'give model.proxy other weights'
 
     def __init__(self, proxy, settings: CropSettings, batch_size: int, about: str) -> None:

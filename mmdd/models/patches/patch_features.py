@@ -28,6 +28,9 @@ class PatchFeatures(FeaturePass):
                  share: bool = True) -> None:
         super().__init__(extractor, patches, size, batch_size, folder, name, share)
 
+    def _path(self, item: Patch) -> str:
+        return item[0]
+
     def _read(self, patch: Patch) -> np.ndarray:
         return compose([crop_photograph(*patch)], self.size)
 

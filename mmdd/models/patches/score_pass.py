@@ -6,7 +6,8 @@ from typing import Any, List, Sequence
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 
-from ..coresets.feature_pass import Progress
+from mmdd.utils.finite import check_features
+from mmdd.utils.progress import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
 
@@ -51,22 +52,23 @@ class ScorePass:
         progress = Progress('scores of the real set', sum(len(shard) for shard in mine))
         with ThreadPoolExecutor(4) as pool:
             for shard in mine:
-                self._shard(shard, pool)
-                progress.add(len(shard))
+                self._shard(shard, pool, progress)
         barrier()
         self.store.refresh()
         return self.keys
 
-    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor) -> None:
+    def _shard(self, members: Sequence[int], pool: ThreadPoolExecutor,
+               progress: Progress) -> None:
         resize = self.scorer.settings.resize
         images: List[np.ndarray] = list(pool.map(
             lambda i: read_resized(self.paths[i], resize), members))
         keys = [self.keys[i] for i in members]
-        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys)
-        for i, *figures in zip(members, *(rows[field] for field in self.scorer.fields)):
-            if not all(np.isfinite(figure).all() for figure in figures):
-                raise ValueError(f'{self.paths[i]}: the {self.scorer.figures} are not finite; '
-                                 f'{self.scorer.fix}')
+        rows = self.scorer.score(images, [self.prompts[i] for i in members], keys,
+                                 progress)
+        check_features(
+            np.concatenate([rows[field].reshape(len(keys), -1) for field in self.scorer.fields],
+                           1),
+            [self.paths[i] for i in members], self.scorer.fix, self.scorer.figures)
         self.store.write(keys, rows)
 
 

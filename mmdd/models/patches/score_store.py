@@ -2,12 +2,12 @@
 import os
 import os.path as osp
 from typing import Dict, List, Mapping, Sequence, Tuple
-from zipfile import BadZipFile
 
 import numpy as np
 
-from mmdd.utils.io import atomic_path, atomic_write_json
+from mmdd.utils.io import atomic_write_json
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.state import read_arrays, write_arrays
 
 
 class ScoreStore:
@@ -32,20 +32,16 @@ class ScoreStore:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look for shards that were written since; a damaged one counts as missing."""
+        """Look for shards that were written since; a damaged one is set aside."""
         names = os.listdir(self.folder) if osp.isdir(self.folder) else []
         for name in sorted(set(names) - self._seen):
             if not name.endswith('.npz') or name.startswith('.'):
                 continue
-            try:
-                with np.load(osp.join(self.folder, name)) as content:
-                    if not set(self.fields) < set(content.files):
-                        continue
-                    keys = content['keys'].tolist()
-            except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            content = read_arrays(osp.join(self.folder, name), ('keys', *self.fields))
+            if content is None:
                 continue
             self._seen.add(name)
-            for row, key in enumerate(keys):
+            for row, key in enumerate(content['keys'].tolist()):
                 self._rows.setdefault(key, (name, row))
 
     def write(self, keys: Sequence[str], rows: Mapping[str, np.ndarray]) -> None:
@@ -59,8 +55,8 @@ class ScoreStore:
         if not osp.isfile(about):
             atomic_write_json(about, self.about)
         name = f'{derive_seed("shard", *keys):016x}.npz'
-        with atomic_path(osp.join(self.folder, name)) as tmp:
-            np.savez(tmp, keys=np.array(keys), **{field: rows[field] for field in self.fields})
+        write_arrays(osp.join(self.folder, name), keys=np.array(keys),
+                     **{field: rows[field] for field in self.fields})
 
     def read(self, keys: Sequence[str]) -> Dict[str, np.ndarray]:
         """Scores of photographs in the order of ``keys``.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
 from ..diffusions.features import FeatureAccessor, find_module
 from .differential_loss import best_window, differential_loss, draw_timesteps
@@ -116,13 +117,15 @@ class PatchScorer:
 
     @torch.no_grad()
     def score(self, images: Sequence[np.ndarray], prompts: Sequence[str],
-              keys: Sequence[str]) -> Dict[str, np.ndarray]:
+              keys: Sequence[str],
+              progress: Optional[Progress] = None) -> Dict[str, np.ndarray]:
         """Score photographs.
 
         Args:
             images: N resized photographs, (H, W, 3) uint8 RGB; sizes may differ.
             prompts: Prompt of the class of each.
             keys: What the randomness of each follows from, its content.
+            progress: Counts photographs.
 
         Returns:
             dict: ``score`` R, (N,) float32; ``window`` (N, 4) int32, xyxy in pixels
@@ -136,6 +139,8 @@ class PatchScorer:
                                     [keys[i] for i in batch])
                 for i, row in zip(batch, zip(*found)):
                     rows[i] = row
+                if progress is not None:
+                    progress.add(len(batch))
         scores, windows, features = zip(*rows)
         return dict(score=np.array(scores, np.float32), window=np.stack(windows),
                     dift=np.stack(features))

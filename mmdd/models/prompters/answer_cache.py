@@ -8,15 +8,16 @@ from typing import Any, Dict
 
 from mmengine.logging import print_log
 
-from mmdd.utils.io import sha256
+from mmdd.utils.io import sha256, writing
+from mmdd.utils.state import CHECKSUM, checksum
 
 
 class AnswerCache:
     """Answers of vision-language models in a jsonl file.
 
     A line is written, under a lock and down to the disk, as soon as its answer is
-    there. Several processes may write to one file. A line that was cut short is
-    skipped with a warning.
+    there, with a checksum. Several processes may write to one file. A line that was cut short
+    or changed is skipped with a warning.
 
     Args:
         path: The file; '' keeps the answers in memory.
@@ -40,7 +41,10 @@ class AnswerCache:
         try:
             entry = json.loads(line)
             key, answer = entry['key'], entry['answer']
+            whole = entry.pop(CHECKSUM, None)
         except (ValueError, KeyError, TypeError):
+            return False
+        if whole is not None and whole != checksum(entry):
             return False
         if not isinstance(key, str) or not isinstance(answer, str):
             return False
@@ -65,17 +69,24 @@ class AnswerCache:
         self._keep(key, answer)
         if not self.path:
             return
-        line = json.dumps(dict(facts, key=key, answer=answer), ensure_ascii=False) + '\n'
-        os.makedirs(osp.dirname(self.path) or '.', exist_ok=True)
-        with open(self.path, 'ab+') as f:
-            fcntl.flock(f, fcntl.LOCK_EX)
-            if f.seek(0, os.SEEK_END):
-                f.seek(-1, os.SEEK_END)
-                if f.read(1) != b'\n':  # a writer was killed inside its line
-                    line = '\n' + line
-            f.write(line.encode('utf-8', 'replace'))
-            f.flush()
-            os.fsync(f.fileno())
+        entry = dict(facts, key=key, answer=answer)
+        # Half a surrogate cannot be written: what is there instead is what the checksum is of.
+        entry = json.loads(json.dumps(entry, ensure_ascii=False).encode('utf-8', 'replace'))
+        self._append(dict(entry, **{CHECKSUM: checksum(entry)}))
+
+    def _append(self, entry: Dict[str, Any]) -> None:
+        line = json.dumps(entry, ensure_ascii=False) + '\n'
+        with writing(self.path):
+            os.makedirs(osp.dirname(self.path) or '.', exist_ok=True)
+            with open(self.path, 'ab+') as f:
+                fcntl.flock(f, fcntl.LOCK_EX)
+                if f.seek(0, os.SEEK_END):
+                    f.seek(-1, os.SEEK_END)
+                    if f.read(1) != b'\n':  # a writer was killed inside its line
+                        line = '\n' + line
+                f.write(line.encode())
+                f.flush()
+                os.fsync(f.fileno())
 
 
 def answer_key(path: str, question: str, settings: Dict[str, Any]) -> str:

@@ -76,19 +76,20 @@ def read_prompts(path: str) -> Dict[str, str]:
         ValueError: If a line is not a JSON object with both texts.
     """
     prompts = {}
-    with open(path, encoding='utf-8') as f:
+    with open(path, 'rb') as f:
         for number, line in enumerate(f, 1):
             if not line.strip():
                 continue
             try:
                 entry = json.loads(line)
                 pair = [entry['image'], entry['prompt']]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError):
                 pair = None
             if not is_list_of(pair, str):
                 raise ValueError(
                     f'{path}:{number}: expected {{"image": "...", "prompt": "..."}}, '
-                    f'got {line.strip()[:80]!r}')
+                    f'got {line.strip()[:80].decode(errors="replace")!r}; correct or remove the '
+                    f'line, or the file to have its prompts made again')
             prompts[pair[0]] = pair[1]
     return prompts
 

@@ -1,11 +1,9 @@
 """Asking many questions: threads, progress, and when to give up."""
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Dict, Iterator, List, Sequence, Tuple
 
-from mmengine.logging import print_log
-
+from mmdd.utils.progress import Progress
 from .answer_cache import AnswerCache
 from .vlm_backend import Answer, VLMBackend, VLMError
 
@@ -31,15 +29,12 @@ class Interview:
         backend: The model.
         cache: Where answers are kept.
         max_failures: Failures in a row after which it gives up.
-        every: Seconds between two lines on the progress.
     """
 
-    def __init__(self, backend: VLMBackend, cache: AnswerCache, max_failures: int,
-                 every: float = 10.) -> None:
+    def __init__(self, backend: VLMBackend, cache: AnswerCache, max_failures: int) -> None:
         self.backend = backend
         self.cache = cache
         self.max_failures = max_failures
-        self.every = every
         self.failures: List[Tuple[Question, VLMError]] = []
         self.calls = self.prompt_tokens = self.completion_tokens = 0
 
@@ -51,7 +46,7 @@ class Interview:
         Raises:
             VLMError: If asking on is pointless; what was under way is kept before.
         """
-        self.begin = self._told = time.monotonic()
+        progress = Progress(self.backend.where, len(questions), 'answers')
         in_a_row, ended = 0, False
         waiting, running = iter(questions), {}
         with ThreadPoolExecutor(self.backend.concurrency) as pool:
@@ -66,12 +61,12 @@ class Interview:
                 for question, answer, error in self._finished(running):
                     if error is None:
                         in_a_row = 0
+                        progress.add()
                         yield question, answer
                     else:
                         in_a_row += 1
                         self.failures.append((question, error))
                         ended = ended or error.fatal or in_a_row >= self.max_failures
-                self._tell(len(questions))
         if ended:
             raise next((e for _, e in self.failures if e.fatal), self.failures[-1][1])
 
@@ -96,12 +91,3 @@ class Interview:
                        prompt_tokens=answer.prompt_tokens,
                        completion_tokens=answer.completion_tokens, **self.backend.settings())
         return answer
-
-    def _tell(self, total: int) -> None:
-        now = time.monotonic()
-        if now - self._told < self.every or not self.calls:
-            return
-        self._told = now
-        left = (now - self.begin) / self.calls * (total - self.calls)
-        print_log(f'{self.backend.where}: {self.calls} of {total} answers, about '
-                  f'{int(left // 60)}:{int(left % 60):02d} min left', 'current')

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmdd.registry import MODELS
 from mmdd.utils.checkpoint import download, read_checkpoint, weights_of
 from mmdd.utils.config import load_config, resolve_path, suggestion
+from mmdd.utils.finite import check_weights
 from mmdd.utils.plain_types import UnsafeFileError
 from .base import TaskProxy
 from .view import resize
@@ -93,7 +94,7 @@ class BackboneFeatures(TaskProxy):
         """Load weights, those of the last layer aside.
 
         Raises:
-            ValueError: If the file is missing, unreadable or of another model.
+            ValueError: If the file is missing, unreadable, of another model or not finite.
         """
         path = self.local_checkpoint(checkpoint)
         unused = (f'{self.head}.', 'data_preprocessor.')
@@ -108,6 +109,7 @@ class BackboneFeatures(TaskProxy):
                 f'missing or of another shape, the first is {missing[0]!r}; correct '
                 f'BackboneFeatures.cfg or give another checkpoint')
         self.model.load_state_dict({key: found[key].float() for key in own}, strict=False)
+        check_weights(self.model, path)
 
     @property
     def classes(self) -> None:

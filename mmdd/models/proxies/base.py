@@ -16,6 +16,7 @@ from torch import Tensor
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.compat import fix_checkpoint_loading
 from mmdd.utils.config import load_config, resolve_path
+from mmdd.utils.finite import check_weights
 from mmdd.utils.plain_types import UnsafeFileError
 from .view import dataset_config, test_pipeline
 
@@ -60,7 +61,7 @@ class TaskProxy(BaseModule):
         """Load trained weights.
 
         Raises:
-            ValueError: If the file is missing, unreadable or of another model.
+            ValueError: If the file is missing, unreadable, of another model or not finite.
         """
         fix_checkpoint_loading()
         try:
@@ -77,6 +78,7 @@ class TaskProxy(BaseModule):
             raise ValueError(
                 f'{osp.abspath(path)}: cannot be loaded as the proxy ({reason}); delete it to '
                 f'train it anew, or give another checkpoint') from None
+        check_weights(self.model, osp.abspath(path))
 
     def train(self, mode: bool = True):
         """Stay in evaluation mode: the proxy is frozen, its batch norms too."""

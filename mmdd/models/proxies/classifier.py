@@ -1,4 +1,5 @@
 """Any mmpretrain classifier as a proxy."""
+import math
 from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -57,7 +58,7 @@ class ClassifierProxy(TaskProxy):
         if input_scale not in ('test', None):
             raise ValueError(
                 f"ClassifierProxy: input_scale must be 'test' or None, got {input_scale!r}")
-        if len(temperatures) != 2 or min(temperatures) <= 0:
+        if len(temperatures) != 2 or not all(0 < tau < math.inf for tau in temperatures):
             raise ValueError(f'ClassifierProxy: temperatures must be two numbers above 0, got '
                              f'{temperatures}')
         if not 0 <= relabel_thr <= 1:

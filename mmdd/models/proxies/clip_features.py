@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.utils.config import resolve_path
+from mmdd.utils.finite import check_weights
 
 # RGB in [0, 1], as OpenAI normalises for its weights.
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -66,7 +67,7 @@ def load(pretrained: str):
     """The image encoder of a folder or hub id.
 
     Raises:
-        ValueError: If it cannot be loaded.
+        ValueError: If it cannot be loaded, or its weights are not finite.
     """
     from transformers import CLIPVisionModelWithProjection
     try:
@@ -74,10 +75,12 @@ def load(pretrained: str):
     except FileNotFoundError:
         folder = pretrained
     try:
-        return CLIPVisionModelWithProjection.from_pretrained(
+        model = CLIPVisionModelWithProjection.from_pretrained(
             folder, use_safetensors=True, dtype=torch.float32)
     except Exception as e:
         reason = (str(e).strip().splitlines() or [''])[0][:200]
         raise ValueError(
             f'cannot load CLIP weights of {pretrained!r} ({type(e).__name__}: {reason}); give '
             f'CLIPFeatures.pretrained a local folder or a hub id that can be reached') from None
+    check_weights(model, f'CLIP of {pretrained!r}')
+    return model

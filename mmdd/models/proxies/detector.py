@@ -1,4 +1,5 @@
 """Any mmdet detector as a proxy."""
+import math
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.finite import finite_rows
+from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from .base import TaskProxy, read_test_scale, resize_images
 from .detector_losses import image_losses
@@ -55,6 +58,9 @@ class DetectorProxy(TaskProxy):
         if input_scale not in ('test', None):
             raise ValueError(
                 f"DetectorProxy: input_scale must be 'test' or None, got {input_scale!r}")
+        check_number('DetectorProxy: relabel_thr', relabel_thr, low=0, high=1)
+        for name, weight in (terms or {}).items():
+            check_number(f'DetectorProxy: terms.{name}', weight)
         super().__init__(cfg, checkpoint)
         self.terms = dict(DEFAULT_TERMS if terms is None else terms)
         self.score_mode = score_mode
@@ -129,24 +135,37 @@ class DetectorProxy(TaskProxy):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> List[InstanceData]:
-        """Detections with boxes in pixels of ``images``, on the CPU."""
+        """Detections with boxes in pixels of ``images``, on the CPU.
+
+        ``finite`` of each says whether the backbone's maps were: mmdet finds nothing in those
+        that are not.
+        """
         x, factor, size = self._inputs(images)
         samples = [self._data_sample(x, size, i) for i in range(len(images))]
-        results = self.model.predict(x, samples, rescale=False)
+        finite: List[Tensor] = []
+        handle = self.model.backbone.register_forward_hook(
+            lambda _, inputs, maps: finite.append(torch.stack(list(map(finite_rows, maps)))))
+        try:
+            results = self.model.predict(x, samples, rescale=False)
+        finally:
+            handle.remove()
         detections = []
-        for result in results:
+        for result, fine in zip(results, torch.cat(finite).all(0).tolist()):
             found = result.pred_instances
             detections.append(InstanceData(
                 bboxes=(found.bboxes / factor).cpu(), scores=found.scores.cpu(),
-                labels=found.labels.cpu()))
+                labels=found.labels.cpu(), metainfo=dict(finite=fine)))
         return detections
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],
               predictions: Optional[list] = None) -> Tensor:
-        """Score of each sample in [0, 1], see ``score_mode``."""
+        """Score of each sample in [0, 1], see ``score_mode``; NaN where the network overflows."""
         predictions = self.predict(images) if predictions is None else predictions
         scores = []
         for sample, found in zip(samples, predictions):
+            if not found.get('finite', True):
+                scores.append(math.nan)
+                continue
             kept = found[found.scores >= self.relabel_thr]
             mean = float(kept.scores.mean()) if len(kept) else 0.
             matched = matched_score(found, sample.slot.bboxes, sample.slot.labels)

@@ -4,6 +4,8 @@ from itertools import chain
 
 from torch import nn
 
+from mmdd.utils.numbers import check_number
+
 
 def with_softplus(model: nn.Module, beta: float) -> nn.Module:
     """A copy of a network with ``Softplus(beta)`` in the place of every ``nn.ReLU``.
@@ -18,8 +20,7 @@ def with_softplus(model: nn.Module, beta: float) -> nn.Module:
     Raises:
         ValueError: If beta is out of range, or there is no ReLU to replace.
     """
-    if beta <= 0:
-        raise ValueError(f'ClassifierProxy: softplus must be a beta above 0, got {beta}')
+    check_number('ClassifierProxy: softplus', beta, above=0)
     shared = {id(tensor): tensor for tensor in chain(model.parameters(), model.buffers())}
     smooth = copy.deepcopy(model, shared)
     # Blocks may use one ReLU in several places.

@@ -1,10 +1,12 @@
 """Score, filter and relabel by the proxy (UniDD, equation 11)."""
+import math
 from typing import Dict, List, Optional, Tuple
 
 import torch
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample
+from mmdd.utils.finite import NO_SCORE
 from ..proxies import TaskProxy
 from ..proxies.scoring import predict_samples
 
@@ -37,17 +39,20 @@ class ProxyRefiner(BaseRefiner):
     is sure of nothing in an image (its ``relabel_thr``) never labels it: the slot's labels
     stay.
 
-    A rejected image may still end up in the set, where all rounds of a slot fail. In
-    classification it keeps the class of its slot, whatever the proxy says: the class would
-    lose it otherwise. Where images have boxes or masks, ``reject_labels`` decides.
+    A rejected image may still end up in the set, where all rounds of a slot are rejected. It
+    keeps the labels of its slot: a proxy that recognises little names one class for everything,
+    and the others would be empty. Where images have boxes or masks, ``reject_labels`` may say
+    otherwise; in classification a reject always keeps the class of its slot.
+
+    A sample whose score is not finite fails (``DistilledSample.failure``).
 
     Args:
         threshold: :math:`\tau`; the paper takes 0.9 for classification, 0.85
             for detection and 0.75 for segmentation.
-        relabel: False is short for ``labels='slot'`` and ``reject_labels='slot'``.
+        relabel: False is short for ``labels='slot'``.
         labels: Labels of accepted images: 'proxy' (the default), 'slot' or 'merged'.
-        reject_labels: Labels of rejected images with boxes or masks: 'proxy' (the default),
-            'slot' or 'merged'.
+        reject_labels: Labels of rejected images with boxes or masks: 'slot' (the default),
+            'proxy' or 'merged'.
         by: What must reach its threshold: 'proxy', 'judge' or 'both'. By default the proxy,
             and both where ``judge_threshold`` is given.
         judge_threshold: :math:`\tau` of the judge (``model.judge``); ``threshold`` if None.
@@ -61,17 +66,18 @@ class ProxyRefiner(BaseRefiner):
                  threshold: float,
                  relabel: bool = True,
                  labels: Optional[str] = None,
-                 reject_labels: Optional[str] = None,
+                 reject_labels: str = 'slot',
                  by: Optional[str] = None,
                  judge_threshold: Optional[float] = None) -> None:
         for name, value in (('threshold', threshold), ('judge_threshold', judge_threshold)):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f'ProxyRefiner: {name} must be in [0, 1], got {value}')
+        labels = labels or ('proxy' if relabel else 'slot')
         for name, value in (('labels', labels), ('reject_labels', reject_labels)):
-            if value is not None and value not in LABELS:
+            if value not in LABELS:
                 raise ValueError(
                     f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {value!r}")
-            if not relabel and value not in (None, 'slot'):
+            if not relabel and value != 'slot':
                 raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={value!r}; '
                                  f'leave relabel out')
         if by not in (None, *BY):
@@ -80,8 +86,8 @@ class ProxyRefiner(BaseRefiner):
             raise ValueError("ProxyRefiner: judge_threshold has no effect with by='proxy'; leave "
                              "one of them out")
         self.threshold = threshold
-        self.labels = labels or ('proxy' if relabel else 'slot')
-        self.reject_labels = reject_labels or ('proxy' if relabel else 'slot')
+        self.labels = labels
+        self.reject_labels = reject_labels
         self.by = by or ('proxy' if judge_threshold is None else 'both')
         self.judge_threshold = threshold if judge_threshold is None else judge_threshold
 
@@ -98,6 +104,8 @@ class ProxyRefiner(BaseRefiner):
         for sample, score, margin in zip(samples, scores.tolist(), margins.tolist()):
             sample.score, sample.accepted = score, margin >= 0
             sample.rank = None if self.by == 'proxy' else margin
+            if not math.isfinite(score):
+                sample.fail(NO_SCORE)
         self._label(samples, proxy, images, predictions)
 
     def _margins(self, scores: torch.Tensor, samples: List[DistilledSample]) -> torch.Tensor:
@@ -120,6 +128,8 @@ class ProxyRefiner(BaseRefiner):
         sure = proxy.is_sure(images, predictions)
         found: Dict[str, List[dict]] = {}
         for i, sample in enumerate(samples):
+            if sample.failure:
+                continue
             has_objects = sample.slot.bboxes is not None or sample.slot.mask is not None
             if not sure[i] and has_objects and self.labels != 'slot':
                 # However sure the proxy is that nothing is there.

@@ -2,9 +2,9 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
-from mmdd.datasets.journal import StoredSamples
+from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.photograph import read_array
 
@@ -101,16 +101,31 @@ class SetStages:
         for stage in self.stages:
             stage.check(slots)
 
-    def choose(self, samples: StoredSamples, distiller: Any) -> List[int]:
+    def images(self, slots: int) -> int:
+        """How many images ``slots`` samples of a group end up in."""
+        for stage in self.stages:
+            slots = stage.images(slots)
+        return slots
+
+    def choose(self, samples: StoredSamples, distiller: Any,
+               planned: Optional[int] = None) -> List[int]:
         """Indices of the samples of one group that go on, in the order of the plan.
+
+        Args:
+            samples: The samples that were made.
+            distiller: The distiller.
+            planned: How many were to be made, by which the budget counts; all of ``samples``
+                if None.
 
         Raises:
             ValueError: If a stage returns wrong indices, or another number of them than
                 the budget asks for.
         """
         kept = list(range(len(samples)))
+        planned = len(kept) if planned is None else planned
         for stage in self.choosers:
-            num = stage.images(len(kept))
+            planned = stage.images(planned)
+            num = min(planned, len(kept))
             picked = [int(i) for i in stage.choose(samples.subset(kept), num, distiller)]
             if len(picked) != num or len(set(picked)) != num or not all(
                     0 <= i < len(kept) for i in picked):

@@ -5,18 +5,17 @@ import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
-from mmengine.logging import print_log
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
-from mmdd.utils.io import atomic_path
+from mmdd.utils.finite import check_features
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
-from ..coresets.feature_pass import Progress
+from mmdd.utils.state import read_arrays, write_arrays
 
 Arrays = Dict[str, np.ndarray]
 
@@ -149,11 +148,14 @@ class ClassStatistics:
                                derive_seed('statistics', self._seed))
         found = {name: np.float16(value) if value.dtype == np.float32 else value
                  for name, value in found.items()}
+        for name, value in found.items():
+            rows = np.atleast_1d(value)
+            check_features(rows, [f'class {label}'] * len(rows),
+                           'its latents are too large for half precision', name)
         if self._folder is None:
             self._found[label] = _as_read(found)
             return
-        with atomic_path(self._file(label)) as tmp:
-            np.savez(tmp, **found)
+        write_arrays(self._file(label), **found)
 
     def _latents(self, label: int, pool: ThreadPoolExecutor,
                  progress: Progress) -> Iterator[np.ndarray]:
@@ -161,10 +163,8 @@ class ClassStatistics:
         for begin in range(0, len(own), self.batch_size):
             batch = own[begin:begin + self.batch_size]
             latents = self._encode(batch, list(pool.map(self._read_image, batch)))
-            for annotation, finite in zip(batch, np.isfinite(latents).all((1, 2, 3))):
-                if not finite:
-                    raise ValueError(f'{annotation.path}: its latent is not finite; set '
-                                     f"model.diffusion.dtype to 'fp32'")
+            check_features(latents, [annotation.path for annotation in batch],
+                           "set model.diffusion.dtype to 'fp32'", 'latents')
             progress.add(len(batch))
             yield latents
 
@@ -188,14 +188,8 @@ class ClassStatistics:
         """Statistics that are there; None where they are missing or damaged."""
         if self._folder is None:
             return self._found.get(label)
-        try:
-            with np.load(self._file(label)) as content:
-                return _as_read({name: content[name] for name in content.files})
-        except (FileNotFoundError, EOFError, BadZipFile):
-            return None
-        except (OSError, ValueError, KeyError) as error:
-            print_log(f'{self._file(label)} cannot be read ({error}) and is made again', 'current')
-            return None
+        found = read_arrays(self._file(label))
+        return None if found is None else _as_read(found)
 
 
 def _as_read(arrays: Arrays) -> Arrays:

@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 
 from mmdd.registry import TASK_UTILS
+from mmdd.utils.numbers import check_number
 from .class_statistics import Arrays, ClassStatistics
 
 
@@ -39,6 +40,7 @@ class LatentClusters(ClassStatistics):
     def __init__(self, expand: int = 1, nearest: bool = False,
                  reassignment_ratio: float = 0., **kwargs) -> None:
         super().__init__(**kwargs)
+        check_number('LatentClusters: reassignment_ratio', reassignment_ratio)
         if expand < 1 or reassignment_ratio < 0:
             raise ValueError(f'LatentClusters: expand must be at least 1 and reassignment_ratio '
                              f'at least 0, got {expand} and {reassignment_ratio}')

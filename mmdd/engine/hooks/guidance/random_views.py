@@ -86,13 +86,13 @@ class RandomViews:
         if num < 1:
             raise ValueError(f'RandomViews: num must be at least 1, got {num}')
         self.scale = (scale, scale) if isinstance(scale, (int, float)) else tuple(scale)
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise ValueError(
                 f'RandomViews: scale must be a range (low, high) above 0, got {scale}')
         limits = dict(shift=(shift, 1), gain=(gain, 1), bias=(bias, 1), contrast=(contrast, 1),
                       hue=(hue, 0.5), noise=(noise, math.inf), min_visible=(min_visible, 1))
         for name, (value, limit) in limits.items():
-            if not 0 <= value <= limit or (name == 'shift' and value == 1):
+            if not 0 <= value <= limit or value == (1 if name == 'shift' else math.inf):
                 raise ValueError(f'RandomViews: {name} must be in [0, {limit}'
                                  f'{")" if name in ("shift", "noise") else "]"}, got {value}')
         if padding not in PADDINGS:

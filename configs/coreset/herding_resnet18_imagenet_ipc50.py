@@ -1,0 +1,2 @@
+_base_ = './herding_resnet18_imagenet_ipc10.py'
+train_cfg = dict(budget=dict(n=50))

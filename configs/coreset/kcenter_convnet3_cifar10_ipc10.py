@@ -1,0 +1,12 @@
+_base_ = './random_convnet3_cifar10_ipc10.py'
+model = dict(
+    type='KCenterCoreset',
+    feature_size=32,
+    proxy=dict(
+        type='ClassifierProxy',
+        cfg=[
+            'configs/_base_/models/resnet18_cifar.py',
+            'configs/_base_/datasets/cifar10_cls.py',
+            'configs/_base_/schedules/proxy_cifar.py',
+        ],
+        checkpoint='work_dirs/proxies/resnet18_cifar10.pth'))

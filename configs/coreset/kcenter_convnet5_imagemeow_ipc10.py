@@ -1,0 +1,12 @@
+_base_ = './random_convnet5_imagemeow_ipc10.py'
+model = dict(
+    type='KCenterCoreset',
+    feature_size=256,
+    proxy=dict(
+        type='ClassifierProxy',
+        cfg=[
+            'configs/_base_/models/resnet18.py',
+            'configs/_base_/datasets/imagemeow_cls.py',
+            'configs/_base_/schedules/proxy_cls.py',
+        ],
+        checkpoint='work_dirs/proxies/resnet18_imagemeow.pth'))

@@ -1,0 +1,2 @@
+_base_ = './kcenter_convnet5_imagewoof_ipc10.py'
+train_cfg = dict(budget=dict(n=50))

@@ -1,0 +1,2 @@
+_base_ = './random_convnet3_cifar10_ipc10.py'
+train_cfg = dict(budget=dict(n=50))

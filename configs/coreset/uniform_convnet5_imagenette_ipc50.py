@@ -1,0 +1,2 @@
+_base_ = './uniform_convnet5_imagenette_ipc10.py'
+train_cfg = dict(budget=dict(n=50))

@@ -1,0 +1,164 @@
+"""What every reader of a format returns, and the files it looks at."""
+import os
+import os.path as osp
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from ..writers.class_folder_writer import READ_SUFFIXES
+
+# Images that cameras and browsers write and that the stock dataset classes do not look for.
+OTHER_IMAGES = ('.webp', '.gif', '.tiff', '.heic', '.avif', '.jfif')
+SPLIT_NAMES = {
+    'train': 'train', 'training': 'train', 'trainval': 'train', 'val': 'val', 'valid': 'val',
+    'validation': 'val', 'dev': 'val', 'test': 'test', 'testing': 'test'}
+
+
+@dataclass
+class Record:
+    """One image and its labels.
+
+    Attributes:
+        image: File relative to the folder of the survey, with ``/``.
+        labels: Class name of each object; of a class folder one, of a mask those that occur.
+        annotation: File that holds the labels, relative too; '' where there is none.
+        boxes: (x1, y1, x2, y2) in pixels of each object; None without boxes.
+        ignored: For each object whether it counts neither way (difficult, crowd).
+        size: (height, width) that the annotation gives; None where it does not.
+        extra: What the reader needs to write the record down again.
+    """
+    image: str
+    labels: Tuple[str, ...] = ()
+    annotation: str = ''
+    boxes: Optional[List[Tuple[float, float, float, float]]] = None
+    ignored: Tuple[bool, ...] = ()
+    size: Optional[Tuple[int, int]] = None
+    extra: Any = None
+
+
+@dataclass
+class Survey:
+    """What a folder holds.
+
+    Attributes:
+        folder: The folder, absolute.
+        format: 'class folders', 'VOC', 'COCO' or 'masks'.
+        task: 'cls', 'det' or 'seg'.
+        classes: Class names by label index.
+        splits: Records by 'train', 'val' and 'test'; images that cannot be used are not
+            among them.
+        oddities: What is unusual, one line each.
+        sizes: (height, width) of every usable image by its file.
+        layout: What a dataset class needs beyond the lists, by the format.
+        made: Split that was made here because the folder has none; ''.
+    """
+    folder: str
+    format: str
+    task: str
+    classes: Tuple[str, ...]
+    splits: Dict[str, List[Record]]
+    oddities: List[str] = field(default_factory=list)
+    sizes: Dict[str, Tuple[int, int]] = field(default_factory=dict)
+    layout: Dict[str, Any] = field(default_factory=dict)
+    made: str = ''
+
+    @property
+    def measured(self) -> str:
+        """Name of the split that students are measured on."""
+        return 'test' if 'test' in self.splits else 'val'
+
+    def images(self, split: str = 'train') -> Counter:
+        """Number of images with each class in a split."""
+        return Counter(name for record in self.splits.get(split, ())
+                       for name in set(record.labels))
+
+    def objects(self, split: str = 'train') -> Counter:
+        """Number of objects of each class in a split; of masks, of images."""
+        return Counter(name for record in self.splits.get(split, ()) for name in record.labels)
+
+
+class Tree:
+    """The visible files below a folder.
+
+    Args:
+        folder: The folder. Where it holds nothing but one folder and files that are no data,
+            that folder is taken.
+
+    Raises:
+        FileNotFoundError: If it is no folder.
+        ValueError: If it holds no image.
+    """
+
+    def __init__(self, folder: str) -> None:
+        if not osp.isdir(folder):
+            raise FileNotFoundError(f'{folder} is no folder: give the folder of your data')
+        self.folder = _descend(osp.abspath(folder))
+        self.files = sorted(self._walk())
+        self.images = [file for file in self.files if file.lower().endswith(READ_SUFFIXES)]
+        if not self.images:
+            raise ValueError(f'{folder}: no images ({", ".join(READ_SUFFIXES)}) in it or below; '
+                             f'give the folder that holds them{self._unread(" and convert ")}')
+
+    def _walk(self) -> Iterable[str]:
+        for base, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if _visible(name)]
+            for name in filter(_visible, names):
+                yield osp.relpath(osp.join(base, name), self.folder).replace(osp.sep, '/')
+
+    def with_suffix(self, suffix: str) -> List[str]:
+        """Files whose name ends so."""
+        return [file for file in self.files if file.lower().endswith(suffix)]
+
+    def path(self, file: str) -> str:
+        """Absolute path of a file."""
+        return osp.join(self.folder, file)
+
+    def oddities(self) -> List[str]:
+        """What lies there and is not read."""
+        unread = self._unread('')
+        return [f'{unread} are not read by the stock dataset classes; convert them to .jpg or '
+                f'.png'] if unread else []
+
+    def _unread(self, before: str) -> str:
+        counts = Counter(osp.splitext(file)[1].lower() for file in self.files
+                         if file.lower().endswith(OTHER_IMAGES))
+        return before + ', '.join(f'{number} {suffix} files' for suffix, number in
+                                  sorted(counts.items())) if counts else ''
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(('.', '__MACOSX'))
+
+
+def _descend(folder: str) -> str:
+    while True:
+        entries = [entry for entry in os.scandir(folder) if _visible(entry.name)]
+        folders = [entry for entry in entries if entry.is_dir()]
+        data = [entry for entry in entries if entry.is_file() and entry.name.lower().endswith(
+            READ_SUFFIXES + OTHER_IMAGES + ('.xml', '.json'))]
+        if len(folders) != 1 or data or split_of(f'{folders[0].name}/x'):
+            return folder
+        folder = folders[0].path
+
+
+def split_of(file: str) -> str:
+    """The split that a folder in a relative path names: 'train', 'val', 'test' or ''."""
+    for part in file.split('/')[:-1]:
+        name = part.lower().rstrip('0123456789')
+        if name in SPLIT_NAMES:
+            return SPLIT_NAMES[name]
+    return ''
+
+
+def by_split(records: Iterable[Record]) -> Dict[str, List[Record]]:
+    """Records by the split that their path names; all in 'train' where one names none."""
+    splits: Dict[str, List[Record]] = {}
+    for record in records:
+        splits.setdefault(split_of(record.image) or 'train', []).append(record)
+    return splits
+
+
+def few(names: Sequence[Any]) -> str:
+    """The first three of some names."""
+    return ', '.join(map(str, names[:3])) + (f' and {len(names) - 3} more'
+                                             if len(names) > 3 else '')
