@@ -15,42 +15,41 @@ import os.path as osp
 import shlex
 import sys
 
-from mmengine.config import DictAction
-
 from mmdd.apis.benchmark import benchmark, make_plan
 from mmdd.apis.dry_run import describe_benchmark
 from mmdd.apis.suite import config_title, read_suite
 from mmdd.evaluation.embedding import check_embedding
+from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('arms', nargs='*', metavar='[NAME=]CONFIG', help='methods of the tables')
     parser.add_argument('--suite', help='a suite file, or the name of one in configs/benchmarks')
     parser.add_argument('--only', nargs='+', metavar='GROUP', help='groups of the suite to do')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/benchmark_<suite>)')
-    parser.add_argument('--sets', type=int,
+    parser.add_argument('--sets', type=whole(1),
                         help='sets per method, model.seed 0, 1, ... (1); one where no seed '
                              'changes the selection')
-    parser.add_argument('--seeds', type=int, nargs='+',
+    parser.add_argument('--seeds', type=seed, nargs='+',
                         help='one student is trained for each set and seed (0 1 2)')
     parser.add_argument('--full', action='store_true',
                         help='train students on the full real set as well')
-    parser.add_argument('--full-seeds', type=int, nargs='+',
+    parser.add_argument('--full-seeds', type=seed, nargs='+',
                         help='seeds of these students, the slowest ones (as --seeds)')
     parser.add_argument('--students', nargs='+', metavar='NAME',
                         help='more students of evaluation.students or of the suite: names, or '
                              'all')
-    parser.add_argument('--jobs', type=int,
+    parser.add_argument('--jobs', type=whole(0),
                         help='students at once (one per GPU, or per CPU core); 0: no workers')
     parser.add_argument('--embedding', default='tsne', choices=['tsne', 'umap', 'none'],
                         help='map of real and distilled features')
     parser.add_argument('--dry-run', action='store_true',
                         help='say what would be done, what is finished and how long the rest '
                              'may take')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change fields of every distillation config')
     return parser.parse_args()
 

@@ -12,27 +12,27 @@ import argparse
 import os.path as osp
 
 from mmdd.datasets.gallery import read_gallery
+from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.picture import save_contact_sheet
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', help='a distilled set or its work dir, a VOC or COCO folder, '
                         'class folders')
     parser.add_argument('--out', help='picture to write (<name of the folder>.png)')
-    parser.add_argument('--num', type=int, default=64, help='images, spread over the set')
-    parser.add_argument('--columns', type=int, default=8)
-    parser.add_argument('--side', type=int, default=160, help='pixels of one image on the sheet')
+    parser.add_argument('--num', type=whole(1), default=64, help='images, spread over the set')
+    parser.add_argument('--columns', type=whole(1), default=8)
+    parser.add_argument('--side', type=whole(16), default=160,
+                        help='pixels of one image on the sheet')
     parser.add_argument('--masks', action='store_true', help='masks, where there are boxes too')
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
-    if args.columns < 1 or args.side < 16:
-        raise ValueError('--columns must be at least 1 and --side at least 16')
     out = args.out or f'{osp.basename(osp.abspath(args.folder))}.png'
     if not out.lower().endswith(('.png', '.jpg')):
         raise ValueError(f'--out {out}: expected a .png or .jpg file')

@@ -14,6 +14,7 @@ import time
 from mmdd.apis import benchmark
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.datasets.gallery import read_gallery
+from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.names import slug
 from mmdd.utils.picture import save_contact_sheet
@@ -31,11 +32,11 @@ IMAGES = 10  # of a set, a row of the picture
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--work-dir', default='work_dirs/demo')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--jobs', type=int, help='students trained at once (number of cores)')
+    parser.add_argument('--seeds', type=seed, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--jobs', type=whole(0), help='students trained at once (number of cores)')
     return parser.parse_args()
 
 

@@ -9,15 +9,14 @@ runs on a few images with tiny random networks, in under a minute.
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from mmdd.apis import distill
 from mmdd.apis.dry_distill import dry_distill
+from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file of a distiller or a coreset')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
@@ -26,7 +25,7 @@ def parse_args():
     parser.add_argument('--dry-run', action='store_true',
                         help='try every step on a few images with tiny random networks; keeps '
                              'what it makes only where --work-dir is given')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
                         help='how processes were started; see tools/dist_distill.sh')

@@ -14,15 +14,14 @@ goes on where it stopped. Writes results.md and results.json there.
 import argparse
 import os.path as osp
 
-from mmengine.config import DictAction
-
 from mmdd.apis import evaluate
 from mmdd.evaluation.lr_grid import LR_GRID
+from mmdd.utils.arguments import CfgOptions, ToolParser, real, seed, whole
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('protocol', help='student protocol, or a distillation config that '
                         'names one in evaluation.protocol')
@@ -32,17 +31,17 @@ def parse_args():
     parser.add_argument('--full', action='store_true', help='also train on the full real set')
     parser.add_argument('--no-random', dest='random', action='store_false',
                         help='add no baseline of random real images')
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2],
+    parser.add_argument('--seeds', nargs='+', type=seed, default=[0, 1, 2],
                         help='one student per set and seed (0 1 2)')
-    parser.add_argument('--full-seeds', nargs='+', type=int,
+    parser.add_argument('--full-seeds', nargs='+', type=seed,
                         help='seeds of the full real set, the slowest ones; as --seeds')
-    parser.add_argument('--lr-grid', nargs='*', type=float, metavar='LR',
+    parser.add_argument('--lr-grid', nargs='*', type=real(above=0), metavar='LR',
                         help='pick the learning rate of each method on validation images; without '
                         f'values from {", ".join(map(str, LR_GRID))}')
-    parser.add_argument('--jobs', type=int,
+    parser.add_argument('--jobs', type=whole(0),
                         help='students at once (one per GPU, or per CPU core); 0: no workers')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/evaluate_<protocol>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change fields of the protocol, e.g. train_cfg.max_iters=400')
     return parser.parse_args()
 

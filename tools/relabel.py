@@ -10,14 +10,13 @@ tools/evaluate.py writes them under its work dir.
 """
 import argparse
 
-from mmengine.config import DictAction
-
 from mmdd.apis.soft_labels import describe_soft_labels, ensure_soft_labels
+from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('protocol', nargs='+',
                         help='student protocol, or its parts: model, dataset, protocol')
@@ -26,7 +25,7 @@ def parse_args():
     parser.add_argument('--out', metavar='FOLDER', help='where the labels go')
     parser.add_argument('--dry-run', action='store_true',
                         help='only say how large the labels will be')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change fields of the protocol, e.g. protocol.schedule.topk=10')
     args = parser.parse_args()
     if not args.out and not args.dry_run:

@@ -8,22 +8,21 @@ import argparse
 import os
 import os.path as osp
 
-from mmengine.config import DictAction
-
 from mmdd.apis import train
+from mmdd.utils.arguments import CfgOptions, ToolParser, seed
 from mmdd.utils.cli import run_cli
 from mmdd.utils.config import load_config
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config file, or mmdet::..., mmpretrain::..., mmseg::...')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', nargs='?', const=True, default=False, metavar='CHECKPOINT',
                         help='go on from the last checkpoint of the work dir, or from this one')
-    parser.add_argument('--seed', type=int, help='random seed (the config\'s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--seed', type=seed, help='random seed (the config\'s)')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. train_cfg.max_iters=100')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
                         help='how processes were started; see tools/dist_train.sh')

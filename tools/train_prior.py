@@ -49,6 +49,7 @@ from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
 from mmdd.models.diffusions.tokenizer import word_tokenizer  # noqa: E402
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter  # noqa: E402
 from mmdd.structures import RealAnnotation  # noqa: E402
+from mmdd.utils.arguments import ToolParser, real, whole  # noqa: E402
 from mmdd.utils.cli import run_cli  # noqa: E402
 
 BACKGROUND = 'on a textured background'
@@ -60,14 +61,14 @@ PROMPTS = (0.25, 0.65, 0.10)
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, lr=1e-3)
     parser.add_argument('--init-from', help='diffusers folder whose networks to start from')
-    parser.add_argument('--single-share', type=float, default=0.3)
-    parser.add_argument('--vae-steps', type=int, default=2500)
-    parser.add_argument('--vae-lr', type=float, default=1e-3)
-    parser.add_argument('--vae-batch-size', type=int, default=256)
+    parser.add_argument('--single-share', type=real(0, high=1), default=0.3)
+    parser.add_argument('--vae-steps', type=whole(1), default=2500)
+    parser.add_argument('--vae-lr', type=real(above=0), default=1e-3)
+    parser.add_argument('--vae-batch-size', type=whole(1), default=256)
     args = parser.parse_args()
     if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
         parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')

@@ -36,21 +36,22 @@ from mmdd.models import DiT  # noqa: E402
 from mmdd.models.diffusions.difffit import tie_embedders  # noqa: E402
 from mmdd.models.distillers.pictures import to_uint8  # noqa: E402
 from mmdd.structures import DistillSlot, slot_seed  # noqa: E402
+from mmdd.utils.arguments import ToolParser, real, whole  # noqa: E402
 from mmdd.utils.cli import run_cli  # noqa: E402
 from mmdd.utils.config import resolve_path  # noqa: E402
 from mmdd.utils.picture import Tile, save_contact_sheet  # noqa: E402
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, lr=1.5e-3, warmup=150, weight_decay=0.01, pool=20000, steps=6000,
                   save_every=500)
     parser.add_argument('--vae', default='mmdd::priors/digits-sd/vae')
-    parser.add_argument('--width', type=int, default=128)
-    parser.add_argument('--depth', type=int, default=6)
-    parser.add_argument('--heads', type=int, default=4)
-    parser.add_argument('--drop', type=float, default=0.1, help='share without a class')
+    parser.add_argument('--width', type=whole(1), default=128)
+    parser.add_argument('--depth', type=whole(1), default=6)
+    parser.add_argument('--heads', type=whole(1), default=4)
+    parser.add_argument('--drop', type=real(0, high=1), default=0.1, help='share without a class')
     return parser.parse_args()
 
 

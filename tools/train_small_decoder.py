@@ -27,18 +27,19 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from train_prior import describe  # noqa: E402
 
 from mmdd.models import StableDiffusion  # noqa: E402
+from mmdd.utils.arguments import ToolParser, whole  # noqa: E402
 from mmdd.utils.cli import run_cli  # noqa: E402
 from mmdd.utils.io import atomic_path  # noqa: E402
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, steps=2000, lr=2e-3, batch_size=32, pool=4000, warmup=50, ema=0.,
                   final_lr=0., weight_decay=0.01, precision='fp32')
     parser.add_argument('--prior', default='mmdd::priors/digits-sd')
-    parser.add_argument('--width', type=int, default=24)
-    parser.add_argument('--blocks', type=int, nargs=3, default=(2, 1, 1),
+    parser.add_argument('--width', type=whole(1), default=24)
+    parser.add_argument('--blocks', type=whole(1), nargs=3, default=(2, 1, 1),
                         help='blocks at each size, the smallest first')
     return parser.parse_args()
 

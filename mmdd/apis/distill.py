@@ -14,6 +14,7 @@ from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
 from mmdd.utils.runner import JobRunner
+from mmdd.utils.signature import check_value
 from .identity import is_finished_without_weights, weights_path
 from .preflight import check_data, check_job, job_journal
 from .prepare import init_launcher, prepare
@@ -134,6 +135,7 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     for key in ('model', 'train_dataloader', 'train_cfg'):
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key!r}: a distillation job needs it')
+        check_value(key, cfg[key], dict)
     return cfg
 
 

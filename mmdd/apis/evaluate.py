@@ -65,6 +65,7 @@ def evaluate(protocol: ConfigType,
     source = load_config(protocol)
     cfg = read_protocol(source if source.get('evaluation') else protocol)
     cfg.merge_from_dict(cfg_options or {})
+    cfg = read_protocol(cfg)  # once more, with the options
     for _, folder in arm_folders(sets):
         if folder != FULL:  # which may not be prepared yet
             set_content(cfg, folder)

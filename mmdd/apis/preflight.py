@@ -1,9 +1,8 @@
 """Checks of a distillation job that cost little and come before everything else."""
-import inspect
 import logging
 import os
 import tempfile
-from typing import Any, Iterator, Mapping, Optional, Set, Tuple
+from typing import Any, Iterator, Mapping, Tuple
 
 import numpy as np
 from mmengine.config import Config
@@ -18,11 +17,14 @@ from mmdd.engine.distill_loop import check_proxy_classes
 from mmdd.engine.job import build_pool, describe_parts
 from mmdd.evaluation.adapters import check_job_fits
 from mmdd.evaluation.protocol import read_protocol
+from mmdd.models.prompters.base import read_prompts
 from mmdd.models.set_stages import SetStages
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
-from mmdd.utils.config import suggestion
+from mmdd.utils.cli import BAD_INPUT, one_line
+from mmdd.utils.components import check_part
 from .identity import check_weights
+from .runtime_checks import check_runtime
 
 Part = Tuple[str, Registry, Mapping[str, Any]]
 
@@ -40,11 +42,12 @@ def check_job(cfg: Config, resume: bool) -> None:
     """
     scope = cfg.get('default_scope') or 'mmdd'
     with DefaultScope.overwrite_default_scope(scope):
+        check_runtime(cfg)
         for where, registry, node in parts_of(cfg):
             check_part(where, registry, node)
-        for _, registry, node in parts_of(cfg):
+        for where, registry, node in parts_of(cfg):
             if registry in (TASK_UTILS, HOOKS):
-                registry.build(node)
+                try_build(where, registry, node)
         diffusion = cfg.model.get('diffusion')
         if diffusion is not None:
             MODELS.get(diffusion.type).check_config(diffusion)
@@ -66,6 +69,18 @@ def check_job(cfg: Config, resume: bool) -> None:
 def job_journal(cfg: Config) -> Journal:
     """The journal of a job with its ``work_dir``."""
     return Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
+
+
+def try_build(where: str, registry: Registry, node: Mapping[str, Any]) -> None:
+    """Build a component that costs little, for what only its constructor can tell.
+
+    Raises:
+        ValueError: If it refuses its settings.
+    """
+    try:
+        registry.build(node)
+    except BAD_INPUT as error:
+        raise ValueError(f'{where}: {one_line(error)}') from error
 
 
 def check_choice(cfg: Config) -> None:
@@ -106,10 +121,12 @@ def check_prompter(cfg: Config) -> None:
     A prompt file of the config may hold all of them, so nothing is asked then.
 
     Raises:
-        ValueError: If a key, an endpoint or weights are missing.
+        ValueError: If a key, an endpoint or weights are missing, or the file is damaged.
     """
     file = cfg.model.get('prompt_file')
-    if cfg.model.get('prompter') is not None and not (file and os.path.isfile(file)):
+    if file and os.path.exists(file):
+        read_prompts(file)
+    elif cfg.model.get('prompter') is not None:
         TASK_UTILS.build(cfg.model.prompter).check()
 
 
@@ -172,8 +189,8 @@ def parts_of(cfg: Config) -> Iterator[Part]:
     yield 'model', MODELS, model
     for name, registry in (('diffusion', MODELS), ('proxy', MODELS), ('judge', MODELS),
                            ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS),
-                           ('pool', TASK_UTILS), ('statistics', TASK_UTILS),
-                           ('fine_tune', TASK_UTILS)):
+                           ('initializer', TASK_UTILS), ('pool', TASK_UTILS),
+                           ('statistics', TASK_UTILS), ('fine_tune', TASK_UTILS)):
         if model.get(name) is not None:
             yield f'model.{name}', registry, model[name]
     if isinstance(model.get('cluster_features'), Mapping):
@@ -181,65 +198,27 @@ def parts_of(cfg: Config) -> Iterator[Part]:
     backend = (model.get('prompter') or {}).get('backend')
     if backend is not None:
         yield 'model.prompter.backend', TASK_UTILS, backend
-    for i, node in enumerate(model.get('refiners') or []):
-        yield f'model.refiners[{i}]', TASK_UTILS, node
-    for i, node in enumerate(model.get('set_stages') or []):
-        yield f'model.set_stages[{i}]', TASK_UTILS, node
+    for name in ('refiners', 'set_stages'):
+        for i, node in enumerate(model.get(name) or []):
+            yield f'model.{name}[{i}]', TASK_UTILS, node
     yield 'train_cfg', LOOPS, dict(loop, runner=None, dataloader=None)
     for name in ('budget', 'writer'):
         if loop.get(name) is None:
             raise ValueError(f'the config has no train_cfg.{name}: a distillation job needs it')
         yield f'train_cfg.{name}', TASK_UTILS, loop[name]
+    for i, node in enumerate(cfg.get('prepare') or []):
+        yield f'prepare[{i}]', TASK_UTILS, node
     for i, node in enumerate(cfg.get('custom_hooks') or []):
         yield f'custom_hooks[{i}]', HOOKS, node
-        if isinstance(node, Mapping) and node.get('views') is not None:
-            yield f'custom_hooks[{i}].views', TASK_UTILS, node['views']
+        for name, inner in (('views', TASK_UTILS), ('extractor', MODELS)):
+            if isinstance(node, Mapping) and node.get(name) is not None:
+                yield f'custom_hooks[{i}].{name}', inner, node[name]
+    for name, node in (cfg.get('default_hooks') or {}).items():
+        if node is not None:
+            yield f'default_hooks.{name}', HOOKS, node
     if cfg.train_dataloader.get('dataset') is None:
         raise ValueError('the config has no train_dataloader.dataset: it is the real set')
     yield 'train_dataloader.dataset', DATASETS, cfg.train_dataloader.dataset
-
-
-def check_part(where: str, registry: Registry, node: Mapping[str, Any]) -> None:
-    """Check that a component exists and knows its settings.
-
-    Args:
-        where: Place in the config, for the message.
-        registry: Where its type is looked up.
-        node: Its config.
-
-    Raises:
-        ValueError: If it does not; the message suggests the nearest name.
-    """
-    if not isinstance(node, Mapping) or node.get('type') is None:
-        raise ValueError(f'{where} must be a dict that names a component by type, got '
-                         f'{str(node)[:80]}')
-    name = node['type']
-    scope = node.get('_scope_')
-    with registry.switch_scope_and_registry(scope) as scoped:
-        cls = scoped.get(name) if isinstance(name, str) else name
-        known = set(scoped.module_dict)
-    if cls is None:
-        raise ValueError(f'{where}: there is no component {name!r}{suggestion(name, known)}')
-    accepted = settings_of(cls)
-    for key in node:
-        if accepted is not None and key not in accepted | {'type', '_scope_', 'priority'}:
-            raise ValueError(f'{where}.{key}: {cls.__name__} has no such setting'
-                             f'{suggestion(key, accepted)}')
-
-
-def settings_of(cls) -> Optional[Set[str]]:
-    """Names of the arguments of a class; None where it takes any."""
-    names: Set[str] = set()
-    for base in inspect.getmro(cls) if inspect.isclass(cls) else [cls]:
-        init = base.__dict__.get('__init__') if inspect.isclass(base) else base
-        if init is None:
-            continue
-        parameters = inspect.signature(init).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD,
-                                                           p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {'self'}
-    return None
 
 
 def check_writable(folder: str) -> None:

@@ -119,6 +119,7 @@ def describe_soft_labels(protocol: ConfigType, set_folder: str,
 def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
     cfg = read_protocol(protocol)
     cfg.merge_from_dict(cfg_options or {})
+    cfg = read_protocol(cfg)  # once more, with the options
     if 'pool' not in (cfg.protocol.get('schedule') or {}):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '
                          'as in configs/_base_/protocols/fkd_soft.py')

@@ -1,7 +1,6 @@
 """What a benchmark consists of: groups of arms, from a suite file or a command line."""
 import json
 import os.path as osp
-import re
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
@@ -13,15 +12,13 @@ from mmdd.evaluation.paper_values import paper_entry
 from mmdd.evaluation.protocol import leaf_dataset, read_protocol
 from mmdd.utils.config import ConfigType, fingerprint, plain, resolve_path, suggestion
 from mmdd.utils.names import slug
+from mmdd.utils.sections import check_section
+from mmdd.utils.signature import SECRET
 from .distill import read_job
 from .random_arm import RANDOM, is_random, random_twin, same_budget
+from .suite_sections import ARM, GROUP, SECONDS, SUITE, SWEEP
 
 SUITES = 'configs/benchmarks'
-ARM_KEYS = ('config', 'cfg_options', 'method', 'sweep')
-GROUP_KEYS = ('arms', 'cfg_options', 'full', 'ablation', 'paper', 'protocols', 'seconds')
-SUITE_KEYS = ('title', 'groups', 'sets', 'seeds', 'full_seeds', 'full', 'students', 'protocols',
-              'seconds')
-SECONDS_KEYS = ('set', 'student')
 
 
 @dataclass
@@ -145,18 +142,18 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
             content = yaml.safe_load(f)
         except yaml.YAMLError as error:
             raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
-    _check_keys(path, content, SUITE_KEYS)
+    check_section(path, content, SUITE, joint=': ')
     if not isinstance(content.get('groups'), dict) or not content['groups']:
         raise ValueError(f'{path}: a suite needs groups: {{name: {{arms: {{name: config}}}}}}')
     groups = []
     for title, node in content['groups'].items():
         where = f'{path}: group {title!r}'
-        _check_keys(where, node, GROUP_KEYS)
+        check_section(where, node, GROUP, joint=': ')
         arms = [arm for arm_name, value in (node.get('arms') or {}).items()
                 for arm in read_arm(str(arm_name), value, where, slug(str(title)), cfg_options,
                                     node.get('cfg_options'))]
         shared = {key: node.get(key, content.get(key)) or {} for key in ('protocols', 'seconds')}
-        _check_keys(f'{where}, seconds', shared['seconds'], SECONDS_KEYS)
+        check_section(f'{where}, seconds', shared['seconds'], SECONDS, joint=': ')
         groups.append(Group(str(title), arms, node.get('full', content.get('full')),
                             node.get('ablation') or (), node.get('paper') or {}, **shared))
         _check_group(groups[-1], where)
@@ -187,13 +184,13 @@ def read_arm(name: str, value: Any, where: str, folder: str = '',
         value = dict(config=value)
     node = dict(value) if isinstance(value, Mapping) else dict(config=value)
     where = f'{where}, arm {name!r}'
-    _check_keys(where, node, ARM_KEYS)
+    check_section(where, node, ARM, joint=': ')
     node['cfg_options'] = dict(node.get('cfg_options') or {})
     node.update(defaults=defaults or {}, given=cfg_options or {})
     for options in (node['defaults'], node['cfg_options'], node['given']):
         check_no_secret(where, options)
     sweep = node.get('sweep') or {}
-    _check_keys(f'{where}, sweep', sweep, ('label', 'key', 'values', 'configs'))
+    check_section(f'{where}, sweep', sweep, SWEEP, joint=': ')
     if not node.get('config') and not sweep.get('configs'):
         raise ValueError(f'{where} names no config')
     if isinstance(node.get('config'), (list, tuple)):
@@ -248,7 +245,7 @@ def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
         ValueError: If one does; the message does not repeat it.
     """
     for key in options:
-        if re.search(r'(api_?key|token|secret|password)$', key.lower()):
+        if SECRET.search(key):
             raise ValueError(f'{where}: {key} would be written into the results; put the key into '
                              f'an environment variable and name that in api_key_env')
 
@@ -351,15 +348,6 @@ def load_groups(groups: Any, cfg_options: Optional[dict] = None) -> List[Group]:
     if isinstance(groups, Mapping):
         return group_arms(groups, cfg_options)
     return [replace(group, arms=list(group.arms)) for group in groups]
-
-
-def _check_keys(where: str, node: Any, known: Sequence[str]) -> None:
-    if not isinstance(node, Mapping):
-        raise ValueError(f'{where}: expected a mapping with {", ".join(known)}, got '
-                         f'{str(node)[:60]!r}')
-    for key in node:
-        if key not in known:
-            raise ValueError(f'{where}: unknown key {key!r}{suggestion(str(key), known)}')
 
 
 def _check_group(group: Group, where: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
-from mmengine.fileio import list_from_file
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
@@ -16,7 +15,13 @@ from mmdd.structures import DistillSlot, RealAnnotation
 from mmdd.utils.progress import Progress
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
-from .list_checks import class_folder_problems, coco_problem, label_list_problem, shorten
+from .list_checks import (
+    class_folder_problems,
+    coco_problem,
+    label_list_problem,
+    read_list,
+    shorten,
+)
 from .views import plain_datasets
 
 EMPTY = ('the real set, or a part of it, is empty: check data_root, ann_file, data_prefix and '
@@ -147,10 +152,12 @@ def _list_problems(part) -> Iterator[str]:
                f'ann_file of train_dataloader.dataset')
     elif hasattr(part, 'ann_subdir'):  # VOC layout
         folder = osp.join(part.sub_data_root, part.ann_subdir)
-        paths = [osp.join(folder, f'{name}.xml') for name in list_from_file(part.ann_file)]
+        paths = [osp.join(folder, f'{name}.xml') for name in read_list(part.ann_file)]
         for path in paths:
             yield xml_problem(path, classes)
         yield _class_problem(part.ann_file, paths, classes)
+    elif hasattr(part, 'reduce_zero_label') and osp.isfile(part.ann_file):  # mmseg
+        read_list(part.ann_file)
     elif hasattr(part, 'COCOAPI'):
         yield coco_problem(part.ann_file, classes)
     elif getattr(part, 'with_label', False):  # mmpretrain's CustomDataset and ImageNet

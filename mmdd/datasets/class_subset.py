@@ -18,6 +18,8 @@ class ClassSubset:
         ValueError: If a label has no image.
     """
 
+    limits = dict(labels=dict(low=0))
+
     def __init__(self, dataset: Any, labels: Sequence[int]) -> None:
         self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         found = [int(label) for label in self.dataset.get_gt_labels()]

@@ -185,6 +185,9 @@ class DigitScenes:
             or digit scenes that were built with other settings.
     """
 
+    limits = dict(num_scenes=dict(low=0), num_singles=dict(low=0), size=dict(low=16),
+                  seed=dict(low=0))
+
     def __init__(self,
                  root: str,
                  num_scenes: Optional[Dict[str, int]] = None,

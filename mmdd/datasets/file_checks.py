@@ -3,6 +3,7 @@
 Each gives the problem as one line, '' where there is none. What was found sound
 is not opened again as long as the file is unchanged.
 """
+import math
 import os
 import os.path as osp
 import xml.etree.ElementTree as ET
@@ -15,7 +16,8 @@ from PIL import Image, UnidentifiedImageError
 from mmdd.utils.photograph import is_sideways, upright_size
 from .annotations import check_mask
 
-UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError)
+UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError,
+              ValueError)
 
 
 def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
@@ -24,7 +26,7 @@ def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
     Objects of other classes are no problem: mmdet passes over them.
     """
     if not osp.isfile(path):
-        return f'{path}: the annotation is missing; restore it or take it out of the image list'
+        return missing_file(path, 'annotation')
     problem, names = _read_xml(path, os.stat(path).st_mtime_ns)
     boxless = [name for name, has_box in names if name in classes and not has_box]
     if not problem and boxless:
@@ -42,24 +44,37 @@ def xml_names(path: str) -> List[str]:
 def _read_xml(path: str, changed: int) -> Tuple[str, Tuple[Tuple[str, bool], ...]]:
     """The problem of a file, and of each object the name and whether it has a box."""
     try:
-        objects = ET.parse(path).getroot().findall('object')
-    except (ET.ParseError, OSError) as e:
+        root = ET.parse(path).getroot()
+    except (ET.ParseError, OSError, ValueError, LookupError) as e:
         return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it', ()
-    return '', tuple((str(obj.findtext('name')), _has_box(obj)) for obj in objects)
+    for tag in ('width', 'height') if root.find('size') is not None else ():
+        text = root.findtext(f'size/{tag}')
+        if not (text or '').strip().isdecimal():
+            return f'{path}: size/{tag} must be a number of pixels, got {text!r}; correct it', ()
+    return '', tuple((str(obj.findtext('name')), _has_box(obj))
+                     for obj in root.findall('object'))
 
 
 def _has_box(obj: ET.Element) -> bool:
     try:
-        [float(obj.findtext(f'bndbox/{tag}')) for tag in ('xmin', 'ymin', 'xmax', 'ymax')]
+        return all(math.isfinite(float(obj.findtext(f'bndbox/{tag}')))
+                   for tag in ('xmin', 'ymin', 'xmax', 'ymax'))
     except (TypeError, ValueError):
         return False
-    return True
+
+
+def missing_file(path: str, kind: str) -> str:
+    """The problem of a file that is not there: an 'image', 'mask' or 'annotation'."""
+    if osp.islink(path):
+        return (f'{path}: the {kind} is missing, the link goes to {os.readlink(path)}; restore '
+                f'that, or take it out of the image list')
+    return f'{path}: the {kind} is missing; restore it or take it out of the image list'
 
 
 def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
     """The problem of an image: missing, unreadable, of another (height, width)."""
     if not osp.isfile(path):
-        return f'{path}: the image is missing; restore it or take it out of the image list'
+        return missing_file(path, 'image')
     return _read_image_problem(path, os.stat(path).st_mtime_ns, size)
 
 
@@ -92,7 +107,7 @@ def mask_problem(path: str, image: str, num_classes: int, reduce_zero_label: boo
         label_map: New class index by the index in the file; None where they agree.
     """
     if not osp.isfile(path):
-        return f'{path}: the mask is missing; restore it or take it out of the image list'
+        return missing_file(path, 'mask')
     changed = tuple(os.stat(file).st_mtime_ns for file in (path, image))
     mapping = None if label_map is None else tuple(sorted(label_map.items()))
     return _read_mask_problem(path, image, changed, num_classes, reduce_zero_label, mapping)

@@ -4,6 +4,7 @@ They run before the dataset class reads the set: it passes over what it does not
 know, and numbers classes by the order of the file or of the folders.
 """
 import json
+import math
 import os
 import os.path as osp
 import re
@@ -11,9 +12,8 @@ from collections import Counter
 from functools import cache
 from typing import Any, Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
-from mmengine.fileio import list_from_file
-
 from .class_names import synset_names
+from .file_checks import missing_file
 
 
 def coco_problem(path: str, classes: Tuple[str, ...]) -> str:
@@ -55,9 +55,20 @@ def _coco_problems(images: List[Dict], annotations: List[Dict], categories: List
             yield (f'annotation {annotation["id"]} has category {annotation["category_id"]}, '
                    f'which is not there; add the category or remove the annotation')
         box = annotation['bbox']
-        if len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+        if len(box) != 4 or not all(isinstance(v, (int, float)) for v in box) or not all(
+                map(math.isfinite, box)):
             yield (f'annotation {annotation["id"]} has the box {str(box)[:60]}; give x, y, width '
                    f'and height')
+        if min(box[2:]) < 0:
+            yield (f'annotation {annotation["id"]} has the box {box}: its width or height is '
+                   f'negative; give x, y, width and height')
+        if not math.isfinite(annotation.get('area', 0)):
+            yield f'annotation {annotation["id"]} has the area {annotation["area"]}; correct it'
+    for image in images:
+        for key in ('width', 'height'):
+            if not float(image[key]).is_integer() or image[key] < 1:
+                yield (f'image {image["id"]} has the {key} {image[key]!r}; give its number of '
+                       f'pixels')
 
 
 def _category_problems(categories: List[Dict], classes: Tuple[str, ...]) -> Iterator[str]:
@@ -75,9 +86,31 @@ def _category_problems(categories: List[Dict], classes: Tuple[str, ...]) -> Iter
                f'both need the same order, for classes are numbered by the file')
 
 
+def read_list(path: str) -> List[str]:
+    """The lines of a list of images, without their ends.
+
+    Raises:
+        ValueError: If it cannot be read as UTF-8, or names an image twice.
+    """
+    try:
+        with open(path, encoding='utf-8') as f:
+            lines = [line.rstrip('\n') for line in f]
+    except (OSError, UnicodeDecodeError) as e:
+        raise ValueError(f'{path}: cannot be read as a list of images ({e}); it needs one per '
+                         f'line, in UTF-8') from None
+    if lines and lines[0].startswith('\ufeff'):
+        raise ValueError(f'{path}:1: begins with a byte order mark; save it as UTF-8 without one')
+    first: Dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip() and first.setdefault(line.strip(), number) != number:
+            raise ValueError(f'{path}:{number}: {line.strip()[:60]!r} stands in line '
+                             f'{first[line.strip()]} already; remove one of them')
+    return lines
+
+
 def label_list_problem(path: str, num_classes: int) -> str:
     """The first problem of a list of 'path label' lines, '' if there is none."""
-    for number, line in enumerate(list_from_file(path), 1):
+    for number, line in enumerate(read_list(path), 1):
         label = line.strip().rsplit(' ', 1)[-1]
         if not re.fullmatch(r'\d+', label) or ' ' not in line.strip():
             return (f'{path}:{number}: {line[:60]!r} is not an image path, a blank and a class '
@@ -106,14 +139,20 @@ def class_folder_problems(root: str, classes: Tuple[str, ...],
     if classes:
         yield _folder_name_problem(root, folders, classes)
     for folder in folders:
-        if not _holds_image(osp.join(root, folder), tuple(suffixes)):
-            yield (f'{osp.join(root, folder)}: the class has no images; add some, or remove the '
-                   f'folder and the class')
+        yield _image_problem(osp.join(root, folder), tuple(suffixes))
 
 
-def _holds_image(folder: str, suffixes: Tuple[str, ...]) -> bool:
-    return any(name.lower().endswith(suffixes)
-               for _, _, names in os.walk(folder) for name in names)
+def _image_problem(folder: str, suffixes: Tuple[str, ...]) -> str:
+    """The problem of a class folder without images, or with a link that leads nowhere."""
+    found = False
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.lower().endswith(suffixes):
+                path, found = osp.join(base, name), True
+                if osp.islink(path) and not osp.exists(path):
+                    return missing_file(path, 'image')
+    return '' if found else (f'{folder}: the class has no images; add some, or remove the folder '
+                             f'and the class')
 
 
 def _folder_name_problem(root: str, folders: List[str], classes: Tuple[str, ...]) -> str:

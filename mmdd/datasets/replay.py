@@ -46,6 +46,8 @@ class SoftLabelDataset:
         ValueError: If they are of another set.
     """
 
+    limits = dict(reuse=dict(low=1))
+
     def __init__(self, dataset: Any, labels: Any, reuse: Optional[int] = None,
                  check: bool = True, lazy_init: bool = False) -> None:
         if labels is None:

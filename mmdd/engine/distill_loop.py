@@ -59,6 +59,8 @@ class DistillLoop(BaseLoop):
             images are refined instead of being made again.
     """
 
+    limits = dict(batch_size=dict(low=1), max_rounds=dict(low=1))
+
     def __init__(self,
                  runner,
                  dataloader: Union[DataLoader, Dict],

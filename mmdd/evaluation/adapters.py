@@ -3,8 +3,8 @@ import glob
 import json
 import os
 import os.path as osp
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -12,6 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
+from mmdd.datasets.file_checks import image_problem, xml_names, xml_problem
+from mmdd.datasets.list_checks import coco_problem, read_list
 from mmdd.datasets.manifest import IMAGE_SUFFIXES, MANIFEST, is_reduced
 from mmdd.structures import IGNORE, reduce_zero_label
 from mmdd.utils.compat import setup
@@ -227,8 +229,7 @@ def _train_list(folder: str, layout: str) -> str:
 
 
 def _names(folder: str, file: str) -> List[str]:
-    with open(osp.join(folder, file), encoding='utf-8') as f:
-        names = [line.strip() for line in f if line.strip()]
+    names = [line.strip() for line in read_list(osp.join(folder, file)) if line.strip()]
     if not names:
         raise ValueError(f'{folder}: {file} lists no image')
     return names
@@ -238,6 +239,10 @@ def _require_files(folder: str, listed_in: str, files: Sequence[str]) -> None:
     for file in files:
         if not osp.isfile(osp.join(folder, file)):
             raise FileNotFoundError(f'{folder}: {file} is listed in {listed_in} but missing')
+    images = [osp.join(folder, file) for file in files if file.lower().endswith(IMAGE_SUFFIXES)]
+    for problem in map(image_problem, images, repeat(None)):
+        if problem:
+            raise ValueError(problem)
 
 
 def _class_folder_set(protocol: Config, folder: str, file: str,
@@ -269,20 +274,16 @@ def _voc_set(protocol: Config, folder: str, file: str,
     for name in names:
         pair = [f'VOC2007/JPEGImages/{name}.jpg', f'VOC2007/Annotations/{name}.xml']
         _require_files(folder, file, pair)
-        unknown = _voc_classes(osp.join(folder, pair[1])) - set(classes or ())
+        problem = xml_problem(osp.join(folder, pair[1]), tuple(classes or ()))
+        if problem:
+            raise ValueError(problem)
+        unknown = set(xml_names(osp.join(folder, pair[1]))) - set(classes or ())
         if classes and unknown:
             raise ValueError(f'{folder}: {pair[1]} has classes {sorted(unknown)} that the '
                              f'protocol does not know ({", ".join(classes)})')
         files += pair
     return SetContent(len(names), files, dict(
         data_root=folder, ann_file=file, data_prefix=dict(sub_data_root='VOC2007/')))
-
-
-def _voc_classes(path: str) -> set:
-    try:
-        return {str(node.findtext('name')) for node in ET.parse(path).iter('object')}
-    except ET.ParseError as error:
-        raise ValueError(f'{path} is not valid XML: {error}') from error
 
 
 def _coco_set(protocol: Config, folder: str, file: str,
@@ -300,6 +301,9 @@ def _coco_set(protocol: Config, folder: str, file: str,
     if not images:
         raise ValueError(f'{folder}: {file} lists no image')
     check_class_order(folder, names, classes)
+    problem = coco_problem(osp.join(folder, file), tuple(classes or ()))
+    if problem:
+        raise ValueError(problem)
     _require_files(folder, file, images)
     return SetContent(len(images), [file] + images, dict(
         data_root=folder, ann_file=file, data_prefix=dict(img=f'{split}/')))

@@ -26,6 +26,8 @@ class HeldOut:
         every: n.
     """
 
+    limits = dict(every=dict(low=2))
+
     def __init__(self, dataset: Dict[str, Any], held: bool, every: int = EVERY) -> None:
         self.dataset = ROOT_DATASETS.build(dataset)
         self.indices = [i for i in range(len(self.dataset)) if (i % every == 0) == held]

@@ -20,6 +20,7 @@ from .adapters import (
     protocol_classes,
     read_manifest,
 )
+from .protocol_checks import check_protocol
 from .schedules import num_updates, param_schedulers
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 FULL = 'full'
-SELECT = ('val', 'test', 'none')
 # What a dataset config keeps where its set is read by another dataset class.
 COMMON_KEYS = ('test_mode', 'serialize_data', 'lazy_init', 'max_refetch', 'backend_args',
                'ignore_index')
@@ -59,15 +59,13 @@ def read_protocol(config: ConfigType) -> Config:
             raise ValueError(f'{name}: evaluation has no protocol')
         return read_protocol(cfg.evaluation.protocol)
     protocol = cfg.get('protocol')
-    if protocol is None:
+    if not isinstance(protocol, dict):
         raise ValueError(f'{name} has neither a field protocol=dict(task=..., metrics=...) nor '
                          f'evaluation=dict(protocol=...)')
     if protocol.get('task') not in TASKS or not protocol.get('metrics'):
         raise ValueError(f'{name}: protocol needs metrics and a task of {sorted(TASKS)}, '
                          f'got task {protocol.get("task")!r}')
-    if protocol.get('select', 'val') not in SELECT:
-        raise ValueError(f'{name}: protocol.select must be one of {", ".join(SELECT)}, got '
-                         f'{protocol.select!r}')
+    check_protocol(name, cfg)
     for part, missing in (
             ('model', not (cfg.get('model') or {}).get('type')),
             ('training set', not _is_set(cfg, 'train')), ('test set', not _is_set(cfg, 'test')),

@@ -79,6 +79,8 @@ class ClassificationRule(ScheduleRule):
         written_for: Side that the pipelines of the config are for.
     """
 
+    limits = dict(image_size=dict(low=8), written_for=dict(low=8))
+
     def __init__(self, image_size: int = 224, written_for: int = 224) -> None:
         self.image_size = image_size
         self.written_for = written_for
@@ -118,6 +120,9 @@ class IDCSchedule(ClassificationRule):
         large: ``lr``, ``weight_decay`` and ``batch_size``.
         kwargs: See :class:`ClassificationRule`.
     """
+
+    limits = dict(milestones=dict(low=0, high=1), validations=dict(low=1),
+                  large_classes=dict(low=1), large=dict(low=0))
 
     def __init__(self,
                  epochs: Optional[Dict[str, Any]] = None,
@@ -159,6 +164,8 @@ class DSASchedule(ClassificationRule):
         kwargs: See :class:`ClassificationRule`.
     """
 
+    limits = dict(epochs=dict(low=1))
+
     def __init__(self, epochs: int = 1000, **kwargs) -> None:
         super().__init__(**kwargs)
         self.epochs = epochs
@@ -184,6 +191,8 @@ class SoftRule(ClassificationRule):
         squared: Whether the loss is multiplied by T squared.
         kwargs: See :class:`ClassificationRule`.
     """
+
+    limits = dict(temperature=dict(above=0))
 
     def __init__(self, teacher: Optional[Dict[str, Any]] = None, temperature: float = 20.,
                  squared: bool = False, **kwargs) -> None:
@@ -275,6 +284,10 @@ class RDEDSchedule(SoftRule):
         kwargs: See :class:`SoftRule`.
     """
 
+    limits = dict(epochs=dict(low=1), batches=dict(low=1), factors=dict(low=1), fixed=dict(low=1),
+                  factor=dict(low=1), lr_stretch=dict(above=0), mix=('CutMix', 'Mixup'),
+                  first_validation=dict(low=0, high=1))
+
     def __init__(self,
                  epochs: int = 300,
                  batches: Table = ((1, 10), (10, 50), (50, 100)),
@@ -357,6 +370,10 @@ class FKDSchedule(SoftRule):
         labels: Folder of labels that are there already; made under the work dir if None.
         kwargs: See :class:`SoftRule`.
     """
+
+    limits = dict(epochs=dict(low=1), batch_size=dict(low=1), crop_area=dict(above=0, high=1),
+                  flip_prob=dict(low=0, high=1), cutmix=dict(low=0), topk=dict(low=1),
+                  pool=dict(low=1), seed=dict(low=0))
 
     def __init__(self,
                  epochs: int = 300,

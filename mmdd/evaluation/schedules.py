@@ -56,6 +56,9 @@ class EpochsByIPC(ScheduleRule):
         validations: Validations per training; None keeps the protocol's interval.
     """
 
+    limits = dict(table=dict(low=1), factors=dict(above=0), milestones=dict(low=0, high=1),
+                  validations=dict(low=1))
+
     def __init__(self,
                  table: Mapping[Any, int],
                  above: int,

@@ -61,6 +61,8 @@ class IPC(BaseBudget):
         n: Number of images for each class.
     """
 
+    limits = dict(n=dict(low=1))
+
     def __init__(self, n: int) -> None:
         self.n = n
 
@@ -96,6 +98,8 @@ class Ratio(BaseBudget):
         percent: Share in percent: 1 is one image in a hundred.
     """
 
+    limits = dict(percent=dict(above=0, high=100))
+
     def __init__(self, percent: float) -> None:
         self.percent = check_number('Ratio: percent', percent)
 
@@ -113,6 +117,8 @@ class Total(BaseBudget):
     Args:
         n: Number of images.
     """
+
+    limits = dict(n=dict(low=1))
 
     def __init__(self, n: int) -> None:
         self.n = n

@@ -2,20 +2,25 @@
 import os
 import signal
 import sys
-from typing import Any, Callable
+import time
+from typing import Any, Callable, NoReturn
 
 from .console import LIVE
 from .io import CannotWrite
 
 # What bad input raises here and in the libraries below; anything else is a
-# fault of the program and keeps its traceback.
+# fault of the program, and its line says so.
 BAD_INPUT = (ValueError, TypeError, KeyError, FileNotFoundError, PermissionError, OSError,
              AssertionError, ModuleNotFoundError)
 KEPT = 'what is finished is on disk, add --resume to go on'
+# Rank of this process by torchrun, Slurm or MPI.
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+# Seconds that the other ranks leave to rank 0: when it ends, its launcher ends them.
+GRACE = 5.
 
 
 def run_cli(main: Callable[[], None]) -> None:
-    """Run a command line; bad input ends it with one clear line and exit code 1.
+    """Run a command line; an error ends it with one clear line and exit code 1.
 
     With the environment variable ``MMDD_DEBUG`` set, the traceback is shown. SIGTERM, which
     batch systems send, ends it at once with exit code 143.
@@ -27,10 +32,25 @@ def run_cli(main: Callable[[], None]) -> None:
         leave_process_group()
     except KeyboardInterrupt:
         sys.exit(f'interrupted: {KEPT}')
-    except BAD_INPUT as error:
+    except Exception as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
-        sys.exit(f'error: {one_line(error)} (MMDD_DEBUG=1 shows the traceback)')
+        hint = ('MMDD_DEBUG=1 shows the traceback' if isinstance(error, BAD_INPUT) else
+                'internal: run with MMDD_DEBUG=1 for the traceback')
+        stop(f'error: {one_line(error)} ({hint})')
+
+
+def stop(message: str) -> NoReturn:
+    """End the process with a line on standard error, once for all ranks, and exit code 1.
+
+    Rank 0 prints at once. Another rank prints only if it lives on, that is if rank 0 did not
+    end for the same reason.
+    """
+    rank = next((int(os.environ[name]) for name in RANKS if os.environ.get(name, '').isdigit()), 0)
+    if rank:
+        time.sleep(GRACE)
+        message = f'rank {rank}: {message}'
+    sys.exit(message)
 
 
 def end_on_sigterm() -> None:

@@ -35,7 +35,7 @@ def check_number(name: str, value, low: Optional[float] = None, high: Optional[f
 def _expected(low: Optional[float], high: Optional[float], integer: bool,
               above: Optional[float]) -> str:
     noun = 'a whole number' if integer else 'a finite number'
-    bounds = [f'above {above:g}'] if above is not None else []
-    bounds += [f'at least {low:g}'] if low is not None else []
-    bounds += [f'at most {high:g}'] if high is not None else []
+    bounds = [f'above {above:.10g}'] if above is not None else []
+    bounds += [f'at least {low:.10g}'] if low is not None else []
+    bounds += [f'at most {high:.10g}'] if high is not None else []
     return ', '.join([noun, ' and '.join(bounds)]) if bounds else noun

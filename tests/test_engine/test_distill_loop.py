@@ -293,7 +293,8 @@ def test_prompts_edited_by_hand_are_used(whole, job, threshold, tmp_path):
 
 @pytest.mark.parametrize('kwargs', [dict(batch_size=0), dict(max_rounds=0)])
 def test_bad_settings(job, tmp_path, kwargs):
-    with pytest.raises(ValueError, match='batch_size and max_rounds must be at least 1'):
+    told = f'train_cfg.{next(iter(kwargs))} must be a whole number, at least 1, got 0'
+    with pytest.raises(ValueError, match=told):
         distill(job(**kwargs), str(tmp_path))
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 import toy_student
 from mmengine.config import Config
+from PIL import Image
 
 from mmdd.evaluation.protocol import (
     has_validation,
@@ -63,7 +64,7 @@ def test_the_content_of_a_set_makes_its_hash(protocol, tmp_path):
     found = set_files(protocol, a)
     assert found['images'] == 2
     assert found == set_files(protocol, b)
-    (tmp_path / 'b' / 'VOC2007' / 'JPEGImages' / 'x1.jpg').write_text('others')
+    Image.new('RGB', (9, 9), 'red').save(tmp_path / 'b' / 'VOC2007' / 'JPEGImages' / 'x1.jpg')
     assert set_files(protocol, b)['sha256'] != found['sha256']
     (tmp_path / 'a' / 'manifest.json').write_text('{}')
     assert set_files(protocol, a) == found
@@ -209,7 +210,7 @@ def test_another_learning_rate(protocol, tmp_path):
     (dict(protocol=dict(task='detection')), 'protocol needs metrics'),
     (dict(evaluation=dict(students={})), 'evaluation has no protocol'),
     (dict(protocol=dict(task='detection', metrics=dict(a='b'), select='train')),
-     'protocol.select must be one of val, test, none')])
+     "protocol.select must be one of 'val', 'test', 'none', got 'train'")])
 def test_not_a_protocol(config, message):
     with pytest.raises(ValueError, match=message):
         read_protocol(config)
@@ -230,4 +231,4 @@ def test_unusable_sets(protocol, tmp_path):
     os.unlink(tmp_path / 'lost' / 'VOC2007' / 'JPEGImages' / 'x1.jpg')
     check(folder, 'x1.jpg is listed in .* but missing')
     (tmp_path / 'cats' / 'VOC2007' / 'Annotations' / 'x1.xml').write_text('<annotation>')
-    check(tmp_path / 'cats', 'x1.xml is not valid XML')
+    check(tmp_path / 'cats', 'x1.xml: cannot be read as a VOC annotation')

@@ -415,10 +415,13 @@ def test_settings(root, teacher, settings, message):
 
 
 @pytest.mark.parametrize('proxy', [
-    None, dict(type='BackboneFeatures', cfg=dict(type='torchvision', name='resnet18'))])
+    {}, dict(proxy=dict(type='BackboneFeatures', cfg=dict(type='torchvision', name='resnet18')))])
 def test_something_else_than_a_classifier(root, teacher, tmp_path, proxy):
+    cfg = job(root, teacher)
+    del cfg['model']['proxy']
+    cfg['model'].update(proxy)
     with pytest.raises(ValueError, match='RDED needs a classifier .* give model.proxy=dict'):
-        distill(job(root, teacher, proxy=proxy), work_dir=str(tmp_path))
+        distill(cfg, work_dir=str(tmp_path))
 
 
 def test_budgets_that_do_not_fit(root, teacher, tmp_path):

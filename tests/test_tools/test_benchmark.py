@@ -368,8 +368,9 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
 
 @pytest.mark.parametrize('change, message', [
     (dict(groups={}), 'a suite needs groups'),
-    (dict(gruops={}), "unknown key 'gruops'; did you mean 'groups'?"),
-    (dict(seconds=dict(sets=3), groups=dict(A=dict(arms={}))), "unknown key 'sets'; did you mean"),
+    (dict(gruops={}), "bad.yml: gruops: there is no such setting; did you mean 'groups'?"),
+    (dict(seconds=dict(sets=3), groups=dict(A=dict(arms={}))),
+     "seconds: sets: there is no such setting; did you mean 'set'?"),
     (dict(groups=dict(A=dict(arms={}))), 'there are no arms'),
     (dict(groups=dict(A=dict(arms=dict(x='nowhere.py')))), 'nowhere.py not found'),
     (dict(groups=dict(A=dict(arms=dict(x=dict(cfg_options={}))))), "arm 'x' names no config"),
@@ -388,7 +389,7 @@ def test_bad_arguments(tmp_path, config):
     path = config('a')
     assert 'give either configs or --suite' in go(tmp_path)
     assert 'methods are given once each' in go(tmp_path, f'A={path}', f'A={path}')
-    assert '--sets 0: a method needs at least one set' in go(tmp_path, path, '--sets', 0)
+    assert '--sets: must be a whole number, at least 1, got 0' in go(tmp_path, path, '--sets', 0)
     assert 'nowhere' in go(tmp_path, '--suite', 'nowhere')
     clash = group_arms({'a b': path})
     assert clash[0].arms[0].folder == 'a-b'

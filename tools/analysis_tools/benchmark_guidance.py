@@ -24,7 +24,6 @@ import statistics
 from typing import Optional, Sequence
 
 import torch
-from mmengine.config import DictAction
 
 from mmdd.apis.guidance_recipe import GuidanceRecipe
 from mmdd.engine import TaskGuidanceHook
@@ -33,6 +32,7 @@ from mmdd.evaluation.recipe_cost import measure_pairs, measure_parts, raw_qualit
 from mmdd.models import DetectorProxy
 from mmdd.models.diffusions.loading import pick_dtypes
 from mmdd.registry import MODELS
+from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config
@@ -53,26 +53,26 @@ RECIPE_COLUMNS = ('sampling', 's / batch', 'x unguided')
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--config', help='distillation config whose whole recipe is measured')
-    parser.add_argument('--batch-size', type=int, default=8, help='of --config')
-    parser.add_argument('--repeats', type=int, default=3, help='turns of --config')
-    parser.add_argument('--quality', type=int, default=0, metavar='N',
+    parser.add_argument('--batch-size', type=whole(1), default=8, help='of --config')
+    parser.add_argument('--repeats', type=whole(1), default=3, help='turns of --config')
+    parser.add_argument('--quality', type=whole(0), default=0, metavar='N',
                         help='judge N raw images of --config, guided and unguided')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction,
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions,
                         help='settings of --config to replace: key=value')
     parser.add_argument('--work-dir', default='work_dirs/guidance_cost',
                         help='where --config trains a proxy that has no checkpoint')
     parser.add_argument('--arch', choices=sorted(ARCHS), default='digits',
                         help='digits: the embedded prior; sd15: random weights of SD 1.5 size')
     parser.add_argument('--pretrained', help='folder of diffusion weights to use instead')
-    parser.add_argument('--size', type=int, help='side of the images (digits 64, sd15 256)')
-    parser.add_argument('--batch-sizes', type=int, nargs='+', default=[1, 8, 32])
+    parser.add_argument('--size', type=whole(1), help='side of the images (digits 64, sd15 256)')
+    parser.add_argument('--batch-sizes', type=whole(1), nargs='+', default=[1, 8, 32])
     parser.add_argument('--decoders', nargs='+', choices=['full', 'small'], default=['full'],
                         help='what decodes the clean estimate for the energy')
-    parser.add_argument('--steps', type=int, default=5, help='steps that are measured')
-    parser.add_argument('--warmup', type=int, default=1, help='steps before them')
+    parser.add_argument('--steps', type=whole(1), default=5, help='steps that are measured')
+    parser.add_argument('--warmup', type=whole(0), default=1, help='steps before them')
     parser.add_argument('--dtype', choices=['auto', 'fp32', 'bf16', 'fp16'], default='auto')
     parser.add_argument('--compile', action='store_true', help='torch.compile the denoiser')
     parser.add_argument('--out', help='Markdown file for the table')

@@ -20,12 +20,13 @@ from mmdd.evaluation.cost_report import (
     stage_rows,
     write_table,
 )
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.table import print_table
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('sets', nargs='+', metavar='[NAME=]FOLDER',
                         help='distilled sets, or the work dirs that hold them')

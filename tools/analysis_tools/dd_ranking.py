@@ -14,6 +14,7 @@ from mmdd.apis.soft_labels import ensure_teacher
 from mmdd.evaluation.dd_ranking import rank_protocols
 from mmdd.evaluation.protocol import read_protocol
 from mmdd.evaluation.report import mean_std_text
+from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.table import print_table
@@ -22,7 +23,7 @@ SCORES = ('HLR', 'IOR', 'LRS', 'ARS')
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--sets', nargs='+', required=True, metavar='NAME=FOLDER[,FOLDER]')
     parser.add_argument('--random', required=True, metavar='FOLDER[,FOLDER]',
@@ -40,9 +41,9 @@ def parse_args():
     parser.add_argument('--which', choices=['last', 'best'], default='last',
                         help='which checkpoint counts')
     parser.add_argument('--work-dir', default='work_dirs/dd_ranking')
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3, 4])
+    parser.add_argument('--seeds', type=seed, nargs='+', default=[0, 1, 2, 3, 4])
     parser.add_argument('--metric', help='column of the protocols (the first one)')
-    parser.add_argument('--jobs', type=int, help='students trained at once')
+    parser.add_argument('--jobs', type=whole(0), help='students trained at once')
     parser.add_argument('--no-lr-grid', action='store_true',
                         help="keep the protocols' learning rates instead of picking one per arm")
     return parser.parse_args()

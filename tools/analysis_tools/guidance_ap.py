@@ -25,6 +25,7 @@ from mmdd.evaluation.guidance_ap import (
     set_folder,
 )
 from mmdd.registry import MODELS
+from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config
@@ -36,7 +37,7 @@ NAMES = dict(AP50='AP50', mAP='mAP', mIoU='mIoU', top1='top-1')
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config with model.proxy and perhaps model.judge')
     parser.add_argument('--sets', nargs='+', required=True, metavar='NAME=FOLDER',
@@ -46,7 +47,7 @@ def parse_args():
                         'of the first work dir that has one)')
     parser.add_argument('--judge-checkpoint', help="the judge's weights (found like the proxy's, "
                         'as judge.pth)')
-    parser.add_argument('--num', type=int, default=24, help='slots on the picture')
+    parser.add_argument('--num', type=whole(1), default=24, help='slots on the picture')
     return parser.parse_args()
 
 

@@ -8,23 +8,25 @@ One block of rows for each config, in their order. No network is loaded or train
 import argparse
 
 import numpy as np
-from mmengine.config import DictAction
 
 from mmdd.apis.layouts import layout_tile, plan_layouts
+from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image
 from mmdd.utils.picture import contact_sheet
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', help='config files of distillers or coresets')
     parser.add_argument('--out', default='layouts.png', help='picture to write')
-    parser.add_argument('--num', type=int, default=16, help='slots of each config, the first ones')
-    parser.add_argument('--columns', type=int, default=8)
-    parser.add_argument('--side', type=int, default=160, help='pixels of one layout on the sheet')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--num', type=whole(1), default=16,
+                        help='slots of each config, the first ones')
+    parser.add_argument('--columns', type=whole(1), default=8)
+    parser.add_argument('--side', type=whole(16), default=160,
+                        help='pixels of one layout on the sheet')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields of all configs, e.g. model.seed=1')
     return parser.parse_args()
 

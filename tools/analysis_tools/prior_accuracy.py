@@ -28,6 +28,7 @@ from mmdd.models.distillers.pictures import to_uint8
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
 from mmdd.models.proxies.base import read_test_scale
 from mmdd.structures import DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.arguments import ToolParser, real, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config
@@ -35,24 +36,25 @@ from mmdd.utils.picture import Tile, save_contact_sheet
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--diffusion', default='configs/_base_/diffusions/digits_sd.py',
                         help='config whose model.diffusion is the prior')
     parser.add_argument('--prior', help='folder of its weights (the config\'s)')
     parser.add_argument('--fine-tuned', help='fine-tuned weights of a DiT')
-    parser.add_argument('--num', type=int, default=200, help='number of samples')
-    parser.add_argument('--steps', type=int, default=25)
-    parser.add_argument('--cfg-scale', type=float, default=7.)
-    parser.add_argument('--batch-size', type=int, default=20)
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--num', type=whole(1), default=200, help='number of samples')
+    parser.add_argument('--steps', type=whole(1), default=25)
+    parser.add_argument('--cfg-scale', type=real(0), default=7.)
+    parser.add_argument('--batch-size', type=whole(1), default=20)
+    parser.add_argument('--seed', type=seed, default=0)
     parser.add_argument('--classifier', default='configs/_base_/backbones/convnet_digits.py')
     parser.add_argument('--checkpoint', default='work_dirs/digits/convnet_backbone.pth')
-    parser.add_argument('--scenes', type=int, help='draw this many scenes of several digits')
-    parser.add_argument('--digits', type=int, nargs='+', default=[3, 4], help='digits of a scene')
+    parser.add_argument('--scenes', type=whole(0), help='draw this many scenes of several digits')
+    parser.add_argument('--digits', type=whole(0), nargs='+', default=[3, 4],
+                        help='digits of a scene')
     parser.add_argument('--detector', default='configs/_base_/proxies/fcos_digits_judge.py')
     parser.add_argument('--detector-checkpoint', default='work_dirs/digits/fcos_judge.pth')
-    parser.add_argument('--score-thr', type=float, default=0.3,
+    parser.add_argument('--score-thr', type=real(0, high=1), default=0.3,
                         help='least confidence of what counts as found')
     parser.add_argument('--sheet', help='contact sheet to write')
     return parser.parse_args()

@@ -12,6 +12,7 @@ import os.path as osp
 import numpy as np
 
 from mmdd.datasets.class_names import class_names
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image
 from mmdd.utils.plain_pickle import load_pickle
@@ -25,7 +26,7 @@ RELEASES = dict(
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', help='folder of the unpacked release')
     parser.add_argument('root', help='folder to write to')

@@ -8,19 +8,20 @@ the sizes alone.
 import argparse
 
 from mmdd.datasets import DigitScenes
+from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', help='folder to write to')
-    parser.add_argument('--scenes', type=int, nargs=3, default=[1000, 200, 300],
+    parser.add_argument('--scenes', type=whole(0), nargs=3, default=[1000, 200, 300],
                         metavar=('TRAIN', 'VAL', 'TEST'))
-    parser.add_argument('--singles', type=int, nargs=3, default=[2000, 300, 500],
+    parser.add_argument('--singles', type=whole(0), nargs=3, default=[2000, 300, 500],
                         metavar=('TRAIN', 'VAL', 'TEST'))
-    parser.add_argument('--size', type=int, default=64, help='side of the images in pixels')
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--size', type=whole(1), default=64, help='side of the images in pixels')
+    parser.add_argument('--seed', type=seed, default=0)
     return parser.parse_args()
 
 

@@ -10,11 +10,12 @@ import os
 import os.path as osp
 
 from mmdd.datasets.class_names import class_wnids
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('imagenet', help='folder with train/<wnid> and val/<wnid>')
     parser.add_argument('subset', help='name of the subset')

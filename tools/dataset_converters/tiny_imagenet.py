@@ -10,12 +10,13 @@ import argparse
 import os.path as osp
 
 from mmdd.datasets.class_names import class_wnids
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_write_text
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('root', help='folder of the unpacked tiny-imagenet-200')
     return parser.parse_args()

@@ -3,6 +3,8 @@ import argparse
 
 import torch
 
+from mmdd.utils.arguments import real, seed, whole
+
 
 def add_arguments(parser: argparse.ArgumentParser, **defaults) -> None:
     """Add the shared options to a parser.
@@ -14,19 +16,20 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults) -> None:
     add = parser.add_argument
     add('work_dir', help='folder of the log, the latents, the training state and the sheets')
     add('--out', help='where to write the finished fp16 diffusers folder')
-    add('--steps', type=int, default=8000, help='length of the training')
-    add('--batch-size', type=int, default=64)
-    add('--lr', type=float, default=6e-4)
-    add('--warmup', type=int, default=100, help='steps of linear warm-up')
-    add('--final-lr', type=float, default=0.02, help='share of --lr that the cosine ends at')
-    add('--weight-decay', type=float, default=1e-3)
-    add('--ema', type=float, default=0.999, help='decay of the averaged weights')
-    add('--pool', type=int, default=40000, help='number of training scenes')
+    add('--steps', type=whole(1), default=8000, help='length of the training')
+    add('--batch-size', type=whole(1), default=64)
+    add('--lr', type=real(above=0), default=6e-4)
+    add('--warmup', type=whole(0), default=100, help='steps of linear warm-up')
+    add('--final-lr', type=real(0, high=1), default=0.02,
+        help='share of --lr that the cosine ends at')
+    add('--weight-decay', type=real(0), default=1e-3)
+    add('--ema', type=real(0, high=1), default=0.999, help='decay of the averaged weights')
+    add('--pool', type=whole(1), default=40000, help='number of training scenes')
     add('--precision', choices=('auto', 'fp32', 'bf16'), default='auto',
         help='autocast; weights stay in fp32. auto: bf16 on GPUs and CPUs that have it')
-    add('--save-every', type=int, default=250)
-    add('--minutes', type=float, help='stop after this long; the same command resumes')
-    add('--seed', type=int, default=0)
+    add('--save-every', type=whole(1), default=250)
+    add('--minutes', type=real(above=0), help='stop after this long; the same command resumes')
+    add('--seed', type=seed, default=0)
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.set_defaults(**defaults)
 

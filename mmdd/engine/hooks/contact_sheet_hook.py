@@ -31,6 +31,7 @@ class ContactSheetHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    limits = dict(num=dict(low=1))
 
     def __init__(self, num: int = 32, interval: int = 50) -> None:
         if num < 1 or interval < 1:

@@ -1,6 +1,6 @@
 """How near the set is to the real one, while it is made and in its manifest."""
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -51,10 +51,11 @@ class FeatureMetricsHook(Hook):
     """
 
     priority = 'LOW'
+    limits = dict(size=dict(low=8), num_real=dict(low=2), k=dict(low=1), batch_size=dict(low=1))
 
     def __init__(self,
                  extractor: Optional[dict] = None,
-                 size: Any = None,
+                 size: Union[int, Tuple[int, int], None] = None,
                  num_real: int = 2000,
                  k: int = 5,
                  batch_size: int = 32,

@@ -22,6 +22,8 @@ class FineTuneCheckHook(Hook):
         max_share: Share of the first weights in the average that is still fine.
     """
 
+    limits = dict(max_share=dict(low=0, high=1))
+
     def __init__(self, max_share: float = 0.05) -> None:
         self.max_share = max_share
 

@@ -94,6 +94,12 @@ class GuidanceHook(Hook):
             there is none.
     """
 
+    limits = dict(wrt=('latent', 'denoised'), start=dict(low=0, high=1), stop=dict(low=0, high=1),
+                  every=dict(low=1), max_norm=dict(above=0), recurrence=dict(low=1),
+                  step=tuple(STEPS), schedule=tuple(SCHEDULES), branch=tuple(BRANCHES),
+                  inner_steps=dict(low=0), inner_scale=dict(low=0), smoothing=dict(low=0),
+                  smoothing_draws=dict(low=1), loss_scale=dict(above=0))
+
     def __init__(self,
                  scale: float,
                  wrt: str = 'latent',

@@ -39,6 +39,7 @@ class TimeBudgetHook(Hook):
     """
 
     priority = 'VERY_LOW'
+    limits = dict(minutes=dict(above=0))
 
     def __init__(self, minutes: float = 10.) -> None:
         if not minutes > 0:

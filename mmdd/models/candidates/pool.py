@@ -73,6 +73,10 @@ class CandidatePool:
         ValueError: If an argument is out of range.
     """
 
+    limits = dict(size=dict(low=1), keep=dict(low=1), screen=('unguided', 'halfway', None),
+                  screen_steps=dict(low=1), screen_share=dict(above=0, high=1),
+                  by=tuple(NETWORKS), batch_size=dict(low=1))
+
     def __init__(self,
                  size: int = 8,
                  keep: int = 2,

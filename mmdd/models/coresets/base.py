@@ -1,5 +1,5 @@
 """The interface of coreset baselines."""
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -32,10 +32,11 @@ class CoresetBaseline(DatasetDistiller):
     uses_features = False
     draws = False
     takes_over = True
+    limits = dict(feature_size=dict(low=8))
 
     def __init__(self,
                  proxy: Optional[dict] = None,
-                 feature_size: Any = 224,
+                 feature_size: Union[int, Tuple[int, int]] = 224,
                  seed: int = 0,
                  **kwargs) -> None:
         if self.uses_features and proxy is None:

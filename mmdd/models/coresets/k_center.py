@@ -32,6 +32,7 @@ class KCenterCoreset(CoresetBaseline):
     """
 
     uses_features = True
+    limits = dict(start=('mean', 'random'))
 
     def __init__(self, start: str = 'mean', **kwargs) -> None:
         if start not in ('mean', 'random'):

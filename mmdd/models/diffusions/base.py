@@ -73,6 +73,8 @@ class BaseDiffusion(BaseModule):
     cfg_scale: float = 1.
     reads_prompts: bool = False
     regions: Optional[RegionPrompts] = None
+    limits = dict(steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
+                  dtype=('auto', 'fp32', 'fp16', 'bf16'))
 
     def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()

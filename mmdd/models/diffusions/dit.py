@@ -65,6 +65,8 @@ class DiT(BaseDiffusion):
             or out of range.
     """
 
+    limits = dict(cfg_channels=dict(low=1))
+
     def __init__(self,
                  pretrained: Optional[str] = None,
                  steps: int = 50,

@@ -62,6 +62,7 @@ class StableDiffusionXL(StableDiffusion):
     encode_prompts = None
     NETWORKS = ('unet', 'vae', 'text_encoder', 'text_encoder_2')
     OTHERS = ('tokenizer', 'tokenizer_2')
+    limits = dict(original_size=dict(low=1), crop_top_left=dict(low=0))
 
     def __init__(self,
                  pretrained: Optional[str] = None,

@@ -1,5 +1,4 @@
 """The interface of dataset distillers."""
-import inspect
 import time
 from dataclasses import replace
 from typing import (
@@ -13,7 +12,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
-    Type,
+    Union,
 )
 
 from mmengine.logging import print_log
@@ -35,6 +34,7 @@ from mmdd.structures import (
 )
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.signature import check_overrides
 from mmdd.utils.stage_clock import StageClock
 from ..label_samplers import BaseLabelSampler
 from ..proxies.scoring import judge_samples
@@ -86,6 +86,7 @@ class DatasetDistiller(BaseModel):
     draws = True
     takes_over = False
     dry_run_settings: Mapping[str, Any] = {}
+    limits = dict(image_size=dict(low=8), min_box=dict(low=0), seed=dict(low=0))
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
@@ -97,7 +98,7 @@ class DatasetDistiller(BaseModel):
                  pool: Optional[dict] = None,
                  refiners: Sequence[dict] = (),
                  set_stages: Sequence[dict] = (),
-                 image_size: Any = 512,
+                 image_size: Union[int, Tuple[int, int]] = 512,
                  min_box: float = 4.,
                  prompt_file: Optional[str] = None,
                  seed: int = 0,
@@ -107,7 +108,7 @@ class DatasetDistiller(BaseModel):
         self.proxy = None if proxy is None else MODELS.build(proxy)
         self.judge = None if judge is None else MODELS.build(judge)
         self.label_sampler = TASK_UTILS.build(label_sampler or dict(type='RandomLabelSampler'))
-        check_signature(type(self.label_sampler))
+        check_overrides('model.label_sampler', type(self.label_sampler))
         self.prompter = None if prompter is None else TASK_UTILS.build(prompter)
         self.initializer = None if initializer is None else TASK_UTILS.build(initializer)
         if self.initializer is not None and not self.starts_from_noise():
@@ -146,8 +147,6 @@ class DatasetDistiller(BaseModel):
         """
         sampler, prompter = (component_class(cfg.get(name))
                              for name in ('label_sampler', 'prompter'))
-        if sampler is not None:
-            check_signature(sampler)
         if getattr(sampler, 'composes', False) and getattr(prompter, 'reads_images', False):
             raise ValueError(
                 f'{prompter.__name__} describes real images, and no single one shows what '
@@ -373,19 +372,6 @@ def component_class(node: Optional[Mapping[str, Any]]) -> Any:
     """The class that a config of a task util names; None where there is no config."""
     kind = node['type'] if node else None
     return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
-
-
-def check_signature(sampler: Type[BaseLabelSampler]) -> None:
-    """Check that label samplers of a class are called as :class:`BaseLabelSampler` says.
-
-    Raises:
-        ValueError: If its ``sample`` takes no canvas.
-    """
-    parameters = inspect.signature(sampler.sample).parameters.values()
-    if not any(p.name == 'canvas' or p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise ValueError(
-            f'{sampler.__name__}.sample must take (annotations, num, num_classes, seed, '
-            f'canvas) and return layouts, e.g. [annotations[i] for i in indices]')
 
 
 def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],

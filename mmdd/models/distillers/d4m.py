@@ -36,6 +36,8 @@ class D4M(PrototypeDistiller):
         ValueError: If ``strength`` is out of range.
     """
 
+    limits = dict(strength=dict(above=0, high=1))
+
     def __init__(self,
                  diffusion: dict,
                  statistics: Optional[dict] = dict(type='LatentClusters'),  # noqa: B006

@@ -2,7 +2,7 @@
 import inspect
 import os.path as osp
 from dataclasses import fields
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -77,6 +77,11 @@ class PatchSelection(PatchDistiller):
     remedy = "lower the budget, raise model.num_images or set model.composition='S'"
     # Of the three images of a class that a dry run has.
     dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
+    limits = dict(
+        composition=('C', 'S', 'auto'), num_images=dict(low=1), num_clusters=dict(low=1),
+        top_clusters=dict(low=1), resize=dict(low=1), window=dict(low=1),
+        timestep_range=dict(low=0, high=1), num_draws=dict(low=1), dift_block=dict(low=0),
+        dift_timestep=dict(low=0, high=1), score_seed=dict(low=0), score_batch=dict(low=1))
 
     def __init__(self,
                  diffusion: dict,
@@ -96,7 +101,7 @@ class PatchSelection(PatchDistiller):
                  score_seed: int = 0,
                  score_batch: int = 16,
                  score_dir: Optional[str] = None,
-                 image_size: Any = 224,
+                 image_size: Union[int, Tuple[int, int]] = 224,
                  **kwargs) -> None:
         super().__init__(diffusion=diffusion, image_size=image_size, **kwargs)
         check_choice(composition, num_images, num_clusters, top_clusters, cluster_features,

@@ -1,6 +1,6 @@
 """RDED: mosaics of the crops that a classifier is surest of."""
 import inspect
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdd.registry import MODELS
 from mmdd.utils.config import describe_network, fingerprint
@@ -44,6 +44,10 @@ class RDED(PatchDistiller):
 
     # A dry run has three images of a class, fewer than four cells.
     dry_run_settings = dict(factor=1, crops=2)
+    limits = dict(
+        factor=dict(low=1), crops=dict(low=1), images_per_class=dict(low=1),
+        crop_scale=dict(above=0, high=1), crop_ratio=dict(above=0), score_seed=dict(low=0),
+        score_batch=dict(low=1))
     remedy = 'lower the budget or model.factor, or raise model.images_per_class'
 
     def __init__(self,
@@ -56,7 +60,7 @@ class RDED(PatchDistiller):
                  score_seed: int = 0,
                  score_batch: int = 256,
                  score_dir: Optional[str] = None,
-                 image_size: Any = 224,
+                 image_size: Union[int, Tuple[int, int]] = 224,
                  **kwargs) -> None:
         super().__init__(proxy=proxy, image_size=image_size, **kwargs)
         settings = crop_settings(self.image_size, factor, crops, crop_scale, crop_ratio,

@@ -35,6 +35,8 @@ class FineTuned:
         ValueError: If a setting is out of range.
     """
 
+    limits = dict(classes_per_shard=dict(low=1), weights=WEIGHTS)
+
     def __init__(self,
                  cfg: ConfigType,
                  checkpoint: Union[str, Sequence[str], None] = None,

@@ -94,6 +94,10 @@ class MinimaxFineTuner(BaseModel):
 
     # Its memories and hardest pairs are those of all images of a class.
     needs_whole_batch = True
+    limits = dict(
+        num_classes=dict(low=1), labels=dict(low=0), lambda_r=dict(low=0), lambda_d=dict(low=0),
+        memory_size=dict(low=1), estimate=ESTIMATES, pairs=PAIRS, scale_blocks=dict(low=0),
+        class_dropout=dict(low=0, high=1), flip=dict(low=0, high=1), seed=dict(low=0))
 
     def __init__(self,
                  diffusion: dict,

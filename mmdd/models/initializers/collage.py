@@ -53,6 +53,8 @@ class CollageInitializer:
         ValueError: If ``strength`` is out of range.
     """
 
+    limits = dict(strength=dict(above=0, high=1))
+
     def __init__(self, strength: float = 0.6) -> None:
         if not 0 < strength <= 1:
             raise ValueError(f'CollageInitializer: strength must be in (0, 1], got {strength}')

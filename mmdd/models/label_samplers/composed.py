@@ -73,6 +73,8 @@ class ComposedLabelSampler(BaseLabelSampler):
     """
 
     composes = True
+    limits = dict(overlap=dict(low=0, high=1), tries=dict(low=1), resize=dict(above=0),
+                  cooccurrence=dict(low=0), smoothing=dict(above=0), grounds=dict(low=0))
 
     def __init__(self,
                  objects: Union[int, str, Sequence[int], Dict[int, float]] = 4,

@@ -38,6 +38,9 @@ class AnnotationPrompter(BasePrompter):
         ValueError: If ``regions`` is neither.
     """
 
+    limits = dict(large=dict(low=0, high=1), small=dict(low=0, high=1),
+                  overlap=dict(low=0, high=1), max_objects=dict(low=1))
+
     def __init__(self,
                  template: str = 'a photo of {objects}',
                  background: str = '',

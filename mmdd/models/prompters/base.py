@@ -73,24 +73,29 @@ def read_prompts(path: str) -> Dict[str, str]:
     """Read a prompt file: image id to prompt.
 
     Raises:
-        ValueError: If a line is not a JSON object with both texts.
+        ValueError: If it is no text file, or a line is not a JSON object with both texts.
     """
+    try:
+        with open(path, encoding='utf-8') as f:
+            lines = f.readlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: cannot be read as a prompt file ({error}); it needs one JSON '
+                         f'object per line, in UTF-8') from None
     prompts = {}
-    with open(path, 'rb') as f:
-        for number, line in enumerate(f, 1):
-            if not line.strip():
-                continue
-            try:
-                entry = json.loads(line)
-                pair = [entry['image'], entry['prompt']]
-            except (ValueError, KeyError, TypeError):
-                pair = None
-            if not is_list_of(pair, str):
-                raise ValueError(
-                    f'{path}:{number}: expected {{"image": "...", "prompt": "..."}}, '
-                    f'got {line.strip()[:80].decode(errors="replace")!r}; correct or remove the '
-                    f'line, or the file to have its prompts made again')
-            prompts[pair[0]] = pair[1]
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            pair = [entry['image'], entry['prompt']]
+        except (ValueError, KeyError, TypeError):
+            pair = None
+        if not is_list_of(pair, str):
+            raise ValueError(
+                f'{path}:{number}: expected {{"image": "...", "prompt": "..."}}, '
+                f'got {line.strip()[:80]!r}; correct or remove the line, or the file to have its '
+                f'prompts made again')
+        prompts[pair[0]] = pair[1]
     return prompts
 
 

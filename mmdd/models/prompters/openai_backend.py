@@ -48,6 +48,10 @@ class OpenAIBackend(VLMBackend):
         ValueError: If a setting is out of range, or could tell a key.
     """
 
+    limits = dict(max_retries=dict(low=0), timeout=dict(above=0), concurrency=dict(low=1),
+                  temperature=dict(low=0), max_tokens=dict(low=1), image_size=dict(low=16),
+                  detail=('low', 'high', 'auto'))
+
     def __init__(self,
                  base_url: str = 'https://api.openai.com/v1',
                  model: str = 'gpt-4o',
@@ -60,7 +64,7 @@ class OpenAIBackend(VLMBackend):
                  image_size: int = 512,
                  detail: str = 'low',
                  extra_body: Optional[dict] = None,
-                 api_key: None = None) -> None:
+                 api_key: Optional[str] = None) -> None:
         if api_key is not None:
             raise ValueError('a key must not stand in a config, which is logged and stored: put '
                              'it into the environment variable named by api_key_env')

@@ -30,6 +30,9 @@ class TransformersBackend(VLMBackend):
         ValueError: If a setting is out of range.
     """
 
+    limits = dict(dtype=('auto', 'float32', 'float16', 'bfloat16'),
+                  max_new_tokens=dict(low=1), image_size=dict(low=16))
+
     def __init__(self,
                  model: str,
                  dtype: str = 'auto',

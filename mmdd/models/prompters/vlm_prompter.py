@@ -55,6 +55,8 @@ class VLMPrompter(BasePrompter):
     """
 
     reads_images = True
+    limits = dict(per=('image', 'class'), max_words=dict(low=5), max_objects=dict(low=1),
+                  max_calls=dict(low=0), max_failures=dict(low=1))
 
     def __init__(self,
                  backend: Union[dict, VLMBackend],

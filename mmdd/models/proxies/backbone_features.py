@@ -1,6 +1,6 @@
 """Features of an ImageNet backbone, for those who have no trained proxy."""
 import os.path as osp
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -42,11 +42,12 @@ class BackboneFeatures(TaskProxy):
 
     scope = 'mmpretrain'
     gives_scores = False
+    limits = dict(input_size=dict(low=8))
 
     def __init__(self,
                  cfg: Union[str, Mapping, Sequence],
                  checkpoint: Optional[str] = None,
-                 input_size: Any = None) -> None:
+                 input_size: Union[int, Tuple[int, int], None] = None) -> None:
         super(TaskProxy, self).__init__()
         self.cfg = load_config(cfg)
         self.checkpoint = checkpoint

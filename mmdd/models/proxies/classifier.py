@@ -43,6 +43,9 @@ class ClassifierProxy(TaskProxy):
     """
 
     scope = 'mmpretrain'
+    limits = dict(score_mode=('matched', 'max'), input_scale=('test', None),
+                  relabel_thr=dict(low=0, high=1), temperatures=dict(above=0),
+                  softplus=dict(above=0))
 
     def __init__(self,
                  cfg: Union[str, dict, Sequence],

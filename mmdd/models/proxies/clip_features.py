@@ -29,6 +29,8 @@ class CLIPFeatures(BaseModule):
         ValueError: If the weights are missing, or neither or both are given.
     """
 
+    limits = dict(seed=dict(low=0))
+
     def __init__(self, pretrained: Optional[str] = None, vision: Optional[dict] = None,
                  seed: int = 0) -> None:
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection

@@ -43,6 +43,8 @@ class DetectorProxy(TaskProxy):
     """
 
     scope = 'mmdet'
+    limits = dict(score_mode=('mean', 'matched', 'both'), input_scale=('test', None),
+                  relabel_thr=dict(low=0, high=1))
 
     def __init__(self,
                  cfg: Union[str, dict, Sequence],

@@ -62,6 +62,8 @@ class ProxyRefiner(BaseRefiner):
             contradict each other.
     """
 
+    limits = dict(threshold=dict(low=0, high=1), judge_threshold=dict(low=0, high=1))
+
     def __init__(self,
                  threshold: float,
                  relabel: bool = True,

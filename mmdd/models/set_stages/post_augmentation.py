@@ -53,6 +53,8 @@ class PostAugmentation(SetStage):
         ValueError: If a setting is out of range, or albumentations does not know it.
     """
 
+    limits = dict(size=dict(low=1), copies=dict(low=0), crop_size=dict(low=1))
+
     def __init__(self,
                  size: Union[int, Sequence[int]],
                  copies: int = 4,

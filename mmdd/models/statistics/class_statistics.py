@@ -41,6 +41,9 @@ class ClassStatistics:
         ValueError: If an argument is out of range.
     """
 
+    limits = dict(posterior=('mean', 'sample'), resize=('stretch', 'crop'),
+                  batch_size=dict(low=1))
+
     def __init__(self, posterior: str = 'mean', resize: str = 'stretch', batch_size: int = 16,
                  statistics_dir: Optional[str] = None) -> None:
         name = type(self).__name__

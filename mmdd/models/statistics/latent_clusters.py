@@ -37,6 +37,8 @@ class LatentClusters(ClassStatistics):
         ValueError: If an argument is out of range.
     """
 
+    limits = dict(expand=dict(low=1), reassignment_ratio=dict(low=0))
+
     def __init__(self, expand: int = 1, nearest: bool = False,
                  reassignment_ratio: float = 0., **kwargs) -> None:
         super().__init__(**kwargs)

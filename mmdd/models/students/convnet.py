@@ -46,6 +46,9 @@ class ConvNet(BaseModule):
             so many blocks to freeze.
     """
 
+    limits = dict(widths=dict(low=1), pool=tuple(_POOLS), in_channels=dict(low=1),
+                  frozen_stages=dict(low=0))
+
     def __init__(self,
                  widths: Sequence[int] = (128, 128, 128),
                  downsample: Optional[Sequence[bool]] = None,

@@ -69,6 +69,9 @@ class ResNetAP(BaseModule):
         ValueError: If ``depth`` or ``stem`` is unknown.
     """
 
+    limits = dict(depth=tuple(_DEPTHS), stem=tuple(_STEMS), base_channels=dict(low=1),
+                  in_channels=dict(low=1))
+
     def __init__(self,
                  depth: int = 10,
                  stem: str = 'large',

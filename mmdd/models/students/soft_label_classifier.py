@@ -110,6 +110,8 @@ class SoftLabelClassifier(BaseModel):
             there is neither a teacher nor stored logits.
     """
 
+    limits = dict(temperature=dict(above=0))
+
     def __init__(self,
                  student: Dict[str, Any],
                  teacher: Optional[Dict[str, Any]] = None,

@@ -72,6 +72,11 @@ class RandomViews:
         ValueError: If an argument is out of range.
     """
 
+    limits = dict(num=dict(low=1), shift=dict(low=0, high=1), scale=dict(above=0),
+                  gain=dict(low=0), bias=dict(low=0), contrast=dict(low=0, high=1),
+                  hue=dict(low=0, high=0.5), noise=dict(low=0), padding=PADDINGS,
+                  min_visible=dict(low=0, high=1))
+
     def __init__(self,
                  num: int = 2,
                  shift: float = 0.08,

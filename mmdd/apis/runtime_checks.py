@@ -1,0 +1,55 @@
+"""Checks of what a config says beside its components: seeds, logging, loaders, evaluation."""
+import logging
+from typing import Any, Dict, List, Mapping, Optional, Union
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmdd.utils.arguments import MAX_SEED
+from mmdd.utils.sections import Section, check_section
+from mmdd.utils.signature import check_value, settings_of
+
+# Default hooks of MMEngine's Runner, the only ones that None takes away.
+STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+# What sections of a config hold; those of CLOSED hold nothing else.
+SECTIONS: Dict[str, Section] = {
+    'randomness': dict(seed=(Optional[int], dict(low=0, high=MAX_SEED)),
+                       diff_rank_seed=(bool, None), deterministic=(bool, None)),
+    'train_dataloader': dict(batch_size=(Optional[int], dict(low=1)),
+                             num_workers=(int, dict(low=0)), persistent_workers=(bool, None),
+                             pin_memory=(bool, None), drop_last=(bool, None),
+                             dataset=(dict, None)),
+    'evaluation': dict(protocol=(Union[str, Mapping, List[Union[str, Mapping]]], None),
+                       students=(Optional[Dict[str, Any]], None)),
+}
+CLOSED = ('randomness', 'evaluation')
+CHOICES = dict(launcher=('none', 'pytorch', 'slurm', 'mpi'),
+               log_level=tuple(logging.getLevelNamesMapping()))
+
+
+def check_runtime(cfg: Config) -> None:
+    """Check the settings of a job that belong to no component.
+
+    Raises:
+        ValueError: With the first one that is unknown, of another type or out of range.
+    """
+    hints = settings_of(Runner) or {}
+    for key, value in cfg.items():
+        check_value(key, value, hints.get(key, Any), CHOICES.get(key))
+    check_value('prepare', cfg.get('prepare'), Optional[List[dict]])
+    for name, known in SECTIONS.items():
+        check_section(name, cfg.get(name) or {}, known, closed=name in CLOSED)
+    check_default_hooks(cfg.get('default_hooks') or {})
+
+
+def check_default_hooks(hooks: Mapping[str, Any]) -> None:
+    """Check that only hooks of MMEngine are taken away by None.
+
+    Raises:
+        ValueError: If another one is.
+    """
+    for name, hook in hooks.items():
+        if hook is None and name not in STOCK_HOOKS:
+            raise ValueError(f'default_hooks.{name} must be a dict that names a hook by type, got '
+                             f'None, which takes away only {", ".join(STOCK_HOOKS)}; leave the '
+                             f'entry out, with _delete_=True where it comes from a base')

@@ -1,0 +1,62 @@
+"""Checks of components by their configs, before anything is built."""
+import inspect
+from typing import Any, Mapping, Optional, Set
+
+from mmengine.registry import Registry
+
+from .config import suggestion
+from .signature import check_overrides, check_value, limits_of, settings_of, shown
+
+# What registries and Runners read beside the arguments of a constructor.
+BUILD_KEYS = ('type', '_scope_', 'priority')
+
+
+def check_part(where: str, registry: Registry, node: Any) -> None:
+    """Check that a component exists, knows its settings, and that these have values it takes.
+
+    Args:
+        where: Place in the config, for the message.
+        registry: Where its type is looked up.
+        node: Its config.
+
+    Raises:
+        ValueError: If not: the message names the setting, what was given and what is expected,
+            or the method of a class from outside that takes other arguments than it is given.
+    """
+    cls = component_of(where, registry, node)
+    accepted, limits = settings_of(cls), limits_of(cls)
+    for key, value in node.items():
+        if key in BUILD_KEYS:
+            continue
+        if accepted is not None and key not in accepted:
+            raise ValueError(f'{where}.{key}: {cls.__name__} has no such setting'
+                             f'{suggestion(key, accepted)}')
+        check_value(f'{where}.{key}', value, (accepted or {}).get(key, Any), limits.get(key))
+    if inspect.isclass(cls):
+        check_overrides(where, cls)
+
+
+def component_of(where: str, registry: Registry, node: Any) -> Any:
+    """The class or function that a config names.
+
+    Raises:
+        ValueError: If it names none, or one that is unknown; the message suggests the nearest.
+    """
+    if not isinstance(node, Mapping) or node.get('type') is None:
+        raise ValueError(f'{where} must be a dict that names a component by type, got '
+                         f'{shown(node)}')
+    name = node['type']
+    if not isinstance(name, str):
+        return name
+    with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
+        cls, known = scoped.get(name), names_of(scoped)
+    if cls is None:
+        raise ValueError(f'{where}: there is no component {name!r}{suggestion(name, known)}')
+    return cls
+
+
+def names_of(registry: Optional[Registry]) -> Set[str]:
+    """Names that a registry and its parents know."""
+    if registry is None:
+        return set()
+    return set(registry.module_dict) | names_of(registry.parent)
