@@ -76,7 +76,7 @@ class PatchSelection(PatchDistiller):
 
     remedy = "lower the budget, raise model.num_images or set model.composition='S'"
     # Of the three images of a class that a dry run has.
-    dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
+    dry_run_settings = dict(composition='S', num_clusters=2, top_clusters=1, num_draws=1)
     limits = dict(
         composition=('C', 'S', 'auto'), num_images=dict(low=1), num_clusters=dict(low=1),
         top_clusters=dict(low=1), resize=dict(low=1), window=dict(low=1),
