@@ -488,10 +488,10 @@ score_pass.SHARD = 4
 score = PatchScorer.score
 
 
-def noted(self, images, prompts, keys):
+def noted(self, images, prompts, keys, progress):
     with open({log!r}, 'a') as f:
         f.write(f'{{get_rank()}} {{len(images)}}\\n')
-    return score(self, images, prompts, keys)
+    return score(self, images, prompts, keys, progress)
 
 
 PatchScorer.score = noted
