@@ -4,7 +4,7 @@ from typing import Any, Dict, Mapping, Sequence
 
 from mmdd.registry import HOOKS, TASK_UTILS
 from mmdd.structures import DENOISE_STAGES
-from mmdd.utils.config import fingerprint, resolve_path
+from mmdd.utils.config import describe_network, fingerprint, resolve_path
 from mmdd.utils.io import sha256
 
 # Fields that change speed or place, not the images.
@@ -57,14 +57,6 @@ def describe_parts(cfg) -> Dict[str, str]:
         dataset=cfg.train_dataloader['dataset'],
         custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)])
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
-
-
-def describe_network(node: Mapping[str, Any]) -> Dict[str, Any]:
-    """A proxy or judge by what its config says, wherever that lies, without its weights."""
-    network = without(node, ('checkpoint', ))
-    if network.get('cfg') is not None:
-        network['cfg'] = fingerprint(network['cfg'])
-    return network
 
 
 def judge_chooses(cfg) -> bool:

@@ -6,7 +6,7 @@ import json
 import os.path as osp
 import sys
 from contextlib import contextmanager
-from typing import Any, Iterable, Iterator, Mapping, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, Mapping, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
@@ -156,3 +156,11 @@ def fingerprint(config: ConfigType, ignore: Sequence[str] = VOLATILE_KEYS) -> st
         node.pop(last, None)
     text = json.dumps(content, sort_keys=True, separators=(',', ':'))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe_network(node: Mapping[str, Any]) -> Dict[str, Any]:
+    """A proxy or judge by what its config says, wherever that lies, without its weights."""
+    network = {name: value for name, value in node.items() if name != 'checkpoint'}
+    if network.get('cfg') is not None:
+        network['cfg'] = fingerprint(network['cfg'])
+    return network

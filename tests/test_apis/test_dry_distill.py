@@ -155,6 +155,11 @@ def test_methods_say_what_suits_a_few_images():
     assert small.train_cfg.budget == dict(type='IPC', n=5), 'four copies beside each image'
     small, _ = shrink_job(read_job('configs/patch_selection/convnet_digits_ipc10.py'), 'scratch')
     assert small.model.num_clusters == 2 and small.model.diffusion.get('pretrained') is None
+    small, _ = shrink_job(
+        read_job('configs/patch_selection/resnet18_imagenette_ipc10.py'), 'scratch')
+    assert small.model.composition == 'S', 'three photographs of a class give no four patches'
+    small, _ = shrink_job(read_job('configs/rded/resnet18_imagenette_ipc10.py'), 'scratch')
+    assert small.model.factor == 1, 'three photographs of a class fill no 2 x 2 cells'
     small, left_out = shrink_job(read_job('configs/minimax/convnet_digits_ipc10.py'), 'scratch')
     assert left_out == ['fine-tuning: the prior is sampled as it is']
     small, left_out = shrink_job(

@@ -488,10 +488,10 @@ score_pass.SHARD = 4
 score = PatchScorer.score
 
 
-def noted(self, images, prompts, keys):
+def noted(self, images, prompts, keys, progress):
     with open({log!r}, 'a') as f:
         f.write(f'{{get_rank()}} {{len(images)}}\\n')
-    return score(self, images, prompts, keys)
+    return score(self, images, prompts, keys, progress)
 
 
 PatchScorer.score = noted
@@ -579,10 +579,10 @@ def test_budgets_that_do_not_fit(root, tmp_path):
 def test_losses_that_are_not_finite(root, tmp_path):
     prior = MODELS.build(tiny.stable_diffusion())
     prior.unet.conv_out.bias.fill_(float('nan'))
-    store = ScoreStore(str(tmp_path), {})
+    store = ScoreStore(str(tmp_path), {}, PatchScorer.fields)
     scoring = score_pass.ScorePass(PatchScorer(prior, ScoreSettings(**SETTINGS), 4), store,
                                    [f'{root}/train/cat/0.png'], ['a cat'])
-    with pytest.raises(ValueError, match="cat/0.png: the denoiser's loss .* 'bf16' or 'fp32'"):
+    with pytest.raises(ValueError, match="cat/0.png: its denoiser's loss .* 'bf16' or 'fp32'"):
         scoring.run()
     assert os.listdir(tmp_path) == []
 

@@ -4,7 +4,8 @@
 _base_ = './proxy_cls.py'
 
 model = dict(
-    head=dict(init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')))
+    head=dict(
+        init_cfg=dict(_delete_=True, type='Pretrained', checkpoint='torchvision://resnet18')))
 max_epochs = 1
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=0.001))

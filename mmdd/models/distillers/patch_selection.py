@@ -1,35 +1,30 @@
 """Patch selection: a diffusion model that selects instead of generating."""
 import inspect
 import os.path as osp
-import time
 from dataclasses import fields
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from mmdd.datasets.class_names import spoken_names
 from mmdd.registry import MODELS
-from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.structures import RealAnnotation
 from mmdd.utils.seed import derive_seed
 from ..patches import (
     PatchFeatures,
     PatchScorer,
-    ScorePass,
     ScoreSettings,
-    ScoreStore,
     check_prompts,
     choose_patches,
-    compose,
-    crop_photograph,
 )
-from .base import DatasetDistiller
+from .patch_distiller import PatchDistiller
 
 # Patches in an image of each composition.
 COMPOSITIONS = dict(C=4, S=1)
 
 
 @MODELS.register_module()
-class PatchSelection(DatasetDistiller):
+class PatchSelection(PatchDistiller):
     """`Efficient Dataset Distillation via Diffusion-Driven Patch Selection for Improved
     Generalization <https://arxiv.org/abs/2412.09959>`_, algorithm 1.
 
@@ -79,9 +74,9 @@ class PatchSelection(DatasetDistiller):
         ValueError: If a setting is out of range, or the diffusion takes no prompts.
     """
 
-    draws = False
+    remedy = "lower the budget, raise model.num_images or set model.composition='S'"
     # Of the three images of a class that a dry run has.
-    dry_run_settings = dict(num_clusters=2, top_clusters=1, num_draws=1)
+    dry_run_settings = dict(composition='S', num_clusters=2, top_clusters=1, num_draws=1)
     limits = dict(
         composition=('C', 'S', 'auto'), num_images=dict(low=1), num_clusters=dict(low=1),
         top_clusters=dict(low=1), resize=dict(low=1), window=dict(low=1),
@@ -122,10 +117,6 @@ class PatchSelection(DatasetDistiller):
         self.scorer = PatchScorer(self.diffusion, ScoreSettings(
             resize, window, tuple(timestep_range), num_draws, prompt, null_prompt, dift_block,
             dift_timestep, score_seed), score_batch)
-        self.folder: Optional[str] = None
-        self.store: Optional[ScoreStore] = None
-        self.pool: Dict[int, List[RealAnnotation]] = {}
-        self.keys: Dict[int, List[str]] = {}
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
@@ -140,108 +131,28 @@ class PatchSelection(DatasetDistiller):
         names = inspect.signature(check_choice).parameters
         check_choice(**{name: cfg.get(name, defaults[name].default) for name in names})
 
-    def collect(self, data_batch: Dict[str, Any]) -> None:
-        """Keep annotations.
-
-        Raises:
-            ValueError: If the real set is not one of classification.
-        """
-        before = len(self.annotations)
-        super().collect(data_batch)
-        for own in self.annotations[before:]:
-            if own.bboxes is not None or own.mask_png is not None or len(own.labels) != 1:
-                raise ValueError(
-                    f'{own.path}: PatchSelection distills classification sets, in which every '
-                    f'image has one class and no boxes or masks; take UniDD for this one')
-
-    def finish_collect(self, folder: Optional[str] = None) -> None:
-        """Stage I: score what the store does not have yet; the ranks share the work.
-
-        Args:
-            folder: Folder of the job's journal; needed where ``score_dir`` is None.
-
-        Raises:
-            ValueError: If a photograph cannot be read, or the budget does not fit.
-        """
-        if folder is None and self.score_dir is None:
-            raise ValueError('PatchSelection: give model.score_dir or a folder for the scores')
-        self.folder = folder
-        self.pool = self.choose_pool()
-        if self.budget is not None:
-            self._groups(self.budget)  # an error before hours of scoring
-        root = self.score_dir or osp.join(folder, 'scores')
-        with self.timed('score', deploy=True):
-            self.store = ScoreStore(osp.join(root, self.scorer.identity()),
-                                    self.scorer.settings.to_dict())
-            photographs = [(label, own) for label, members in self.pool.items()
-                           for own in members]
-            keys = ScorePass(
-                self.scorer, self.store, [own.path for _, own in photographs],
-                [self.class_prompt(label) for label, _ in photographs]).run()
-        self.keys = {label: [] for label in self.pool}
-        for (label, _), key in zip(photographs, keys):
-            self.keys[label].append(key)
-
     def class_prompt(self, label: int) -> str:
         """Prompt that says what is in the photographs of a class."""
         return self.scorer.settings.class_prompt(spoken_names(self.classes)[label])
 
-    def choose_pool(self) -> Dict[int, List[RealAnnotation]]:
-        """The photographs that are scored, by class.
+    def scored_as(self, label: int) -> str:
+        """The prompt of a class."""
+        return self.class_prompt(label)
 
-        A photograph is in or out by its name and ``seed`` alone: the classes beside its
-        own do not matter, and a larger ``num_images`` keeps those of a smaller one.
-        """
-        pool: Dict[int, List[RealAnnotation]] = {label: [] for label in range(len(self.classes))}
-        for own in self.annotations:
-            pool[int(own.labels[0])].append(own)
-        return {label: sorted(members, key=lambda own: (derive_seed(
-            'pool', self.seed, own.image_id), own.path))[:self.num_images]
-            for label, members in pool.items()}
+    def patches_per_image(self, ipc: int) -> int:
+        """4 for 'C', 1 for 'S'."""
+        return COMPOSITIONS[self.choose_composition(ipc)]
 
-    def plan(self, budget: BaseBudget) -> List[DistillSlot]:
-        """Stage II: choose the patches of each class, then lay them out.
+    def about_image(self, each: int) -> Dict[str, Any]:
+        """How the image is composed."""
+        return dict(composition='S' if each == 1 else 'C')
 
-        Raises:
-            ValueError: If the budget is not one of images per class, or there are too
-                few patches for it or for the clusters.
-        """
-        if self.store is None:
-            self.finish_collect()
-        slots: List[DistillSlot] = []
-        for number, (label, kind, need) in enumerate(self._groups(budget)):
-            each = COMPOSITIONS[kind]
-            crops = self._choose(label, need)
-            slots += [self._mosaic_slot(len(slots) + i // each, number, label, kind,
-                                        crops[i:i + each]) for i in range(0, need, each)]
-        return slots
-
-    def _groups(self, budget: BaseBudget) -> List[Tuple[int, str, int]]:
-        """(class, composition, patches that are needed) of each group of a budget.
+    def check_class(self, name: str, total: int) -> None:
+        """Check that there are as many photographs as clusters.
 
         Raises:
-            ValueError: As :meth:`plan`.
+            ValueError: If not.
         """
-        num = budget.resolve(len(self.annotations), len(self.classes))
-        groups = []
-        for members, quota in budget.groups(
-                [own.labels for own in self.annotations], len(self.classes), num):
-            labels = {int(self.annotations[i].labels[0]) for i in members}
-            if len(labels) != 1:
-                raise ValueError(f'{budget}: PatchSelection selects class by class; give '
-                                 f"train_cfg.budget=dict(type='IPC', n=...)")
-            label, kind = labels.pop(), self.choose_composition(quota)
-            groups.append((label, kind, COMPOSITIONS[kind] * self.set_stages.slots(quota)))
-            self._check_pool(budget, *groups[-1])
-        return groups
-
-    def _check_pool(self, budget: BaseBudget, label: int, kind: str, need: int) -> None:
-        total, name = len(self.pool[label]), f'class {label} ({self.classes[label]})'
-        if need > total:
-            raise ValueError(
-                f'{budget}: {name} needs {need} patches, {COMPOSITIONS[kind]} an image, of '
-                f'{total} photographs; lower the budget, raise model.num_images or set '
-                f"model.composition='S'")
         if self.cluster_features is not None and total < self.num_clusters:
             raise ValueError(
                 f'{name} has {total} photographs for {self.num_clusters} clusters; lower '
@@ -253,8 +164,8 @@ class PatchSelection(DatasetDistiller):
             return self.composition
         return 'C' if ipc < 20 else 'S'
 
-    def _choose(self, label: int, need: int) -> List[dict]:
-        """The patches of one class in the order in which they fill images."""
+    def choose(self, label: int, need: int) -> List[dict]:
+        """Stage II: the patches of one class, cluster by cluster."""
         pool, rows = self.pool[label], self.store.read(self.keys[label])
         chosen = choose_patches(
             rows['score'], self._features(label, rows), need, self.num_clusters,
@@ -280,27 +191,6 @@ class PatchSelection(DatasetDistiller):
             source=own.image_id, path=own.path, resize=self.scorer.settings.resize,
             window=None if whole else rows['window'][index].tolist(),
             score=float(rows['score'][index]), cluster=rank)
-
-    def _mosaic_slot(self, index: int, group: int, label: int, kind: str,
-                     crops: List[dict]) -> DistillSlot:
-        return DistillSlot(
-            id=index, seed=slot_seed(self.seed, index), size=self.image_size,
-            labels=np.array([label], np.int64), prompt=self.class_prompt(label),
-            source=crops[0]['source'], source_path=crops[0]['path'], group=group,
-            prototype=dict(composition=kind, crops=crops))
-
-    def distill_step(self, slots: List[DistillSlot],
-                     call_hook: Callable) -> List[DistilledSample]:
-        """Cut the patches of each slot out of their photographs; no diffusion runs."""
-        samples = []
-        for slot in slots:
-            begin = time.perf_counter()
-            image = compose([crop_photograph(crop['path'], crop['resize'], crop['window'])
-                             for crop in slot.prototype['crops']], slot.size)
-            samples.append(DistilledSample(
-                slot, image=image, labels=slot.labels, label_source='real',
-                seconds=time.perf_counter() - begin))
-        return samples
 
 
 def check_choice(composition: str, num_images: Optional[int], num_clusters: int,

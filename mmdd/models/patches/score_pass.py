@@ -1,7 +1,7 @@
 """Scoring of many photographs: streamed, shared by ranks, resumable."""
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
@@ -10,7 +10,6 @@ from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from .compositor import read_resized
 from .score_store import ScoreStore
-from .scorer import PatchScorer
 
 # Photographs in a shard: what a killed job may lose.
 SHARD = 64
@@ -20,13 +19,13 @@ class ScorePass:
     """Scores the photographs that a store does not have yet.
 
     Args:
-        scorer: What scores them.
+        scorer: What scores them: :class:`PatchScorer` or :class:`CropScorer`.
         store: Where scores are kept, on a disk that all ranks share.
         paths: Image files.
-        prompts: Prompt of the class of each.
+        prompts: What tells the scorer the class of each.
     """
 
-    def __init__(self, scorer: PatchScorer, store: ScoreStore, paths: Sequence[str],
+    def __init__(self, scorer: Any, store: ScoreStore, paths: Sequence[str],
                  prompts: Sequence[str]) -> None:
         self.scorer = scorer
         self.store = store
@@ -67,9 +66,9 @@ class ScorePass:
         rows = self.scorer.score(images, [self.prompts[i] for i in members], keys,
                                  progress)
         check_features(
-            np.concatenate([np.reshape(rows['score'], (-1, 1)), rows['dift']], 1),
-            [self.paths[i] for i in members], "set model.diffusion.dtype to 'bf16' or 'fp32'",
-            "denoiser's loss or features")
+            np.concatenate([rows[field].reshape(len(keys), -1) for field in self.scorer.fields],
+                           1),
+            [self.paths[i] for i in members], self.scorer.fix, self.scorer.figures)
         self.store.write(keys, rows)
 
 

@@ -9,9 +9,6 @@ from mmdd.utils.io import atomic_write_json
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.state import read_arrays, write_arrays
 
-# Arrays of a shard, one row a photograph.
-FIELDS = ('score', 'window', 'dift')
-
 
 class ScoreStore:
     """A folder of shards, ``<name>.npz``, each with the scores of some photographs.
@@ -23,10 +20,12 @@ class ScoreStore:
     Args:
         folder: Where the shards are, for one set of settings and weights.
         about: What the folder holds, for those who look into it.
+        fields: Arrays of a shard, one row a photograph.
     """
 
-    def __init__(self, folder: str, about: Mapping) -> None:
+    def __init__(self, folder: str, about: Mapping, fields: Sequence[str]) -> None:
         self.folder = folder
+        self.fields = tuple(fields)
         self.about = dict(about)
         self._rows: Dict[str, Tuple[str, int]] = {}
         self._seen: set = set()
@@ -38,7 +37,7 @@ class ScoreStore:
         for name in sorted(set(names) - self._seen):
             if not name.endswith('.npz') or name.startswith('.'):
                 continue
-            content = read_arrays(osp.join(self.folder, name), ('keys', *FIELDS))
+            content = read_arrays(osp.join(self.folder, name), ('keys', *self.fields))
             if content is None:
                 continue
             self._seen.add(name)
@@ -50,14 +49,14 @@ class ScoreStore:
 
         Args:
             keys: One for each row.
-            rows: Arrays by name, see :data:`FIELDS`.
+            rows: Arrays by name, one of each of ``fields``.
         """
         about = osp.join(self.folder, 'about.json')
         if not osp.isfile(about):
             atomic_write_json(about, self.about)
         name = f'{derive_seed("shard", *keys):016x}.npz'
         write_arrays(osp.join(self.folder, name), keys=np.array(keys),
-                     **{field: rows[field] for field in FIELDS})
+                     **{field: rows[field] for field in self.fields})
 
     def read(self, keys: Sequence[str]) -> Dict[str, np.ndarray]:
         """Scores of photographs in the order of ``keys``.
@@ -69,9 +68,9 @@ class ScoreStore:
         parts: Dict[str, Dict[str, np.ndarray]] = {}
         for name in dict.fromkeys(name for name, _ in places):
             with np.load(osp.join(self.folder, name)) as content:
-                parts[name] = {field: content[field] for field in FIELDS}
+                parts[name] = {field: content[field] for field in self.fields}
         return {field: np.stack([parts[name][field][row] for name, row in places])
-                for field in FIELDS}
+                for field in self.fields}
 
     def missing(self, keys: Sequence[str]) -> List[int]:
         """Positions of the keys that have no scores yet, one for each key."""

@@ -88,10 +88,18 @@ class PatchScorer:
         settings: What decides the scores.
         batch_size: Draws in one call of the denoiser, each with two prompts.
 
+    Attributes:
+        fields: Arrays of a photograph's row in the store.
+        figures, fix: What they are, and what to do where one is not finite.
+
     Raises:
         ValueError: If the diffusion takes no prompts, has no such block, or the
             window is no multiple of its latents' places.
     """
+
+    fields = ('score', 'window', 'dift')
+    figures = "denoiser's loss or features"
+    fix = "set model.diffusion.dtype to 'bf16' or 'fp32'"
 
     def __init__(self, diffusion, settings: ScoreSettings, batch_size: int) -> None:
         self.diffusion = diffusion

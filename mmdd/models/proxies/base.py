@@ -113,6 +113,15 @@ class TaskProxy(BaseModule):
         value = getattr(preprocessor, 'pad_value', getattr(preprocessor, 'pad_val', 0))
         return F.pad(x, (0, -width % divisor, 0, -height % divisor), value=value)
 
+    @property
+    def mean_colour(self) -> Tensor:
+        """RGB colour in [0, 1] that is 0 in the model's own input, (3,)."""
+        preprocessor = self.model.data_preprocessor
+        if not getattr(preprocessor, '_enable_normalize', True):
+            return torch.zeros(3, device=next(self.parameters()).device)
+        colour = preprocessor.mean.float().flatten().expand(3) / 255
+        return colour.flip(0) if takes_rgb(preprocessor) == reads_rgb(self.cfg) else colour
+
     def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
         """Task loss of each image against its slot's label, (B,), differentiable."""
         raise NotImplementedError

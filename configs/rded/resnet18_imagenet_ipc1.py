@@ -1,0 +1,3 @@
+# Table 2, ImageNet-1K.
+_base_ = './resnet18_imagenet_ipc10.py'
+train_cfg = dict(budget=dict(n=1))
