@@ -126,6 +126,23 @@ def fix_file_handlers() -> None:
     yaml_handler.Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
+def fix_one_cycle_state() -> None:
+    """Leave the function of a 1cycle schedule out of its state.
+
+    Why: the state of a training would hold a function, which no checkpoint that is read as
+    data may; the scheduler has it from its own settings.
+    Can go: with an mmengine later than 0.10.7 that keeps the name of the annealing.
+    """
+    from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler, _ParamScheduler
+
+    def state_dict(self: Any) -> dict:
+        state = _ParamScheduler.state_dict(self)
+        state.pop('anneal_func', None)
+        return state
+
+    OneCycleParamScheduler.state_dict = state_dict
+
+
 def fix_package_configs() -> None:
     """Resolve ``_base_ = 'mmdet::...'`` without ``pkg_resources``.
 
@@ -252,3 +269,4 @@ def setup() -> None:
     fix_mmpretrain()
     fix_checkpoint_loading()
     fix_file_handlers()
+    fix_one_cycle_state()

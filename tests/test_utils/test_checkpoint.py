@@ -11,12 +11,14 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleLR, OptimWrapper
 from mmengine.runner import checkpoint as upstream
 from mmengine.runner import find_latest_checkpoint
 
 from mmdd.apis import train
 from mmdd.evaluation.resume import random_state, set_random_state
 from mmdd.utils.checkpoint import read_checkpoint, unsafe_names, weights_of
+from mmdd.utils.compat import setup
 from mmdd.utils.plain_types import UnsafeFileError
 
 
@@ -220,3 +222,29 @@ def test_no_scheme_is_left_to_mmengine():
                if loader.__name__ not in ('load_from_torchvision', 'load_from_mmcls')}
     assert loaders == {'mmdd.utils.compat'}
     assert upstream.load_from_http.__module__ == 'mmdd.utils.compat'
+
+
+@pytest.mark.parametrize('strategy', ['cos', 'linear'])
+def test_a_one_cycle_training_is_resumed(tmp_path, strategy):
+    """Its schedule holds a function, which stays out of the file."""
+    setup()
+    rates = []
+
+    def optimizer():
+        return OptimWrapper(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.))
+
+    def schedule(wrapper):
+        return OneCycleLR(wrapper, eta_max=1., total_steps=8, anneal_strategy=strategy)
+    wrapper, other_wrapper = optimizer(), optimizer()
+    first, again = schedule(wrapper), schedule(other_wrapper)
+    for _ in range(3):
+        first.step()
+    file = tmp_path / 'state.pth'
+    torch.save(dict(param_schedulers=[first.state_dict()], state_dict={}), file)
+    again.load_state_dict(read_checkpoint(str(file))['param_schedulers'][0])
+    other_wrapper.load_state_dict(wrapper.state_dict())
+    for _ in range(4):
+        first.step()
+        again.step()
+        rates.append((wrapper.get_lr()['lr'][0], other_wrapper.get_lr()['lr'][0]))
+    assert all(rate == same for rate, same in rates) and len(set(rates)) == 4
