@@ -9,6 +9,10 @@ added where there is none. Finished parts are kept: run the same command again t
 <work dir>/<method>/seed<k>, so a set may as well be made there beforehand by
 tools/dist_distill.sh with model.seed=<k>. The papers' tables are means over --sets 3 and
 --seeds 0 1 2 3 4. Writes results.json, results.md, plots/ and report.html.
+
+    python tools/benchmark.py --compare BEFORE/results.json AFTER/results.json
+
+prints what changed between two runs: every figure, and the settings, sets and versions behind it.
 """
 import argparse
 import os.path as osp
@@ -18,9 +22,11 @@ import sys
 from mmdd.apis.benchmark import benchmark, make_plan
 from mmdd.apis.dry_run import describe_benchmark
 from mmdd.apis.suite import config_title, read_suite
+from mmdd.evaluation.compare import compare_rows, compare_settings, read_results
 from mmdd.evaluation.embedding import check_embedding
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
+from mmdd.utils.table import print_table
 
 
 def parse_args():
@@ -49,6 +55,8 @@ def parse_args():
     parser.add_argument('--dry-run', action='store_true',
                         help='say what would be done, what is finished and how long the rest '
                              'may take')
+    parser.add_argument('--compare', nargs=2, metavar=('A', 'B'),
+                        help='print what changed between two results.json')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change fields of every distillation config')
     return parser.parse_args()
@@ -79,8 +87,19 @@ def read_arms(args):
     return arms, dict(title='Benchmark')
 
 
+def compare(before, after):
+    """Print what changed between two benchmarks."""
+    a, b = read_results(before), read_results(after)
+    table = compare_rows(a, b)
+    print_table(f'A: {before}, B: {after}', table.columns, table.texts)
+    print('\n'.join(compare_settings(a, b) or ['nothing else differs']))
+
+
 def main():
     args = parse_args()
+    if args.compare:
+        compare(*args.compare)
+        return
     embedding = None if args.embedding == 'none' else args.embedding
     check_embedding(embedding)
     arms, settings = read_arms(args)
