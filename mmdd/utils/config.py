@@ -13,7 +13,7 @@ from mmengine.utils import import_modules_from_strings
 
 from .paths import resolve_path
 
-ConfigType = Union[str, Mapping[str, Any], Config, Sequence[str]]
+ConfigType = Union[str, Mapping[str, Any], Config, Sequence[Union[str, Mapping[str, Any]]]]
 
 # Fields that do not change what a job computes, only where and how it reports.
 VOLATILE_KEYS = ('work_dir', 'resume', 'launcher', 'env_cfg', 'visualizer', 'vis_backends',
