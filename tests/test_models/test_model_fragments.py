@@ -40,7 +40,7 @@ CLASSIFIERS = [
     ('resnet18_cifar', 32, 11689512 - 64 * 3 * (49 - 9)), ('resnet18_in', 224, 11689512),
     ('convnet3', 32, 3840 + 2 * 147840 + 2049000), ('convnet4', 64, 3840 + 3 * 147840 + 2049000),
     ('convnet5', 128, 3840 + 4 * 147840 + 2049000), ('convnet6', 224, 3840 + 5 * 147840 + 1153000),
-    ('resnetap10', 224, 4905792 + 513000),
+    ('convnet3_bn', 32, 3840 + 2 * 147840 + 2049000), ('resnetap10', 224, 4905792 + 513000),
     ('resnet50_cifar', 32, 25557032 - 64 * 3 * (49 - 9)),
     ('resnet101_cifar', 32, 44549160 - 64 * 3 * (49 - 9)), ('mobilenet-v2', 224, 3504872),
     ('efficientnet-b0', 224, 5288548), ('swin-t', 224, 28288354), ('vit-b16', 224, 86567656)]
@@ -61,7 +61,22 @@ def test_classifier(name, size, parameters):
 def test_every_fragment_is_tested():
     names = {osp.basename(path)[:-3] for path in glob.glob(osp.join(ROOT, FOLDER, '*.py'))}
     assert names == {name for name, _, _ in CLASSIFIERS} | {
-        'lraspp_mobilenet-v3-l', 'faster-rcnn_r50'}
+        'lraspp_mobilenet-v3-l', 'faster-rcnn_r50', 'faster-rcnn_r18_small', 'fcn_r18_small',
+        'imagenet_colours'}
+
+
+def test_small_networks_for_cpus():
+    """Nothing pretrained is fetched; their features have the stated strides."""
+    small = 'configs/_base_/models/faster-rcnn_r18_small.py'
+    assert load_config(small).model.backbone.init_cfg is None
+    detector, _ = build(small)
+    levels = detector.extract_feat(torch.zeros(1, 3, 128, 128, device='meta'))
+    assert [tuple(level.shape[1:]) for level in levels] == [
+        (64, side, side) for side in (32, 16, 8, 4, 2)]
+    segmentor, cfg = build('configs/_base_/models/fcn_r18_small.py')
+    assert cfg.model.backbone.get('init_cfg') is None
+    scores = segmentor(torch.zeros(1, 3, 128, 128, device='meta'), mode='tensor')
+    assert tuple(scores.shape) == (1, 21, 8, 8)
 
 
 def test_normalisations():

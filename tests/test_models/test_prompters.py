@@ -105,7 +105,7 @@ def test_malformed_cache(tmp_path, line):
 def test_a_binary_prompt_file_is_named(tmp_path):
     cache = tmp_path / 'prompts.jsonl'
     cache.write_bytes(b'{"image": "0", "prompt": "fine"}\n\xff\xfe\x00{\n')
-    with pytest.raises(ValueError, match='prompts.jsonl:2: expected .*correct or remove'):
+    with pytest.raises(ValueError, match='prompts.jsonl: cannot be read as a prompt file'):
         ClassPrompter().prompts([annotation([0])], CLASSES, str(cache))
 
 
