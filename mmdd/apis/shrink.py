@@ -24,7 +24,7 @@ IMAGES, SIDE, STEPS, UPDATES = 4, 64, 4, 2
 LONGEST = 320
 TINY = 'configs/_base_/diffusions/{}.py'
 # Settings of a diffusion that its tiny stand-in keeps.
-KEPT = ('cfg_scale', 'cfg_channels', 'class_map', 'negative_prompt', 'regions', 'original_size',
+KEPT = ('cfg_scale', 'cfg_channels', 'class_map', 'negative_prompt', 'original_size',
         'crop_top_left', 'zero_empty_prompt')
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 WORK_DIRS = 'work_dirs/'

@@ -24,7 +24,7 @@ def image_entry(sample: DistilledSample, files: List[str], classes: Sequence[str
         rounds: How often the slot was tried.
     """
     slot = sample.slot
-    optional = dict(prototype=slot.prototype or None, region_prompts=slot.region_prompts or None,
+    optional = dict(prototype=slot.prototype or None,
                     stats=sample.stats or None, judge_score=sample.judge_score,
                     original=_original(slot))
     return dict(

@@ -1,6 +1,6 @@
 """One synthetic image: what is to be made, and what came out."""
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -32,7 +32,6 @@ class DistillSlot:
             method: a cluster, crops of real images; None starts from noise.
         sources: Ids of all real images that the labels come from; ``source`` alone if not
             given.
-        region_prompts: Text of each of the M objects inside its box; None without.
         original: What the files of the real set say of an image that is taken over as it is,
             see :mod:`mmdd.datasets.originals`; None elsewhere.
     """
@@ -49,7 +48,6 @@ class DistillSlot:
     group: int = 0
     prototype: Optional[Dict[str, Any]] = None
     sources: Tuple[str, ...] = ()
-    region_prompts: Optional[List[str]] = None
     original: Optional[Dict[str, Any]] = None
 
     def __post_init__(self) -> None:
@@ -71,9 +69,6 @@ class DistillSlot:
             entry['sources'] = list(self.sources)
         else:
             del entry['sources']
-        if self.region_prompts is None:
-            # Plans from before there were regions stay as they are.
-            del entry['region_prompts']
         if self.original is None:
             del entry['original']
         return entry

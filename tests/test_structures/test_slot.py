@@ -55,15 +55,6 @@ def test_to_dict_is_json():
     assert DistillSlot(0, 1, (2, 2), np.array([4])).to_dict()['bboxes'] is None
 
 
-def test_region_prompts_are_in_the_plan_where_there_are_any():
-    slot = make_slot()
-    assert 'region_prompts' not in slot.to_dict()
-    assert DistillSlot.from_dict(slot.to_dict()).region_prompts is None
-    slot.region_prompts = ['a cat', 'an owl']
-    again = DistillSlot.from_dict(json.loads(json.dumps(slot.to_dict())))
-    assert again.region_prompts == ['a cat', 'an owl'] == again.retry(0, 1).region_prompts
-
-
 def test_scaled_bboxes():
     annotation = RealAnnotation('a', 'a.jpg', (100, 200), np.array([0]),
                                 np.array([[20, 10, 200, 100]], np.float32))

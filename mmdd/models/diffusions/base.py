@@ -14,7 +14,6 @@ from torch import Tensor
 from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.seed import generator
-from .regions import RegionPrompts
 
 
 def _no_hook(name: str, **kwargs) -> None:
@@ -65,14 +64,12 @@ class BaseDiffusion(BaseModule):
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
             for two branches.
         reads_prompts: Whether images depend on the prompts of their slots.
-        regions: How sub-prompts of objects are used; None without them.
         passes: Denoiser evaluations outside of :meth:`sample`, one per image
             and branch, see :meth:`count_passes`.
     """
 
     cfg_scale: float = 1.
     reads_prompts: bool = False
-    regions: Optional[RegionPrompts] = None
     limits = dict(steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
                   dtype=('auto', 'fp32', 'fp16', 'bf16'))
 

@@ -120,7 +120,7 @@ class StableDiffusionXL(StableDiffusion):
             embeddings = torch.cat([negative[0], embeddings])
             pooled = torch.cat([negative[1], pooled])
             time_ids = torch.cat([time_ids, time_ids])
-        return self._with_regions(slots, SDXLCondition(embeddings, pooled, time_ids))
+        return SDXLCondition(embeddings, pooled, time_ids)
 
     def _encode_branch(self, prompts: Sequence[str],
                        sizes: Sequence[Tuple[int, int]]) -> SDXLCondition:

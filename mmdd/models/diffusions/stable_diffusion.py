@@ -1,14 +1,14 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
 import logging
 import warnings
-from typing import Any, Callable, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import DenoiseState, DistillSlot
+from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
 from .base import BaseDiffusion, draw_latents
 from .loading import (
@@ -20,7 +20,6 @@ from .loading import (
     load_tokenizer,
     pick_dtypes,
 )
-from .regions import RegionalCondition, build_regions
 from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
 
@@ -58,10 +57,6 @@ class StableDiffusion(BaseDiffusion):
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
         seed: Seed of the random weights of explicit networks.
-        regions: Settings of :class:`RegionPrompts`, such as ``dict(strength=0.5,
-            stop=0.6)``: the objects of a slot get prompts of their own inside their
-            boxes, at one denoiser evaluation more an object and step; None leaves
-            everything to the prompt of the slot.
 
     Raises:
         ValueError: If weights are missing or corrupt, or a setting is unknown.
@@ -87,8 +82,7 @@ class StableDiffusion(BaseDiffusion):
                  vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
                  tokenizer: Union[str, Sequence[str], None] = None,
-                 seed: int = 0,
-                 regions: Optional[dict] = None) -> None:
+                 seed: int = 0) -> None:
         check_number('model.diffusion: cfg_scale', cfg_scale)
         dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
@@ -96,7 +90,6 @@ class StableDiffusion(BaseDiffusion):
         super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
-        self.regions = build_regions(regions)
         if negative_prompt and cfg_scale <= 1:
             warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
                           stacklevel=2)
@@ -124,7 +117,6 @@ class StableDiffusion(BaseDiffusion):
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'))
-        build_regions(cfg.get('regions'))
         if cfg.get('pretrained') is not None:
             networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
             others = [name for name in cls.OTHERS if not cfg.get(name)]
@@ -170,26 +162,10 @@ class StableDiffusion(BaseDiffusion):
         return image.float() / 2 + 0.5
 
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any:
-        """Text embeddings (2B, L, D) with the negative branch first, or (B, L, D).
-
-        Sub-prompts make them a :class:`RegionalCondition`.
-        """
+        """Text embeddings (2B, L, D) with the negative branch first, or (B, L, D)."""
         prompts = [slot.prompt for slot in slots]
         if self.cfg_scale > 1:
             prompts = [self.negative_prompt] * len(slots) + prompts
-        return self._with_regions(slots, self.encode_prompts(prompts))
-
-    def _with_regions(self, slots: Sequence[DistillSlot], whole: Any) -> Any:
-        """The condition ``whole`` of B slots, with their sub-prompts where there are any."""
-        rows = [(text, slot.size) for slot in slots for text in slot.region_prompts or ()]
-        if self.regions is None or not rows:
-            return whole
-        return self.regions.condition(slots, whole, self._encode_branch(*zip(*rows)),
-                                      self.latent_shape(slots[0].size), self.factor)
-
-    def _encode_branch(self, prompts: Sequence[str],
-                       sizes: Sequence[Tuple[int, int]]) -> Any:
-        """The condition of prompts for images of these sizes, one branch."""
         return self.encode_prompts(prompts)
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
@@ -223,32 +199,13 @@ class StableDiffusion(BaseDiffusion):
                          condition: Any) -> Tuple[Tensor, Optional[Tensor]]:
         """Noise predictions with and without the text, see :class:`BaseDiffusion`."""
         num = len(latents)
-        if isinstance(condition, RegionalCondition):
-            z = condition.spread(latents, len(condition.whole) // num)
-            out = condition.blend(self._predict_rows(z, timestep, condition.rows), num)
-        else:
-            z = torch.cat([latents] * (len(condition) // num))
-            out = self._predict_rows(z, timestep, condition)
+        z = torch.cat([latents] * (len(condition) // num))
+        out = self.as_noise(
+            self._run_unet(z.to(self.unet.dtype), timestep, condition).float(), z, timestep)
         if len(out) == num:
             return out, None
         without, with_text = out.chunk(2)
         return with_text, without
-
-    def _predict_rows(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
-        """Noise prediction of every row of a condition, fp32."""
-        out = self._run_unet(z.to(self.unet.dtype), timestep, condition).float()
-        return self.as_noise(out, z, timestep)
-
-    def _denoise(self, state: DenoiseState, x: Tensor, t: Tensor, condition: Any,
-                 call_hook: Callable) -> None:
-        """As of :class:`BaseDiffusion`; sub-prompts end at their share of the steps."""
-        if isinstance(condition, RegionalCondition):
-            if state.step / state.num_steps < condition.stop:
-                for i, passes in enumerate(condition.passes(len(state.slots))):
-                    state.count(i, 'denoiser_passes', passes)
-            else:
-                condition = condition.whole
-        super()._denoise(state, x, t, condition, call_hook)
 
     def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
         return self.unet(z, timestep, condition).sample

@@ -280,17 +280,7 @@ class DatasetDistiller(BaseModel):
             mask=layout.scaled_mask(self.image_size), prompt=prompt,
             source=sources[0] if len(sources) == 1 else '', sources=sources,
             source_path=layout.sources[0].path if len(sources) == 1 else '', group=group,
-            region_prompts=self._region_prompts(layout),
             prototype=self.initializer and self.initializer.describe(layout))
-
-    def _region_prompts(self, layout: Layout) -> Optional[List[str]]:
-        """Sub-prompts of the objects of a slot, where the diffusion draws by regions."""
-        regions = self.diffusion and self.diffusion.regions
-        if not regions:
-            return None
-        if layout.bboxes is None:
-            raise ValueError('model.diffusion.regions needs a real set with boxes; leave it out')
-        return regions.describe(layout.labels, spoken_names(self.classes))
 
     def _usable_annotations(self) -> List[RealAnnotation]:
         """Annotations without boxes that are too small to be asked for."""
