@@ -118,8 +118,8 @@ PROXY = Template(HEAD + '''\
 # The proxy: trained once on the whole real set, kept as proxy.pth in this folder.
 _base_ = [
     'data.py',
-    'mmdd::configs/_base_/models/$model.py',
-    'mmdd::configs/_base_/schedules/one_cycle.py',
+    'mmdd::_base_/models/$model.py',
+    'mmdd::_base_/schedules/one_cycle.py',
 ]
 default_scope = '$scope'
 
@@ -177,7 +177,7 @@ protocol = dict(
 
 UNIDD = Template(HEAD + '''\
 # UniDD. `model.diffusion.pretrained` takes a local folder in diffusers' layout or a hub id.
-_base_ = ['real_set.py', 'mmdd::configs/_base_/unidd_$task.py']
+_base_ = ['real_set.py', 'mmdd::_base_/unidd_$task.py']
 
 model = dict(
     image_size=$size,
@@ -192,7 +192,7 @@ evaluation = dict(protocol='{{fileDirname}}/protocol.py')
 
 RANDOM = Template(HEAD + '''\
 # The baseline that stands beside every method: real images at random.
-_base_ = ['real_set.py', 'mmdd::configs/_base_/coreset_$task.py']
+_base_ = ['real_set.py', 'mmdd::_base_/coreset_$task.py']
 
 model = dict(type='RandomCoreset')
 train_cfg = dict(budget=$budget, writer=dict(type='$writer'))
