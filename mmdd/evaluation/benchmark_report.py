@@ -13,6 +13,7 @@ from .budget_table import BUDGET_NOTE, budget_tables
 from .embedding import embed_group
 from .html_report import write_html
 from .overview import OVERVIEW_NOTE, overview_table
+from .spread_table import SPREAD_NOTE, spread_table
 
 
 def write_benchmark(results: Mapping[str, Any], work_dir: str,
@@ -62,6 +63,10 @@ def markdown(results: Mapping[str, Any]) -> str:
                 parts += [f'**{markdown_text(metric)} by budget** ({BUDGET_NOTE})',
                           _markdown(table)]
             parts.append(_markdown(tables.group_table(group, student)))
+            spread = spread_table(group, student)
+            if spread.rows:
+                parts += [f'**Spread of {markdown_text(group["metrics"][0])}** ({SPREAD_NOTE})',
+                          _markdown(spread)]
         parts.append('\n'.join(f'- {markdown_text(line)}' for line in tables.notes(group)))
         lines = [line for student in group['students'] for line in tables.verdicts(group, student)]
         if lines:

@@ -18,6 +18,7 @@ from .budget_table import BUDGET_NOTE, budget_tables
 from .facts_tables import class_tables, facts_table
 from .overview import OVERVIEW_NOTE, overview_table
 from .settings import arm_line, settings_lines
+from .spread_table import SPREAD_NOTE, spread_table
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
 MAX_TILES, TILES_PER_ARM, TILE_SIDE = 360, 16, 160
@@ -82,6 +83,10 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
         view['tables'].append(dict(
             table=tables.group_table(group, student), classes=row_classes(group, student),
             caption=f'{title}: students on real test data, {", ".join(group["metrics"])}'))
+        spread = spread_table(group, student)
+        if spread.rows:
+            view['tables'].append(dict(table=spread, classes=None,
+                                       caption=f'{title}: {group["metrics"][0]}, {SPREAD_NOTE}'))
     return view
 
 
