@@ -228,7 +228,7 @@ def test_boxes_and_masks_are_refused(digits, tmp_path, task, plain_dumps):
 @pytest.mark.parametrize('change, message', [
     (dict(train_cfg=dict(budget=dict(type='Total', n=4))),
      r"budget must be dict\(type='IPC', n=...\), got Total\(n=4\)"),
-    (dict(model=dict(strength=1.5)), r'strength must be in \(0, 1\], got 1.5'),
+    (dict(model=dict(strength=1.5)), 'strength must be .*above 0 and at most 1, got 1.5'),
     (dict(model=dict(statistics=dict(type='LatentClusters', expnd=2))),
      "model.statistics.expnd: LatentClusters has no such setting; did you mean 'expand'"),
     (dict(model=dict(statistics=dict(type='LatentCluster'))),
