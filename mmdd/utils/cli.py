@@ -3,6 +3,7 @@ import os
 import signal
 import sys
 import time
+from functools import cache
 from typing import Any, Callable, NoReturn
 
 from .console import LIVE
@@ -55,15 +56,37 @@ def stop(message: str) -> NoReturn:
 
 def end_on_sigterm() -> None:
     """Say, when this process is terminated, how to resume; processes it forks end silently."""
-    owner = os.getpid()
 
     def end(signum: int, frame: Any) -> None:
-        if os.getpid() == owner and os.environ.get('RANK', '0') == '0':
+        if os.environ.get('RANK', '0') == '0':
             print(f'terminated: {KEPT}', file=sys.stderr, flush=True)
         # At once, as if killed: closing pools and groups would wait for others.
         os._exit(128 + signum)
 
+    _forget_in_children()
     signal.signal(signal.SIGTERM, end)
+
+
+@cache
+def _forget_in_children() -> None:
+    """Let forked processes be terminated by the system.
+
+    A handler in Python runs between two of its steps: a worker of a pool that is told to end
+    just before it waits for work would wait for ever, and its pool for it. The signal is held
+    back while a process forks, so that none is lost before the child has forgotten the handler.
+    """
+
+    def hold() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def forget() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        release()
+
+    os.register_at_fork(before=hold, after_in_parent=release, after_in_child=forget)
 
 
 def leave_process_group() -> None:

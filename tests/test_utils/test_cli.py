@@ -45,6 +45,31 @@ def test_sigterm_ends_at_once_and_rank_0_says_how_to_resume(rank, line):
     assert process.returncode == 143
 
 
+POOL = '''
+import multiprocessing
+
+from mmdd.utils.cli import run_cli
+
+
+def main():
+    for _ in range(40):
+        pool = multiprocessing.get_context('fork').Pool(3)
+        pool.terminate()
+        pool.join()
+    print('done')
+
+
+run_cli(main)
+'''
+
+
+def test_pools_can_be_terminated():
+    """Their workers have the system's own answer to SIGTERM, which no waiting delays."""
+    done = subprocess.run([sys.executable, '-c', POOL], capture_output=True, text=True,
+                          timeout=60)
+    assert (done.stdout, done.stderr) == ('done\n', '')
+
+
 def fail(error):
     def main():
         raise error
