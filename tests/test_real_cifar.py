@@ -258,7 +258,7 @@ def test_a_proxy_is_trained_on_the_training_images(tmp_path):
 
 
 PROTOCOLS = dict(
-    dc_dsa=dict(protocol=dict(schedule=dict(image_size=32, epochs=4))),
+    dc_dsa=dict(protocol=dict(schedule=dict(image_size=32, epochs=3))),
     idc_hard=dict(protocol=dict(schedule=dict(
         image_size=32, epochs=dict(table={'1': 4, '10': 4}), validations=1))))
 
@@ -267,7 +267,7 @@ def test_a_student_of_all_images_learns(tmp_path):
     protocol = convnet(
         'configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
         'configs/_base_/protocols/dc_dsa.py',
-        dict(protocol=dict(schedule=dict(image_size=32, epochs=15))))
+        dict(protocol=dict(schedule=dict(image_size=32, epochs=14))))
     protocol.optim_wrapper.optimizer.lr = 0.03
     row, = evaluate_sets(dict(full='full'), protocol, str(tmp_path), seeds=[0], jobs=0)
     assert 'error' not in row, row
