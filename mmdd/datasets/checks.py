@@ -4,7 +4,7 @@ import os.path as osp
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
-from typing import Any, Iterable, Iterator, List, Mapping, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
@@ -12,7 +12,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmdd.structures import DistillSlot, RealAnnotation
+from mmdd.utils.cli import one_line
 from mmdd.utils.progress import Progress
+from mmdd.utils.signature import check_value
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import (
@@ -45,12 +47,17 @@ def open_real_set(cfg: Mapping[str, Any]):
     Raises:
         ValueError: With the first problem; the message names file and fix.
     """
+    check_value('train_dataloader.dataset.metainfo.classes',
+                (cfg.get('metainfo') or {}).get('classes'), Union[str, Sequence[str], None])
     try:
         dataset = ROOT_DATASETS.build(_lazy(cfg))
     except AssertionError as e:  # mmseg looks for the files of VOC at once, and names none
         missing = str(e) or f'{", ".join(_missing(cfg)) or "a path"} not found'
         raise ValueError(f'the real set cannot be opened ({missing}); check data_root, ann_file '
                          f'and data_prefix of train_dataloader.dataset') from None
+    except (KeyError, TypeError, ValueError) as e:  # a transform that is not there
+        raise ValueError(f'train_dataloader.dataset cannot be built ({one_line(e)[:200]}); check '
+                         f'its pipeline') from e
     _raise_first(problem for part in plain_datasets(dataset) for problem in _list_problems(part))
     try:
         dataset.full_init()
