@@ -54,7 +54,7 @@ def test_relabel(files, tmp_path, capsys):
     # 29 bytes of augmentation, 3 values and 2 classes in 2 bytes each
     text = capsys.readouterr().out
     size = text.index('10 images x 2 epochs x 39 bytes (10 classes in fp16, top 2 kept)')
-    assert size < text.index('soft labels of epoch 1 of 2') < text.index(f'soft labels: {out}')
+    assert size < text.index(f'soft labels: {out}')
     assert store.info['bytes'] == 780
     assert run(*command) is None  # nothing left to do
     error = run(*paths, '--set', folder, '--out', out)
