@@ -4,7 +4,7 @@ import os.path as osp
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
-from typing import Any, Iterable, Iterator, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Iterable, Iterator, List, Mapping, Tuple
 
 import numpy as np
 from mmengine.dataset import pseudo_collate
@@ -14,7 +14,6 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmdd.structures import DistillSlot, RealAnnotation
 from mmdd.utils.cli import one_line
 from mmdd.utils.progress import Progress
-from mmdd.utils.signature import check_value
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import (
@@ -47,8 +46,6 @@ def open_real_set(cfg: Mapping[str, Any]):
     Raises:
         ValueError: With the first problem; the message names file and fix.
     """
-    check_value('train_dataloader.dataset.metainfo.classes',
-                (cfg.get('metainfo') or {}).get('classes'), Union[str, Sequence[str], None])
     try:
         dataset = ROOT_DATASETS.build(_lazy(cfg))
     except AssertionError as e:  # mmseg looks for the files of VOC at once, and names none

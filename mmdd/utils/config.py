@@ -121,7 +121,7 @@ def merge_options(config: Config, options: Optional[Mapping[str, Any]]) -> None:
             config.merge_from_dict({key: value})
         except (KeyError, TypeError) as error:  # an item that a list has not, a key of no dict
             raise ValueError(f'--cfg-options {key}: there is no such place '
-                             f'({str(error.args[0])[:120]})') from None
+                             f'({str(error.args[0]).split(" [")[0][:120]})') from None
     if any(key.split('.')[0] == 'custom_imports' for key in options or ()):
         try:
             import_custom_modules(config)

@@ -70,6 +70,7 @@ JOB: List[Tuple[str, Any, str]] = [
     ('train_dataloader.dataset.type', 'VOCDatset', "did you mean 'VOCDataset'"),
     ('train_dataloader.dataset.ann_file', 5, 'train_dataloader.dataset.ann_file'),
     ('train_dataloader.dataset.metainfo', 'digits', 'train_dataloader.dataset.metainfo'),
+    ('train_dataloader.dataset.metainfo.classes', 5, 'dataset.metainfo.classes must be'),
     ('custom_hooks', dict(), 'custom_hooks must be a list'),
     ('custom_hooks', ['TaskGuidanceHook'], 'custom_hooks'),
     ('custom_hooks', [dict(type='TaskGuidanceHook', scale=NAN)], 'custom_hooks[0].scale'),
