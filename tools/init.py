@@ -8,13 +8,15 @@ writes configs, lists of images and a README with the next commands into the fol
 Nothing is written into the data. See docs/own_data.md.
 """
 import argparse
+import shlex
 
 from mmdd.apis.init_job import init_job
+from mmdd.utils.arguments import ToolParser, seed
 from mmdd.utils.cli import run_cli
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('data', help='folder of the data')
     parser.add_argument('--task', default='auto', choices=['auto', 'cls', 'det', 'seg'],
@@ -25,7 +27,7 @@ def parse_args():
                              'from 0, or the boxes to keep')
     parser.add_argument('--device', default='auto', choices=['auto', 'cpu', 'cuda'],
                         help='what the networks are sized for (auto: what is there)')
-    parser.add_argument('--seed', type=int, default=0,
+    parser.add_argument('--seed', type=seed, default=0,
                         help='seed of the validation split that is made where there is none (0)')
     return parser.parse_args()
 
@@ -34,7 +36,7 @@ def main():
     args = parse_args()
     out, lines = init_job(args.data, args.out, args.task, args.classes, args.device, args.seed)
     print('\n'.join(lines))
-    print(f'next: python tools/distill.py {out}/unidd.py --dry-run')
+    print(f'next: python tools/distill.py {shlex.quote(out)}/unidd.py --dry-run')
 
 
 if __name__ == '__main__':

@@ -11,7 +11,7 @@ import os.path as osp
 from mmdd.apis import train
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed
 from mmdd.utils.cli import run_cli
-from mmdd.utils.config import load_config
+from mmdd.utils.config import load_config, merge_options
 
 
 def parse_args():
@@ -36,7 +36,7 @@ def parse_args():
 def main():
     args = parse_args()
     cfg = load_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    merge_options(cfg, args.cfg_options)
     if args.launcher is not None:
         cfg.launcher = args.launcher
     name = osp.splitext(osp.basename(args.config))[0]

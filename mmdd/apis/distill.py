@@ -12,21 +12,20 @@ from mmdd.datasets.checks import open_real_set
 from mmdd.engine.job_text import closing_lines, header_lines
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
-from mmdd.utils.config import ConfigType, import_custom_modules, load_config, suggestion
+from mmdd.utils.config import (
+    KNOWN_KEYS,
+    ConfigType,
+    import_custom_modules,
+    load_config,
+    merge_options,
+    suggestion,
+)
 from mmdd.utils.runner import JobRunner
 from mmdd.utils.signature import check_value
 from .identity import is_finished_without_weights, weights_path
 from .preflight import check_data, check_job, job_journal
 from .prepare import init_launcher, prepare
 from .train import ensure_checkpoint
-
-KNOWN_KEYS = (
-    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
-    'val_cfg', 'test_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'val_evaluator',
-    'test_evaluator', 'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume',
-    'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope',
-    'randomness', 'experiment_name', 'runner_type', 'model_wrapper_cfg', 'custom_imports',
-    'prepare', 'evaluation')
 
 
 def distill(config: ConfigType,
@@ -123,12 +122,7 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     """
     cfg = load_config(config)
     import_custom_modules(cfg)
-    for key in cfg_options or {}:
-        if key.split('.')[0] not in set(cfg) | set(KNOWN_KEYS):
-            raise ValueError(f'--cfg-options {key}: the config has no {key.split(".")[0]!r}'
-                             f'{suggestion(key.split(".")[0], set(cfg))}')
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    merge_options(cfg, cfg_options)
     for key in cfg:
         if key not in KNOWN_KEYS and difflib.get_close_matches(key, KNOWN_KEYS, 1, 0.85):
             raise ValueError(f'unknown config key {key!r}{suggestion(key, KNOWN_KEYS)}')

@@ -16,7 +16,7 @@ from mmdd.evaluation.student import (
     missing_random,
     plan_runs,
 )
-from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.config import ConfigType, load_config, merge_options
 from .prepare import prepare
 
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
@@ -64,7 +64,7 @@ def evaluate(protocol: ConfigType,
     from .soft_labels import ensure_teacher
     source = load_config(protocol)
     cfg = read_protocol(source if source.get('evaluation') else protocol)
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options)
     cfg = read_protocol(cfg)  # once more, with the options
     for _, folder in arm_folders(sets):
         if folder != FULL:  # which may not be prepared yet

@@ -2,6 +2,7 @@
 import json
 import os
 import os.path as osp
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -181,8 +182,8 @@ def job_texts(survey: Survey, scale: Scale, out: str, lines: Sequence[str]) -> D
         'herding_coreset.py': texts.BY_FEATURES.substitute(
             kind='HerdingCoreset', size=scale.size, proxy=proxy),
         'README.md': texts.README.substitute(
-            name=osp.basename(out), out=out, survey='\n'.join(lines), model=scale.model,
-            iters=scale.iters[0], student_iters=scale.iters[1], budget=budget,
+            name=osp.basename(out), out=shlex.quote(out), survey='\n'.join(lines),
+            model=scale.model, iters=scale.iters[0], student_iters=scale.iters[1], budget=budget,
             gpu='' if scale.gpu else ': hours without a GPU'),
     }
 

@@ -71,14 +71,14 @@ def job_journal(cfg: Config) -> Journal:
     return Journal(cfg.train_cfg.get('out_dir') or os.path.join(cfg.work_dir, 'distilled'))
 
 
-def try_build(where: str, registry: Registry, node: Mapping[str, Any]) -> None:
-    """Build a component that costs little, for what only its constructor can tell.
+def try_build(where: str, registry: Registry, node: Mapping[str, Any]) -> Any:
+    """Build a component, for what only its constructor can tell.
 
     Raises:
         ValueError: If it refuses its settings.
     """
     try:
-        registry.build(node)
+        return registry.build(node)
     except BAD_INPUT as error:
         raise ValueError(f'{where}: {one_line(error)}') from error
 
@@ -153,7 +153,8 @@ def check_data(cfg: Config) -> None:
                 MODELS.get(diffusion.type).check_classes(diffusion, classes)
             for name in ('proxy', 'judge'):
                 if cfg.model.get(name) is not None:
-                    network = MODELS.build(dict(cfg.model[name], checkpoint=None))
+                    network = try_build(f'model.{name}', MODELS,
+                                        dict(cfg.model[name], checkpoint=None))
                     check_proxy_classes(network, classes, name)
         barrier()
 

@@ -1,6 +1,6 @@
 """Checks of what a config says beside its components: seeds, logging, loaders, evaluation."""
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -39,6 +39,10 @@ def check_runtime(cfg: Config) -> None:
     check_value('prepare', cfg.get('prepare'), Optional[List[dict]])
     for name, known in SECTIONS.items():
         check_section(name, cfg.get(name) or {}, known, closed=name in CLOSED)
+    meta = (cfg.train_dataloader.get('dataset') or {}).get('metainfo')
+    if isinstance(meta, Mapping):
+        check_value('train_dataloader.dataset.metainfo.classes', meta.get('classes'),
+                    Union[str, Sequence[str], None])
     check_default_hooks(cfg.get('default_hooks') or {})
 
 

@@ -10,7 +10,7 @@ from mmdd.evaluation.label_writer import read_settings, size_settings, write_sof
 from mmdd.evaluation.protocol import read_protocol, student_config
 from mmdd.evaluation.schedule_rules import set_image_size
 from mmdd.utils import compat
-from mmdd.utils.config import ConfigType, fingerprint, load_config
+from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
 from .prepare import prepare
 from .train import ensure_checkpoint
 
@@ -118,7 +118,7 @@ def describe_soft_labels(protocol: ConfigType, set_folder: str,
 
 def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
     cfg = read_protocol(protocol)
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options)
     cfg = read_protocol(cfg)  # once more, with the options
     if 'pool' not in (cfg.protocol.get('schedule') or {}):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '

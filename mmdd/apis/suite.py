@@ -140,7 +140,7 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
     with open(path, encoding='utf-8') as f:
         try:
             content = yaml.safe_load(f)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
     check_section(path, content, SUITE, joint=': ')
     if not isinstance(content.get('groups'), dict) or not content['groups']:

@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.engine.hooks import TrainCostHook
+from mmdd.evaluation.protocol_checks import check_training
 from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
@@ -43,9 +44,10 @@ def train(config: ConfigType,
 
     Raises:
         FileNotFoundError: If the config or the checkpoint to resume is missing.
-        ValueError: If the config cannot be read.
+        ValueError: If the config cannot be read, or a number in it is out of range.
     """
     cfg = load_config(config)
+    check_training(cfg)
     if seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
     cfg.resume = bool(resume)

@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmdd.structures import DistillSlot, RealAnnotation
+from mmdd.utils.cli import one_line
 from mmdd.utils.progress import Progress
 from .annotations import annotations_from_batch, check_boxes
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
@@ -51,6 +52,9 @@ def open_real_set(cfg: Mapping[str, Any]):
         missing = str(e) or f'{", ".join(_missing(cfg)) or "a path"} not found'
         raise ValueError(f'the real set cannot be opened ({missing}); check data_root, ann_file '
                          f'and data_prefix of train_dataloader.dataset') from None
+    except (KeyError, TypeError, ValueError) as e:  # a transform that is not there
+        raise ValueError(f'train_dataloader.dataset cannot be built ({one_line(e)[:200]}); check '
+                         f'its pipeline') from e
     _raise_first(problem for part in plain_datasets(dataset) for problem in _list_problems(part))
     try:
         dataset.full_init()

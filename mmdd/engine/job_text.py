@@ -3,6 +3,7 @@ import json
 import os.path as osp
 import statistics
 from datetime import timedelta
+from shlex import quote
 from typing import Any, Dict, List, Mapping, Optional
 
 from mmengine.dist import get_world_size
@@ -74,9 +75,9 @@ def closing_lines(runner: Runner) -> List[str]:
         'time': time_text(made['cost'], len(made['images'])),
         'sheet': sheet if osp.isfile(sheet) else None,
         'log': runner.logger.log_file,
-        'look at it': f'python tools/browse.py {folder}',
-        'measure it': f'python tools/evaluate.py {runner.cfg.filename or "PROTOCOL"} '
-                      f'--sets {made["method"]}={folder}',
+        'look at it': f'python tools/browse.py {quote(folder)}',
+        'measure it': f'python tools/evaluate.py {quote(runner.cfg.filename or "PROTOCOL")} '
+                      f'--sets {made["method"]}={quote(folder)}',
     }
     return [f'distilled set: {folder}', *_rows(facts)]
 

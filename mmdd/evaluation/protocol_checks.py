@@ -38,8 +38,21 @@ def check_protocol(name: str, cfg: Config) -> None:
     check_section(f'{name}: protocol', cfg.protocol, PROTOCOL)
     if cfg.protocol.get('schedule') is not None:
         check_part(f'{name}: protocol.schedule', TASK_UTILS, cfg.protocol.schedule)
+    check_training(cfg, f'{name}: ')
+
+
+def check_training(cfg: Config, name: str = '') -> None:
+    """Check the numbers of a training config.
+
+    Args:
+        cfg: The config.
+        name: What stands before a key in the message.
+
+    Raises:
+        ValueError: With the first one of another type or out of range.
+    """
     for section, known in TRAINING.items():
         node: Any = cfg
         for key in section.split('.'):
             node = node.get(key) or {}
-        check_section(f'{name}: {section}', node, known, closed=False)
+        check_section(f'{name}{section}', node, known, closed=False)

@@ -6,7 +6,7 @@ import json
 import os.path as osp
 import sys
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, Mapping, Sequence, Union
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
@@ -14,6 +14,15 @@ from mmengine.utils import import_modules_from_strings
 from .paths import resolve_path
 
 ConfigType = Union[str, Mapping[str, Any], Config, Sequence[Union[str, Mapping[str, Any]]]]
+
+# Keys at the top of a config that MMEngine's Runner or mmdd reads.
+KNOWN_KEYS = (
+    'model', 'work_dir', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg',
+    'val_cfg', 'test_cfg', 'auto_scale_lr', 'optim_wrapper', 'param_scheduler', 'val_evaluator',
+    'test_evaluator', 'default_hooks', 'custom_hooks', 'data_preprocessor', 'load_from', 'resume',
+    'launcher', 'env_cfg', 'log_processor', 'log_level', 'visualizer', 'default_scope',
+    'randomness', 'experiment_name', 'runner_type', 'model_wrapper_cfg', 'custom_imports',
+    'prepare', 'evaluation')
 
 # Fields that do not change what a job computes, only where and how it reports.
 VOLATILE_KEYS = ('work_dir', 'resume', 'launcher', 'env_cfg', 'visualizer', 'vis_backends',
@@ -91,6 +100,33 @@ def keep_import_path(config: str) -> None:
     folder = osp.dirname(osp.abspath(config))
     if folder not in sys.path:
         sys.path.append(folder)
+
+
+def merge_options(config: Config, options: Optional[Mapping[str, Any]]) -> None:
+    """Merge dotted options into a config, in place; the modules that they name are imported.
+
+    Args:
+        config: The config.
+        options: Values by dotted key, ``{'train_cfg.max_iters': 100}``.
+
+    Raises:
+        ValueError: If an option names no place of the config.
+    """
+    for key, value in (options or {}).items():
+        first = key.split('.')[0]
+        if first not in set(config) | set(KNOWN_KEYS):
+            raise ValueError(f'--cfg-options {key}: the config has no {first!r}'
+                             f'{suggestion(first, set(config))}')
+        try:
+            config.merge_from_dict({key: value})
+        except (KeyError, TypeError) as error:  # an item that a list has not, a key of no dict
+            raise ValueError(f'--cfg-options {key}: there is no such place '
+                             f'({str(error.args[0]).split(" [")[0][:120]})') from None
+    if any(key.split('.')[0] == 'custom_imports' for key in options or ()):
+        try:
+            import_custom_modules(config)
+        except (ImportError, TypeError) as error:
+            raise ValueError(f'--cfg-options custom_imports: {error}') from None
 
 
 def import_custom_modules(config: Config) -> None:

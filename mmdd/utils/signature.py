@@ -200,9 +200,16 @@ def shown(value: Any, key: str = '') -> str:
     return text if len(text) <= 80 else f'{text[:77]}...'
 
 
+class _Hidden:
+    """Stands for a value that is not told."""
+
+    def __repr__(self) -> str:
+        return '...'
+
+
 def _without_values(value: Any) -> Any:
     if isinstance(value, abc.Mapping):
-        return dict.fromkeys(value, ...)
+        return dict.fromkeys(value, _Hidden())
     if isinstance(value, (list, tuple)):
         return type(value)(_without_values(inner) for inner in value)
     return value

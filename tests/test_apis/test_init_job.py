@@ -2,6 +2,7 @@
 import json
 import os.path as osp
 import runpy
+import shlex
 import sys
 
 import own_data
@@ -129,3 +130,11 @@ def test_the_tool(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [tool, str(tmp_path / 'nowhere')])
     with pytest.raises(SystemExit, match='error: .*nowhere is no folder'):
         runpy.run_path(tool, run_name='__main__')
+
+
+def test_commands_of_a_folder_with_blanks_can_be_pasted(tmp_path):
+    out = str(tmp_path / 'my job')
+    init_job(str(own_data.class_folders(tmp_path / 'data')), out)
+    with open(osp.join(out, 'README.md')) as f:
+        commands = [line for line in f if line.startswith('python tools/distill.py')]
+    assert [shlex.split(command)[2] for command in commands] == [f'{out}/unidd.py'] * 2

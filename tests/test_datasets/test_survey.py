@@ -105,6 +105,22 @@ def test_roboflow_coco(tmp_path):
     assert noted(survey, 'train/_annotations.coco.json: 1 images are missing')
 
 
+def test_a_damaged_coco_file_is_named(tmp_path):
+    root = own_data.roboflow(tmp_path / 'export')
+    (root / 'train/_annotations.coco.json').write_text('{"images": 3}')
+    with pytest.raises(ValueError, match=r'1 JSON files hold no COCO annotations .*passed over '
+                                         r'\(train/_annotations.coco.json\)'):
+        read_survey(root)
+
+
+@pytest.mark.parametrize('make', [own_data.roboflow, own_data.flat_voc])
+def test_a_class_that_nothing_has_is_no_class(tmp_path, make):
+    root = make(tmp_path / 'data')
+    with pytest.raises(ValueError, match="--classes circel: nothing has this name; did you mean "
+                                         "'circle'"):
+        read_survey(root, classes=['square', 'circel'])
+
+
 def test_coco_annotations_in_a_folder_of_their_own(tmp_path):
     root = tmp_path / 'coco'
     for split, number in (('train', 6), ('val', 2)):

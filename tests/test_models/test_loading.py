@@ -1,8 +1,9 @@
-"""Which precision a prior is loaded in."""
+"""How a prior is loaded: in which precision, and quietly."""
 import pytest
 import torch
 
-from mmdd.models.diffusions.loading import pick_dtypes
+from mmdd.models.diffusions.loading import load_text_encoder, pick_dtypes
+from mmdd.utils.paths import resolve_path
 
 
 @pytest.mark.parametrize('gpu, emulates, picked', [
@@ -14,3 +15,9 @@ def test_auto_takes_bf16_only_where_the_gpu_has_it(monkeypatch, gpu, emulates, p
     monkeypatch.setattr(torch.cuda, 'is_bf16_supported',
                         lambda including_emulation=True: including_emulation or not emulates)
     assert pick_dtypes('auto') == picked
+
+
+def test_a_local_text_encoder_is_read_without_a_bar(capsys):
+    load_text_encoder(resolve_path('mmdd::priors/digits-sd'), None, None)
+    captured = capsys.readouterr()
+    assert captured.err + captured.out == ''

@@ -282,7 +282,7 @@ def test_models_that_do_not_fit_are_named(digits):
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
     with pytest.raises(ValueError, match='gives 1 channels, it must be one a class'):
         SegmentorProxy(job)
-    with pytest.raises(ValueError, match='FasterRCNN is no EncoderDecoder'):
+    with pytest.raises(ValueError, match='takes a model of mmseg, its cfg has a FasterRCNN'):
         SegmentorProxy(tiny.detector_job(digits))
     job = tiny.segmentor_job(digits)
     job['test_dataloader'] = dict(dataset=dict(pipeline=[dict(type='CenterCrop', crop_size=8)]))

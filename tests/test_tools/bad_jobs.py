@@ -20,6 +20,9 @@ JOB: List[Tuple[str, Any, str]] = [
     ('model.diffusion.cfg_scale', -1., 'model.diffusion.cfg_scale'),
     ('model.diffusion.dtype', 'fp8', 'model.diffusion.dtype'),
     ('model.diffusion.scheduler', 'DDIM', 'model.diffusion.scheduler'),
+    ('model.diffusion.scheduler.beta_start', -1., 'model.diffusion.scheduler: DDIMScheduler'),
+    ('model.diffusion.energy_decoder', '/nowhere', 'give model.diffusion.energy_decoder'),
+    ('model.diffusion.vae', '/nowhere', 'give model.diffusion.vae'),
     ('model.diffusion.scheduler.beta_start', NAN, 'model.diffusion.scheduler.beta_start'),
     ('model.image_size', 0, 'model.image_size'),
     ('model.image_size', -64, 'model.image_size'),
@@ -67,6 +70,7 @@ JOB: List[Tuple[str, Any, str]] = [
     ('train_dataloader.dataset.type', 'VOCDatset', "did you mean 'VOCDataset'"),
     ('train_dataloader.dataset.ann_file', 5, 'train_dataloader.dataset.ann_file'),
     ('train_dataloader.dataset.metainfo', 'digits', 'train_dataloader.dataset.metainfo'),
+    ('train_dataloader.dataset.metainfo.classes', 5, 'dataset.metainfo.classes must be'),
     ('custom_hooks', dict(), 'custom_hooks must be a list'),
     ('custom_hooks', ['TaskGuidanceHook'], 'custom_hooks'),
     ('custom_hooks', [dict(type='TaskGuidanceHook', scale=NAN)], 'custom_hooks[0].scale'),
@@ -98,6 +102,7 @@ JOB: List[Tuple[str, Any, str]] = [
     ('load_from', 5, 'load_from'),
 ]
 
+BACKBONE = 'configs/_base_/backbones/convnet_digits.py'
 RANDOM = 'configs/coreset/random_faster-rcnn_digits_5pct.py'
 # Changes of a suite file, and what the message must name beside the file.
 SUITES: List[Tuple[Any, str]] = [
@@ -154,6 +159,15 @@ COMMANDS: List[Tuple[str, str, str]] = [
     ('train.py', 'a.py --seed -1', '--seed'),
     ('train.py', 'a.py --seed 1.5', '--seed'),
     ('train.py', 'nowhere.py', 'nowhere.py'),
+    ('train.py', f'{BACKBONE} --cfg-options train_cfg.max_iters=no', 'train_cfg.max_iters'),
+    ('train.py', f'{BACKBONE} --cfg-options optim_wrapper.optimizer.lr=-1', 'optimizer.lr'),
+    ('train.py', f'{BACKBONE} --cfg-options train_cgf.max_iters=1', "did you mean 'train_cfg'"),
+    ('distill.py', f'{RANDOM} --cfg-options custom_hooks.7.type=x', 'custom_hooks.7.type'),
+    ('distill.py', f'{RANDOM} --cfg-options custom_imports.imports=no_module',
+     '--cfg-options custom_imports'),
+    ('evaluate.py', f'{RANDOM} --full --cfg-options protocl.scale=1', "did you mean 'protocol'"),
+    ('init.py', 'data --seed -1', '--seed'),
+    ('init.py', 'data --seed x', '--seed'),
     ('evaluate.py', 'a.py --seeds -1', '--seeds'),
     ('evaluate.py', 'a.py --seeds one', '--seeds'),
     ('evaluate.py', 'a.py --jobs -2', '--jobs'),

@@ -18,7 +18,7 @@ import yaml
 from mmengine.config import Config
 
 from mmdd.apis.distill import read_job
-from mmdd.apis.preflight import check_job, check_prompter
+from mmdd.apis.preflight import check_data, check_job, check_prompter
 from mmdd.apis.suite import read_suite
 from mmdd.datasets.checks import open_real_set
 from mmdd.evaluation.protocol import read_protocol, set_content
@@ -92,6 +92,9 @@ def suites(tmp_path, digits):
         content = dict(base, **change) if isinstance(change, dict) else change
         path.write_text(yaml.safe_dump(content))
         yield f'suite {change}', partial(read_suite, str(path)), words
+    path.write_bytes(b'\xa2\xff')
+    yield 'binary suite', partial(read_suite, str(path)), path.name
+    path = tmp_path / 'open.yml'
     path.write_text('{a: [')
     yield 'no YAML', partial(read_suite, str(path)), path.name
     yield 'missing suite', partial(read_suite, str(tmp_path / 'gone.yml')), 'gone.yml'
@@ -118,6 +121,12 @@ def commands(tmp_path, digits):
 
 
 def real_sets(tmp_path, digits):
+    dataset = dict(tiny.voc_dataset(digits), pipeline=[dict(type='Foo')])
+    yield 'a transform', partial(open_real_set, dataset), 'train_dataloader.dataset cannot be'
+    job = Config(tiny.distill_job(digits))
+    job.model.proxy = dict(type='DetectorProxy', cfg=tiny.classifier_job(digits))
+    yield 'a proxy of another task', partial(
+        check_data, job), 'model.proxy: DetectorProxy takes a model of mmdet'
     for number, (spoil, words) in enumerate(bad_files.VOC):
         root = tmp_path / f'voc{number}'
         shutil.copytree(digits, root)

@@ -9,7 +9,12 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from mmdd.utils.config import fingerprint, import_custom_modules, load_config
+from mmdd.utils.config import (
+    fingerprint,
+    import_custom_modules,
+    load_config,
+    merge_options,
+)
 from mmdd.utils.paths import resolve_path
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -42,6 +47,32 @@ def test_loading_copies(tmp_path):
     assert source.model.type == 'A' and BASE['model']['type'] == 'A'
     Config(BASE).dump(str(tmp_path / 'x.py'))
     assert load_config(str(tmp_path / 'x.py')).optim_wrapper.lr == 0.1
+
+
+def test_options_change_a_config():
+    cfg = Config(dict(model=dict(type='A'), custom_hooks=[dict(type='B', every=1)]))
+    merge_options(cfg, {'model.depth': 3, 'custom_hooks.0.every': 2, 'randomness.seed': 1})
+    assert cfg.to_dict() == dict(
+        model=dict(type='A', depth=3), custom_hooks=[dict(type='B', every=2)],
+        randomness=dict(seed=1))
+
+
+@pytest.mark.parametrize('key, words', [
+    ('modle.depth', "--cfg-options modle.depth: the config has no 'modle'; did you mean 'model'"),
+    ('custom_hooks.7.every', 'custom_hooks.7.every: there is no such place .Index 7 exceeds'),
+    ('model.type.name', 'model.type.name: there is no such place'),
+])
+def test_an_option_without_a_place_is_named(key, words):
+    cfg = Config(dict(model=dict(type='A'), custom_hooks=[dict(type='B', every=1)]))
+    with pytest.raises(ValueError, match=words):
+        merge_options(cfg, {key: 1})
+
+
+def test_modules_of_an_option_are_imported(tmp_path, monkeypatch):
+    (tmp_path / 'named_by_option.py').write_text('')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    merge_options(Config(BASE), {'custom_imports': dict(imports=['named_by_option'])})
+    assert 'named_by_option' in sys.modules
 
 
 def test_other_packages_configs_load():

@@ -12,6 +12,7 @@ from mmdd.utils.signature import (
     fits,
     limits_of,
     settings_of,
+    shown,
 )
 
 NAN, INF = float('nan'), float('inf')
@@ -75,6 +76,10 @@ def test_keys_of_services_are_not_told(key, value, hint):
     with pytest.raises(ValueError) as info:
         check_value(key, value, hint)
     assert key in str(info.value) and 'sk-1' not in str(info.value)
+
+
+def test_what_dicts_hold_is_left_out():
+    assert shown({'type': None, 'lr': 1}) == "{'type': ..., 'lr': ...}"
 
 
 def test_sound_values_pass():

@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from mmdd.utils.config import suggestion
 from ..writers.class_folder_writer import READ_SUFFIXES
 
 # Images that cameras and browsers write and that the stock dataset classes do not look for.
@@ -156,6 +157,19 @@ def by_split(records: Iterable[Record]) -> Dict[str, List[Record]]:
     for record in records:
         splits.setdefault(split_of(record.image) or 'train', []).append(record)
     return splits
+
+
+def check_asked(tree: Tree, classes: Optional[Sequence[str]], known: Iterable[str]) -> None:
+    """Check that the class names that were asked for are those of boxes.
+
+    Raises:
+        ValueError: If one is not; the message suggests the nearest.
+    """
+    names = set(known)
+    for name in classes or ():
+        if name not in names:
+            raise ValueError(f'{tree.folder}: --classes {name}: nothing has this name'
+                             f'{suggestion(name, names)}; there are {few(sorted(names))}')
 
 
 def few(names: Sequence[Any]) -> str:

@@ -3,7 +3,7 @@ import json
 import os.path as osp
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from .base import SPLIT_NAMES, Record, Survey, Tree, few, split_of
+from .base import SPLIT_NAMES, Record, Survey, Tree, check_asked, few, split_of
 
 KEYS = ('images', 'annotations', 'categories')
 
@@ -26,6 +26,7 @@ def read_coco(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
     files = coco_files(tree)
     contents = {file: _read(tree, file) for file in files}
     names = _category_names(tree, contents)
+    check_asked(tree, classes, names)
     used = set().union(*map(_used_names, contents.values()))
     kept = tuple(name for name in names if name in (used if classes is None else set(classes)))
     if not kept:
@@ -36,6 +37,10 @@ def read_coco(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
     if unused:
         survey.oddities.append(f'{len(unused)} categories have no box or are not asked for and '
                                f'are left out ({few(unused)})')
+    others = [file for file in tree.with_suffix('.json') if file not in contents]
+    if others:
+        survey.oddities.append(f'{len(others)} JSON files hold no COCO annotations (images, '
+                               f'annotations, categories) and are passed over ({few(others)})')
     present: Set[str] = set(tree.images)
     for file, content in contents.items():
         _add_file(survey, present, file, content)

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmdd.structures import BACKGROUND
 from ..class_names import class_names
-from .base import SPLIT_NAMES, Record, Survey, Tree, by_split, few
+from .base import SPLIT_NAMES, Record, Survey, Tree, by_split, check_asked, few
 
 TAGS = ('xmin', 'ymin', 'xmax', 'ymax')
 
@@ -45,6 +45,7 @@ def read_voc(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
     names = Counter(name for record in records for name in record.labels)
     if not names:
         raise ValueError(f'{tree.folder}: no VOC annotation with an object in it')
+    check_asked(tree, classes, names)
     known = tuple(classes) if classes else order_classes(names)
     splits, lists = _lists(tree, records)
     survey = Survey(tree.folder, 'VOC', 'det', known, splits or by_split(records), oddities)

@@ -125,7 +125,8 @@ class DiT(BaseDiffusion):
             check_folder(folder, networks, ('scheduler', ))
             check_scheduler(folder, cfg.get('scheduler'))
         if separate:
-            check_folder(locate_weights(cfg['vae']), ('', ))
+            key = 'model.diffusion.vae'
+            check_folder(locate_weights(cfg['vae'], key), ('', ), key=key)
 
     @classmethod
     def check_classes(cls, cfg: Mapping, classes: Sequence[str]) -> None:

@@ -82,8 +82,8 @@ def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtyp
     (``force_upcast=False``).
     """
     if isinstance(source, str):
-        vae = load_module('AutoencoderKL', locate_weights(source), '', None, decoder_dtype,
-                          variant)
+        vae = load_module('AutoencoderKL', locate_weights(source, 'model.diffusion.vae'), '', None,
+                          decoder_dtype, variant)
     else:
         vae = load_module('AutoencoderKL', folder, 'vae', source, decoder_dtype, variant)
     return vae if vae.config.force_upcast else vae.to(dtype)
@@ -101,6 +101,20 @@ def _without_warnings() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
+@contextmanager
+def _without_bar(folder: str) -> Iterator[None]:
+    """Keep transformers from drawing a bar while it reads a local folder, which takes no time."""
+    from transformers.utils import logging
+    hide = osp.isdir(folder) and logging.is_progress_bar_enabled()
+    if hide:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hide:
+            logging.enable_progress_bar()
+
+
 def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
     """An ``AutoencoderTiny`` from a folder or hub id, or a random one from settings.
 
@@ -109,7 +123,8 @@ def load_small_decoder(source: Union[str, dict], dtype: torch.dtype):
     """
     if isinstance(source, str):
         with _without_warnings():
-            small = load_module('AutoencoderTiny', locate_weights(source), '', None, dtype)
+            small = load_module('AutoencoderTiny', locate_weights(
+                source, 'model.diffusion.energy_decoder'), '', None, dtype)
     else:
         small = load_module('AutoencoderTiny', None, '', source, dtype)
     return small.to(memory_format=torch.channels_last)
@@ -162,9 +177,10 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
                    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
                    max_position_embeddings=tokenizer.model_max_length), **settings}))
     try:
-        model = cls.from_pretrained(
-            folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
-            variant=pick_variant(folder, role, variant))
+        with _without_bar(folder):
+            model = cls.from_pretrained(
+                folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
+                variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(f'cannot load {role} weights of {folder!r} '
                          f'({type(e).__name__}: {first_line(e)})') from None

@@ -55,7 +55,11 @@ def build_scheduler(folder: Optional[str],
     if 'clip_sample' in inspect.signature(cls).parameters:
         # Latents are no images: they lie beyond [-1, 1].
         base.setdefault('clip_sample', False)
-    scheduler = cls.from_config(base, prediction_type='epsilon')
+    try:
+        scheduler = cls.from_config(base, prediction_type='epsilon')
+    except Exception as e:  # whatever diffusers and torch make of the settings
+        raise ValueError(f'model.diffusion.scheduler: {kind} does not take these settings '
+                         f'({first_line(e)})') from None
     if not hasattr(scheduler, 'alphas_cumprod'):
         raise ValueError(f'scheduler.type {kind!r} is not supported: it has no betas; {SUPPORTED}')
     return scheduler, prediction

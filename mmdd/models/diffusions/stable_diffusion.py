@@ -125,7 +125,8 @@ class StableDiffusion(BaseDiffusion):
             check_scheduler(folder, cfg.get('scheduler'))
         for name in ('vae', 'energy_decoder'):
             if isinstance(cfg.get(name), str):
-                check_folder(locate_weights(cfg[name]), ('', ))
+                key = f'model.diffusion.{name}'
+                check_folder(locate_weights(cfg[name], key), ('', ), key=key)
 
     @property
     def denoiser(self) -> torch.nn.Module:
@@ -142,7 +143,8 @@ class StableDiffusion(BaseDiffusion):
         grain = self.factor * 2**(len(self.unet.config.block_out_channels) - 1)
         if size[0] % grain or size[1] % grain:
             raise ValueError(
-                f'{type(self).__name__}: image size {tuple(size)} must be a multiple of {grain}')
+                f'{type(self).__name__}: image size {tuple(size)} must be a multiple of {grain}; '
+                f'set model.image_size')
         return self.vae.config.latent_channels, size[0] // self.factor, size[1] // self.factor
 
     def encode_images(self, images: Tensor,

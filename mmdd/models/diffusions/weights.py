@@ -8,13 +8,15 @@ from mmdd.utils.config import resolve_path
 
 # Seconds after which the hub counts as out of reach.
 HUB_TIMEOUT = 5.
+PRETRAINED = 'model.diffusion.pretrained'
 
 
-def locate_weights(pretrained: str) -> str:
+def locate_weights(pretrained: str, key: str = PRETRAINED) -> str:
     """Find diffusion weights.
 
     Args:
         pretrained: Local folder, ``mmdd::`` path or hub id.
+        key: Setting that names it, for the message.
 
     Returns:
         str: An existing folder; a hub id where the hub can be reached.
@@ -32,13 +34,13 @@ def locate_weights(pretrained: str) -> str:
     if path is not None and osp.isdir(path):
         return path
     if looks_like_hub_id:
-        return locate_on_hub(pretrained)
+        return locate_on_hub(pretrained, key)
     raise ValueError(
-        f'no diffusion weights at {pretrained!r}: give model.diffusion.pretrained a folder in '
-        f'diffusers layout (with model_index.json) or a hub id')
+        f'no diffusion weights at {pretrained!r}: give {key} a folder in diffusers layout '
+        f'or a hub id')
 
 
-def locate_on_hub(name: str) -> str:
+def locate_on_hub(name: str, key: str = PRETRAINED) -> str:
     """The hub id where the hub answers, else the folder of the local cache.
 
     One short request decides: diffusers would repeat each of its own for half a
@@ -59,16 +61,18 @@ def locate_on_hub(name: str) -> str:
             return osp.dirname(cached)
     raise ValueError(
         f'no diffusion weights at {name!r}: not in the local cache, and the hub cannot be '
-        f'reached or does not have it ({reason}); give model.diffusion.pretrained a local folder')
+        f'reached or does not have it ({reason}); give {key} a local folder')
 
 
-def check_folder(folder: str, networks: Sequence[str], others: Sequence[str] = ()) -> None:
+def check_folder(folder: str, networks: Sequence[str], others: Sequence[str] = (),
+                 key: str = PRETRAINED) -> None:
     """Check that a diffusers folder is complete, without loading it.
 
     Args:
         folder: Local folder; anything else, such as a hub id, passes.
         networks: Subfolders that must hold whole safetensors files.
         others: Subfolders that must not be empty.
+        key: Setting that names the folder, for the message.
 
     Raises:
         ValueError: If something is missing or a file is truncated or corrupt.
@@ -78,13 +82,12 @@ def check_folder(folder: str, networks: Sequence[str], others: Sequence[str] = (
         return
     for name in others:
         if not osp.isdir(osp.join(folder, name)) or not os.listdir(osp.join(folder, name)):
-            raise ValueError(f'{folder} has no {name!r}; give model.diffusion.pretrained a '
-                             f'complete diffusers folder')
+            raise ValueError(f'{folder} has no {name!r}; give {key} a complete diffusers folder')
     for name in networks:
         files = sorted(glob.glob(osp.join(glob.escape(osp.join(folder, name)), '*.safetensors')))
         if not files:
             raise ValueError(f'{osp.join(folder, name)} has no safetensors file; give '
-                             f'model.diffusion.pretrained a complete diffusers folder')
+                             f'{key} a complete diffusers folder')
         for file in files:
             try:
                 with safe_open(file, 'pt') as weights:

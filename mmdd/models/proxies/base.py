@@ -20,6 +20,9 @@ from mmdd.utils.finite import check_weights
 from mmdd.utils.plain_types import UnsafeFileError
 from .view import dataset_config, test_pipeline
 
+# The packages whose models are proxies, one for each task.
+PROXY_SCOPES = {'mmpretrain', 'mmdet', 'mmseg'}
+
 
 class TaskProxy(BaseModule):
     """A frozen mm* model trained on the real set (UniDD, equation 6).
@@ -55,7 +58,12 @@ class TaskProxy(BaseModule):
         model = strip_init_cfg(ConfigDict(model.copy()))
         model.setdefault('_scope_', self.scope)
         with DefaultScope.overwrite_default_scope(self.scope):
-            return ROOT_MODELS.build(model)
+            built = ROOT_MODELS.build(model)
+        packages = {base.__module__.split('.')[0] for base in type(built).__mro__}
+        if packages & PROXY_SCOPES and self.scope not in packages:
+            raise ValueError(f'{type(self).__name__} takes a model of {self.scope}, its cfg has a '
+                             f'{type(built).__name__} of {", ".join(packages & PROXY_SCOPES)}')
+        return built
 
     def load(self, checkpoint: str) -> None:
         """Load trained weights.
