@@ -82,7 +82,7 @@ def evaluate(protocol: ConfigType,
                         protocol_settings(runs, cfg.protocol.task), notes)
     failed = [result for result in results if 'error' in result]
     if failed:
-        raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: arm '
+        raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: '
                          f'{failed[0]["arm"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
                          f'see {failed[0]["log"]}')
     return rows

@@ -1,11 +1,14 @@
 """Checks of what a config says beside its components: seeds, logging, loaders, evaluation."""
 import logging
+from importlib.util import find_spec
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmdd.registry import VISBACKENDS, VISUALIZERS
 from mmdd.utils.arguments import MAX_SEED
+from mmdd.utils.components import component_of
 from mmdd.utils.sections import Section, check_section
 from mmdd.utils.signature import check_value, settings_of
 
@@ -44,6 +47,31 @@ def check_runtime(cfg: Config) -> None:
         check_value('train_dataloader.dataset.metainfo.classes', meta.get('classes'),
                     Union[str, Sequence[str], None])
     check_default_hooks(cfg.get('default_hooks') or {})
+    check_scope(cfg.get('default_scope'))
+    check_visualizer(cfg.get('visualizer') or {})
+
+
+def check_scope(scope: Optional[str]) -> None:
+    """Check that a default scope is the name of an installed package.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if scope is not None and find_spec(scope.partition('.')[0]) is None:
+        raise ValueError(f'default_scope must be the name of an installed package such as '
+                         f"'mmdd', got {scope!r}")
+
+
+def check_visualizer(node: Mapping[str, Any]) -> None:
+    """Check that the visualizer and its backends are known.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    if node.get('type') is not None:
+        component_of('visualizer', VISUALIZERS, node)
+    for i, backend in enumerate(node.get('vis_backends') or []):
+        component_of(f'visualizer.vis_backends[{i}]', VISBACKENDS, backend)
 
 
 def check_default_hooks(hooks: Mapping[str, Any]) -> None:

@@ -152,6 +152,10 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
         rates: Learning rate by arm; None keeps the protocol's.
     """
     cfg = read_protocol(protocol)
+    for given in (seeds, full_seeds or ()):
+        if len(set(given)) < len(given):
+            raise ValueError(f'a seed that is given twice trains one student, not two: '
+                             f'{" ".join(map(str, given))}; give different seeds')
     runs = []
     for arm, folder in arm_folders(sets):
         content = set_content(cfg, folder)
