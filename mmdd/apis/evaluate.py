@@ -63,9 +63,7 @@ def evaluate(protocol: ConfigType,
     """
     from .soft_labels import ensure_teacher
     source = load_config(protocol)
-    cfg = read_protocol(source if source.get('evaluation') else protocol)
-    merge_options(cfg, cfg_options)
-    cfg = read_protocol(cfg)  # once more, with the options
+    cfg = with_options(source if source.get('evaluation') else protocol, cfg_options)
     for _, folder in arm_folders(sets):
         if folder != FULL:  # which may not be prepared yet
             set_content(cfg, folder)
@@ -86,6 +84,13 @@ def evaluate(protocol: ConfigType,
                          f'{failed[0]["arm"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
                          f'see {failed[0]["log"]}')
     return rows
+
+
+def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
+    """A protocol with dotted options merged into it, checked with them."""
+    cfg = read_protocol(protocol)
+    merge_options(cfg, cfg_options)
+    return read_protocol(cfg)
 
 
 def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,

@@ -1,4 +1,4 @@
-"""Whether a job can go on with the weights that its images were made with."""
+"""Whether a job can resume with the weights that its images were made with."""
 import os.path as osp
 from typing import Any, Iterator, Optional, Tuple
 

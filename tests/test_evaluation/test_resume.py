@@ -12,6 +12,7 @@ from mmdd.evaluation import resume
 from mmdd.evaluation.protocol import read_protocol
 from mmdd.evaluation.student import plan_runs, train_student
 from mmdd.models.students.soft_label_classifier import SoftLabelClassifier  # noqa: F401
+from mmdd.utils.checkpoint import read_checkpoint
 
 
 @HOOKS.register_module()
@@ -58,8 +59,8 @@ def run_of(protocol, folder, work_dir, at):
 
 def outcome(run):
     result = train_student(run)
-    last = torch.load(osp.join(run.work_dir, open(
-        osp.join(run.work_dir, 'last_checkpoint')).read()), weights_only=False)
+    last = read_checkpoint(osp.join(run.work_dir, open(
+        osp.join(run.work_dir, 'last_checkpoint')).read()))
     return {k: v for k, v in result.items() if 'seconds' not in k}, last['state_dict']
 
 
@@ -73,7 +74,7 @@ def test_a_killed_student_goes_on(digits, tmp_path, monkeypatch, protocol, at):
     with pytest.raises(KeyboardInterrupt):
         train_student(run)
     assert osp.isfile(run.resume_file) and not osp.isfile(run.result_file)
-    begun = torch.load(run.resume_file, weights_only=False)
+    begun = read_checkpoint(run.resume_file)
     assert begun['meta']['iter'] == dict(by_epochs=9, by_updates=10)[protocol.__name__]
     monkeypatch.setattr(Killer, 'armed', False)
     steps = []

@@ -294,7 +294,7 @@ def test_another_budget_scores_nothing_and_another_teacher_all(root, teacher, tm
         folder = distill(job(root, teacher, 2, **store), work_dir=str(tmp_path / 'b'))
     assert calls == []
     assert manifest(folder)['cost']['stages']['score']['kind'] == 'deploy'
-    state = torch.load(teacher)
+    state = torch.load(teacher, weights_only=True)
     state['state_dict']['head.fc.bias'] += torch.tensor([1., 0, 0])
     torch.save(state, tmp_path / 'other.pth')
     with scored_crops() as calls:
