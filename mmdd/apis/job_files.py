@@ -161,7 +161,7 @@ protocol = dict(
     # column of the report -> key of the metric, and a factor that makes it percent
     metrics=dict($metrics),
     scale=$scale,
-    # what changes for the arm that trains on the full real set
+    # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=$full_iters, val_interval=$full_iters),
         default_hooks=dict(checkpoint=dict(interval=$full_iters)),

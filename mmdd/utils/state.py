@@ -170,12 +170,12 @@ def is_whole_checkpoint(path: str) -> bool:
     try:
         with ZipFile(path) as content:
             broken = content.testzip()
-        if broken is None:
-            return True
     except OSError:
         raise
-    except Exception:  # as in read_arrays
-        pass
+    except Exception as error:  # as in read_arrays
+        broken = type(error).__name__
+    if broken is None:
+        return True
     set_aside(path, 'it is truncated or changed', 'the training resumes from an earlier '
               'checkpoint, or starts again')
     return False

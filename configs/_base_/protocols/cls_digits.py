@@ -39,7 +39,7 @@ protocol = dict(
     # column of the report -> key of the metric; mmpretrain's accuracy is in percent already
     metrics=dict(top1='accuracy/top1'),
     scale=1.,
-    # what changes for the arm that trains on the full real set
+    # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=600, val_interval=300),
         train_dataloader=dict(batch_size=32),

@@ -18,5 +18,5 @@ protocol = dict(
     scale=100.,
     # 500 updates of warm-up are more than sets of 0.25 % and 0.5 % get in all
     schedule=dict(type='ShortWarmUp', share=0.1),
-    # what changes for the arm that trains on the full real set: nothing
+    # what changes for training on the full real set: nothing
     full=dict())

@@ -35,7 +35,7 @@ protocol = dict(
     # column of the report -> key of the metric, and a factor that makes it percent
     metrics=dict(AP50='pascal_voc/AP50', mAP='pascal_voc/mAP'),
     scale=100.,
-    # what changes for the arm that trains on the full real set
+    # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=240, val_interval=120),
         train_dataloader=dict(batch_size=16),

@@ -15,5 +15,5 @@ protocol = dict(
     # column of the report -> key of the metric, and a factor that makes it percent
     metrics=dict(AP50='pascal_voc/AP50', mAP='pascal_voc/mAP'),
     scale=100.,
-    # what changes for the arm that trains on the full real set: nothing
+    # what changes for training on the full real set: nothing
     full=dict())

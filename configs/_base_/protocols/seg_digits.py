@@ -30,7 +30,7 @@ protocol = dict(
     # column of the report -> key of the metric; mmseg's values are in percent already
     metrics=dict(mIoU='mIoU'),
     scale=1.,
-    # what changes for the arm that trains on the full real set
+    # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=280, val_interval=140),
         train_dataloader=dict(batch_size=16),

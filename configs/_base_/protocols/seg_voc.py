@@ -17,5 +17,5 @@ protocol = dict(
     # column of the report -> key of the metric; mmseg's values are in percent already
     metrics=dict(mIoU='mIoU'),
     scale=1.,
-    # what changes for the arm that trains on the full real set: nothing
+    # what changes for training on the full real set: nothing
     full=dict())

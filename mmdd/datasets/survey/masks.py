@@ -42,7 +42,7 @@ def read_masks(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
 
     Args:
         tree: The files.
-        classes: Names of the values from 0; those of a file classes.txt, one a line, or
+        classes: Names of the values from 0; those of a file classes.txt, one per line, or
             numbers if None.
 
     Raises:
