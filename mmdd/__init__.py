@@ -1,8 +1,8 @@
 """mmdd: dataset distillation with diffusion models inside OpenMMLab."""
-from .utils.compat import setup_configs
-from .utils.openmmlab import require_openmmlab
-from .utils.paths import resolve_path
-from .version import __version__
+from mmdd.utils.compat import setup_configs
+from mmdd.utils.openmmlab import require_openmmlab
+from mmdd.utils.paths import resolve_path
+from mmdd.version import __version__
 
 require_openmmlab()
 setup_configs(resolve_path)

@@ -28,13 +28,13 @@ TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, scope='mmdd', locations=['mmdd.datasets.transforms'])
 # measures that mm* does not have, or not so cheaply
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation.voc_metric'])
+    'metric', parent=MMENGINE_METRICS, scope='mmdd', locations=['mmdd.evaluation'])
 # budgets, label samplers, prompters, class statistics, random views, refiners, set stages,
 # writers, dataset builders, schedule rules
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, scope='mmdd',
     locations=['mmdd.structures', 'mmdd.datasets', 'mmdd.models', 'mmdd.engine',
-               'mmdd.evaluation.schedule_rules', 'mmdd.apis'])
+               'mmdd.protocols'])
 # who draws, and where pictures and scalars go; here so that mmengine's own are found
 VISUALIZERS = Registry('visualizer', parent=MMENGINE_VISUALIZERS, scope='mmdd',
                        locations=['mmengine.visualization'])

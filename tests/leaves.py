@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from unittest import mock
 
-from mmdd.apis.distill import read_job
+from mmdd.engine.distill_job import read_job
 from mmdd.utils.config import load_config, plain
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))

@@ -10,9 +10,9 @@ import pytest
 from real_data import quick_jobs
 
 import mmdd.models
-from mmdd.apis.dry_distill import dry_distill
-from mmdd.apis.init_job import init_job
 from mmdd.engine import GuidanceHook
+from mmdd.starter.init_job import init_job
+from mmdd.starter.rehearsal import dry_distill
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 

@@ -12,7 +12,7 @@ ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 # A part imports itself and those before it. ``utils`` holds no mmdd types, so it comes
 # before the structures, whose seeds it makes.
 ORDER = ('version', 'registry', 'utils', 'structures', 'datasets', 'models', 'evaluation',
-         'engine', 'apis', '__main__')
+         'engine', 'protocols', 'benchmark', 'starter', 'apis', '__main__')
 
 
 def python_files(*folders):

@@ -16,10 +16,10 @@ from paper_rows import (
     student_network,
 )
 
+from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_wnids
-from mmdd.evaluation.paper_values import paper_values
-from mmdd.evaluation.protocol import num_updates
 from mmdd.models.proxies.base import read_classes
+from mmdd.protocols.protocol import num_updates
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 

@@ -16,8 +16,8 @@ from paper_rows import (
     student_network,
 )
 
+from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_wnids, imagenet_indices
-from mmdd.evaluation.paper_values import paper_values
 from mmdd.models import MinimaxFineTuner
 from mmdd.models.proxies.base import read_classes
 from mmdd.registry import TASK_UTILS

@@ -16,8 +16,8 @@ from paper_rows import (
     student_network,
 )
 
-from mmdd.evaluation.paper_values import paper_values
-from mmdd.models.patches import ScoreSettings
+from mmdd.benchmark.report.paper_values import paper_values
+from mmdd.models.distillers.patch_selection import ScoreSettings
 from mmdd.registry import MODELS, TASK_UTILS
 
 PAPER = read_yaml('tests/paper_tables/patch_selection.yml')

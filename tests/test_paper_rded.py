@@ -17,8 +17,8 @@ from paper_rows import (
     student_network,
 )
 
-from mmdd.evaluation.paper_values import paper_values
-from mmdd.models.distillers.rded import crop_settings
+from mmdd.benchmark.report.paper_values import paper_values
+from mmdd.models.distillers.rded.rded import crop_settings
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import plain
 

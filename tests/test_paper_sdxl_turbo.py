@@ -22,8 +22,8 @@ from paper_rows import (
     student_network,
 )
 
+from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_names
-from mmdd.evaluation.paper_values import paper_values
 from mmdd.models.proxies.base import read_classes
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import RealAnnotation

@@ -20,7 +20,7 @@ from paper_rows import (
     student_network,
 )
 
-from mmdd.evaluation.paper_values import metric_key, paper_values
+from mmdd.benchmark.report.paper_values import metric_key, paper_values
 from mmdd.registry import TASK_UTILS
 
 CORESETS = dict(random='RandomCoreset', uniform='UniformCoreset', kcenter='KCenterCoreset',

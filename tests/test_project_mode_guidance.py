@@ -10,7 +10,7 @@ from diffusers import DDPMScheduler
 from test_projects import load_module
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
+from mmdd.engine.journal import Journal
 from mmdd.registry import MODELS
 from mmdd.structures import DENOISE_STAGES, DenoiseState, DistillSlot
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from mmdd.apis.distill import read_job
-from mmdd.apis.preflight import check_part, parts_of
 from mmdd.datasets import DigitScenes
+from mmdd.engine.distill_job import read_job
+from mmdd.engine.preflight import check_part, parts_of
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.config import load_config
 

@@ -26,8 +26,8 @@ from real_data import (
 
 from mmdd.apis import distill, ensure_checkpoint
 from mmdd.datasets.soft_labels import SoftLabelStore
-from mmdd.evaluation import evaluate_sets
 from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
 from mmdd.structures import DistilledSample, DistillSlot
 

@@ -22,7 +22,7 @@ from real_data import (
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import load_image
-from mmdd.evaluation import evaluate_sets
+from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
 from mmdd.utils.config import load_config
 

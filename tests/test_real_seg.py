@@ -27,8 +27,8 @@ from real_data import (
 )
 
 from mmdd.apis import distill, ensure_checkpoint
-from mmdd.evaluation import evaluate_sets
 from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, Ratio, resize_mask
 

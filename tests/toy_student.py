@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, METRICS, MODELS
 from PIL import Image
 from torch.utils.data import Dataset
 
-from mmdd.datasets.voc import write_image_set, write_voc_xml
+from mmdd.datasets.formats.voc_xml import write_image_set, write_voc_xml
 
 BUILT = []
 

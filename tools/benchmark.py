@@ -19,11 +19,11 @@ import os.path as osp
 import shlex
 import sys
 
-from mmdd.apis.benchmark import benchmark, make_plan
-from mmdd.apis.dry_run import describe_benchmark
-from mmdd.apis.suite import config_title, read_suite
-from mmdd.evaluation.compare import compare_rows, compare_settings, read_results
-from mmdd.evaluation.embedding import check_embedding
+from mmdd.benchmark.dry_run import describe_benchmark
+from mmdd.benchmark.report.compare import compare_rows, compare_settings, read_results
+from mmdd.benchmark.report.embedding import check_embedding
+from mmdd.benchmark.run import benchmark, make_plan
+from mmdd.benchmark.suite import config_title, read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.table import print_table

@@ -10,7 +10,7 @@ import argparse
 import os
 
 from mmdd.apis import distill
-from mmdd.apis.dry_distill import dry_distill
+from mmdd.starter.rehearsal import dry_distill
 from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import run_cli
 

@@ -15,7 +15,7 @@ import argparse
 import os.path as osp
 
 from mmdd.apis import evaluate
-from mmdd.evaluation.lr_grid import LR_GRID
+from mmdd.protocols.lr_search import LR_GRID
 from mmdd.utils.arguments import CfgOptions, ToolParser, real, seed, whole
 from mmdd.utils.cli import run_cli
 

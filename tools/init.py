@@ -10,7 +10,7 @@ Nothing is written into the data. See docs/own_data.md.
 import argparse
 import shlex
 
-from mmdd.apis.init_job import init_job
+from mmdd.starter.init_job import init_job
 from mmdd.utils.arguments import ToolParser, seed
 from mmdd.utils.cli import run_cli
 

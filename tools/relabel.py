@@ -10,7 +10,7 @@ tools/evaluate.py writes them under its work dir.
 """
 import argparse
 
-from mmdd.apis.soft_labels import describe_soft_labels, ensure_soft_labels
+from mmdd.protocols.teacher import describe_soft_labels, ensure_soft_labels
 from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import run_cli
 

@@ -4,11 +4,11 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
-from mmdd.evaluation.adapters import read_manifest
-from mmdd.evaluation.protocol import FULL, protocol_classes, read_protocol, set_content
-from mmdd.evaluation.report import write_report
-from mmdd.evaluation.settings import protocol_settings
-from mmdd.evaluation.student import (
+from mmdd.engine.prepare import prepare
+from mmdd.protocols.adapters import read_manifest
+from mmdd.protocols.protocol import FULL, protocol_classes, read_protocol, set_content
+from mmdd.protocols.settings import protocol_settings
+from mmdd.protocols.student import (
     Sets,
     arm_folders,
     describe_runs,
@@ -16,8 +16,8 @@ from mmdd.evaluation.student import (
     missing_random,
     plan_runs,
 )
+from mmdd.protocols.summary import write_report
 from mmdd.utils.config import ConfigType, load_config, merge_options
-from .prepare import prepare
 
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
              'is distilled. Give a distillation config that names it in evaluation.protocol, or '
@@ -51,17 +51,17 @@ def evaluate(protocol: ConfigType,
             Takes a distillation config; its real set and writer are used. The sets are kept
             in ``<work_dir>/random``.
         lr_grid: Learning rates of which each arm takes the best, see
-            :func:`mmdd.evaluation.student.pick_rates`.
+            :func:`mmdd.protocols.student.pick_rates`.
 
     Returns:
-        list[dict]: One row per arm, see :func:`mmdd.evaluation.summarize`.
+        list[dict]: One row per arm, see :func:`mmdd.protocols.summarize`.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
         ValueError: If a set or the protocol is unusable, or a run failed; the
             finished runs are in the report then.
     """
-    from .soft_labels import ensure_teacher
+    from mmdd.protocols.teacher import ensure_teacher
     source = load_config(protocol)
     cfg = with_options(source if source.get('evaluation') else protocol, cfg_options)
     for _, folder in arm_folders(sets):
@@ -151,8 +151,8 @@ def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
 def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
                 jobs: Optional[int]) -> str:
     """Make one random set unless it is there; returns its folder."""
-    from .isolated import distill_isolated
-    from .random_arm import random_twin
+    from mmdd.benchmark.isolated import distill_isolated
+    from mmdd.benchmark.random_baseline import random_twin
     twin = random_twin(source)
     twin.train_cfg.budget = budget
     twin.train_cfg.pop('out_dir', None)

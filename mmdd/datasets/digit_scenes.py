@@ -19,7 +19,7 @@ import numpy as np
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.io import atomic_save_image, atomic_write_text
 from mmdd.utils.state import set_aside
-from .voc import voc_palette, write_image_set, write_voc_xml
+from .formats.voc_xml import voc_palette, write_image_set, write_voc_xml
 
 CLASSES = tuple('0123456789')
 # Which handwriting (rows of sklearn's ``load_digits``) each split may use.

@@ -13,8 +13,8 @@ from mmdd.structures import reduce_zero_label
 from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
+from .formats.voc_xml import read_voc_xml
 from .manifest import MANIFEST, is_reduced
-from .voc import read_voc_xml
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 

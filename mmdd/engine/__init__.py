@@ -1,4 +1,4 @@
-"""The distillation loop and its hooks."""
+"""Jobs: preparing, training, the distillation loop, and its hooks."""
 from .distill_loop import DistillLoop
 from .hooks import (
     ContactSheetHook,
@@ -7,8 +7,10 @@ from .hooks import (
     TaskGuidanceHook,
     TrainCostHook,
 )
+from .journal import Journal
+from .prepare import TrainedCheckpoint
 
 __all__ = [
-    'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'TaskGuidanceHook',
-    'TrainCostHook'
+    'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'Journal',
+    'TaskGuidanceHook', 'TrainCostHook', 'TrainedCheckpoint'
 ]

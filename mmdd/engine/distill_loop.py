@@ -12,10 +12,8 @@ from torch.utils.data import DataLoader
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.journal import Journal
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.datasets.originals import with_originals
-from mmdd.datasets.stored_samples import StoredSamples
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
@@ -25,7 +23,9 @@ from .cost import CostLog
 from .failures import ATTEMPTS, FailureWatch, all_failed, fail_bad_images, fail_bad_scores
 from .job import describe_job
 from .job_text import set_scalars
+from .journal import Journal
 from .raw_samples import RawSamples
+from .stored_samples import StoredSamples
 
 
 @LOOPS.register_module()

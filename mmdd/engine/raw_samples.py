@@ -3,9 +3,9 @@ from typing import Dict, List, Optional, Sequence
 
 from mmengine.logging import print_log
 
-from mmdd.datasets.journal import Journal
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.state import Damaged
+from .journal import Journal
 
 
 class RawSamples:

@@ -3,7 +3,6 @@ from .candidates import *  # noqa: F401,F403
 from .coresets import *  # noqa: F401,F403
 from .diffusions import *  # noqa: F401,F403
 from .distillers import *  # noqa: F401,F403
-from .fine_tuners import *  # noqa: F401,F403
 from .initializers import *  # noqa: F401,F403
 from .label_samplers import *  # noqa: F401,F403
 from .prompters import *  # noqa: F401,F403

@@ -3,19 +3,20 @@ from .budget import IPC, BaseBudget, Ratio, Total
 from .denoise_state import DENOISE_STAGES, DenoiseState
 from .layout import Canvas, ComposedLayout, Ground, Layout, Part, RealAnnotation, Source
 from .mask import (
-                   BACKGROUND,
-                   IGNORE,
-                   decode_mask,
-                   encode_mask,
-                   reduce_zero_label,
-                   resize_mask,
-                   restore_zero_label,
+    BACKGROUND,
+    IGNORE,
+    decode_mask,
+    encode_mask,
+    reduce_zero_label,
+    resize_mask,
+    restore_zero_label,
 )
+from .sample_sequence import SampleSequence
 from .slot import DistilledSample, DistillSlot, slot_seed
 
 __all__ = [
     'BACKGROUND', 'BaseBudget', 'Canvas', 'ComposedLayout', 'DENOISE_STAGES', 'DenoiseState',
     'DistillSlot', 'DistilledSample', 'Ground', 'IGNORE', 'IPC', 'Layout', 'Part', 'Ratio',
-    'RealAnnotation', 'Source', 'Total', 'decode_mask', 'encode_mask', 'reduce_zero_label',
-    'resize_mask', 'restore_zero_label', 'slot_seed'
+    'RealAnnotation', 'SampleSequence', 'Source', 'Total', 'decode_mask', 'encode_mask',
+    'reduce_zero_label', 'resize_mask', 'restore_zero_label', 'slot_seed'
 ]

@@ -16,11 +16,11 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
 from mmdd.apis import distill, ensure_checkpoint, prepare, train
-from mmdd.apis.soft_labels import ensure_teacher
 from mmdd.datasets.checks import open_real_set
-from mmdd.evaluation.student import plan_runs, train_student
 from mmdd.models import BackboneFeatures, ClassifierProxy, FineTuned
 from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.protocols.student import plan_runs, train_student
+from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.config import fingerprint
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmdd.apis import distill
 from mmdd.datasets import COCOWriter
-from mmdd.evaluation.adapters import adapt
+from mmdd.protocols.adapters import adapt
 from mmdd.structures import (
     DistilledSample,
     DistillSlot,

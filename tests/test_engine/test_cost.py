@@ -11,10 +11,10 @@ import torch
 from gaussian import GaussianDiffusion
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
 from mmdd.engine import cost as cost_module
 from mmdd.engine.cost import CostLog
 from mmdd.engine.hooks.train_cost_hook import count_passes
+from mmdd.engine.journal import Journal
 from mmdd.models import DatasetDistiller
 from mmdd.registry import MODELS
 from mmdd.utils.stage_clock import StageClock

@@ -12,8 +12,8 @@ import tiny
 import torch
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
 from mmdd.engine import DistillLoop
+from mmdd.engine.journal import Journal
 from mmdd.models import RandomCoreset
 
 NUM = 8
@@ -158,7 +158,7 @@ def test_weights_are_compared_before_anything_is_trained(refined, detector_check
                                                          monkeypatch):
     config, whole = refined
     folder = copied(tmp_path, whole)
-    monkeypatch.setattr(sys.modules['mmdd.apis.distill'], 'ensure_checkpoint',
+    monkeypatch.setattr(sys.modules['mmdd.engine.distill_job'], 'ensure_checkpoint',
                         lambda *args: pytest.fail('it trains'))
     weights = tmp_path / 'proxy.pth'
     digest = Journal(folder).job()['proxy_weights'][:16]

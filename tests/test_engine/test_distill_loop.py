@@ -16,8 +16,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import best_round
+from mmdd.engine.journal import Journal
 from mmdd.structures import DistillSlot
 from mmdd.utils.io import sha256
 

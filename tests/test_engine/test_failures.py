@@ -8,10 +8,10 @@ import tiny
 import torch
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
 from mmdd.engine import DistillLoop
 from mmdd.engine.attempts import best_round, is_open
 from mmdd.engine.failures import FailureWatch, fail_bad_images, fail_bad_scores
+from mmdd.engine.journal import Journal
 from mmdd.models import StableDiffusion
 from mmdd.structures import DistilledSample, DistillSlot
 

@@ -15,8 +15,8 @@ import torch
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import load_image
-from mmdd.datasets.journal import Journal
 from mmdd.engine import FeatureMetricsHook
+from mmdd.engine.journal import Journal
 from mmdd.evaluation.feature_metrics import coverage_density
 from mmdd.models import DetectorProxy
 

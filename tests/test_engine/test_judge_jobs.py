@@ -9,11 +9,11 @@ import tiny
 import torch
 
 from mmdd.apis import distill
+from mmdd.benchmark.report.set_facts import set_facts
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.journal import Journal
 from mmdd.engine.distill_loop import best_round
 from mmdd.engine.job import describe_parts, describe_raw_samples
-from mmdd.evaluation.set_facts import set_facts
+from mmdd.engine.journal import Journal
 from mmdd.models import ClassifierProxy
 from mmdd.models.proxies.scoring import images_to_tensor
 from mmdd.structures import DistilledSample, DistillSlot

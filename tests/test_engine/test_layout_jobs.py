@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
+from mmdd.engine.journal import Journal
 from mmdd.models import BaseLabelSampler, RandomLabelSampler, UniDD
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistillSlot, RealAnnotation, Total

@@ -8,8 +8,8 @@ import pytest
 import tiny
 
 from mmdd.apis import distill
-from mmdd.apis.set_jobs import plan_sets
-from mmdd.apis.suite import load_groups
+from mmdd.benchmark.set_jobs import plan_sets
+from mmdd.benchmark.suite import load_groups
 from mmdd.engine.raw_samples import RawSamples
 from mmdd.structures import DistillSlot
 from mmdd.utils.state import load_state, write_state

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmdd.apis import distill
-from mmdd.apis.distill import ready_weights
+from mmdd.engine.distill_job import ready_weights
 from mmdd.models import BackboneFeatures
 from mmdd.models.coresets.herding import herd
 from mmdd.registry import MODELS

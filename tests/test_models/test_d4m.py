@@ -15,7 +15,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
+from mmdd.engine.journal import Journal
 from mmdd.models import D4M, LatentClusters
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot

@@ -4,8 +4,8 @@ import tiny
 import torch
 
 from mmdd.models import BackboneFeatures, ClassifierProxy
+from mmdd.models.diffusions import FineTuned
 from mmdd.models.diffusions.loading import load_module, load_text_encoder
-from mmdd.models.fine_tuners import FineTuned
 from mmdd.registry import MODELS
 
 

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from mmdd.apis import ensure_checkpoint, train
 from mmdd.models import ClassMemory, FineTuned, MinimaxFineTuner
 from mmdd.models.diffusions.difffit import merge_scale_factors
-from mmdd.models.fine_tuners.variational import variational_bound
+from mmdd.models.distillers.minimax.variational import variational_bound
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 

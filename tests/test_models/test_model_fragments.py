@@ -10,7 +10,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
 from mmdd.apis import train
-from mmdd.apis.train import last_metrics
+from mmdd.engine.train_job import last_metrics
 from mmdd.models import ClassifierProxy, SegmentorProxy
 from mmdd.models.proxies.base import read_classes, strip_init_cfg
 from mmdd.utils.config import load_config

@@ -20,7 +20,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from mmdd.apis import distill
 from mmdd.datasets.digit_scenes import DigitScenes
 from mmdd.models import PatchSelection
-from mmdd.models.patches import (
+from mmdd.models.distillers.patch_selection import (
     PatchScorer,
     ScoreSettings,
     ScoreStore,
@@ -31,7 +31,7 @@ from mmdd.models.patches import (
     read_resized,
     score_pass,
 )
-from mmdd.models.patches.differential_loss import draw_timesteps
+from mmdd.models.distillers.patch_selection.differential_loss import draw_timesteps
 from mmdd.registry import MODELS
 from mmdd.structures import RealAnnotation
 from mmdd.utils.progress import Progress
@@ -482,7 +482,7 @@ def test_clusters_by_clip(root, tmp_path):
 COUNTED = '''
 from mmengine.dist import get_rank
 
-from mmdd.models.patches import PatchScorer, score_pass
+from mmdd.models.distillers.patch_selection import PatchScorer, score_pass
 
 score_pass.SHARD = 4
 score = PatchScorer.score

@@ -20,14 +20,8 @@ from real_data import ROOT, quick_jobs
 
 from mmdd.apis import distill
 from mmdd.models import RDED, ClassifierProxy
-from mmdd.models.patches import (
-    CropScorer,
-    ScorePass,
-    ScoreStore,
-    random_windows,
-    read_resized,
-    score_pass,
-)
+from mmdd.models.distillers.patch_selection import ScorePass, ScoreStore, read_resized, score_pass
+from mmdd.models.distillers.rded import CropScorer, random_windows
 from mmdd.registry import MODELS
 from mmdd.utils.seed import generator
 
@@ -336,7 +330,8 @@ def test_a_killed_scoring_goes_on(root, teacher, tmp_path, monkeypatch):
 COUNTED = '''
 from mmengine.dist import get_rank
 
-from mmdd.models.patches import CropScorer, score_pass
+from mmdd.models.distillers.patch_selection import score_pass
+from mmdd.models.distillers.rded import CropScorer
 
 score_pass.SHARD = 9
 score = CropScorer.score

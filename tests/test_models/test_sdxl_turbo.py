@@ -15,8 +15,8 @@ from PIL import Image
 from test_sdxl import pipeline, reference
 
 from mmdd.apis import distill
-from mmdd.apis.preflight import check_data, check_job
 from mmdd.engine.hooks import TimeBudgetHook
+from mmdd.engine.preflight import check_data, check_job
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DistillSlot
 from mmdd.utils.config import load_config

@@ -10,8 +10,8 @@ import tiny
 from PIL import Image
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
-from mmdd.datasets.stored_samples import StoredSamples
+from mmdd.engine.journal import Journal
+from mmdd.engine.stored_samples import StoredSamples
 from mmdd.models.set_stages import SetStage, SetStages
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot

@@ -4,13 +4,13 @@ from typing import Any, Iterator, Tuple, get_args
 from mmengine.registry import Registry
 
 from mmdd.engine.hooks import GuidanceHook
-from mmdd.evaluation.schedules import ScheduleRule
 from mmdd.models.coresets import CoresetBaseline
 from mmdd.models.distillers import DatasetDistiller
 from mmdd.models.label_samplers import BaseLabelSampler
 from mmdd.models.prompters import BasePrompter
 from mmdd.models.refiners import BaseRefiner
 from mmdd.models.set_stages import SetStage
+from mmdd.protocols.schedules import ScheduleRule
 from mmdd.registry import DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.signature import limits_of, settings_of
 

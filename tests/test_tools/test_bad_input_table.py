@@ -17,11 +17,11 @@ import toy_student
 import yaml
 from mmengine.config import Config
 
-from mmdd.apis.distill import read_job
-from mmdd.apis.preflight import check_data, check_job, check_prompter
-from mmdd.apis.suite import read_suite
+from mmdd.benchmark.suite import read_suite
 from mmdd.datasets.checks import open_real_set
-from mmdd.evaluation.protocol import read_protocol, set_content
+from mmdd.engine.distill_job import read_job
+from mmdd.engine.preflight import check_data, check_job, check_prompter
+from mmdd.protocols.protocol import read_protocol, set_content
 from mmdd.utils.cli import run_cli
 from mmdd.utils.components import check_part
 

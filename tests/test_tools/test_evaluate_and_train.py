@@ -2,27 +2,12 @@
 import json
 import os.path as osp
 import re
-import runpy
-import sys
 from importlib import import_module
 
 import pytest
 import toy_student
 from mmengine.config import Config
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-
-
-def run(tool, *argv):
-    """Run a tool in this process; what it exits with (None if it does not)."""
-    old = sys.argv
-    sys.argv = [tool, *map(str, argv)]
-    try:
-        runpy.run_path(osp.join(ROOT, 'tools', tool), run_name='__main__')
-    except SystemExit as stop:
-        return stop.code
-    finally:
-        sys.argv = old
+from run_tool import run
 
 
 @pytest.fixture

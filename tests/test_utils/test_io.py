@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from mmdd.datasets.journal import Journal
+from mmdd.engine.journal import Journal
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_write_json, strict_json
 from mmdd.utils.state import load_state, write_state

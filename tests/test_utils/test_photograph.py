@@ -6,7 +6,7 @@ from PIL import Image
 
 from mmdd.datasets.annotations import load_image
 from mmdd.datasets.file_checks import image_problem
-from mmdd.datasets.writers.base import image_size, write_jpeg
+from mmdd.datasets.formats.base import image_size, write_jpeg
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.photograph import ORIENTATION, read_array, upright_size
 

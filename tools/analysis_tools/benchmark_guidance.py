@@ -24,11 +24,11 @@ import statistics
 from typing import Optional, Sequence
 
 import torch
+from probes.guidance_cost import Cost, measure_sampling, random_slots
+from probes.guidance_recipe import GuidanceRecipe
+from probes.recipe_cost import measure_pairs, measure_parts, raw_quality
 
-from mmdd.apis.guidance_recipe import GuidanceRecipe
 from mmdd.engine import TaskGuidanceHook
-from mmdd.evaluation.guidance_cost import Cost, measure_sampling, random_slots
-from mmdd.evaluation.recipe_cost import measure_pairs, measure_parts, raw_quality
 from mmdd.models import DetectorProxy
 from mmdd.models.diffusions.loading import pick_dtypes
 from mmdd.registry import MODELS

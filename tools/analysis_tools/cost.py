@@ -8,7 +8,7 @@
 """
 import argparse
 
-from mmdd.evaluation.cost_report import (
+from mmdd.benchmark.report.cost import (
     COLUMNS,
     PICTURES,
     STAGE_COLUMNS,

@@ -9,11 +9,11 @@ random set has as many images as the others. Any metric serves: accuracy, mAP or
 import argparse
 import os.path as osp
 
-from mmdd.apis.prepare import prepare
-from mmdd.apis.soft_labels import ensure_teacher
-from mmdd.evaluation.dd_ranking import rank_protocols
-from mmdd.evaluation.protocol import read_protocol
-from mmdd.evaluation.report import mean_std_text
+from mmdd.benchmark.dd_ranking import rank_protocols
+from mmdd.engine.prepare import prepare
+from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.summary import mean_std_text
+from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_write_json

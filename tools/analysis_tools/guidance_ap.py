@@ -15,15 +15,15 @@ import json
 import os.path as osp
 
 import torch
-
-from mmdd.datasets.manifest import MANIFEST
-from mmdd.evaluation.guidance_ap import (
+from probes.average_precision import (
     comparison_tiles,
     guidance_ap,
     look_at,
     read_raw_samples,
     set_folder,
 )
+
+from mmdd.datasets.manifest import MANIFEST
 from mmdd.registry import MODELS
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli

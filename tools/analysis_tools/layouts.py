@@ -8,8 +8,8 @@ One block of rows for each config, in their order. No network is loaded or train
 import argparse
 
 import numpy as np
+from probes.layout_sheets import layout_tile, plan_layouts
 
-from mmdd.apis.layouts import layout_tile, plan_layouts
 from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image

@@ -21,8 +21,8 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
 from rich.progress import track
 
-from mmdd.apis.train import ensure_checkpoint
 from mmdd.datasets.digit_scenes import CLASSES, render_scene
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import DetectorProxy, FineTuned
 from mmdd.models.distillers.pictures import to_uint8
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter

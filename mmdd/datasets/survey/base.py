@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from mmdd.utils.config import suggestion
-from ..writers.class_folder_writer import READ_SUFFIXES
+from ..formats.class_folder import READ_SUFFIXES
 
 # Images that cameras and browsers write and that the stock dataset classes do not look for.
 OTHER_IMAGES = ('.webp', '.gif', '.tiff', '.heic', '.avif', '.jfif')

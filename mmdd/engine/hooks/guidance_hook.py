@@ -11,14 +11,7 @@ from mmdd.registry import HOOKS, TASK_UTILS
 from mmdd.structures import DenoiseState
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
-from .guidance import (
-    SCHEDULES,
-    STEPS,
-    smoothed_state,
-    step_factor,
-    strength_factor,
-    viewed_state,
-)
+from .guidance import SCHEDULES, STEPS, smoothed_state, step_factor, strength_factor, viewed_state
 
 BRANCHES = ('combined', 'text', 'uncond')
 

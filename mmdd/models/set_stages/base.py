@@ -4,8 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, List, Optional, Sequence
 
-from mmdd.datasets.stored_samples import StoredSamples
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import DistilledSample, DistillSlot, SampleSequence
 from mmdd.utils.photograph import read_array
 
 
@@ -31,7 +30,7 @@ class SetStage:
             ValueError: If the images of these slots could not be worked on.
         """
 
-    def choose(self, samples: StoredSamples, num: int, distiller: Any) -> Sequence[int]:
+    def choose(self, samples: SampleSequence, num: int, distiller: Any) -> Sequence[int]:
         """Choose the samples of a group that go on.
 
         Args:
@@ -107,7 +106,7 @@ class SetStages:
             slots = stage.images(slots)
         return slots
 
-    def choose(self, samples: StoredSamples, distiller: Any,
+    def choose(self, samples: SampleSequence, distiller: Any,
                planned: Optional[int] = None) -> List[int]:
         """Indices of the samples of one group that go on, in the order of the plan.
 

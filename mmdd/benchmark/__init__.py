@@ -1,0 +1,1 @@
+"""Many methods on one page: suites, their jobs, results and report."""

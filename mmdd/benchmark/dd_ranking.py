@@ -1,0 +1,183 @@
+"""The students that DD-Ranking's robust scores need, and the scores of each set."""
+import statistics
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from mmdd.evaluation.robust_scores import (
+    augmentation_robust_score,
+    hlr,
+    ior,
+    label_robust_score,
+)
+from mmdd.protocols.lr_search import LR_GRID
+from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.schedule_rules import SoftRule
+from mmdd.protocols.student import evaluate_sets
+from mmdd.protocols.summary import mean_std
+from mmdd.registry import TASK_UTILS
+from mmdd.utils.config import ConfigType
+
+Row = Mapping[str, Any]
+RANDOM, FULL_SET = 'random real images', 'full real set'
+
+
+def rank_set(set_hard: Sequence[Row],
+             full_hard: Sequence[Row] = (),
+             set_any: Sequence[Row] = (),
+             random_any: Sequence[Row] = (),
+             set_noaug: Sequence[Row] = (),
+             random_noaug: Sequence[Row] = (),
+             random_aug: Sequence[Row] = (),
+             set_aug: Sequence[Row] = (),
+             metric: Optional[str] = None,
+             which: str = 'last',
+             w: float = 0.5,
+             gamma: float = 0.5) -> Dict[str, Any]:
+    """Scores of a distilled set from rows of :func:`evaluate_sets`, in percent there.
+
+    A run of the set is compared with the runs of the others that have its seed, or
+    with the mean of all of theirs where none has.
+
+    Args:
+        set_hard: The set with hard labels and augmentation; one score for each row.
+        full_hard: The full real set with hard labels; for LRS.
+        set_any: The set with any labels, such as soft ones; for LRS.
+        random_any: Random real images with the labels of ``set_any``; for LRS.
+        set_noaug: The set without augmentation, hard or soft labels; for ARS.
+        random_noaug: Random real images likewise; for ARS.
+        random_aug: Random real images with augmentation, labels likewise; for ARS.
+        set_aug: The set likewise; ``set_hard`` if empty.
+        metric: Column; the first one if None.
+        which: 'last' or 'best'.
+        w: See :func:`label_robust_score`.
+        gamma: See :func:`augmentation_robust_score`.
+
+    Returns:
+        dict: ``runs`` (seed, set and scores of each run) and, of ``HLR``, ``IOR``,
+        ``LRS`` and ``ARS`` those that the rows allow, each ``dict(mean=, std=)``.
+
+    Raises:
+        ValueError: If no score can be computed, or all runs of an input failed.
+    """
+    wanted = dict(LRS=bool(full_hard and set_any and random_any),
+                  ARS=bool(set_noaug and random_noaug and random_aug))
+    if not set_hard or not any(wanted.values()):
+        raise ValueError('rank_set: LRS needs set_hard, full_hard, set_any and random_any; ARS '
+                         'needs set_hard, random_aug, set_noaug and random_noaug')
+
+    def value(rows: Sequence[Row], run: Row) -> float:
+        return _matching(rows, run, lambda row: _value(row, which, metric))
+
+    runs: List[Dict[str, Any]] = []
+    for run in _finished(set_hard, 'set_hard'):
+        hard, found = _value(run, which, metric), dict(seed=run['seed'], set=run.get('set'))
+        if wanted['LRS']:
+            real, soft, random = (value(rows, run) for rows in (full_hard, set_any, random_any))
+            found.update(HLR=hlr(real, hard), IOR=ior(soft, random),
+                         LRS=label_robust_score(real, hard, soft, random, w))
+        if wanted['ARS']:
+            own, plain, other, bare = (value(rows, run) for rows in (
+                set_aug or set_hard, random_aug, set_noaug, random_noaug))
+            found['ARS'] = augmentation_robust_score(own, plain, other, bare, gamma)
+        runs.append(found)
+    names = [name for name in ('HLR', 'IOR', 'LRS', 'ARS') if name in runs[0]]
+    return dict({name: mean_std([run[name] for run in runs]) for name in names}, runs=runs)
+
+
+def rank_protocols(sets: Mapping[str, Any],
+                   random: Any,
+                   hard: ConfigType,
+                   soft: ConfigType,
+                   work_dir: str,
+                   noaug: Optional[ConfigType] = None,
+                   seeds: Sequence[int] = (0, 1, 2, 3, 4),
+                   jobs: Optional[int] = None,
+                   lr_grid: Optional[Sequence[float]] = LR_GRID,
+                   full: Optional[float] = None,
+                   **kwargs: Any) -> Dict[str, Any]:
+    """Train everything that LRS and ARS need, and score every set.
+
+    Args:
+        sets: Folder, or list of folders, of each set by name; all of one size.
+        random: Folder, or folders, of random real images of that size.
+        hard: Protocol with hard labels.
+        soft: Protocol with soft labels, or any other kind.
+        work_dir: Where the runs go; finished ones are skipped.
+        noaug: A protocol without augmentation; there is no ARS if None. ARS compares the
+            labels that it has: where it is ``soft`` without augmentation, ARS is that of
+            soft labels.
+        seeds: Seeds of the trainings; DD-Ranking takes 5.
+        jobs: See :func:`evaluate_sets`.
+        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each set.
+        full: Accuracy of the full real set with hard labels in percent, if it is known.
+            None trains it once, with the first seed and the rate of the protocol: it costs
+            more than all the others, and only its value counts.
+        kwargs: See :func:`rank_set`.
+
+    Returns:
+        dict: :func:`rank_set` of each set by name.
+
+    Raises:
+        ValueError: If a name is used for the random or the full set, or a set has
+            no finished run.
+    """
+    if {RANDOM, FULL_SET} & set(sets):
+        raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
+
+    def rows(protocol: Optional[ConfigType]) -> Dict[str, List[Row]]:
+        if protocol is None:
+            return {}
+        named = dict(sets, **{RANDOM: random})
+        found = evaluate_sets(named, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
+        return {name: [row for row in found if row['arm'] == name] for name in named}
+
+    by_hard, by_soft, bare = rows(hard), rows(soft), rows(noaug)
+    augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
+    whole = full_rows(hard, work_dir, seeds[0], full, kwargs.get('metric'))
+    return {name: rank_set(
+        by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
+        bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
+
+
+def full_rows(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
+              metric: Optional[str]) -> List[Row]:
+    """The row of the full real set, trained once or, where its value is known, made of it.
+
+    Raises:
+        ValueError: If ``known`` is no percentage.
+    """
+    if known is None:
+        return evaluate_sets({FULL_SET: 'full'}, hard, work_dir, [seed])
+    if not 0 <= known <= 100:
+        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
+    values = {metric or 'known': known}
+    return [dict(arm=FULL_SET, set='full', seed=seed, last=values, best=values)]
+
+
+def labels_are_soft(protocol: ConfigType) -> bool:
+    """Whether a protocol trains on a teacher's labels."""
+    cfg = read_protocol(protocol)
+    rule = (cfg.protocol.get('schedule') or {}).get('type')
+    return rule is not None and issubclass(TASK_UTILS.get(rule), SoftRule)
+
+
+def _finished(rows: Sequence[Row], name: str = 'an input') -> List[Row]:
+    good = [row for row in rows if 'error' not in row]
+    if not good:
+        raise ValueError(f'rank_set: all runs of {name} failed')
+    return good
+
+
+def _value(row: Row, which: str, metric: Optional[str]) -> float:
+    values = row.get(which)
+    if not values:
+        raise ValueError(f'rank_set: the run of {row.get("arm")} with seed {row["seed"]} has no '
+                         f'{which!r} value; the protocol selects no checkpoint')
+    return values[metric or next(iter(values))] / 100
+
+
+def _matching(rows: Sequence[Row], run: Row, value: Callable[[Row], float]) -> float:
+    """Mean over the rows of the same set and seed, else of the same seed, else of all."""
+    good = _finished(rows)
+    same_seed = [row for row in good if row['seed'] == run['seed']]
+    same = [row for row in same_seed if row.get('set') == run.get('set')]
+    return statistics.fmean(value(row) for row in same or same_seed or good)

@@ -1,0 +1,122 @@
+"""What a benchmark would do, what of it is finished, and how long the rest may take."""
+import os.path as osp
+import statistics
+from dataclasses import dataclass, field
+from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple, Union
+
+from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.student import plan_runs, read_result
+from mmdd.protocols.workers import default_jobs
+from mmdd.utils.cli import BAD_INPUT
+from mmdd.utils.config import ConfigType
+from .report.set_facts import set_facts
+from .run import arm_sets
+from .set_jobs import Plan, SetJob, default_workers, describe_set_jobs
+from .suite import Group
+
+
+@dataclass
+class Work:
+    """What is done and what is left of one kind, with the seconds of what is done."""
+    total: int = 0
+    done: int = 0
+    seconds: List[float] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """How many are to be made."""
+        return self.total - self.done
+
+    def each(self, stated: Optional[float]) -> Optional[float]:
+        """Seconds of one: the mean of the finished ones, else as stated."""
+        return statistics.fmean(self.seconds) if self.seconds else stated
+
+
+def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
+                       students: Union[str, Sequence[str]] = 'default', full: bool = False,
+                       full_seeds: Optional[Sequence[int]] = None,
+                       jobs: Optional[int] = None) -> List[str]:
+    """Arms, sets, students and an estimate of the time; writes nothing.
+
+    Args:
+        plan: See :func:`plan_sets`.
+        work_dir: Work dir of the benchmark.
+        seeds: Seeds of the students.
+        students: See :meth:`Group.students`.
+        full: Whether the full real set is an arm of every group.
+        full_seeds: Seeds of its students; ``seeds`` if None.
+        jobs: Students at once; as many as there are cores if None.
+    """
+    lines, counted = describe_set_jobs(plan), set()
+    minutes: List[Optional[float]] = []
+    for group, members in plan:
+        sets, trained = set_work(members), Work()
+        for name, protocol in group.students(students).items():
+            one = student_work(group, members, protocol, work_dir, seeds, full_seeds,
+                               full or bool(group.full), counted)
+            lines.append(f'{group.name}: {one.done} of {one.total} students'
+                         f'{f" ({name})" if name else ""} are trained')
+            trained = Work(trained.total + one.total, trained.done + one.done,
+                           trained.seconds + one.seconds)
+        line, value = describe_time(sets, trained, group.seconds, jobs)
+        lines.append(f'{group.name}: {line}')
+        minutes.append(value)
+    if len(plan) > 1 and None not in minutes:
+        lines.append(f'together: about {sum(minutes):.0f} min')
+    return lines
+
+
+def set_work(members: Sequence[SetJob]) -> Work:
+    """The sets of a group; those that arms share count once."""
+    jobs = {job.work_dir: job for job in members}.values()
+    done = [job for job in jobs if job.done]
+    costs = [set_facts(job.folder)['cost'] for job in done]
+    return Work(len(jobs), len(done), [
+        cost['distill_seconds'] for cost in costs if cost.get('distill_seconds')])
+
+
+def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
+                 seeds: Sequence[int], full_seeds: Optional[Sequence[int]],
+                 full: bool, counted: Set[Any]) -> Work:
+    """The students of one protocol.
+
+    Args:
+        counted: What groups before have, as the full real set: it is trained on once.
+    """
+    cfg, runs = read_protocol(protocol), {}
+    work = Work(sum(not job.done for job in members) * len(seeds))
+    for arm, folders in arm_sets(group, list(members), full).items():
+        own = full_seeds if folders == [FULL] and full_seeds is not None else seeds
+        try:
+            for run in plan_runs({arm: folders}, cfg, osp.join(work_dir, 'students'), own):
+                runs[run.key] = run
+        except BAD_INPUT:  # its data or its sets are not there yet
+            missing = {(str(protocol), folder, seed) for folder in folders for seed in own}
+            work.total += len(missing - counted)
+            counted.update(missing)
+    found = [read_result(run) for key, run in runs.items() if key not in counted]
+    results = [result for result in found if result is not None]
+    work.total, work.done = work.total + len(found), len(results)
+    counted.update(runs)
+    work.seconds = [result.get('total_seconds', result['seconds']) for result in results]
+    return work
+
+
+def describe_time(sets: Work, students: Work, stated: Mapping[str, float],
+                  jobs: Optional[int] = None) -> Tuple[str, Optional[float]]:
+    """How long what is left may take: one line, and minutes, None where nothing tells."""
+    seconds, parts = 0., []
+    for name, work, workers in (('set', sets, 1 if jobs == 0 else default_workers()),
+                                ('student', students, 1 if jobs == 0 else jobs or default_jobs())):
+        if not work.left:
+            continue
+        each = work.each(stated.get(name))
+        if each is None:
+            return (f'{sets.left} sets and {students.left} students are left; no estimate: none '
+                    f'of them is finished, and the suite states no seconds'), None
+        seconds += work.left * each / min(workers, work.left)
+        parts.append(f'{work.left} {name}{"s" if work.left > 1 else ""} of {each:.0f} s, '
+                     f'{min(workers, work.left)} at once')
+    if not parts:
+        return 'everything is finished', 0.
+    return f'{" and ".join(parts)}: about {seconds / 60:.0f} min', seconds / 60

@@ -1,0 +1,13 @@
+"""Imports what most jobs need, for :func:`mmdd.protocols.workers.worker_context`.
+
+Nothing is computed here, so that no threads are running when a job is forked.
+"""
+from mmdd.utils.compat import setup
+
+setup()
+
+import mmdet.models  # noqa: E402, F401
+import mmpretrain.models  # noqa: E402, F401
+import mmseg.models  # noqa: E402, F401
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # noqa: E402, F401
+from transformers import CLIPTextModel, CLIPTokenizer  # noqa: E402, F401

@@ -1,0 +1,1 @@
+"""The page of a benchmark: tables, plots and HTML."""

@@ -1,0 +1,268 @@
+"""Plots of a benchmark, drawn without a display and without global state."""
+import io
+import os.path as osp
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from mmdd.utils.io import atomic_write_text
+from .set_facts import mean_facts
+from .tables import paper_of
+
+# Colours that stay apart for colour-blind readers, in light and in dark (Okabe and Ito).
+COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6bb1', '#7f7f7f')
+MARKERS = 'osD^vP*X'
+THEMES = dict(light=dict(ink='#1f2328', faint='#d0d7de'),
+              dark=dict(ink='#e6edf3', faint='#3d444d'))
+
+
+@dataclass
+class Series:
+    """One line or row of dots.
+
+    Attributes:
+        name: What the legend calls it.
+        x: Positions.
+        y: Means.
+        std: Standard deviations; zeros of single runs.
+        paper: The paper's values, NaN where there is none.
+    """
+    name: str
+    x: List[float] = field(default_factory=list)
+    y: List[float] = field(default_factory=list)
+    std: List[float] = field(default_factory=list)
+    paper: List[float] = field(default_factory=list)
+
+    def add(self, x: float, value: Mapping[str, float],
+            paper: Optional[Mapping[str, Any]] = None) -> None:
+        """Append a point."""
+        self.x.append(float(x))
+        self.y.append(value['mean'])
+        self.std.append(value['std'])
+        self.paper.append(float('nan') if not paper else paper['mean'])
+
+    def ordered(self) -> 'Series':
+        """The same points from left to right."""
+        order = np.argsort(self.x, kind='stable')
+        return Series(self.name, *([values[i] for i in order] for values in (
+            self.x, self.y, self.std, self.paper)))
+
+
+def measured_rows(student: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
+    """Rows with at least one finished run, by arm."""
+    return {row['arm']: row for row in student['rows'] if row['runs']}
+
+
+def budget_series(group: Mapping[str, Any], student: Mapping[str, Any],
+                  metric: str) -> List[Series]:
+    """Metric against images, one series per method that has several budgets.
+
+    The spread is that between the means of the sets; where there is one set, over its students.
+    """
+    rows, found = measured_rows(student), {}
+    for arm in group['arms']:
+        row = rows.get(arm['arm'])
+        if row and arm['sets'] and not arm.get('sweep'):
+            between = ((row.get('sets') or {}).get('between') or {}).get('last')
+            value = dict(row['last'][metric], **({'std': between[metric]} if between else {}))
+            found.setdefault(arm['method'], Series(arm['method'])).add(
+                row['images'], value,
+                paper_of(arm, student['student']).get(metric))
+    several = [series.ordered() for series in found.values() if len(set(series.x)) > 1]
+    return several
+
+
+def sweep_series(group: Mapping[str, Any], student: Mapping[str, Any],
+                 metric: str) -> Dict[str, List[Series]]:
+    """Metric against a swept setting: series by the name of the setting."""
+    rows, found = measured_rows(student), {}
+    for arm in group['arms']:
+        sweep, row = arm.get('sweep'), rows.get(arm['arm'])
+        if row and sweep and isinstance(sweep['value'], (int, float)):
+            lines = found.setdefault(sweep['label'], {})
+            lines.setdefault(sweep['base'], Series(sweep['base'])).add(
+                sweep['value'], row['last'][metric],
+                paper_of(arm, student['student']).get(metric))
+    return {key: [series.ordered() for series in lines.values()] for key, lines in found.items()}
+
+
+def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str = 'light',
+                level: Optional[float] = None) -> Figure:
+    """Lines with error bars; the paper's values dashed in the same colour.
+
+    Args:
+        series: What to draw.
+        xlabel: Label of the horizontal axis.
+        ylabel: Label of the vertical axis.
+        theme: 'light' or 'dark'.
+        level: Height of a dotted line, the full real set.
+    """
+    with themed(theme):
+        figure, axes = new_figure(6.2, 3.8, ylabel=ylabel, xlabel=xlabel)
+        for i, line in enumerate(series):
+            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+            axes.errorbar(line.x, line.y, line.std, color=colour, marker=marker, capsize=3,
+                          label=line.name)
+            if np.isfinite(line.paper).any():
+                axes.plot(line.x, line.paper, '--', color=colour, marker=marker,
+                          markerfacecolor='none', alpha=0.7, label=f'{line.name} (paper)')
+        if level is not None:
+            axes.axhline(level, color=THEMES[theme]['ink'], linestyle=':', linewidth=1,
+                         label='Full')
+        ticks = sorted({x for line in series for x in line.x})
+        if len(ticks) <= 8:
+            axes.set_xticks(ticks, [f'{x:g}' for x in ticks])
+        legend_below(figure, axes)
+        return figure
+
+
+def arms_figure(group: Mapping[str, Any], student: Mapping[str, Any], metric: str,
+                theme: str = 'light') -> Figure:
+    """Every student as a dot, every arm's mean as a line: how far the arms lie apart."""
+    rows = measured_rows(student)
+    names = [arm['arm'] for arm in group['arms'] if arm['arm'] in rows]
+    with themed(theme):
+        figure, axes = new_figure(6.2, 0.9 + 0.42 * len(names), xlabel=metric)
+        for i, name in enumerate(names):
+            values = [run['last'][metric] for run in student['runs']
+                      if run['arm'] == name and 'error' not in run]
+            height = len(names) - 1 - i
+            offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.]
+            axes.plot(values, height + np.asarray(offsets), 'o', markersize=4, alpha=0.8,
+                      color=COLOURS[i % len(COLOURS)], label=name)
+            mean = rows[name]['last'][metric]['mean']
+            axes.plot([mean, mean], [height - 0.32, height + 0.32], linewidth=2.5,
+                      color=COLOURS[i % len(COLOURS)])
+        axes.set_yticks(range(len(names)), names[::-1])
+        axes.grid(axis='y', visible=False)
+        return figure
+
+
+def ablation_figure(group: Mapping[str, Any], student: Mapping[str, Any],
+                    theme: str = 'light') -> Optional[Figure]:
+    """Bars of the arms that add one component each; None where none is measured."""
+    rows = measured_rows(student)
+    arms = {arm['arm']: arm for arm in group['arms']}
+    names = [name for name in group['ablation'] if name in rows]
+    if not names:
+        return None
+    metrics = group['metrics']
+    width = 0.8 / len(metrics)
+    with themed(theme):
+        figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
+        for k, metric in enumerate(metrics):
+            x = np.arange(len(names)) + (k - (len(metrics) - 1) / 2) * width
+            values = [rows[name]['last'][metric] for name in names]
+            axes.bar(x, [v['mean'] for v in values], width * 0.92,
+                     yerr=[v['std'] for v in values], capsize=3, color=COLOURS[k % len(COLOURS)],
+                     ecolor=THEMES[theme]['ink'], label=metric)
+            papers = [paper_of(arms[name], student['student']).get(metric) for name in names]
+            given = [(a, p['mean']) for a, p in zip(x, papers) if p]
+            if given:
+                axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6,
+                          color=THEMES[theme]['ink'], label=f'{metric} (paper)')
+        axes.set_xticks(range(len(names)), names)
+        axes.grid(axis='x', visible=False)
+        legend_below(figure, axes)
+        return figure
+
+
+def embedding_figure(points: Mapping[str, np.ndarray], theme: str = 'light') -> Figure:
+    """Features in the plane: the real set faint, distilled sets on top.
+
+    Args:
+        points: (N, 2) coordinates by set; the first is the real set.
+        theme: 'light' or 'dark'.
+    """
+    with themed(theme):
+        figure, axes = new_figure(6.2, 4.6)
+        for i, (name, xy) in enumerate(points.items()):
+            if i == 0:
+                axes.scatter(xy[:, 0], xy[:, 1], s=6, color=THEMES[theme]['ink'], alpha=0.25,
+                             linewidths=0, label=name)
+            else:
+                axes.scatter(xy[:, 0], xy[:, 1], s=22, marker=MARKERS[(i - 1) % len(MARKERS)],
+                             color=COLOURS[(i - 1) % len(COLOURS)], alpha=0.85, linewidths=0,
+                             label=name)
+        axes.set_axis_off()
+        legend_below(figure, axes)
+        return figure
+
+
+def cost_figure(group: Mapping[str, Any], theme: str = 'light') -> Optional[Figure]:
+    """Seconds per kept image and peak memory of every arm; None where nothing is known."""
+    costs = {arm['arm']: mean_facts([entry['facts'] for entry in arm['sets'] if entry['facts']])
+             for arm in group['arms']}
+    names = [name for name, cost in costs.items() if cost][::-1]
+    if not names:
+        return None
+    kinds = [('seconds_per_kept', 'seconds per kept image'), ('host', 'peak host memory (MiB)'),
+             ('gpu', 'peak GPU memory (MiB)')]
+    kinds = [kind for kind in kinds if any(kind[0] in costs[name] for name in names)]
+    with themed(theme):
+        figure = Figure(figsize=(6.2, 0.9 + 0.34 * len(names)), layout='constrained')
+        panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+        for k, ((key, label), axes) in enumerate(zip(kinds, panels)):
+            axes.barh(names, [costs[name].get(key, 0.) for name in names],
+                      color=COLOURS[k % len(COLOURS)])
+            axes.set_xlabel(label)
+            axes.locator_params(axis='x', nbins=4)
+            _plain_axes(axes)
+            axes.grid(axis='y', visible=False)
+        return figure
+
+
+@contextmanager
+def themed(theme: str) -> Iterator[None]:
+    """Colours and sizes of a theme for everything drawn in the block."""
+    ink, faint = THEMES[theme]['ink'], THEMES[theme]['faint']
+    with rc_context({
+            'text.color': ink, 'axes.labelcolor': ink, 'axes.edgecolor': ink, 'xtick.color': ink,
+            'ytick.color': ink, 'grid.color': faint, 'figure.facecolor': 'none',
+            'axes.facecolor': 'none', 'savefig.facecolor': 'none', 'legend.frameon': False,
+            'font.size': 10, 'font.family': 'DejaVu Sans', 'axes.grid': True,
+            'axes.axisbelow': True, 'grid.linewidth': 0.7, 'lines.linewidth': 1.8}):
+        yield
+
+
+def new_figure(width: float, height: float, xlabel: str = '', ylabel: str = ''):
+    """A figure in inches with one pair of axes."""
+    figure = Figure(figsize=(width, height), layout='constrained')
+    axes = figure.subplots()
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    _plain_axes(axes)
+    return figure, axes
+
+
+def legend_below(figure: Figure, axes) -> None:
+    """The legend under the axes, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i].endswith('(paper)'))
+    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
+    figure.legend(handles, labels, loc='outside lower center', ncols=min(4, len(labels)),
+                  fontsize=9, columnspacing=1.2, handletextpad=0.5)
+
+
+def _plain_axes(axes) -> None:
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG, the same text for the same figure."""
+    stream = io.StringIO()
+    with rc_context({'svg.hashsalt': 'mmdd', 'svg.fonttype': 'path'}):
+        FigureCanvasSVG(figure).print_svg(stream, metadata=dict(Date=None))
+    return stream.getvalue()
+
+
+def save_svg(figure: Figure, path: str) -> str:
+    """Write :func:`svg` to ``path``; returns its file name."""
+    text = '\n'.join(line.rstrip() for line in svg(figure).splitlines())
+    atomic_write_text(path, text + '\n')
+    return osp.basename(path)

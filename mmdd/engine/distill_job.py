@@ -1,0 +1,134 @@
+"""From a config to a distilled set."""
+import difflib
+import os.path as osp
+from typing import Callable, List, Optional, Sequence
+
+from mmengine.config import Config
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
+
+from mmdd.datasets.checks import open_real_set
+from mmdd.registry import MODELS, TASK_UTILS
+from mmdd.utils.compat import setup
+from mmdd.utils.config import (
+    KNOWN_KEYS,
+    ConfigType,
+    import_custom_modules,
+    load_config,
+    merge_options,
+    suggestion,
+)
+from mmdd.utils.runner import JobRunner
+from mmdd.utils.signature import check_value
+from .identity import is_finished_without_weights, weights_path
+from .job_text import closing_lines, header_lines
+from .preflight import check_data, check_job, job_journal
+from .prepare import init_launcher, prepare
+from .train_job import ensure_checkpoint
+
+
+def run_distillation(cfg: Config,
+                     resume: bool = False,
+                     checks: Sequence[Callable[[Config], None]] = ()) -> str:
+    """Run a distillation job: check, prepare, train what is missing, distill.
+
+    Trained where they are missing: the proxy, the judge, and the fine-tuned weights of the
+    diffusion.
+
+    Args:
+        cfg: Config of the job, see :func:`read_job`; changed in place.
+        resume: Resume an interrupted job in the same folder.
+        checks: Called with the config after the checks of the job itself.
+
+    Returns:
+        str: Folder of the distilled set.
+
+    Raises:
+        ValueError: If the config, the real set, weights or folders are unusable.
+    """
+    setup()
+    cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
+    cfg.train_cfg.resume = resume
+    init_launcher(cfg)
+    check_job(cfg, resume)
+    for check in checks:
+        check(cfg)
+    journal = job_journal(cfg)
+    if is_finished_without_weights(cfg, journal):
+        print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
+                  'current')
+        return journal.out_dir
+    prepare(cfg)
+    check_data(cfg)
+    for name in ('proxy', 'judge'):
+        network = cfg.model.get(name)
+        if network is not None:
+            network.checkpoint = ready_weights(network, cfg.work_dir, name)
+    if cfg.model.get('fine_tune') is not None:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
+    runner = JobRunner.from_cfg(cfg)
+    print_log('\n'.join(header_lines(runner)), runner.logger)
+    runner.train()
+    if get_rank() == 0:
+        print_log('\n'.join(closing_lines(runner)), runner.logger)
+    return runner.train_loop.out_dir
+
+
+def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
+    """Path of the weights of a proxy: found, downloaded or trained.
+
+    Args:
+        proxy: Config of the proxy.
+        work_dir: Where weights without a place of their own are kept, as ``<name>.pth``.
+        name: Its part in the job, 'proxy' or 'judge'.
+
+    Raises:
+        ValueError: If the proxy is not trained here and its weights are missing.
+    """
+    path = weights_path(proxy, work_dir, name)
+    if path is None:
+        kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
+        return kind.local_checkpoint(proxy.get('checkpoint'))
+    return ensure_checkpoint(proxy.cfg, path)
+
+
+def ready_fine_tuned(cfg: Config) -> List[str]:
+    """Paths of the fine-tuned weights of a diffusion, one a shard: found or trained.
+
+    Args:
+        cfg: Config of a job with ``model.fine_tune``.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+        fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
+    if not isinstance(fine_tuned.checkpoint, (str, type(None))):
+        return fine_tuned.files
+    classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
+    return [ensure_checkpoint(config, checkpoint)
+            for config, checkpoint in fine_tuned.jobs(
+                len(classes), cfg.work_dir, cfg.model.diffusion)]
+
+
+def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
+    """Load and check the config of a distillation job.
+
+    Raises:
+        ValueError: If a key looks misspelt or a required one is missing.
+    """
+    cfg = load_config(config)
+    import_custom_modules(cfg)
+    merge_options(cfg, cfg_options)
+    for key in cfg:
+        if key not in KNOWN_KEYS and difflib.get_close_matches(key, KNOWN_KEYS, 1, 0.85):
+            raise ValueError(f'unknown config key {key!r}{suggestion(key, KNOWN_KEYS)}')
+    for key in ('model', 'train_dataloader', 'train_cfg'):
+        if cfg.get(key) is None:
+            raise ValueError(f'the config has no {key!r}: a distillation job needs it')
+        check_value(key, cfg[key], dict)
+    return cfg
+
+
+def default_work_dir(cfg: Config) -> str:
+    """``work_dirs/<name of the config file>``."""
+    name = osp.splitext(osp.basename(cfg.filename))[0] if cfg.filename else 'distill'
+    return osp.join('work_dirs', name)

@@ -1,0 +1,267 @@
+"""The student protocol: a stock training config whose training set is swapped."""
+import copy
+import hashlib
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmengine.config import Config
+
+from mmdd.datasets.manifest import check_set_files
+from mmdd.registry import TASK_UTILS
+from mmdd.utils.config import ConfigType, fingerprint, load_config
+from mmdd.utils.io import sha256, sha256_once
+from .adapters import (
+    TASKS,
+    SetContent,
+    adapt,
+    full_content,
+    leaf_dataset,
+    leaf_datasets,
+    protocol_classes,
+    read_manifest,
+)
+from .checks import check_protocol
+from .schedules import num_updates, param_schedulers
+
+__all__ = [
+    'FULL', 'has_validation', 'leaf_dataset', 'leaf_datasets', 'num_updates', 'param_schedulers',
+    'protocol_classes', 'read_protocol', 'run_key', 'scale_lr', 'selection', 'set_content',
+    'set_files', 'student_config', 'swap_dataset', 'weights_of'
+]
+
+FULL = 'full'
+# What a dataset config keeps where its set is read by another dataset class.
+COMMON_KEYS = ('test_mode', 'serialize_data', 'lazy_init', 'max_refetch', 'backend_args',
+               'ignore_index')
+DATA_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'split', 'indices')
+
+
+def read_protocol(config: ConfigType) -> Config:
+    """Load a protocol config.
+
+    Args:
+        config: Training config of an mm* package with a field ``protocol``:
+            ``task`` (how the set is swapped), ``metrics`` (column -> metric key),
+            ``scale`` (factor on the metrics, 100 for percent), ``schedule`` (a
+            :class:`ScheduleRule`), ``select`` (the split whose validations choose
+            the best checkpoint: 'val', the default, selects none where the validation split is
+            missing or is the test split; 'test' is what many papers do; 'none') and ``full``
+            (options merged for the arm that trains on the full real set); or a
+            distillation config that names one in ``evaluation.protocol``.
+
+    Raises:
+        ValueError: If the field is missing or incomplete.
+    """
+    cfg = load_config(config)
+    name = config if isinstance(config, str) else 'the config'
+    if cfg.get('evaluation') is not None:
+        if cfg.evaluation.get('protocol') is None:
+            raise ValueError(f'{name}: evaluation has no protocol')
+        return read_protocol(cfg.evaluation.protocol)
+    protocol = cfg.get('protocol')
+    if not isinstance(protocol, dict):
+        raise ValueError(f'{name} has neither a field protocol=dict(task=..., metrics=...) nor '
+                         f'evaluation=dict(protocol=...)')
+    if protocol.get('task') not in TASKS or not protocol.get('metrics'):
+        raise ValueError(f'{name}: protocol needs metrics and a task of {sorted(TASKS)}, '
+                         f'got task {protocol.get("task")!r}')
+    check_protocol(name, cfg)
+    for part, missing in (
+            ('model', not (cfg.get('model') or {}).get('type')),
+            ('training set', not _is_set(cfg, 'train')), ('test set', not _is_set(cfg, 'test')),
+            ('train_cfg', cfg.get('train_cfg') is None),
+            ('optim_wrapper', cfg.get('optim_wrapper') is None)):
+        if missing:
+            raise ValueError(f'{name}: the protocol has no {part}; a fragment of '
+                             f'configs/_base_/protocols is listed after a model and a dataset')
+    return cfg
+
+
+def _is_set(cfg: Config, split: str) -> bool:
+    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    return bool(dataset) and 'type' in leaf_dataset(dataset)
+
+
+def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
+    """Point a dataset config at another folder.
+
+    Several concatenated datasets become one. Repetitions stay: they are part
+    of the schedule.
+
+    Args:
+        dataset: Dataset config, possibly nested; not changed.
+        changes: Fields of the innermost dataset; a ``type`` among them replaces all
+            but what every dataset class knows.
+
+    Returns:
+        dict: The config with pipeline, metainfo and repetitions kept.
+    """
+    if 'datasets' in dataset:
+        return swap_dataset(dataset['datasets'][0], changes)
+    swapped = copy.deepcopy(dataset)
+    if 'dataset' in dataset:
+        swapped['dataset'] = swap_dataset(dataset['dataset'], changes)
+    else:
+        if 'type' in changes:
+            swapped = {key: swapped[key] for key in COMMON_KEYS if key in swapped}
+        swapped.update(copy.deepcopy(changes))
+    return swapped
+
+
+def set_content(protocol: Config, folder: str) -> SetContent:
+    """Check a set, or the protocol's real set for 'full', and say what it is made of.
+
+    Raises:
+        FileNotFoundError: If the folder or a file of the set is missing.
+        ValueError: See :func:`adapt` and :func:`check_set_files`.
+    """
+    if folder != FULL:
+        check_set_files(folder, read_manifest(folder))
+        return adapt(protocol, folder)
+    images, lines = full_content(protocol)
+    return SetContent(images, lines, {})
+
+
+def student_config(protocol: Config, folder: str, seed: int,
+                   content: Optional[SetContent] = None, lr: Optional[float] = None) -> Config:
+    """The training config of one student.
+
+    Args:
+        protocol: See :func:`read_protocol`.
+        folder: Folder of the set, or 'full' for the protocol's own real set.
+        seed: Seed of the training.
+        content: See :func:`set_content`, if it is known already.
+        lr: Learning rate in place of the protocol's, see :func:`scale_lr`.
+
+    Returns:
+        Config: What differs from the protocol is the training set, the seed, what
+        ``protocol.schedule`` sets for so many images, for 'full' the protocol's
+        options for the full set, and the split that selects a checkpoint.
+    """
+    content = content or set_content(protocol, folder)
+    cfg = copy.deepcopy(protocol)
+    options = cfg.pop('protocol')
+    if folder != FULL:
+        cfg.train_dataloader.dataset = swap_dataset(cfg.train_dataloader.dataset, content.changes)
+    elif options.get('rest'):  # of a search for learning rates
+        cfg.train_dataloader.dataset = copy.deepcopy(options.rest)
+    if options.get('schedule'):
+        rule = TASK_UTILS.build(copy.deepcopy(options.schedule))
+        rule.apply(cfg, content.images, len(protocol_classes(protocol) or ()))
+    if folder == FULL:
+        cfg.merge_from_dict(options.get('full') or {})
+    if lr is not None:
+        scale_lr(cfg, lr)
+    _set_selection(cfg, options)
+    cfg.randomness = dict(seed=seed, deterministic=False)
+    return cfg
+
+
+def _set_selection(cfg: Config, options: Any) -> None:
+    """Validate on, and keep the best checkpoint of, what ``protocol.select`` asks for."""
+    cfg.setdefault('default_hooks', {})
+    hook = cfg.default_hooks.get('checkpoint') or dict(type='CheckpointHook')
+    cfg.default_hooks.checkpoint = hook
+    select = options.get('select', 'val')
+    if select == 'test':
+        cfg.val_dataloader = copy.deepcopy(cfg.test_dataloader)
+        cfg.val_evaluator = copy.deepcopy(cfg.test_evaluator)
+        cfg.val_cfg = cfg.get('val_cfg') or dict()
+    elif select == 'none' or not has_validation(cfg):
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+        cfg.default_hooks.checkpoint.pop('save_best', None)
+        return
+    if not hook.get('save_best'):
+        cfg.default_hooks.checkpoint.update(
+            save_best=next(iter(options.metrics.values())), rule='greater')
+
+
+def has_validation(cfg: Config) -> bool:
+    """Whether a config has a validation split that is not its test split."""
+    if cfg.get('val_dataloader') is None:
+        return False
+    val, test = ([{key: leaf.get(key) for key in DATA_KEYS}
+                  for leaf in leaf_datasets(loader.dataset)]
+                 for loader in (cfg.val_dataloader, cfg.test_dataloader))
+    return val != test
+
+
+def selection(cfg: Config) -> Optional[str]:
+    """The split that chooses the best checkpoint of a student: 'val', 'test' or None."""
+    if not cfg.default_hooks.checkpoint.get('save_best'):
+        return None
+    return 'val' if has_validation(cfg) else 'test'
+
+
+def scale_lr(cfg: Config, lr: float) -> None:
+    """Give a training another learning rate, in place.
+
+    Absolute rates of its parameter schedulers change by the same factor.
+
+    Raises:
+        ValueError: If the training has several optimizers.
+    """
+    optimizer = cfg.optim_wrapper.get('optimizer')
+    if optimizer is None or 'lr' not in optimizer:
+        raise ValueError('a learning rate can only be set for one optimizer: the protocol has no '
+                         'optim_wrapper.optimizer.lr')
+    factor = lr / optimizer.lr
+    optimizer.lr = lr
+    for node in param_schedulers(cfg):
+        for key in ('eta_max', 'eta_min'):
+            if node.get(key):
+                node[key] = node[key] * factor
+
+
+def set_files(protocol: Config, folder: str,
+              content: Optional[SetContent] = None) -> Dict[str, Any]:
+    """Check a set and say how large it is and what identifies it.
+
+    Args:
+        protocol: See :func:`read_protocol`.
+        folder: Folder of the set, or 'full'.
+        content: See :func:`set_content`, if it is known already.
+
+    Returns:
+        dict: ``images`` (number, None for 'full') and ``sha256`` of the contents.
+
+    Raises:
+        FileNotFoundError: If the folder or a file of the set is missing.
+        ValueError: See :func:`adapt`.
+    """
+    content = content or set_content(protocol, folder)
+    if folder == FULL:
+        return dict(images=None, sha256=_hash(content.files))
+    lines = (f'{name} {sha256_once(osp.join(folder, name))}' for name in sorted(content.files))
+    return dict(images=content.images, sha256=_hash(lines))
+
+
+def _hash(lines: Sequence[str]) -> str:
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+
+def run_key(cfg: Config, content: str, seed: int) -> str:
+    """Name of a run: set content, protocol, starting weights and seed, 16 hex digits.
+
+    Args:
+        cfg: Student config; where its training set lies does not count.
+        content: SHA-256 of the set.
+        seed: Seed of the training.
+    """
+    neutral = copy.deepcopy(cfg)
+    leaf_dataset(neutral.train_dataloader.dataset)['data_root'] = ''
+    parts = [content, fingerprint(neutral), str(seed)] + weights_of(cfg.to_dict())
+    return hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]
+
+
+def weights_of(node: Any) -> List[str]:
+    """SHA-256 of every local checkpoint, and index of soft labels, that a config reads."""
+    if isinstance(node, (list, tuple)):
+        return [digest for value in node for digest in weights_of(value)]
+    if not isinstance(node, dict):
+        return []
+    files = [node.get('checkpoint'), node.get('load_from')]
+    if isinstance(node.get('labels'), str):
+        files.append(osp.join(node['labels'], 'labels.json'))
+    found = [sha256(file) for file in files if isinstance(file, str) and osp.isfile(file)]
+    return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]

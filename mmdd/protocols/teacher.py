@@ -1,0 +1,127 @@
+"""Teachers and soft labels of student protocols, made where they are missing."""
+import copy
+import os.path as osp
+from typing import Any, Dict, Optional
+
+from mmengine.config import Config
+
+from mmdd.datasets.soft_labels import planned_size
+from mmdd.engine.prepare import prepare
+from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.utils import compat
+from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
+from .label_writer import read_settings, size_settings, write_soft_labels
+from .protocol import read_protocol, student_config
+from .schedule_rules import set_image_size
+
+# How a teacher is trained that has no config of its own.
+TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'
+
+
+def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
+    """Train the teacher of a student protocol unless its weights are there.
+
+    Args:
+        protocol: See :func:`read_protocol`.
+        work_dir: Weights that the protocol does not place go to
+            ``<work_dir>/teacher_<key>.pth``.
+
+    Returns:
+        Config: The protocol with ``protocol.schedule.teacher`` complete; unchanged
+        for a protocol without a teacher.
+
+    Raises:
+        ValueError: If the checkpoint cannot be read, or the real set is missing.
+    """
+    cfg = read_protocol(protocol)
+    schedule = cfg.protocol.get('schedule') or {}
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+        return cfg
+    teacher = dict(schedule.teacher or {})
+    training = teacher_config(cfg) if teacher.get('cfg') is None else load_config(teacher['cfg'])
+    checkpoint = teacher.get('checkpoint')
+    if checkpoint is None:
+        checkpoint = osp.join(work_dir, f'teacher_{fingerprint(training)[:8]}.pth')
+    ensure_checkpoint(training, checkpoint)
+    schedule.teacher = dict(teacher, cfg=training.to_dict(), checkpoint=checkpoint)
+    return cfg
+
+
+def teacher_config(protocol: Config) -> Config:
+    """Training config of the student's own network on the protocol's real set.
+
+    Args:
+        protocol: See :func:`read_protocol`.
+
+    Returns:
+        Config: Model and datasets of the protocol with the schedule of
+        ``configs/_base_/schedules/teacher_cls.py``, at the student's image size.
+    """
+    base: Dict[str, Any] = {}
+    for key in ('default_scope', 'model', 'data_preprocessor', 'prepare', 'custom_imports'):
+        if protocol.get(key) is not None:
+            base[key] = copy.deepcopy(protocol[key])
+    base['model'].pop('train_cfg', None)
+    for split in ('train', 'val', 'test'):
+        loader = protocol.get(f'{split}_dataloader')
+        if loader is not None:
+            base[f'{split}_dataloader'] = dict(dataset=copy.deepcopy(loader['dataset']))
+            if protocol.get(f'{split}_evaluator') is not None:
+                base[f'{split}_evaluator'] = copy.deepcopy(protocol[f'{split}_evaluator'])
+    cfg = load_config([base, TEACHER_SCHEDULE])
+    if cfg.get('val_evaluator') is None:  # no validation split: it is not measured
+        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    if cfg.get('test_evaluator') is None:
+        cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    size = (protocol.protocol.get('schedule') or {}).get('image_size') or 224
+    set_image_size(cfg, size, 224)
+    return cfg
+
+
+def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
+                       cfg_options: Optional[Dict[str, Any]] = None) -> str:
+    """Write the soft labels of a set unless they are there.
+
+    Args:
+        protocol: A protocol whose schedule is ``FKDSchedule``, see
+            :func:`read_protocol`. Its teacher is trained first where its weights are missing.
+        set_folder: Folder of the set, or 'full' for the protocol's real set.
+        folder: Where the labels go; an interrupted run goes on.
+        cfg_options: Dotted options merged into the protocol.
+
+    Returns:
+        str: ``folder``, the value of ``protocol.schedule.labels``.
+
+    Raises:
+        FileNotFoundError: If the set is missing.
+        ValueError: If set, teacher or labels are unusable.
+    """
+    cfg = _storing_protocol(protocol, cfg_options)
+    prepare(cfg)
+    cfg = ensure_teacher(cfg, osp.dirname(osp.abspath(folder)))
+    student = student_config(cfg, set_folder, 0)
+    return write_soft_labels(student, folder, read_settings(student))
+
+
+def describe_soft_labels(protocol: ConfigType, set_folder: str,
+                         cfg_options: Optional[Dict[str, Any]] = None) -> str:
+    """The size of the soft labels of a set in one line; writes and trains nothing.
+
+    Args:
+        protocol: See :func:`ensure_soft_labels`, as for the other arguments.
+        set_folder: Folder of the set.
+        cfg_options: Dotted options merged into the protocol.
+    """
+    cfg = _storing_protocol(protocol, cfg_options)
+    return planned_size(size_settings(student_config(cfg, set_folder, 0)))
+
+
+def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
+    cfg = read_protocol(protocol)
+    merge_options(cfg, cfg_options)
+    cfg = read_protocol(cfg)  # once more, with the options
+    if 'pool' not in (cfg.protocol.get('schedule') or {}):
+        raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '
+                         'as in configs/_base_/protocols/fkd_soft.py')
+    compat.setup()
+    return cfg

@@ -1,0 +1,92 @@
+"""Results of a benchmark that never ran, with sets on disk that do exist."""
+import json
+
+import numpy as np
+
+from mmdd.benchmark.report.set_facts import set_facts
+from mmdd.datasets.formats.voc_xml import write_voc_xml
+from mmdd.protocols.summary import summarize
+from mmdd.utils.io import atomic_save_image
+
+ARMS = ('Random', 'Prior', 'Proxy', 'UniDD')
+VALUES = {'Random': (40., 42.), 'Prior': (10., 12.), 'Proxy': (44., 46.), 'UniDD': (50., 54.)}
+
+
+def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
+    """A finished distilled set of ``num`` images with a manifest; returns its path."""
+    images = []
+    for i in range(num):
+        files = [f'VOC2007/JPEGImages/{i:06d}.jpg', f'VOC2007/Annotations/{i:06d}.xml']
+        atomic_save_image(str(folder / files[0]), np.full((24, 32, 3), 40 * i, np.uint8))
+        write_voc_xml(str(folder / files[1]), f'{i:06d}.jpg', (24, 32, 3), [[2, 2, 20, 20]],
+                      ['<i>cat'])
+        images.append(dict(
+            files=files, slot=i, seed=i, round=0, rounds=1 + i % 2, classes=['<i>cat'],
+            prompt='', source='x', score=score + i / 10, accepted=True, label_source='proxy',
+            seconds=seconds))
+    manifest = dict(
+        images=images, method=method, budget='Ratio(percent=1)', budget_asked=num,
+        budget_met=num, images_made=2 * num, discard_rate=0.5, classes=['<i>cat'],
+        job=dict(fingerprint=f'{method}{num}'), versions=dict(torch='2'),
+        cost=dict(
+            stages=dict(
+                prepare=dict(kind='deploy', seconds=1., denoiser_passes=0),
+                synthesize=dict(kind='distill', seconds=9., denoiser_passes=120 * num)),
+            deploy_seconds=1., distill_seconds=9., denoiser_passes=120 * num,
+            seconds_per_image=seconds, seconds_per_kept=2 * seconds,
+            peak_memory_mib=dict(host=700), ranks=1),
+        per_class={'<i>cat': dict(images=num, objects=num), 'dog': dict(images=0, objects=0)},
+        metrics=dict(mmd2=0.25, coverage=0.75, density=0.5, bandwidth=3., k=5, num_real=12,
+                     score=dict(mean=score, class_means={'<i>cat': 0.625})))
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    return str(folder)
+
+
+def run(arm, folder, seed, value, images=3):
+    """One finished student."""
+    return dict(arm=arm, set=folder, seed=seed, images=images, updates=200, seconds=12.,
+                last=dict(mAP=value, AP50=value + 20), best=dict(mAP=value + 1, AP50=value + 21),
+                select='val')
+
+
+def student(runs, name='', loss='hard'):
+    """A student's part of a group."""
+    arms = {one['arm']: dict(images=one['images'], updates=200) for one in runs}
+    return dict(student=name, runs=runs, rows=summarize(runs), warnings=['look here'],
+                config='model = dict()', settings=dict(
+                    task='detection', shared=dict(model='FasterRCNN', loss=loss), arms=arms))
+
+
+def arm(name, folder='', budget='1 %', **more):
+    """An arm's part of a group; without a folder the full real set."""
+    sets = [dict(seed=0, folder=folder, error=None, facts=set_facts(folder))] if folder else []
+    return dict(dict(
+        arm=name, method=name, budget=budget, config=f'configs/{name}.py', added=False,
+        options={}, sweep=None, reference={}, proxy=dict(seconds=218.), paper={}, sets=sets,
+        proxy_config=None, checkpoint=None, image_size=32, dataset={}), **more)
+
+
+def group(folder):
+    """A group of four arms and the full real set; UniDD has values of a paper."""
+    folders = {name: write_set(folder / name, 'RandomCoreset' if name == 'Random' else 'UniDD')
+               for name in ARMS}
+    runs = [run(name, folders[name], seed, value) for name in ARMS
+            for seed, value in enumerate(VALUES[name])]
+    runs.append(run('Full', 'full', 0, 70., 300))
+    arms = [arm(name, folders[name], added=name == 'Random') for name in ARMS]
+    arms[-1].update(paper={'': dict(mAP=dict(mean=16.8, std=0.5))},
+                    reference=dict(title='A <b>paper</b>', url='', name='', collection=''))
+    return dict(
+        name='Detection & more', task='detection', metrics=['mAP', 'AP50'], full=True,
+        ablation=['Prior', 'Proxy', 'UniDD'], failures=['Herding seed 0: <script>alert(1)'],
+        students=[student(runs)], scores={}, arms=arms + [arm('Full', budget='all')])
+
+
+def results(folder):
+    """``results.json`` of :func:`group`."""
+    return dict(
+        title='Toys </title><script>alert(2)</script>', command='python tools/benchmark.py a&b',
+        created='2026-01-02 03:04 UTC', commit='abc1234+',
+        machine=dict(system='Linux', cpu='CPU', cores=2, memory_gib=4.),
+        versions=dict(mmdd='1', torch='2'), groups=[group(folder)],
+        settings=dict(sets=1, seeds=[0, 1], students='default', full_seeds=None, cfg_options={}))

@@ -1,0 +1,199 @@
+"""LRS and ARS: values by hand, limits, monotony, and rows of several seeds."""
+import math
+
+import numpy as np
+import pytest
+import toy_student
+
+from mmdd.benchmark import dd_ranking
+from mmdd.benchmark.dd_ranking import rank_protocols, rank_set
+from mmdd.evaluation.robust_scores import (
+    augmentation_robust_score,
+    hlr,
+    ior,
+    label_robust_score,
+    normalized,
+)
+from mmdd.protocols.protocol import read_protocol
+
+E = math.e
+
+
+def test_values_by_hand():
+    assert hlr(0.8, 0.5) == pytest.approx(0.3)
+    assert ior(0.6, 0.4) == pytest.approx(0.2)
+    # alpha = .5 * .2 - .5 * .3 = -.05
+    expected = (E**-0.05 - 1 / E) / (E - 1 / E)
+    assert label_robust_score(0.8, 0.5, 0.6, 0.4) == pytest.approx(expected)
+    # alpha = .25 * .2 - .75 * .3 = -.175
+    assert label_robust_score(0.8, 0.5, 0.6, 0.4, w=0.25) == pytest.approx(
+        (E**-0.175 - 1 / E) / (E - 1 / E))
+    # beta = .5 * .1 + .5 * .3 = .2
+    assert augmentation_robust_score(0.5, 0.4, 0.6, 0.3) == pytest.approx(
+        (E**0.2 - 1 / E) / (E - 1 / E))
+    # beta = .2 * .1 + .8 * .3 = .26
+    assert augmentation_robust_score(0.5, 0.4, 0.6, 0.3, gamma=0.2) == pytest.approx(
+        (E**0.26 - 1 / E) / (E - 1 / E))
+    # A set that is as good as random images and as the full set.
+    assert label_robust_score(0.5, 0.5, 0.5, 0.5) == pytest.approx(0.2689, abs=1e-4)
+
+
+def test_limits():
+    """1 if and only if alpha is 1, 0 if and only if it is -1."""
+    assert normalized(1) == 1 and normalized(-1) == 0
+    assert normalized(1 - 1e-6) < 1 and normalized(-1 + 1e-6) > 0
+    assert label_robust_score(0, 1, 1, 0) == 1  # hard labels gain 1 on the full set
+    assert label_robust_score(1, 0, 0, 1) == 0
+    assert augmentation_robust_score(1, 0, 1, 0) == 1
+    assert augmentation_robust_score(1, 0, 1, 0.01) < 1
+
+
+@pytest.mark.parametrize('score', [label_robust_score, augmentation_robust_score])
+def test_monotone(score):
+    signs = (-1, 1, 1, -1) if score is label_robust_score else (1, -1, 1, -1)
+    base = [0.5, 0.5, 0.5, 0.5]
+    for i, sign in enumerate(signs):
+        values = [score(*base[:i], 0.1 * k, *base[i + 1:]) for k in range(11)]
+        steps = [sign * (b - a) for a, b in zip(values, values[1:])]
+        assert min(steps) > 0
+
+
+@pytest.mark.parametrize('call, message', [
+    (lambda: hlr(80, 0.5), 'shares from 0 to 1 here, got 80: divide percent by 100'),
+    (lambda: label_robust_score(1, 1, 1, 1, w=2), 'weight must be 0 to 1, got 2'),
+    (lambda: normalized(1.5), 'defined from -1 to 1'),
+    (lambda: rank_set([]), 'LRS needs set_hard'),
+    (lambda: rank_set(rows({0: 50}), rows({0: 50})), 'ARS needs set_hard')])
+def test_bad_values(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def rows(values, folder='a', which='last'):
+    return [dict(arm='x', seed=seed, set=folder, **{which: dict(mAP=value, AP50=0.)})
+            for seed, value in values.items()]
+
+
+def test_scores_are_paired_by_seed():
+    scores = rank_set(
+        rows({0: 50., 1: 40.}), rows({0: 80.}, 'full'), rows({1: 60., 0: 70.}),
+        rows({0: 40., 1: 50.}, 'r'), metric='mAP')
+    # The full set has one seed: its mean stands for both.
+    assert [run['HLR'] for run in scores['runs']] == pytest.approx([0.3, 0.4])
+    assert [run['IOR'] for run in scores['runs']] == pytest.approx([0.3, 0.1])
+    lrs = [label_robust_score(0.8, 0.5, 0.7, 0.4), label_robust_score(0.8, 0.4, 0.6, 0.5)]
+    assert scores['LRS']['mean'] == pytest.approx(sum(lrs) / 2)
+    assert scores['LRS']['std'] == pytest.approx(abs(lrs[0] - lrs[1]) / math.sqrt(2))
+    assert 'ARS' not in scores
+
+
+def test_scores_are_paired_by_set():
+    hard = rows({0: 50.}, 'a') + rows({0: 60.}, 'b')
+    soft = rows({0: 90.}, 'b') + rows({0: 70.}, 'a')
+    scores = rank_set(hard, rows({0: 80.}), soft, rows({0: 40.}, 'r'), which='last')
+    assert [run['IOR'] for run in scores['runs']] == pytest.approx([0.3, 0.5])
+
+
+def test_augmentation_score_of_rows():
+    scores = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
+                      random_aug=rows({0: 40.}))
+    assert scores['ARS'] == dict(mean=augmentation_robust_score(0.5, 0.4, 0.6, 0.3), std=0.)
+    assert list(scores['runs'][0]) == ['seed', 'set', 'ARS']
+    soft = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
+                    random_aug=rows({0: 40.}), set_aug=rows({0: 70.}), gamma=0.25)
+    assert soft['ARS']['mean'] == augmentation_robust_score(0.7, 0.4, 0.6, 0.3, 0.25)
+
+
+def released_lrs(full_hard, syn_hard, syn_soft, random_soft, weight):
+    """As ``ddranking.metrics.LabelRobustScoreSoft`` computes it of accuracies in [0, 1]."""
+    hlr = 1.00 * (full_hard - syn_hard)
+    ior = 1.00 * (syn_soft - random_soft)
+    alpha = weight * ior - (1 - weight) * hlr
+    return (np.exp(alpha) - np.exp(-1)) / (np.exp(1) - np.exp(-1))
+
+
+def released_ars(syn_aug, random_aug, syn_bare, random_bare, weight):
+    """As ``ddranking.metrics.AugmentationRobustScore``."""
+    beta = weight * (syn_aug - random_aug) + (1 - weight) * (syn_bare - random_bare)
+    return (np.exp(beta) - np.exp(-1)) / (np.exp(1) - np.exp(-1))
+
+
+def test_scores_agree_with_the_released_package():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b, c, d, weight = rng.random(5)
+        assert label_robust_score(a, b, c, d, weight) == pytest.approx(
+            released_lrs(a, b, c, d, weight), rel=1e-12)
+        assert augmentation_robust_score(a, b, c, d, weight) == pytest.approx(
+            released_ars(a, b, c, d, weight), rel=1e-12)
+
+
+def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
+    """Its seeds and rates would cost more than all the others."""
+    asked = []
+
+    def train(arms, protocol, work_dir, seeds, jobs=None, lr_grid=None):
+        asked.append((tuple(arms), tuple(seeds), lr_grid))
+        return [dict(arm=arm, set=arm, seed=seed, last=dict(top1=50.))
+                for arm in arms for seed in seeds]
+
+    monkeypatch.setattr(dd_ranking, 'evaluate_sets', train)
+    monkeypatch.setattr(dd_ranking, 'labels_are_soft', lambda protocol: False)
+    rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), 'bare', (0, 1))
+    both = ('A', 'random real images')
+    assert asked == [(both, (0, 1), dd_ranking.LR_GRID)] * 3 + [
+        (('full real set', ), (0, ), None)]
+    asked.clear()
+    found = rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), seeds=(0, ), full=80.)
+    assert len(asked) == 2 and found['A']['HLR']['mean'] == pytest.approx(0.3)
+    with pytest.raises(ValueError, match='in percent, 0 to 100, got 101'):
+        rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), full=101.)
+
+
+@pytest.mark.parametrize('name, soft', [('cls_digits', False), ('cls_digits_soft', True),
+                                        ('cls_digits_noaug', False)])
+def test_which_labels_a_protocol_has(name, soft):
+    assert dd_ranking.labels_are_soft(f'configs/_base_/protocols/{name}.py') == soft
+
+
+@pytest.mark.parametrize('name', [
+    ['configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
+     'configs/_base_/protocols/dc_dsa_noaug.py'], 'configs/_base_/protocols/cls_digits_noaug.py'])
+def test_protocols_without_augmentation(name):
+    """Only what is augmented differs from the protocol that they stand beside."""
+    cfg = read_protocol(name)
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert not {'RandomCrop', 'ColorJitter', 'Invert', 'RandomFlip'} & set(steps)
+    assert not (cfg.model.get('train_cfg') or {}).get('augments')
+    last = name[-1] if isinstance(name, list) else name
+    other = read_protocol(name[:-1] + [last.replace('_noaug', '')] if isinstance(name, list)
+                          else last.replace('_noaug', ''))
+    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'test_dataloader', 'protocol'):
+        assert cfg[key] == other[key]
+
+
+def test_failed_runs_are_left_out():
+    failed = dict(arm='x', seed=1, set='a', error='no')
+    scores = rank_set(rows({0: 50.}) + [failed], rows({0: 80.}), rows({0: 70.}),
+                      rows({0: 40.}))
+    assert len(scores['runs']) == 1
+    with pytest.raises(ValueError, match='all runs of set_hard failed'):
+        rank_set([failed], rows({0: 80.}), rows({0: 70.}), rows({0: 40.}))
+    with pytest.raises(ValueError, match="no 'best' value"):
+        rank_set(*[rows({0: 50.})] * 4, which='best')
+
+
+def test_protocols_are_run(tmp_path):
+    """The toy student reaches 1 minus its error: set 1, random images 0.5, full set 0."""
+    real = toy_student.protocol(tmp_path / 'real')
+    real['protocol']['full'] = {}
+    real['train_cfg']['max_iters'] = real['train_cfg']['val_interval'] = 2
+    toy_student.voc_set(tmp_path / 'real', [2], 'train')
+    toy_student.voc_set(tmp_path / 'real', [1], 'test')
+    sets = dict(mine=toy_student.voc_set(tmp_path / 'mine', [1]))
+    random = toy_student.voc_set(tmp_path / 'random', [2])
+    scores = rank_protocols(sets, random, real, real, str(tmp_path / 'work'), noaug=real,
+                            seeds=(0, ), jobs=0, lr_grid=None)['mine']
+    # HLR = 0 - 1, IOR = 1 - 0
+    assert scores['LRS']['mean'] == 1 and scores['ARS']['mean'] == 1
+    assert scores['HLR']['mean'] == -1 and scores['IOR']['mean'] == 1
