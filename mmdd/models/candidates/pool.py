@@ -10,7 +10,7 @@ from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.finite import NO_SCORE
 from mmdd.utils.seed import derive_seed
-from ..diffusions.base import SamplingRun
+from ..diffusions.sampling import SamplingRun
 from ..proxies.scoring import score_samples
 
 NETWORKS = dict(proxy=('proxy', ), judge=('judge', ), both=('proxy', 'judge'))

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from mmdd.structures import DistillSlot
+from mmdd.utils.digest import digest_weights
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
-from ...diffusions.base import digest_weights
 from ..patch_selection.compositor import compose
 from .random_crops import random_windows
 
