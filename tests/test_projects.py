@@ -17,8 +17,9 @@ from mmengine.registry import DefaultScope
 
 from mmdd.datasets import DigitScenes
 from mmdd.engine.distill_job import read_job
-from mmdd.engine.preflight import check_part, parts_of
+from mmdd.engine.parts import parts_of
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.components import check_part
 from mmdd.utils.config import load_config
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))

@@ -18,6 +18,7 @@ from mmdd.models.coresets import CoresetBaseline
 from mmdd.protocols.workers import default_jobs
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
+from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, load_config, plain
 from .isolated import distill_isolated
 from .suite import Arm, Group
@@ -161,8 +162,8 @@ def is_deterministic(cfg: Config) -> bool:
 
 def is_trained_here(proxy: Any) -> bool:
     """Whether distilling trains a proxy where its weights are missing."""
-    kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
-    return proxy.get('cfg') is not None and not hasattr(kind, 'local_checkpoint')
+    return proxy.get('cfg') is not None and getattr(
+        class_of(MODELS, proxy), 'trained_by_job', True)
 
 
 def describe_set_jobs(plan: Plan) -> List[str]:

@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmdd.datasets.checks import open_real_set
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
+from mmdd.utils.components import class_of
 from mmdd.utils.config import (
     KNOWN_KEYS,
     ConfigType,
@@ -88,8 +89,7 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     """
     path = weights_path(proxy, work_dir, name)
     if path is None:
-        kind = MODELS.get(proxy.type) if isinstance(proxy.type, str) else proxy.type
-        return kind.local_checkpoint(proxy.get('checkpoint'))
+        return class_of(MODELS, proxy).local_checkpoint(proxy.get('checkpoint'))
     return ensure_checkpoint(proxy.cfg, path)
 
 

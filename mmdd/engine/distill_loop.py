@@ -59,6 +59,7 @@ class DistillLoop(BaseLoop):
             images are refined instead of being made again.
     """
 
+    runtime_settings = ('batch_size', 'resume', 'out_dir', 'reuse')
     limits = dict(batch_size=dict(low=1), max_rounds=dict(low=1))
 
     def __init__(self,
@@ -165,7 +166,7 @@ class DistillLoop(BaseLoop):
         self.writer.follow(dataset)
         self.distiller.classes = tuple(dataset.metainfo['classes'])
         for name in ('proxy', 'judge'):
-            check_proxy_classes(getattr(self.distiller, name, None), self.distiller.classes, name)
+            check_proxy_classes(getattr(self.distiller, name), self.distiller.classes, name)
         self.distiller.budget = self.budget
         progress = Progress('reading the real set', len(self.dataloader), 'batches')
         for data_batch in self.dataloader:
@@ -176,12 +177,10 @@ class DistillLoop(BaseLoop):
 
     def plan(self) -> None:
         """Step 2: turn the budget into slots."""
-        if getattr(self.distiller, 'prompt_file', '') is None:
+        if self.distiller.prompt_file is None:
             self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
-        prompter = getattr(self.distiller, 'prompter', None)
-        if getattr(prompter, 'cache', '') is None:
-            # Not in the distilled set: paid answers outlive it.
-            prompter.cache = f'{self.runner.work_dir}/vlm_cache.jsonl'
+        if self.distiller.prompter is not None:
+            self.distiller.prompter.keep_in(self.runner.work_dir)
         if get_rank() == 0:
             # Once: prompts may cost money, features time. The others read it.
             slots = self.distiller.plan(self.budget)

@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.manifest import MANIFEST, check_set_files
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint
 from mmdd.utils.io import sha256
 from mmdd.utils.state import load_state
@@ -66,8 +67,7 @@ def weights_path(network: Any, work_dir: str, name: str) -> Optional[str]:
     Returns:
         str: A path; None of a network that is not trained by the job.
     """
-    kind = MODELS.get(network.type) if isinstance(network.type, str) else network.type
-    if hasattr(kind, 'local_checkpoint'):
+    if not getattr(class_of(MODELS, network), 'trained_by_job', True):
         return None
     return network.get('checkpoint') or osp.join(work_dir, f'{name}.pth')
 

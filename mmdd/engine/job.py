@@ -1,24 +1,13 @@
 """What identifies a distillation job."""
 import copy
-from typing import Any, Dict, Mapping, Sequence
+from typing import Any, Dict, Mapping
 
-from mmdd.registry import HOOKS, TASK_UTILS
+from mmdd.registry import HOOKS, LOOPS, TASK_UTILS
 from mmdd.structures import DENOISE_STAGES
+from mmdd.utils.components import class_of, runtime_settings_of
 from mmdd.utils.config import describe_network, fingerprint, resolve_path
 from mmdd.utils.io import sha256
-
-# Fields that change speed or place, not the images.
-NOT_IDENTITY = ('batch_size', 'resume', 'out_dir', 'reuse')
-# Fields of a distiller that do the same.
-MODEL_NOT_IDENTITY = ('prompt_file', 'score_batch', 'score_dir')
-# Settings of a prompter and its backend that change how answers are got, not what they say.
-PROMPTER_NOT_IDENTITY = ('cache', 'max_calls', 'max_failures')
-BACKEND_NOT_IDENTITY = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency',
-                        'device')
-# Settings of a pool of candidates that change how fast they are made.
-POOL_NOT_IDENTITY = ('batch_size', )
-# Settings of class statistics that change how fast they are made and where they lie.
-STATISTICS_NOT_IDENTITY = ('batch_size', 'statistics_dir')
+from .parts import model_parts
 
 
 def describe_parts(cfg) -> Dict[str, str]:
@@ -33,27 +22,13 @@ def describe_parts(cfg) -> Dict[str, str]:
     Raises:
         FileNotFoundError: If the config of the proxy or of the judge is missing.
     """
-    model = without(cfg.model, MODEL_NOT_IDENTITY)
-    if model.get('prompter'):
-        model['prompter'] = without(model['prompter'], PROMPTER_NOT_IDENTITY)
-        if model['prompter'].get('backend'):
-            model['prompter']['backend'] = without(
-                model['prompter']['backend'], BACKEND_NOT_IDENTITY)
-    if model.get('statistics'):
-        model['statistics'] = without(model['statistics'], STATISTICS_NOT_IDENTITY)
-    if model.get('fine_tune'):
-        model['fine_tune'] = without(model['fine_tune'], ('checkpoint', ))
-    if model.get('pool'):
-        model['pool'] = without(model['pool'], POOL_NOT_IDENTITY)
+    model = without_runtime_settings(cfg.model)
     if model.get('judge'):
         model['judge'] = describe_network(model['judge'])
-    proxy = describe_network(model.pop('proxy', None) or {})
-    diffusion = dict(model.pop('diffusion', None) or {})
-    for key in ('compile', 'gradient_checkpointing'):
-        diffusion.pop(key, None)
-    settings = {k: v for k, v in cfg.train_cfg.items() if k not in NOT_IDENTITY}
     parts = dict(
-        model=model, proxy=proxy, diffusion=diffusion, train_cfg=settings,
+        proxy=describe_network(model.pop('proxy', None) or {}),
+        diffusion=model.pop('diffusion', None) or {}, model=model,
+        train_cfg=without_settings(cfg.train_cfg, LOOPS.get('DistillLoop')),
         dataset=cfg.train_dataloader['dataset'],
         custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)])
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
@@ -83,9 +58,19 @@ def describe_raw_samples(cfg) -> str:
     return fingerprint(dict(parts=describe_parts(unrefined)))
 
 
-def without(settings: Mapping[str, Any], names: Sequence[str]) -> Dict[str, Any]:
-    """A copy of settings that lacks some of them."""
-    return {name: value for name, value in settings.items() if name not in names}
+def without_settings(node: Mapping[str, Any], kind: Any) -> Dict[str, Any]:
+    """A copy of the config of a component that lacks the runtime settings of its class."""
+    names = runtime_settings_of(kind)
+    return {name: value for name, value in node.items() if name not in names}
+
+
+def without_runtime_settings(model: Mapping[str, Any]) -> Dict[str, Any]:
+    """A copy of the config of a distiller without the runtime settings of any of its parts."""
+    bare = copy.deepcopy(dict(model))
+    for _, registry, node in model_parts(bare):
+        for name in runtime_settings_of(class_of(registry, node)):
+            node.pop(name, None)
+    return bare
 
 
 def describe_job(cfg, distiller) -> Dict[str, Any]:

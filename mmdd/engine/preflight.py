@@ -1,7 +1,7 @@
 """Checks of a distillation job that cost little and come before everything else."""
 import os
 import tempfile
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Any, Mapping
 
 import numpy as np
 from mmengine.config import Config
@@ -9,20 +9,18 @@ from mmengine.dist import barrier, get_rank
 from mmengine.registry import DefaultScope, Registry
 
 from mmdd.datasets.checks import check_writer, first_annotation, open_real_set
-from mmdd.datasets.class_names import spoken_names
 from mmdd.models.prompters.base import read_prompts
 from mmdd.models.set_stages import SetStages
-from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
+from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
 from mmdd.utils.cli import BAD_INPUT, one_line
-from mmdd.utils.components import check_part
+from mmdd.utils.components import check_part, class_of
 from .distill_loop import check_proxy_classes
 from .identity import check_weights
 from .job import build_pool, describe_parts
 from .journal import Journal
+from .parts import model_parts, parts_of
 from .runtime_checks import check_runtime
-
-Part = Tuple[str, Registry, Mapping[str, Any]]
 
 
 def check_job(cfg: Config, resume: bool) -> None:
@@ -41,13 +39,11 @@ def check_job(cfg: Config, resume: bool) -> None:
         check_runtime(cfg)
         for where, registry, node in parts_of(cfg):
             check_part(where, registry, node)
-        for where, registry, node in parts_of(cfg):
+        for where, registry, node in parts_of(cfg, inner=False):
             if registry in (TASK_UTILS, HOOKS):
                 try_build(where, registry, node)
-        diffusion = cfg.model.get('diffusion')
-        if diffusion is not None:
-            MODELS.get(diffusion.type).check_config(diffusion)
-        MODELS.get(cfg.model.type).check_config(cfg.model)
+        for _, registry, node in reversed(list(model_parts(cfg.model))):
+            ask(registry, node, 'check_config', node)
         check_choice(cfg)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
@@ -59,6 +55,24 @@ def check_job(cfg: Config, resume: bool) -> None:
             with DefaultScope.overwrite_default_scope(scope):
                 check_prompter(cfg)
     barrier()
+
+
+def ask(registry: Registry, node: Mapping[str, Any], check: str, *args: Any) -> None:
+    """Let the class of a component make a check of its own, where it has one.
+
+    Args:
+        registry: Where its type is looked up.
+        node: Its config.
+        check: ``check_config`` (of its settings and files) or ``check_classes`` (of the class
+            names of the real set), class methods.
+        args: What it takes.
+
+    Raises:
+        ValueError: If the component finds something wrong.
+    """
+    method = getattr(class_of(registry, node), check, None)
+    if method is not None:
+        method(*args)
 
 
 def job_journal(cfg: Config) -> Journal:
@@ -86,7 +100,7 @@ def check_choice(cfg: Config) -> None:
     """
     judge = cfg.model.get('judge')
     if judge is not None:
-        kind = MODELS.get(judge.type) if isinstance(judge.type, str) else judge.type
+        kind = class_of(MODELS, judge)
         if not getattr(kind, 'gives_scores', False):
             raise ValueError(f'model.judge: {kind.__name__} gives no scores; take a '
                              f'ClassifierProxy, DetectorProxy or SegmentorProxy')
@@ -127,12 +141,8 @@ def check_data(cfg: Config) -> None:
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
             if cfg.model.get('label_sampler') is not None:
                 TASK_UTILS.build(cfg.model.label_sampler).check(first_annotation(dataset))
-            MODELS.get(cfg.model.type).check_classes(cfg.model, classes)
-            if cfg.model.get('prompter') is not None:
-                spoken_names(classes)
-            diffusion = cfg.model.get('diffusion')
-            if diffusion is not None:
-                MODELS.get(diffusion.type).check_classes(diffusion, classes)
+            for _, registry, node in model_parts(cfg.model):
+                ask(registry, node, 'check_classes', node, classes)
             for name in ('proxy', 'judge'):
                 if cfg.model.get(name) is not None:
                     network = try_build(f'model.{name}', MODELS,
@@ -164,44 +174,6 @@ def build_set_stages(cfg: Config) -> SetStages:
         ValueError: If they do not go together.
     """
     return SetStages([TASK_UTILS.build(stage) for stage in cfg.model.get('set_stages') or []])
-
-
-def parts_of(cfg: Config) -> Iterator[Part]:
-    """(place, registry, config) of every component of a job."""
-    model, loop = cfg.model, cfg.train_cfg
-    yield 'model', MODELS, model
-    for name, registry in (('diffusion', MODELS), ('proxy', MODELS), ('judge', MODELS),
-                           ('label_sampler', TASK_UTILS), ('prompter', TASK_UTILS),
-                           ('initializer', TASK_UTILS), ('pool', TASK_UTILS),
-                           ('statistics', TASK_UTILS), ('fine_tune', TASK_UTILS)):
-        if model.get(name) is not None:
-            yield f'model.{name}', registry, model[name]
-    if isinstance(model.get('cluster_features'), Mapping):
-        yield 'model.cluster_features', MODELS, model.cluster_features
-    backend = (model.get('prompter') or {}).get('backend')
-    if backend is not None:
-        yield 'model.prompter.backend', TASK_UTILS, backend
-    for name in ('refiners', 'set_stages'):
-        for i, node in enumerate(model.get(name) or []):
-            yield f'model.{name}[{i}]', TASK_UTILS, node
-    yield 'train_cfg', LOOPS, dict(loop, runner=None, dataloader=None)
-    for name in ('budget', 'writer'):
-        if loop.get(name) is None:
-            raise ValueError(f'the config has no train_cfg.{name}: a distillation job needs it')
-        yield f'train_cfg.{name}', TASK_UTILS, loop[name]
-    for i, node in enumerate(cfg.get('prepare') or []):
-        yield f'prepare[{i}]', TASK_UTILS, node
-    for i, node in enumerate(cfg.get('custom_hooks') or []):
-        yield f'custom_hooks[{i}]', HOOKS, node
-        for name, inner in (('views', TASK_UTILS), ('extractor', MODELS)):
-            if isinstance(node, Mapping) and node.get(name) is not None:
-                yield f'custom_hooks[{i}].{name}', inner, node[name]
-    for name, node in (cfg.get('default_hooks') or {}).items():
-        if node is not None:
-            yield f'default_hooks.{name}', HOOKS, node
-    if cfg.train_dataloader.get('dataset') is None:
-        raise ValueError('the config has no train_dataloader.dataset: it is the real set')
-    yield 'train_dataloader.dataset', DATASETS, cfg.train_dataloader.dataset
 
 
 def check_writable(folder: str) -> None:

@@ -53,8 +53,7 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
         model.update(image_size=SIDE, min_box=min(model.get('min_box', 4.), 1.))
     for name in ('proxy', 'judge'):
         network = model.get(name)
-        if network is not None and hasattr(_kind(network), 'gives_scores') and not hasattr(
-                _kind(network), 'local_checkpoint'):
+        if network is not None and getattr(_kind(network), 'trained_by_job', False):
             network.cfg = shrink_training(load_config(network.cfg), scratch).to_dict()
             network.checkpoint = osp.join(scratch, f'{name}.pth')
     if (model.get('prompter') or {}).get('backend') is not None:

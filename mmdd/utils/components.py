@@ -1,6 +1,6 @@
 """Checks of components by their configs, before anything is built."""
 import inspect
-from typing import Any, Mapping, Optional, Set
+from typing import Any, Mapping, Optional, Set, Tuple
 
 from mmengine.registry import Registry
 
@@ -55,8 +55,28 @@ def component_of(where: str, registry: Registry, node: Any) -> Any:
     return cls
 
 
+def class_of(registry: Registry, node: Any) -> Any:
+    """The class that a config names; None where the registry has none of that name."""
+    kind = node.get('type') if isinstance(node, Mapping) else None
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
+        return scoped.get(kind)
+
+
 def names_of(registry: Optional[Registry]) -> Set[str]:
     """Names that a registry and its parents know."""
     if registry is None:
         return set()
     return set(registry.module_dict) | names_of(registry.parent)
+
+
+def runtime_settings_of(cls: Any) -> Tuple[str, ...]:
+    """The settings that a class, with its bases, declares in ``runtime_settings``.
+
+    They change speed, place or how an answer is got, never what comes out: a job with other
+    values of them is the same job.
+    """
+    found = [base.__dict__.get('runtime_settings', ())
+             for base in (inspect.getmro(cls) if inspect.isclass(cls) else ())]
+    return tuple(dict.fromkeys(name for names in found for name in names))

@@ -11,12 +11,14 @@ from mmengine.registry import DefaultScope
 
 from mmdd.datasets.checks import open_real_set
 from mmdd.engine.distill_job import read_job
-from mmdd.engine.preflight import check_budget, check_part, parts_of
+from mmdd.engine.parts import parts_of
+from mmdd.engine.preflight import check_budget
 from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import has_validation, read_protocol
 from mmdd.registry import TASK_UTILS
 from mmdd.starter.init_job import init_job
 from mmdd.utils.compat import setup
+from mmdd.utils.components import check_part
 from mmdd.utils.config import load_config
 
 METHODS = ('unidd', 'random_coreset', 'uniform_coreset', 'kcenter_coreset', 'herding_coreset')

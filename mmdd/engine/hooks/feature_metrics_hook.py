@@ -15,6 +15,7 @@ from mmdd.evaluation.feature_metrics import RunningMMD, feature_metrics, score_s
 from mmdd.models.coresets.feature_pass import FeaturePass, extract
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DistilledSample
+from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.seed import derive_seed
@@ -91,8 +92,8 @@ class FeatureMetricsHook(Hook):
                 f"such as dict(type='BackboneFeatures', cfg=..., checkpoint=...)")
         self.size = tuple(self.size or distiller.image_size)
         node = dict(self.extractor or runner.cfg.model.get('proxy') or {})
-        kind = MODELS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
-        if hasattr(kind, 'local_checkpoint'):
+        kind = class_of(MODELS, node)
+        if not getattr(kind, 'trained_by_job', True):
             node['checkpoint'] = kind.local_checkpoint(node.get('checkpoint'))
         self.model = distiller.proxy
         if self.extractor is not None:

@@ -73,6 +73,7 @@ class CandidatePool:
         ValueError: If an argument is out of range.
     """
 
+    runtime_settings = ('batch_size', )
     limits = dict(size=dict(low=1), keep=dict(low=1), screen=('unguided', 'halfway', None),
                   screen_steps=dict(low=1), screen_share=dict(above=0, high=1),
                   by=tuple(NETWORKS), batch_size=dict(low=1))

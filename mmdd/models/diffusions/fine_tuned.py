@@ -35,6 +35,7 @@ class FineTuned:
         ValueError: If a setting is out of range.
     """
 
+    runtime_settings = ('checkpoint', )
     limits = dict(classes_per_shard=dict(low=1), weights=WEIGHTS)
 
     def __init__(self,

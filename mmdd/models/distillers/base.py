@@ -78,6 +78,8 @@ class DatasetDistiller(BaseModel):
         draws: Whether images are sampled from the diffusion, so that a pool can try several.
         takes_over: Whether the images are real ones, with the annotations of their files.
         dry_run_settings: Settings that a dry run, on a few images, sets to other values.
+        runtime_settings: Settings that change speed or place, never the images: a job with
+            other values of them is the same job. Every component may declare its own.
 
     Raises:
         ValueError: If a part is missing that another one needs.
@@ -86,6 +88,7 @@ class DatasetDistiller(BaseModel):
     draws = True
     takes_over = False
     dry_run_settings: Mapping[str, Any] = {}
+    runtime_settings: Tuple[str, ...] = ('prompt_file', )
     limits = dict(image_size=dict(low=8), min_box=dict(low=0), seed=dict(low=0))
 
     def __init__(self,

@@ -1,4 +1,15 @@
-"""D4M: dataset distillation via disentangled diffusion model."""
+"""D4M: dataset distillation via disentangled diffusion model.
+
+Algorithm 1, and what runs each of its steps:
+
+1. latents z = E(x) of the images of each class             ``ClassStatistics.fit``
+2. k-means of each class, batch by batch, equations 3 to 5  ``LatentClusters.summarize``
+3. one image for each centre, with its class as the prompt  ``PrototypeDistiller.plan``
+4. the centre, noised to a middle timestep                  ``initial_latents``, ``begin``
+5. denoised from there, equation 6                          ``SamplingLoop.advance``
+6. decoded, and scaled to the size of the set               ``PrototypeDistiller.distill_step``
+7. students match a teacher's soft labels                   protocols ``fkd_soft``, ``rded_soft``
+"""
 from typing import List, Optional, Tuple
 
 from torch import Tensor
@@ -49,7 +60,7 @@ class D4M(PrototypeDistiller):
         self.strength = strength
 
     def initial_latents(self, slots: List[DistillSlot]) -> Tuple[Optional[Tensor], float]:
-        """The prototypes, or noise in the arm without them (algorithm 1, line 11)."""
+        """The prototypes, or noise in the ablation without them (algorithm 1, line 11)."""
         if self.statistics is None:
             return None, 1.
         return self.prototypes(slots), self.strength

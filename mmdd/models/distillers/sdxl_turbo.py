@@ -1,4 +1,15 @@
-"""Generative dataset distillation with SDXL-Turbo (ECCV 2024 challenge)."""
+"""Generative dataset distillation with SDXL-Turbo (ECCV 2024 challenge).
+
+The method of section 3, and what runs each of its steps:
+
+1. class names of the real set, nothing else of it          ``check_classes``
+2. the prompt of an image is the name alone, section 3.3    ``ClassPrompter`` in ``plan``
+3. z_T from N(0, I)                                         ``SamplingLoop.begin``
+4. one step of SDXL-Turbo, without guidance, section 3.1    ``StableDiffusionXL``, steps 1
+5. the image, decoded                                       ``SamplingLoop.finish``
+6. augmented copies of each image, section 3.4              ``PostAugmentation``
+7. within ten minutes                                       ``TimeBudgetHook``
+"""
 import re
 from typing import Any, Mapping, Optional, Sequence
 

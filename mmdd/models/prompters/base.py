@@ -1,10 +1,11 @@
 """The interface of prompters, and their jsonl cache."""
 import json
 import os.path as osp
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from mmengine.utils import is_list_of
 
+from mmdd.datasets.class_names import spoken_names
 from mmdd.structures import Layout
 from mmdd.utils.io import atomic_write_text
 
@@ -22,11 +23,31 @@ class BasePrompter:
     # Whether the file of the real image is read, which a composed layout does not have.
     reads_images = False
 
+    @classmethod
+    def check_classes(cls, cfg: Mapping[str, Any], classes: Sequence[str]) -> None:
+        """Check that the classes of the real set have names to be spoken of.
+
+        Args:
+            cfg: Config of this prompter.
+            classes: Class names by label index.
+
+        Raises:
+            ValueError: If not.
+        """
+        spoken_names(classes)
+
     def check(self) -> None:
         """Check what prompts need, before anything else of the job is done.
 
         Raises:
             ValueError: If prompts could not be made.
+        """
+
+    def keep_in(self, folder: str) -> None:
+        """Where to keep what outlives the distilled set, unless the settings say so.
+
+        Args:
+            folder: Work dir of the job.
         """
 
     def describe(self, annotation: Layout, classes: Sequence[str]) -> str:

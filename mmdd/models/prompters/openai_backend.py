@@ -48,6 +48,7 @@ class OpenAIBackend(VLMBackend):
         ValueError: If a setting is out of range, or could tell a key.
     """
 
+    runtime_settings = ('base_url', 'api_key_env', 'max_retries', 'timeout', 'concurrency')
     limits = dict(max_retries=dict(low=0), timeout=dict(above=0), concurrency=dict(low=1),
                   temperature=dict(low=0), max_tokens=dict(low=1), image_size=dict(low=16),
                   detail=('low', 'high', 'auto'))

@@ -30,6 +30,7 @@ class TransformersBackend(VLMBackend):
         ValueError: If a setting is out of range.
     """
 
+    runtime_settings = ('device', )
     limits = dict(dtype=('auto', 'float32', 'float16', 'bfloat16'),
                   max_new_tokens=dict(low=1), image_size=dict(low=16))
 

@@ -55,6 +55,7 @@ class VLMPrompter(BasePrompter):
     """
 
     reads_images = True
+    runtime_settings = ('cache', 'max_calls', 'max_failures')
     limits = dict(per=('image', 'class'), max_words=dict(low=5), max_objects=dict(low=1),
                   max_calls=dict(low=0), max_failures=dict(low=1))
 
@@ -100,6 +101,11 @@ class VLMPrompter(BasePrompter):
     def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
         """Return the prompt for one annotated image."""
         return dict(self.describe_all([annotation], classes))[annotation.image_id]
+
+    def keep_in(self, folder: str) -> None:
+        """Keep answers, which may be paid for, in a work dir if ``cache`` is None."""
+        if self.cache is None:
+            self.cache = f'{folder}/vlm_cache.jsonl'
 
     def prompts(self, annotations: Sequence[Layout], classes: Sequence[str],
                 cache: str = '') -> List[str]:

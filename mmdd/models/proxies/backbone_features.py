@@ -42,6 +42,7 @@ class BackboneFeatures(TaskProxy):
 
     scope = 'mmpretrain'
     gives_scores = False
+    trained_by_job = False
     limits = dict(input_size=dict(low=8))
 
     def __init__(self,

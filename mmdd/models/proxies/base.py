@@ -42,6 +42,9 @@ class TaskProxy(BaseModule):
     scope = 'mmengine'
     # Whether it scores and labels images; without, it gives features only.
     gives_scores = True
+    # Whether a job trains it by its cfg where its weights are missing; without, they are fetched
+    # by ``local_checkpoint``.
+    trained_by_job = True
 
     def __init__(self,
                  cfg: Union[str, dict, Sequence],
@@ -115,7 +118,7 @@ class TaskProxy(BaseModule):
         x = in_full(images) * 255
         if takes_rgb(preprocessor) == reads_rgb(self.cfg):
             x = x.flip(1)
-        if getattr(preprocessor, '_enable_normalize', True):
+        if normalizes(preprocessor):
             x = (x - preprocessor.mean.to(x)) / preprocessor.std.to(x)
         height, width = x.shape[-2:]
         value = getattr(preprocessor, 'pad_value', getattr(preprocessor, 'pad_val', 0))
@@ -125,7 +128,7 @@ class TaskProxy(BaseModule):
     def mean_colour(self) -> Tensor:
         """RGB colour in [0, 1] that is 0 in the model's own input, (3,)."""
         preprocessor = self.model.data_preprocessor
-        if not getattr(preprocessor, '_enable_normalize', True):
+        if not normalizes(preprocessor):
             return torch.zeros(3, device=next(self.parameters()).device)
         colour = preprocessor.mean.float().flatten().expand(3) / 255
         return colour.flip(0) if takes_rgb(preprocessor) == reads_rgb(self.cfg) else colour
@@ -164,6 +167,11 @@ class TaskProxy(BaseModule):
 def in_full(x: Tensor) -> Tensor:
     """The tensor in fp32, or in fp64 where it is that already."""
     return x if x.dtype == torch.float64 else x.float()
+
+
+def normalizes(preprocessor) -> bool:
+    """Whether the preprocessor subtracts a mean and divides by a deviation."""
+    return getattr(preprocessor, 'mean', None) is not None
 
 
 def takes_rgb(preprocessor) -> bool:

@@ -41,6 +41,7 @@ class ClassStatistics:
         ValueError: If an argument is out of range.
     """
 
+    runtime_settings = ('batch_size', 'statistics_dir')
     limits = dict(posterior=('mean', 'sample'), resize=('stretch', 'crop'),
                   batch_size=dict(low=1))
 

@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from mmdd.models.proxies.base import TaskProxy, reads_rgb, takes_rgb
+from mmdd.models.proxies.base import TaskProxy, normalizes, reads_rgb, takes_rgb
 from mmdd.registry import MODELS
 from mmdd.utils.config import resolve_path
 
@@ -55,7 +55,7 @@ class Teacher(TaskProxy):
     def takes(self, preprocessor: Any, rgb: bool) -> bool:
         """Whether images of another preprocessor, RGB or BGR, are just its own input."""
         own = self.model.data_preprocessor
-        flags = [getattr(p, '_enable_normalize', False) for p in (own, preprocessor)]
+        flags = [normalizes(p) for p in (own, preprocessor)]
         if rgb != (takes_rgb(own) != reads_rgb(self.cfg)) or flags[0] != flags[1]:
             return False
         return not flags[0] or all(
@@ -192,7 +192,7 @@ class SoftLabelClassifier(BaseModel):
         if teacher.takes(own, self.takes_rgb):
             return teacher.normalized_logits(inputs)
         images = inputs
-        if getattr(own, '_enable_normalize', False):
+        if normalizes(own):
             images = images * own.std.to(images) + own.mean.to(images)
         return teacher.logits((images if self.takes_rgb else images.flip(1)) / 255)
 

@@ -20,6 +20,7 @@ from .criteria import (
     representativeness,
     zero_like,
 )
+from .frozen_prior import FrozenPrior
 from .memory import ClassMemory
 from .variational import variational_bound
 
@@ -126,8 +127,7 @@ class MinimaxFineTuner(BaseModel):
             raise ValueError(f'MinimaxFineTuner: variational needs a DiT with '
                              f'{2 * prior.channels} output channels, this one has '
                              f'{prior.out_channels}')
-        # Not a submodule: the autoencoder is frozen and stays out of the checkpoints.
-        self._prior = (prior, )
+        self._frozen = FrozenPrior(prior)
         self.transformer = prior.transformer
         tie_embedders(self.transformer)
         add_scale_factors(self.transformer, scale_layers, scale_blocks)
@@ -155,14 +155,12 @@ class MinimaxFineTuner(BaseModel):
     @property
     def prior(self):
         """The ``DiT`` that is fine-tuned, with its autoencoder and noise schedule."""
-        prior, = self._prior
-        device = self.transformer.proj_out_2.weight.device
-        return prior if prior.vae.device == device else prior.to(device)
+        return self._frozen.on(self.transformer.proj_out_2.weight.device)
 
     @property
     def passes(self) -> int:
         """Denoiser evaluations so far."""
-        return self._prior[0].passes
+        return self._frozen.diffusion.passes
 
     def init_weights(self) -> None:
         """Keep the weights that were loaded."""

@@ -1,4 +1,15 @@
-"""Minimax Diffusion: sample from a DiT that was fine-tuned to cover its classes."""
+"""Minimax Diffusion: sample from a DiT that was fine-tuned to cover its classes.
+
+Algorithm 1, and what runs each of its steps:
+
+1. a batch of a class shard, z_0 = E(x), noised to z_t      ``MinimaxFineTuner.encode``, ``losses``
+2. L_simple of the DiT on it                                ``MinimaxFineTuner.losses``
+3. L_r: towards the least similar real embedding, eq. 3     ``criteria.representativeness``
+4. L_d: away from the most similar prediction, eq. 4        ``criteria.diversity``
+5. minimise L_simple + lambda_r L_r + lambda_d L_d, eq. 5   the stock Runner of the training
+6. remember both embeddings of each class                   ``ClassMemory``
+7. draw the images of a class by the weights of its shard   ``Minimax.distill_step``
+"""
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from mmdd.registry import MODELS, TASK_UTILS
@@ -13,7 +24,7 @@ class Minimax(DatasetDistiller):
 
     A class-conditional ``DiT`` is fine-tuned with the minimax criteria
     (``MinimaxFineTuner``, section 2.3), then draws the images of each class from noise.
-    The arms of the paper's ablation are configs: ``fine_tune=None`` is the raw DiT, and
+    The rows of the paper's ablation are configs: ``fine_tune=None`` is the raw DiT, and
     a fine-tuning without either criterion is DiffFit.
 
     Args:

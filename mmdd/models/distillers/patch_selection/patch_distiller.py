@@ -32,6 +32,8 @@ class PatchDistiller(DatasetDistiller):
     draws = False
     remedy = 'lower the budget'
 
+    runtime_settings = ('score_batch', 'score_dir')
+
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self.scorer: Any = None

@@ -1,4 +1,16 @@
-"""Patch selection: a diffusion model that selects instead of generating."""
+"""Patch selection: a diffusion model that selects instead of generating.
+
+Algorithm 1, and what runs each of its steps:
+
+1. noise of each photograph at several t, with and without  ``PatchScorer``
+   the class in the prompt, equation 5                      ``differential_loss``
+2. the window in which the class helps most, equation 6     ``best_window``
+3. its mean there is the score R of the photograph          ``ScorePass``, ``ScoreStore``
+4. diffusion features of the patches                        ``PatchFeatures``
+5. k-means of a class; clusters by the median of their R    ``choose_patches``
+6. those nearest to the centroids of the best clusters      ``choose_patches``
+7. four patches on an image, or one                         ``compose``
+"""
 import inspect
 import os.path as osp
 from dataclasses import fields

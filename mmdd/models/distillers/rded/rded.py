@@ -1,4 +1,15 @@
-"""RDED: mosaics of the crops that a classifier is surest of."""
+"""RDED: mosaics of the crops that a classifier is surest of.
+
+Its two stages, and what runs each of their steps:
+
+1. a classifier trained on the real set, the observer       ``ClassifierProxy``
+2. random crops of each photograph                          ``random_windows``
+3. their cross-entropy by the observer                      ``CropScorer``
+4. the most realistic crop of each photograph is kept       ``CropScorer``, ``ScoreStore``
+5. the best crops of a class                                ``choose_patches``
+6. laid out factor x factor, ranks shared by the images     ``RDED``, ``compose``
+7. students match the observer's soft labels                protocol ``rded_soft``
+"""
 import inspect
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
