@@ -5,6 +5,7 @@ import os.path as osp
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -51,6 +52,45 @@ def test_import_order(path):
     for other, line in imported_parts(path):
         assert other in ORDER, f'{path}:{line} imports mmdd.{other}'
         assert ORDER.index(other) <= ORDER.index(part), f'{path}:{line} imports mmdd.{other}'
+
+
+@pytest.mark.parametrize('path', FILES)
+def test_names_in_strings_keep_the_order(path):
+    """Modules that are named to be imported later, such as those to preload."""
+    part = path.split('/')[1].removesuffix('.py')
+    with open(osp.join(ROOT, path)) as f:
+        tree = ast.parse(f.read())
+    documents = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = {id(node.body[0].value) for node in ast.walk(tree)
+                  if isinstance(node, documents) and ast.get_docstring(node)}
+    for node in ast.walk(tree) if path != 'mmdd/registry.py' else ():
+        if (isinstance(node, ast.Constant) and isinstance(node.value, str)
+                and id(node) not in docstrings):
+            for other in re.findall(r'\bmmdd\.([a-z_]+)', node.value):
+                if other in ORDER:
+                    assert ORDER.index(other) <= ORDER.index(part), f'{path}:{node.lineno}'
+
+
+def module_imports(path):
+    """Modules of mmdd that a file imports when it is imported itself."""
+    with open(osp.join(ROOT, path)) as f:
+        tree = ast.parse(f.read())
+    package = path[:-3].split('/')[:-1]
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            base = package[:len(package) + 1 - node.level] if node.level else []
+            module = base + (node.module.split('.') if node.module else [])
+            for alias in node.names:
+                for parts in (module + [alias.name], module, module + ['__init__']):
+                    name = '/'.join(parts) + '.py'
+                    if name in FILES:
+                        yield name
+                        break
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = TopologicalSorter({path: set(module_imports(path)) for path in FILES})
+    graph.prepare()
 
 
 def test_the_import_reader_sees_absolute_and_relative_imports():
