@@ -4,13 +4,14 @@ PYTEST_ARGS ?=
 VENV_PYTHON := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test lint docs clean
 
 help:
 	@echo 'make demo     distill the embedded digit scenes and measure the result'
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name -x" goes to pytest'
 	@echo 'make install  only make .venv ready (the first time builds mmcv: minutes)'
 	@echo 'make lint     check the style of the files'
+	@echo 'make docs     build the documentation in work_dirs/site'
 	@echo 'make clean    remove build leftovers; keeps .venv, .cache, data and work_dirs'
 	@echo ''
 	@echo 'PYTHON=python3.12 takes another Python; more: python3 tools/setup_venv.py --help'
@@ -32,6 +33,12 @@ lint: install
 	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt ruff
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) .dev_scripts/check_files.py
+
+docs: install
+	@$(VENV_PYTHON) -c 'import mkdocs, mkdocstrings_handlers.python' 2>/dev/null || \
+	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt -r requirements/docs.txt
+	@NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --quiet
+	@echo 'the documentation is in work_dirs/site/index.html'
 
 clean:
 	@rm -rf build dist mmdd.egg-info .pytest_cache .ruff_cache .hypothesis
