@@ -172,16 +172,16 @@ def test_settings_out_of_range(module, settings):
 
 
 def test_a_job_keeps_one_subgroup_of_each_class(module, digits, classifier_proxy, tmp_path):
-    cfg = tiny.classification_job(digits, n=2, batch_size=20)
+    scenes = tiny.digit_scenes(tmp_path / 'scenes', train=1, singles=20)
+    cfg = tiny.classification_job(scenes, n=2, batch_size=20)
     cfg['model'].update(
         type='IMS3Selection', set_stages=[dict(type='SubgroupSelection', groups=3)],
         proxy=dict(type='ClassifierProxy', cfg=tiny.classifier_job(digits),
                    checkpoint=classifier_proxy.checkpoint))
-    folder = distill(cfg, str(tmp_path))
+    folder = distill(cfg, str(tmp_path / 'work'))
     manifest = json.loads(open(f'{folder}/manifest.json').read())
     assert manifest['budget'] == str(IPC(2)) and manifest['images_made'] == 60
     assert manifest['budget_asked'] == manifest['budget_met'] == 20
-    ids = [image['slot']['id'] if 'slot' in image else image['id'] for image in manifest['images']]
-    ids = np.array(sorted(ids)).reshape(10, 2)
+    ids = np.array(sorted(image['slot'] for image in manifest['images'])).reshape(10, 2)
     assert (ids[:, 1] == ids[:, 0] + 1).all() and (ids[:, 0] % 2 == 0).all()
     assert (ids[:, 0] // 6 == np.arange(10)).all()

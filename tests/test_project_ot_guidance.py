@@ -178,7 +178,8 @@ def test_a_class_is_summed_up_by_centres_and_counts(module):
 
 
 @pytest.fixture
-def job(digits):
+def job(module, tmp_path):
+    digits = tiny.digit_scenes(tmp_path / 'scenes', train=1, singles=30)
     cfg = tiny.classification_job(digits, n=2, batch_size=10)
     cfg['model'].update(type='OTGuidance', statistics=dict(type='ClassSupport', points=3))
     cfg['custom_hooks'] = [dict(type='OTGuidanceHook', scale=0.5, start=0, stop=1)]
@@ -197,7 +198,7 @@ def test_a_job_is_guided(job, tmp_path):
 def test_the_hook_needs_masses(module, job, tmp_path):
     job['model'].update(statistics=dict(type='LatentClusters'))
     with pytest.raises(ValueError, match="model.statistics=dict.type='ClassSupport'"):
-        distill(job, str(tmp_path))
+        distill(job, str(tmp_path / 'work'))
 
 
 @pytest.mark.parametrize('settings', [dict(epsilon=0.), dict(iterations=0),
