@@ -201,6 +201,11 @@ def test_what_is_not_one_class_an_image_is_refused(module, real_set):
     with pytest.raises(ValueError, match='DM matches class by class') as caught:
         method.plan(Total(n=4))
     assert '\n' not in str(caught.value)
+    method.annotations = real_set
+    method.set_stages.slots = lambda quota: 5
+    with pytest.raises(ValueError, match='5 images of class 0 are to start from 4 real ones'):
+        method.plan(IPC(n=1))
+    method.set_stages.slots = lambda quota: quota
     method.annotations = [RealAnnotation(
         a.image_id, a.path, a.size, a.labels, np.array([[0., 0., 9., 9.]])) for a in real_set]
     with pytest.raises(ValueError, match='DM matches class by class'):

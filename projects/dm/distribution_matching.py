@@ -2,7 +2,7 @@
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -59,7 +59,7 @@ class DM(DatasetDistiller):
                  augment: Optional[dict] = None,
                  mean: Sequence[float] = (127.5, ),
                  std: Sequence[float] = (63.75, ),
-                 image_size: int = 32,
+                 image_size: Union[int, Tuple[int, int]] = 32,
                  **kwargs) -> None:
         super().__init__(image_size=image_size, **kwargs)
         self.iterations, self.lr, self.momentum = iterations, lr, momentum
@@ -72,7 +72,8 @@ class DM(DatasetDistiller):
         """One slot for each image of a class; ``source`` is the real image it starts from.
 
         Raises:
-            ValueError: If the budget or the real set is not one of images per class.
+            ValueError: If the budget or the real set is not one of images per class, or a class
+                has too few real images.
         """
         slots = super().plan(budget)
         for slot in slots:
@@ -80,11 +81,15 @@ class DM(DatasetDistiller):
                     slot.labels) != 1 or slot.group != slot.labels[0]:
                 raise ValueError(f'{budget}: DM matches class by class; give a real set of one '
                                  f"class an image and train_cfg.budget=dict(type='IPC', n=...)")
-        totals, places, planned = Counter(slot.group for slot in slots), Counter(), []
+        totals = Counter(slot.group for slot in slots)
+        real = {label: self.real_images(label) for label in totals}
+        for label, total in totals.items():
+            if total > len(real[label]):
+                raise ValueError(f'{budget}: {total} images of class {label} are to start from '
+                                 f'{len(real[label])} real ones; lower the budget')
+        starts, planned = {label: enumerate(own) for label, own in real.items()}, []
         for slot in slots:
-            place = places[slot.group]
-            places[slot.group] += 1
-            start = self.real_images(slot.group)[place]
+            place, start = next(starts[slot.group])
             planned.append(replace(
                 slot, source=start.image_id, sources=(start.image_id, ), source_path=start.path,
                 prototype=dict(place=place, of=totals[slot.group])))
@@ -143,10 +148,8 @@ class DM(DatasetDistiller):
     def siamese(self, images: Tensor) -> Tensor:
         """Augment all of (B, 3, H, W) by the same draws."""
         def one(image: Tensor) -> Tensor:
-            return self.augment(image[None], self._no_scores)[0][0]
+            return self.augment(image[None], image.new_zeros(1, 0))[0][0]
         return torch.vmap(one, randomness='same')(images)
-
-    _no_scores = torch.zeros(1, 0)
 
 
 def matching_loss(network: nn.Module, real: Tensor, synthetic: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 import time
 from collections import Counter
 from dataclasses import replace
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -63,7 +63,7 @@ class SRe2L(DatasetDistiller):
                  flip_prob: float = 0.5,
                  jitter: int = 32,
                  recover_batch: int = 100,
-                 image_size: int = 224,
+                 image_size: Union[int, Tuple[int, int]] = 224,
                  **kwargs) -> None:
         super().__init__(proxy=proxy, image_size=image_size, **kwargs)
         if not hasattr(self.proxy, 'logits'):
