@@ -11,9 +11,8 @@ from test_projects import load_module
 from torch import nn
 
 from mmdd.apis import distill
-from mmdd.datasets.annotations import RealAnnotation
 from mmdd.datasets.journal import Journal
-from mmdd.structures import IPC, Total
+from mmdd.structures import IPC, RealAnnotation, Total
 
 NETWORK = dict(type='mmdd.ConvNet', widths=(8, 8), conv_bias=True, final_pool=True, flatten=True)
 # Shifted by at most 0 pixels: the augmentation that changes nothing.

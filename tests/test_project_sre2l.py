@@ -1,17 +1,20 @@
 """SRe2L: the distance of statistics, the recovery, and what an image depends on."""
 import copy
 import glob
+import json
 
 import numpy as np
 import pytest
+import soft_sets
 import tiny
 import torch
+from mmengine.config import Config
 from test_projects import load_module
 from torch import nn
 
-from mmdd.apis import distill
-from mmdd.datasets.annotations import RealAnnotation
-from mmdd.structures import IPC, DistillSlot, Total
+from mmdd.apis import distill, evaluate
+from mmdd.datasets.soft_labels import SoftLabelStore
+from mmdd.structures import IPC, DistillSlot, RealAnnotation, Total
 from mmdd.utils.seed import generator
 
 # A view that shows all of the image as it is.
@@ -213,18 +216,22 @@ def test_what_it_cannot_recover_from_is_refused(module, build):
         method.plan(Total(n=1))
 
 
-def test_a_job_gives_the_same_set_whatever_its_batches(module, tmp_path):
+def test_a_job_from_squeezing_to_relabelling(module, tmp_path, monkeypatch):
+    """A student learns from stored labels of the network that its images come from."""
+    # Configs are saved without being formatted, which takes longer than these trainings.
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
     root = tiny.digit_scenes(tmp_path / 'scenes', train=1, singles=30)
-    job = tiny.classifier_job(root)
-    folders = []
-    for name, size in dict(a=7, b=20).items():
-        cfg = tiny.classification_job(root, n=2, batch_size=size)
-        cfg['model'] = dict(
-            type='SRe2L', image_size=32, iterations=2, recover_batch=10, proxy=dict(
-                type='ClassifierProxy', cfg=job, checkpoint=str(tmp_path / 'teacher.pth')))
-        folders.append(distill(copy.deepcopy(cfg), str(tmp_path / name)))
-    files = sorted(glob.glob('train/**/*.png', root_dir=folders[0], recursive=True))
-    assert len(files) == 20
-    for name in files:
-        assert open(f'{folders[0]}/{name}', 'rb').read() == open(
-            f'{folders[1]}/{name}', 'rb').read()
+    teacher = dict(cfg=tiny.classifier_job(root), checkpoint=str(tmp_path / 'teacher.pth'))
+    cfg = tiny.classification_job(root, n=2, batch_size=7)
+    cfg['model'] = dict(type='SRe2L', image_size=32, iterations=2, recover_batch=10,
+                        proxy=dict(type='ClassifierProxy', **teacher))
+    folder = distill(copy.deepcopy(cfg), str(tmp_path / 'job'))
+    per_class = json.loads(open(f'{folder}/manifest.json').read())['per_class']
+    assert [entry['images'] for entry in per_class.values()] == [2] * 10
+    relabel = soft_sets.parts(root, 'fkd_soft', epochs=2, teacher=teacher, batch_size=10)
+    row, = evaluate(relabel, dict(SRe2L=folder), str(tmp_path / 'students'), seeds=(0, ),
+                    jobs=0)
+    assert row['runs'] == 1 and 0 <= row['last']['top1']['mean'] <= 100
+    labels, = glob.glob(str(tmp_path / 'students/soft_labels/*'))
+    store = SoftLabelStore(labels)
+    assert store.epochs == 2 and len(store.rows(1)) == 20
