@@ -8,7 +8,7 @@ custom_imports = dict(imports=['sre2l'])
 model = dict(
     type='SRe2L',
     # for a CPU core; 4000 iterations at 224 pixels in the paper
-    iterations=500,
+    iterations=300,
     image_size=32,
     # a mirrored digit is no digit, and one of 32 pixels fits in few crops
     crop_area=(0.5, 1.),
