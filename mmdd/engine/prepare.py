@@ -38,7 +38,7 @@ class TrainedCheckpoint:
     """A checkpoint that is trained where it is missing and reused where it is there.
 
     Args:
-        config: Training config of any mm* package.
+        config: Training config of any mm* package: a file, a dict, or a list of these.
         checkpoint: Where the checkpoint is, or is written to.
         cfg_options: Dotted options merged into the config.
     """
@@ -46,7 +46,7 @@ class TrainedCheckpoint:
     collective = True
 
     def __init__(self,
-                 config: str,
+                 config: ConfigType,
                  checkpoint: str,
                  cfg_options: Optional[Dict[str, Any]] = None) -> None:
         self.config = config

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from real_data import quick_jobs
 
 from mmdd.engine.distill_job import read_job
+from mmdd.engine.parts import parts_of
 from mmdd.registry import MODELS
 from mmdd.starter.init_job import init_job
 from mmdd.starter.rehearsal import dry_distill
@@ -22,6 +23,7 @@ from mmdd.starter.shrink import (
     tiny_diffusion,
 )
 from mmdd.utils.compat import setup
+from mmdd.utils.components import check_part
 from mmdd.utils.config import load_config
 
 JOBS = dict(
@@ -146,6 +148,8 @@ def test_nothing_is_trained_into_work_dirs():
     assert trained.config.train_cfg.max_iters == 2
     assert small.default_hooks.set_metrics.extractor.checkpoint == trained.checkpoint
     assert small.model.proxy.checkpoint == 'scratch/proxy.pth'
+    for where, registry, node in parts_of(small):  # what stands there now is taken as well
+        check_part(where, registry, node)
     assert 'work_dirs' not in str(small.to_dict()) and left_out == []
     assert backbone in str(job.to_dict()), 'the job itself is not changed'
 
