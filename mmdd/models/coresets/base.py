@@ -1,5 +1,5 @@
 """The interface of coreset baselines."""
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ import torch
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
-from .feature_pass import FeaturePass
+from .feature_pass import AnnotationPass
 
 
 class CoresetBaseline(DatasetDistiller):
@@ -73,6 +73,27 @@ class CoresetBaseline(DatasetDistiller):
         """
         raise NotImplementedError
 
+    def describe(self, network, images: torch.Tensor,
+                 annotations: Sequence[RealAnnotation]) -> torch.Tensor:
+        """What :meth:`select` reads of images as its features; here those of the network.
+
+        Args:
+            network: One of :meth:`networks`.
+            images: (B, 3, H, W) RGB in [0, 1], stretched to ``feature_size``.
+            annotations: Those of the B images, in pixels of their files.
+
+        Returns:
+            Tensor: (B, D).
+        """
+        return network.features(images)
+
+    def networks(self) -> Iterator[Tuple[str, Any]]:
+        """Names and networks that describe the real set in turn; here the proxy alone.
+
+        Features of several lie side by side: (N, networks x D).
+        """
+        yield 'features', self.proxy
+
     @property
     def num_classes(self) -> int:
         """Number of classes of the real set."""
@@ -93,10 +114,12 @@ class CoresetBaseline(DatasetDistiller):
                 features there. None keeps nothing.
         """
         if self.uses_features:
-            self._features = FeaturePass(
-                self.proxy, [a.path for a in self.annotations], self.image_size,
-                self._batch_size, folder and f'{folder}/features',
-                name='features of the real set').run()
+            parts = [AnnotationPass(
+                self.describe, network, self.annotations, self.image_size, self._batch_size,
+                folder and f'{folder}/{name}', name=f'{name} of the real set').run()
+                     for name, network in self.networks()]
+            self._features = parts[0] if len(parts) == 1 or parts[0] is None else torch.cat(
+                parts, 1)
 
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Turn the selection into slots.
