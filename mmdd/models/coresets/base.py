@@ -4,6 +4,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Seque
 import numpy as np
 import torch
 
+from mmdd.registry import MODELS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
@@ -30,6 +31,8 @@ class CoresetBaseline(DatasetDistiller):
 
     # Whether ``select`` reads features; they need a proxy.
     uses_features = False
+    # Proxies whose predictions ``describe`` understands; None takes any network of features.
+    proxy_kinds: Optional[Tuple[type, ...]] = None
     draws = False
     takes_over = True
     limits = dict(feature_size=dict(low=8))
@@ -44,9 +47,38 @@ class CoresetBaseline(DatasetDistiller):
                 f'{type(self).__name__} selects by features: give model.proxy')
         proxy = proxy if self.uses_features else None
         super().__init__(proxy=proxy, image_size=feature_size, seed=seed, **kwargs)
+        if self.uses_features:
+            self.check_proxy(type(self.proxy))
         self.draw_seed = seed
         self._features: Optional[torch.Tensor] = None
         self._batch_size = 1
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any]) -> None:
+        """Check, before it is trained, that the selection can read the proxy.
+
+        Raises:
+            ValueError: If not.
+        """
+        super().check_config(cfg)
+        proxy = cfg.get('proxy')
+        if cls.uses_features and proxy is not None:
+            kind = proxy['type']
+            cls.check_proxy(MODELS.get(kind) if isinstance(kind, str) else kind)
+
+    @classmethod
+    def check_proxy(cls, kind: Any) -> None:
+        """Check that the selection makes sense of what a kind of proxy predicts.
+
+        Raises:
+            ValueError: If it is of another task, or gives features only.
+        """
+        if cls.proxy_kinds and not (isinstance(kind, type) and issubclass(kind, cls.proxy_kinds)):
+            wanted = ' or '.join(own.__name__ for own in cls.proxy_kinds)
+            raise ValueError(
+                f'{cls.__name__} reads the predictions of a {wanted}, model.proxy is a '
+                f'{getattr(kind, "__name__", kind)}: give it such a proxy, or take another '
+                f'coreset for this task')
 
     @classmethod
     def reads_seed(cls, config: Mapping[str, Any]) -> bool:

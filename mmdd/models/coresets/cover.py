@@ -1,10 +1,11 @@
 """Farthest-first traversal that measures few of all distances."""
-from typing import List, Tuple
+from typing import List
 
 import numpy as np
 
 from mmdd.utils.progress import Progress
 from .grid import Grid
+from .lazy import Cutoff, above, largest
 
 # Rows that compete for the next choices at a time.
 ACTIVE = 8192
@@ -52,9 +53,9 @@ class Cover:
 
     def advance(self) -> None:
         """Choose the rows, if any, that are farther than all bounds but the largest."""
-        top, cutoff = self._largest()
+        top, cutoff = largest(self._bounds, ACTIVE)
         self._refresh(top)
-        self._compete(top[_above(self._bounds[top], top, cutoff)], cutoff)
+        self._compete(top[above(self._bounds[top], top, cutoff)], cutoff)
 
     def _choose(self, index: int) -> np.ndarray:
         center = self.grid[np.array([index])][0]
@@ -63,14 +64,6 @@ class Cover:
         self.chosen.append(index)
         self._progress.add()
         return center
-
-    def _largest(self) -> Tuple[np.ndarray, Tuple[float, int]]:
-        """Rows of the largest bounds by index, and the least of them: (bound, index)."""
-        place = max(0, len(self._bounds) - ACTIVE)
-        least = np.partition(self._bounds, place)[place]
-        top = np.flatnonzero(self._bounds > least)
-        ties = np.flatnonzero(self._bounds == least)[:max(1, ACTIVE - len(top))]
-        return np.sort(np.concatenate([top, ties])), (least, int(ties[-1]))
 
     def _refresh(self, rows: np.ndarray) -> None:
         """Measure rows against the centers that they do not know of."""
@@ -91,7 +84,7 @@ class Cover:
                 self.measured += products.size
             self._seen[own] = count
 
-    def _compete(self, rows: np.ndarray, cutoff: Tuple[float, int]) -> None:
+    def _compete(self, rows: np.ndarray, cutoff: Cutoff) -> None:
         """Choose among rows that are up to date until none is above the cutoff."""
         values, squares, nearest = self.grid[rows], self.grid.squares[rows], self._bounds[rows]
         while len(rows) and len(self.chosen) < self.num:
@@ -101,15 +94,10 @@ class Cover:
             np.minimum(nearest, distances, out=nearest)
             nearest[best] = -1
             self.measured += len(rows)
-            keep = _above(nearest, rows, cutoff)
+            keep = above(nearest, rows, cutoff)
             if keep.sum() > len(rows) * .75 and keep[nearest.argmax()]:
                 continue
             self._bounds[rows], self._seen[rows] = nearest, len(self.chosen)
             rows, squares, nearest = rows[keep], squares[keep], nearest[keep]
             values = values[keep]
         self._bounds[rows], self._seen[rows] = nearest, len(self.chosen)
-
-
-def _above(bounds: np.ndarray, rows: np.ndarray, cutoff: Tuple[float, int]) -> np.ndarray:
-    """Which of the rows come before all that are not among the largest."""
-    return (bounds > cutoff[0]) | ((bounds == cutoff[0]) & (rows <= cutoff[1]))
