@@ -7,7 +7,7 @@
 
 Every coreset selects from the same features in a file, in a process of its own. The peak is
 that of the process: interpreter and libraries (about 400 MiB) and what it reads of the file
-included. 'noise' is isotropic: no structure that a selection could use. 'clusters' are
+included. Growth is that of the CPU seconds from the size before. 'noise' is isotropic: no structure that a selection could use. 'clusters' are
 Gaussians, as many as classes, that spread as far as their means, and 'decay' such whose
 variances fall like 1/rank, as those of networks do. The references are written as in DeepCore:
 every choice measures all that is left; they run up to --reference images.
@@ -21,7 +21,7 @@ import time
 from typing import List, Optional, Sequence, Tuple
 
 COLUMNS = ('coreset', 'features', 'images', 'dimensions', 'chosen', 'threads', 'seconds',
-           'growth', 'peak MiB')
+           'CPU seconds', 'growth', 'peak MiB')
 CORESETS = ('RandomCoreset', 'UniformCoreset', 'KCenterCoreset', 'HerdingCoreset',
             'FacilityLocationCoreset')
 REFERENCES = ('KCenterReference', 'HerdingReference')
@@ -106,7 +106,7 @@ def herding_reference(features, num: int) -> List[int]:
 
 
 def measure(kind: str, path: str, classes: int, percent: float,
-            ipc: Optional[int]) -> Tuple[int, float, int]:
+            ipc: Optional[int]) -> Tuple[int, float, float, int]:
     """Select once in this process.
 
     Args:
@@ -117,7 +117,7 @@ def measure(kind: str, path: str, classes: int, percent: float,
         ipc: Images to choose in each class instead.
 
     Returns:
-        tuple: Number of chosen images, seconds, peak MiB of the process.
+        tuple: Number of chosen images, seconds, CPU seconds, peak MiB of the process.
 
     Raises:
         ValueError: If it chooses another number of images.
@@ -128,7 +128,7 @@ def measure(kind: str, path: str, classes: int, percent: float,
     from mmdd.structures import IPC, Ratio
     from mmdd.utils.timing import peak_memory
     select = selection(kind, classes)
-    begin = time.perf_counter()
+    begin, work = time.perf_counter(), time.process_time()
     features = torch.from_numpy(np.load(path, mmap_mode='c'))
     labels = list(labels_of(len(features), classes)[:, None])
     budget = Ratio(percent) if ipc is None else IPC(ipc)
@@ -137,10 +137,10 @@ def measure(kind: str, path: str, classes: int, percent: float,
     for members, quota in budget.groups(labels, classes, total):
         own = features if len(members) == len(features) else features[torch.from_numpy(members)]
         chosen += members[select(own, [labels[i] for i in members], quota)].tolist()
-    seconds = time.perf_counter() - begin
+    seconds, work = time.perf_counter() - begin, time.process_time() - work
     if len(set(chosen)) != total:
         raise ValueError(f'{kind} chose {len(set(chosen))} images, not {total}')
-    return total, seconds, peak_memory()
+    return total, seconds, work, peak_memory()
 
 
 def selection(kind: str, classes: int):
@@ -187,12 +187,12 @@ def measure_all(args, folder: str) -> List[Tuple[str, ...]]:
         for kind in args.coresets:
             if kind in REFERENCES and num > args.reference:
                 continue
-            chosen, seconds, peak = apart(
+            chosen, seconds, work, peak = apart(
                 measure, kind, path, args.classes, args.percent, args.ipc)
-            growth = f'x {seconds / before[kind]:.1f}' if kind in before else '-'
-            before[kind] = seconds
+            growth = f'x {work / before[kind]:.1f}' if kind in before else '-'
+            before[kind] = work
             rows.append((kind, args.features, str(num), str(args.dim), str(chosen),
-                         str(args.threads), f'{seconds:.2f}', growth, str(peak)))
+                         str(args.threads), f'{seconds:.2f}', f'{work:.2f}', growth, str(peak)))
             print(' | '.join(rows[-1]), flush=True)
         os.unlink(path)
     return rows

@@ -1,5 +1,5 @@
 """Selection of points that stand for all."""
-from typing import Any, List, Mapping, Sequence
+from typing import Any, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -60,8 +60,8 @@ def facility_location(features, num: int) -> List[int]:
         if above(gains[[best]], np.array([best]), cutoff)[0]:
             chosen.append(best)
             gains[best], seen[best] = -1, num  # never again
-            for own in grid.blocks():
-                nearest[own] = np.minimum(nearest[own], _distances(grid, np.array([best]), own)[0])
+            for own, distances in _distances(grid, np.array([best])):
+                nearest[own] = np.minimum(nearest[own], distances[0])
             progress.add()
     return chosen
 
@@ -69,15 +69,17 @@ def facility_location(features, num: int) -> List[int]:
 def _gains(grid: Grid, rows: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     """How much each row would lower the sum of the distances to the nearest chosen one."""
     gains = np.zeros(len(rows))
-    for own in grid.blocks():
-        gains += np.maximum(nearest[own] - _distances(grid, rows, own), 0).sum(1)
+    for own, distances in _distances(grid, rows):
+        gains += np.maximum(nearest[own] - distances, 0).sum(1)
     return gains
 
 
-def _distances(grid: Grid, rows: np.ndarray, others: slice) -> np.ndarray:
-    """Euclidean distances (rows, others) on the grid."""
-    squares = grid[rows] @ grid[others].T
-    squares *= -2
-    squares += grid.squares[rows, None]
-    squares += grid.squares[others]
-    return np.sqrt(squares, out=squares)
+def _distances(grid: Grid, rows: np.ndarray) -> Iterator[Tuple[slice, np.ndarray]]:
+    """Euclidean distances on the grid of some rows to all, block by block."""
+    values = grid[rows]
+    for own, others in grid.blocks():
+        squares = values @ others.T
+        squares *= -2
+        squares += grid.squares[rows, None]
+        squares += grid.squares[own]
+        yield own, np.sqrt(squares, out=squares)

@@ -7,7 +7,7 @@ import torch
 from mmdd.registry import MODELS
 from mmdd.utils.progress import Progress
 from .base import CoresetBaseline
-from .grid import PRODUCT_BITS, Grid
+from .grid import PRODUCT_BITS, Grid, product_error
 
 
 @MODELS.register_module()
@@ -60,8 +60,8 @@ def herd(features, num: int, normalize: bool = True) -> List[int]:
     """
     grid = Grid(features, normalize, min(PRODUCT_BITS, 60 - int(num).bit_length()))
     rough = np.empty(grid.features.shape, np.float32)
-    for own in grid.blocks():
-        rough[own] = grid[own]
+    for own, values in grid.blocks():
+        rough[own] = values
     norms = np.sqrt(grid.squares)
     taken = np.zeros(len(grid))
     mean, total = grid.mean.astype(np.int64), np.zeros(rough.shape[1], np.int64)
@@ -70,19 +70,13 @@ def herd(features, num: int, normalize: bool = True) -> List[int]:
     for k in range(1, num + 1):
         direction = total - k * mean
         costs = grid.squares + 2. * (rough @ direction.astype(np.float32)) + taken
-        error = 2 * _rounding(len(mean)) * np.linalg.norm(direction.astype(np.float64)) * norms
+        error = 2 * product_error(len(mean)) * np.linalg.norm(direction.astype(np.float64)) * norms
         near = np.flatnonzero(costs - error <= (costs + error).min())
         chosen.append(_least(grid, near, direction))
         taken[chosen[-1]] = np.inf
         total += grid[np.array(chosen[-1:])][0].astype(np.int64)
         progress.add()
     return chosen
-
-
-def _rounding(length: int) -> float:
-    """Largest relative error of a product of fp32 roundings of two vectors, in any order."""
-    part = (length + 4) * 2.**-24
-    return part / (1 - part)
 
 
 def _least(grid: Grid, rows: np.ndarray, direction: np.ndarray) -> int:
