@@ -7,10 +7,11 @@
 
 Every coreset selects from the same features in a file, in a process of its own. The peak is
 that of the process: interpreter and libraries (about 400 MiB) and what it reads of the file
-included. Growth is that of the CPU seconds from the size before. 'noise' is isotropic: no structure that a selection could use. 'clusters' are
-Gaussians, as many as classes, that spread as far as their means, and 'decay' such whose
-variances fall like 1/rank, as those of networks do. The references are written as in DeepCore:
-every choice measures all that is left; they run up to --reference images.
+included. Growth is that of the CPU seconds from the size before. 'noise' is isotropic: no
+structure that a selection could use. 'clusters' are Gaussians, as many as classes, that spread
+as far as their means, and 'decay' such whose variances fall like 1/rank, as those of networks
+do. The references are written as in DeepCore: every choice measures all that is left; they run
+up to --reference images.
 """
 import argparse
 import multiprocessing
