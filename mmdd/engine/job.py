@@ -74,7 +74,7 @@ def without_runtime_settings(model: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def describe_job(cfg, distiller) -> Dict[str, Any]:
-    """The job with the weights of its proxy, judge and fine-tuning, by their content.
+    """The job with the weights of its proxy, judge, snapshots and fine-tuning, by their content.
 
     Args:
         cfg: Config of the Runner.
@@ -102,6 +102,10 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     if fine_tuned is not None:
         job['fine_tuned_weights'] = raw['fine_tuned'] = fingerprint(dict(
             files=[sha256(resolve_path(path)) for path in fine_tuned.files]))
+    snapshots = getattr(distiller, 'snapshot_files', ())
+    if snapshots:
+        job['snapshot_weights'] = fingerprint(dict(
+            files=[sha256(resolve_path(path)) for path in snapshots]))
     job['fingerprint'] = fingerprint(job)
     job['raw_samples'] = fingerprint(raw)
     job['refined'] = bool(cfg.model.get('refiners'))

@@ -22,9 +22,9 @@ from mmdd.models import (
     UniformCoreset,
     balanced_choice,
 )
-from mmdd.models.coresets import feature_pass
+from mmdd.models.coresets import cover, feature_pass, grid
 from mmdd.models.coresets.feature_pass import FeaturePass
-from mmdd.models.coresets.grid import to_grid
+from mmdd.models.coresets.grid import Grid
 from mmdd.models.coresets.herding import herd
 from mmdd.models.coresets.k_center import farthest_first
 from mmdd.structures import IPC, Ratio, RealAnnotation, Total
@@ -97,6 +97,77 @@ def test_herding_is_exact(values, data):
     assert herd(torch.from_numpy(values), num, normalize=False) == naive_herding(values, num)
 
 
+def whole_k_center(values, num, first):
+    """Every row against every center, on the grid."""
+    values = Grid(values)[:]
+    squares = np.einsum('nd,nd->n', values, values)
+    nearest, chosen = np.full(len(values), np.inf), [first]
+    while len(chosen) < num:
+        last = chosen[-1]
+        distances = squares - 2 * (values @ values[last]) + squares[last]
+        nearest = np.minimum(nearest, distances)
+        nearest[last] = -1
+        chosen.append(int(nearest.argmax()))
+    return chosen
+
+
+def whole_herding(values, num):
+    """The rule in whole numbers, by every row."""
+    unit = Grid(values, normalize=True)
+    rows, mean = unit[:].astype(np.int64), unit.mean.astype(np.int64)
+    squares, total = (rows * rows).sum(1), np.zeros(rows.shape[1], np.int64)
+    chosen = []
+    for k in range(1, num + 1):
+        costs = squares + 2 * (rows @ (total - k * mean))
+        costs[chosen] = np.iinfo(np.int64).max
+        chosen.append(int(costs.argmin()))
+        total += rows[chosen[-1]]
+    return chosen
+
+
+def scattered(kind, dtype):
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((360, 12))
+    if kind == 'clusters':
+        values += 4 * rng.standard_normal((9, 12))[rng.integers(0, 9, 360)]
+    elif kind == 'plane':
+        values = rng.random((360, 2)) @ values[:2]
+    elif kind == 'copies':
+        values[90:] = np.tile(values[:90], (3, 1))
+    elif kind == 'few numbers':
+        values = rng.integers(-1, 2, (360, 3))
+    elif kind == 'zeros':
+        values[:] = 0
+    return values.astype(dtype)
+
+
+@pytest.mark.parametrize('dtype', ['float16', 'float32'])
+@pytest.mark.parametrize('kind', ['noise', 'clusters', 'plane', 'copies', 'few numbers', 'zeros'])
+def test_selections_by_blocks_are_those_by_everything(kind, dtype, monkeypatch, tmp_path):
+    """With tiny blocks, so that bounds are old and rows come from a file piece by piece."""
+    values = scattered(kind, dtype)
+    by_all = whole_k_center(values, 90, 7), whole_herding(values, 90)
+    np.save(tmp_path / 'features.npy', values)
+    for active, rows, centers, block in ((4, 3, 2, 64), (40, 16, 5, 1024)):
+        for module, name, number in ((cover, 'ACTIVE', active), (cover, 'ROWS', rows),
+                                     (cover, 'CENTERS', centers), (grid, 'BLOCK', block)):
+            monkeypatch.setattr(module, name, number)
+        stored = np.load(tmp_path / 'features.npy', mmap_mode='r')
+        assert farthest_first(stored, 90, 7) == by_all[0]
+        assert herd(stored, 90) == by_all[1]
+
+
+def test_k_center_measures_few_distances():
+    rng = np.random.default_rng(5)
+    values = rng.standard_normal((20000, 64)).astype(np.float32)
+    found = cover.Cover(Grid(values), 200)
+    found.begin(0)
+    while len(found.chosen) < 200:
+        found.advance()
+    assert found.chosen == whole_k_center(values, 200, 0)
+    assert found.measured < 0.25 * 200 * len(values)
+
+
 @pytest.mark.parametrize('select', [
     lambda x: farthest_first(x, 60), lambda x: herd(x, 60, False), lambda x: herd(x, 60)])
 def test_nothing_depends_on_the_order_of_summation(select):
@@ -113,15 +184,15 @@ def test_nothing_depends_on_the_order_of_summation(select):
 
 def test_products_on_the_grid_are_exact():
     rng = np.random.default_rng(1)
-    values = to_grid(rng.standard_normal((6, 700)).astype(np.float32) * 1e-20)
+    values = Grid(rng.standard_normal((6, 700)).astype(np.float32) * 1e-20)[:]
     assert np.array_equal(values, np.rint(values)) and np.abs(values).max() > 2**20
     whole = [[int(v) for v in row] for row in values]
     for i, j in itertools.product(range(6), repeat=2):
         exact = sum(a * b for a, b in zip(whole[i], whole[j]))
         assert int(values[i] @ values[j]) == exact and abs(exact) < 2**51
-    unit = to_grid(np.array([[3., 4.], [0., 0.]], np.float32), normalize=True)
+    unit = Grid(np.array([[3., 4.], [0., 0.]], np.float32), normalize=True)[:]
     assert np.allclose(unit / 2**24, [[.6, .8], [0, 0]], atol=1e-7)
-    assert to_grid(np.zeros((2, 3), np.float32)).tolist() == [[0.] * 3] * 2
+    assert Grid(np.zeros((2, 3), np.float32))[:].tolist() == [[0.] * 3] * 2
 
 
 @pytest.mark.parametrize('kind', [KCenterCoreset, HerdingCoreset])
@@ -318,7 +389,9 @@ def test_the_pass_keeps_blocks_for_a_resumed_job(tmp_path, monkeypatch):
     features = run(model)
     expected = torch.tensor([[i, 2 * i, 255 - i] for i in range(10)]) / 255.
     assert features.dtype == torch.float32 and torch.allclose(features, expected, atol=1e-6)
-    assert model.sizes == [(2, 3, 4, 6)] * 5 and len(os.listdir(folder)) == 3
+    assert model.sizes == [(2, 3, 4, 6)] * 5
+    assert sorted(os.listdir(folder)) == ['000000.npz', '000001.npz', '000002.npz',
+                                          'features.npy']
     again = Mean()
     assert torch.equal(run(again), features) and again.seen == []
     # A damaged block, a missing one, and one of a file that changed are made anew.

@@ -1,13 +1,14 @@
 """The interface of coreset baselines."""
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 
+from mmdd.registry import MODELS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
-from .feature_pass import FeaturePass
+from .feature_pass import AnnotationPass
 
 
 class CoresetBaseline(DatasetDistiller):
@@ -30,6 +31,8 @@ class CoresetBaseline(DatasetDistiller):
 
     # Whether ``select`` reads features; they need a proxy.
     uses_features = False
+    # Proxies whose predictions ``describe`` understands; None takes any network of features.
+    proxy_kinds: Optional[Tuple[type, ...]] = None
     draws = False
     takes_over = True
     limits = dict(feature_size=dict(low=8))
@@ -44,9 +47,38 @@ class CoresetBaseline(DatasetDistiller):
                 f'{type(self).__name__} selects by features: give model.proxy')
         proxy = proxy if self.uses_features else None
         super().__init__(proxy=proxy, image_size=feature_size, seed=seed, **kwargs)
+        if self.uses_features:
+            self.check_proxy(type(self.proxy))
         self.draw_seed = seed
         self._features: Optional[torch.Tensor] = None
         self._batch_size = 1
+
+    @classmethod
+    def check_config(cls, cfg: Mapping[str, Any]) -> None:
+        """Check, before it is trained, that the selection can read the proxy.
+
+        Raises:
+            ValueError: If not.
+        """
+        super().check_config(cfg)
+        proxy = cfg.get('proxy')
+        if cls.uses_features and proxy is not None:
+            kind = proxy['type']
+            cls.check_proxy(MODELS.get(kind) if isinstance(kind, str) else kind)
+
+    @classmethod
+    def check_proxy(cls, kind: Any) -> None:
+        """Check that the selection makes sense of what a kind of proxy predicts.
+
+        Raises:
+            ValueError: If it is of another task, or gives features only.
+        """
+        if cls.proxy_kinds and not (isinstance(kind, type) and issubclass(kind, cls.proxy_kinds)):
+            wanted = ' or '.join(own.__name__ for own in cls.proxy_kinds)
+            raise ValueError(
+                f'{cls.__name__} reads the predictions of a {wanted}, model.proxy is a '
+                f'{getattr(kind, "__name__", kind)}: give it such a proxy, or take another '
+                f'coreset for this task')
 
     @classmethod
     def reads_seed(cls, config: Mapping[str, Any]) -> bool:
@@ -73,6 +105,27 @@ class CoresetBaseline(DatasetDistiller):
         """
         raise NotImplementedError
 
+    def describe(self, network, images: torch.Tensor,
+                 annotations: Sequence[RealAnnotation]) -> torch.Tensor:
+        """What :meth:`select` reads of images as its features; here those of the network.
+
+        Args:
+            network: One of :meth:`networks`.
+            images: (B, 3, H, W) RGB in [0, 1], stretched to ``feature_size``.
+            annotations: Those of the B images, in pixels of their files.
+
+        Returns:
+            Tensor: (B, D).
+        """
+        return network.features(images)
+
+    def networks(self) -> Iterator[Tuple[str, Any]]:
+        """Names and networks that describe the real set in turn; here the proxy alone.
+
+        Features of several lie side by side: (N, networks x D).
+        """
+        yield 'features', self.proxy
+
     @property
     def num_classes(self) -> int:
         """Number of classes of the real set."""
@@ -93,10 +146,12 @@ class CoresetBaseline(DatasetDistiller):
                 features there. None keeps nothing.
         """
         if self.uses_features:
-            self._features = FeaturePass(
-                self.proxy, [a.path for a in self.annotations], self.image_size,
-                self._batch_size, folder and f'{folder}/features',
-                name='features of the real set').run()
+            parts = [AnnotationPass(
+                self.describe, network, self.annotations, self.image_size, self._batch_size,
+                folder and f'{folder}/{name}', name=f'{name} of the real set').run()
+                     for name, network in self.networks()]
+            self._features = parts[0] if len(parts) == 1 or parts[0] is None else torch.cat(
+                parts, 1)
 
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Turn the selection into slots.

@@ -2,14 +2,16 @@
 import os
 import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
+from mmdd.structures import RealAnnotation
 from mmdd.utils.finite import check_features
+from mmdd.utils.io import atomic_path
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.state import read_arrays, write_arrays
@@ -52,8 +54,8 @@ class FeaturePass:
         """Compute what is not there yet.
 
         Returns:
-            Tensor: (N, D) fp32 on the CPU; None on other ranks than the first,
-            if they share the work.
+            Tensor: (N, D) fp32 on the CPU, mapped from a file of ``folder`` where there is one;
+            None on other ranks than the first, if they share the work.
 
         Raises:
             ValueError: If an image cannot be read, or its features are not finite.
@@ -64,14 +66,32 @@ class FeaturePass:
         found = {}
         with ThreadPoolExecutor(4) as pool:
             for i in mine:
-                found[i] = self._block(i, pool, progress)
+                block = self._block(i, pool, progress)
+                if self.folder is None:
+                    found[i] = block
         if self.shared:
             barrier()
             if get_rank() != 0:
                 return None
-            found.update({i: self._load(i) for i in range(len(self.blocks)) if i not in found})
-        parts = [found[i] for i in range(len(self.blocks))]
+        if self.folder is not None and self.blocks:
+            return self._mapped()
+        parts = list(found.values())
         return torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 0)
+
+    def _mapped(self) -> torch.Tensor:
+        """All features in one file, of which memory holds no more than is read."""
+        path, store, begin = osp.join(self.folder, 'features.npy'), None, 0
+        with atomic_path(path) as tmp:
+            for i in range(len(self.blocks)):
+                block = self._load(i)
+                if store is None:
+                    store = np.lib.format.open_memmap(
+                        tmp, 'w+', np.float32, (len(self.paths), block.shape[1]))
+                store[begin:begin + len(block)] = block
+                begin += len(block)
+            store.flush()
+        # Copy on write: a selector that changes its features changes no file.
+        return torch.from_numpy(np.load(path, mmap_mode='c'))
 
     def _block(self, index: int, pool: ThreadPoolExecutor, progress: Progress) -> np.ndarray:
         features = self._load(index)
@@ -80,7 +100,7 @@ class FeaturePass:
             return features
         parts = []
         for batch in self._batches(index):
-            parts.append(extract(self.extractor, pool.map(self._read, batch)))
+            parts.append(self._extract(pool.map(self._read, batch), batch))
             check_features(parts[-1], [self._path(item) for item in batch],
                            'the network that makes them overflows: give it other weights')
             progress.add(len(batch))
@@ -92,6 +112,9 @@ class FeaturePass:
     def _batches(self, index: int) -> List[List[str]]:
         paths = self.blocks[index]
         return [paths[i:i + self.batch_size] for i in range(0, len(paths), self.batch_size)]
+
+    def _extract(self, images: Iterable[np.ndarray], items: Sequence[Any]) -> np.ndarray:
+        return extract(self.extractor, images)
 
     def _path(self, item: str) -> str:
         return item
@@ -105,7 +128,7 @@ class FeaturePass:
     def _key(self, index: int) -> int:
         """What a block is about: these files, unchanged, at this size."""
         files = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns)
-                 for path in self.blocks[index]]
+                 for path in map(self._path, self.blocks[index])]
         return derive_seed('features', str(self.size), str(self.batch_size), str(files))
 
     def _load(self, index: int) -> Optional[np.ndarray]:
@@ -116,9 +139,41 @@ class FeaturePass:
         return found['features'] if found and found['key'] == self._key(index) else None
 
 
-def extract(extractor, images) -> np.ndarray:
-    """Features (B, D) fp32 of uint8 RGB images (H, W, 3) of one size."""
+class AnnotationPass(FeaturePass):
+    """A :class:`FeaturePass` whose numbers may depend on the annotations of the images.
+
+    Args:
+        describe: ``describe(extractor, images (B, 3, H, W), annotations) -> (B, D)``.
+        extractor: Model that it reads the images with.
+        annotations: Those of real images.
+        size, batch_size, folder, name: As in :class:`FeaturePass`.
+    """
+
+    def __init__(self, describe: Callable, extractor, annotations: Sequence[RealAnnotation],
+                 size: Tuple[int, int], batch_size: int, folder: Optional[str] = None,
+                 name: str = 'features') -> None:
+        super().__init__(extractor, annotations, size, batch_size, folder, name)
+        self.describe = describe
+
+    def _extract(self, images: Iterable[np.ndarray],
+                 items: Sequence[RealAnnotation]) -> np.ndarray:
+        found = self.describe(self.extractor, to_batch(self.extractor, images), items)
+        return found.detach().float().cpu().numpy()
+
+    def _path(self, item: RealAnnotation) -> str:
+        return item.path
+
+    def _read(self, item: RealAnnotation) -> np.ndarray:
+        return load_image(item.path, self.size)
+
+
+def to_batch(extractor, images: Iterable[np.ndarray]) -> torch.Tensor:
+    """RGB images (B, 3, H, W) in [0, 1], where the extractor is, of uint8 (H, W, 3) ones."""
     tensor = torch.from_numpy(np.stack(list(images))).permute(0, 3, 1, 2)
     parameter = next(extractor.parameters(), None)
-    tensor = tensor.to('cpu' if parameter is None else parameter.device).float() / 255
-    return extractor.features(tensor).detach().float().cpu().numpy()
+    return tensor.to('cpu' if parameter is None else parameter.device).float() / 255
+
+
+def extract(extractor, images: Iterable[np.ndarray]) -> np.ndarray:
+    """Features (B, D) fp32 of uint8 RGB images (H, W, 3) of one size."""
+    return extractor.features(to_batch(extractor, images)).detach().float().cpu().numpy()

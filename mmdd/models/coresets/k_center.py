@@ -5,10 +5,10 @@ import numpy as np
 import torch
 
 from mmdd.registry import MODELS
-from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
 from .base import CoresetBaseline
-from .grid import grid_mean, to_grid
+from .cover import Cover
+from .grid import Grid
 
 
 @MODELS.register_module()
@@ -21,7 +21,7 @@ class KCenterCoreset(CoresetBaseline):
     Euclidean distance of the features. Its largest distance is at most twice
     the best possible one.
 
-    Distances are exact on a grid (:func:`to_grid`); the lowest index wins a tie.
+    Distances are exact on a grid (:class:`Grid`); the lowest index wins a tie.
 
     Args:
         start: 'mean' begins with the image nearest to the mean feature;
@@ -55,27 +55,18 @@ class KCenterCoreset(CoresetBaseline):
 
 
 def farthest_first(features, num: int, first: int = -1) -> List[int]:
-    """Farthest-first traversal, one product of a matrix and a vector per choice.
+    """Farthest-first traversal, the same as by distances of all pairs.
 
     Args:
-        features: (N, D).
+        features: (N, D) numbers in fp16, fp32 or fp64, also memory-mapped ones.
         num: How many to choose, at most N.
         first: Index to begin with; -1 takes the one nearest to the mean.
     """
-    values = to_grid(features)
-    squares = np.einsum('nd,nd->n', values, values)
+    grid = Grid(features)
     if first < 0:
-        mean = grid_mean(values)
-        first = int((squares - 2 * (values @ mean)).argmin())
-    nearest = np.full(len(values), np.inf)
-    progress = Progress('k-center', num)
-    progress.add()
-    chosen = [first]
-    while len(chosen) < num:
-        last = chosen[-1]
-        distances = squares - 2 * (values @ values[last]) + squares[last]
-        np.minimum(nearest, distances, out=nearest)
-        nearest[last] = -1  # below 0, the distance of a copy that is still free
-        chosen.append(int(nearest.argmax()))
-        progress.add()
-    return chosen[:num]
+        first = int((grid.squares - 2 * grid.dot(grid.mean)).argmin())
+    cover = Cover(grid, num)
+    cover.begin(first)
+    while len(cover.chosen) < num:
+        cover.advance()
+    return cover.chosen[:num]

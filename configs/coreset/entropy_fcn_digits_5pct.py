@@ -1,0 +1,2 @@
+_base_ = './kcenter_fcn_digits_5pct.py'
+model = dict(type='UncertaintyCoreset', measure='entropy')

@@ -1,0 +1,2 @@
+_base_ = './el2n_convnet_digits_ipc10.py'
+model = dict(type='GraNdCoreset')

@@ -1,0 +1,2 @@
+_base_ = './kcenter_convnet_digits_ipc10.py'
+model = dict(type='UncertaintyCoreset', measure='least_confidence')
