@@ -1,0 +1,15 @@
+# 10 canvases of the objects of 1,000 digit scenes; no network and no GPU needed.
+_base_ = ['mmdd::_base_/datasets/digits_real_det.py', 'mmdd::_base_/coreset_det.py']
+custom_imports = dict(imports=['od3'])
+
+model = dict(
+    type='OD3',
+    image_size=64,
+    balance=True,
+    proxy=dict(
+        type='DetectorProxy',
+        cfg='configs/_base_/proxies/faster-rcnn_digits.py',
+        checkpoint='work_dirs/digits/faster-rcnn_proxy.pth'))
+train_cfg = dict(budget=dict(type='Ratio', percent=1))
+default_hooks = dict(set_metrics={{_base_.set_metrics}})
+evaluation = dict(protocol='configs/_base_/protocols/det_digits.py')
