@@ -168,14 +168,14 @@ def test_the_content_of_a_canvas_stays(module, real):
 
 def test_later_objects_prefer_places_that_became_free(module):
     scene_of = load_module('od3').Scene
-    centre, found = np.array([12., 50.]), {}
+    black, centre, found = np.zeros((64, 64, 3), np.uint8), np.array([12., 50.]), {}
     for freed in (False, True):
         places = []
         for seed in range(100):
-            scene = scene_of(np.zeros((64, 64, 3), np.uint8), np.random.default_rng(seed),
-                             max_object=1., context=0., overlap=0., tries=1, min_box=1)
+            scene = scene_of(black, np.random.default_rng(seed), max_object=1., context=0.,
+                             outline=False, overlap=0., tries=1, min_box=1)
             scene.freed = [centre] * freed
-            scene.offer(np.zeros((64, 64, 3), np.uint8), np.array([0., 0., 8., 8.]), 0)
+            scene.offer(lambda: black, np.array([0., 0., 8., 8.]), 0)
             places.append(np.abs(scene.boxes[0, :2] + 4 - centre).mean())
         found[freed] = np.mean(places)
     # The mean of a share from 0 to 1 of the way.
@@ -196,15 +196,28 @@ def test_boxes_are_the_extents_of_the_objects(module, real, settings, side):
 
 def test_surroundings_come_with_an_object_the_more_the_smaller_it_is(module):
     scene = load_module('od3').Scene(np.zeros((64, 64, 3), np.uint8), None, max_object=1.,
-                                     context=0.1, overlap=0., tries=1, min_box=1)
+                                     context=0.1, outline=False, overlap=0., tries=1, min_box=1)
     rims = []
     for side in (8, 32):
-        pixels, inside = scene.cut(np.zeros((64, 64, 3), np.uint8),
-                                   np.array([16., 16., 16 + side, 16 + side]))
+        *_, size, inside = scene.frame(np.array([16., 16., 16 + side, 16 + side]))
         rims.append(inside[0])
-        assert pixels.shape[0] == side + 2 * inside[0] and inside[2] == inside[0] + side
+        assert (size == side + 2 * inside[0]).all() and inside[2] == inside[0] + side
     # 6.4 pixels times what the object leaves of the canvas, up to whole pixels.
     assert rims == [np.ceil(6.4 * (1 - 1 / 64)), np.ceil(6.4 * (1 - 1 / 4))]
+
+
+@pytest.mark.parametrize('outline', [False, True])
+def test_objects_are_cut_out_as_rectangles_or_along_their_outline(module, outline):
+    image = np.full((64, 64, 3), 90, np.uint8)
+    cv2.circle(image, (32, 32), 11, WHITE, -1)
+    scene = module.Scene(np.zeros((64, 64, 3), np.uint8), np.random.default_rng(0),
+                         max_object=1., context=0., outline=outline, overlap=0., tries=1,
+                         min_box=1)
+    scene.offer(lambda: image, np.array([21., 21., 44., 44.]), 0)
+    x1, y1, x2, y2 = scene.boxes[0].astype(int)
+    corners = scene.picture[y1:y2, x1:x2][[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners == (0 if outline else 90)).all()
+    assert (scene.picture[y1 + 11, x1 + 2:x2 - 2] > 230).all()
 
 
 def test_every_real_image_serves_one_slot(module, real):

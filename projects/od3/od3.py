@@ -1,7 +1,7 @@
 """OD3 (ICLR 2026): objects of real images on one canvas, screened by a detector."""
 import time
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Callable, List, Mapping, Sequence, Tuple
 
 import numpy as np
@@ -47,6 +47,8 @@ class OD3(DatasetDistiller):
             those of the canvas; larger ones are shrunk.
         context: Surroundings that are cut out with an object, on every side, as a share of the
             canvas's longer side; less the larger the object is.
+        outline: Whether an object is cut out along its outline (GrabCut), without surroundings;
+            else as a rectangle.
         overlap: Share of an object's box that may lie on others.
         tries: Random places that are tried for an object.
         balance: Whether the classes take turns; else objects come in random order.
@@ -64,11 +66,12 @@ class OD3(DatasetDistiller):
         iou=dict(low=0, high=1), confidence=dict(low=0, high=1), content=dict(low=0, high=1))
 
     def __init__(self, proxy: dict, max_object: float = 0.25, context: float = 0.017,
-                 overlap: float = 0.6, tries: int = 40, balance: bool = False,
-                 screenings: int = 10, iou: float = 0.25, confidence: float = 0.05,
-                 content: float = 0.2, **kwargs) -> None:
+                 outline: bool = False, overlap: float = 0.6, tries: int = 40,
+                 balance: bool = False, screenings: int = 10, iou: float = 0.25,
+                 confidence: float = 0.05, content: float = 0.2, **kwargs) -> None:
         super().__init__(proxy=proxy, label_sampler=dict(type=ImageShares), **kwargs)
-        self.placement = dict(max_object=max_object, context=context, overlap=overlap, tries=tries)
+        self.placement = dict(max_object=max_object, context=context, outline=outline,
+                              overlap=overlap, tries=tries)
         self.balance, self.screenings = balance, screenings
         self.iou, self.confidence, self.content = iou, confidence, content
 
@@ -95,7 +98,7 @@ class OD3(DatasetDistiller):
         scene = Scene(empty_ground(slot, images), rng, min_box=self.min_box, **self.placement)
         for turn in np.array_split(np.arange(len(objects)), max(1, self.screenings)):
             for path, box, label in (objects[i] for i in turn):
-                scene.offer(read(path), box, label)
+                scene.offer(partial(read, path), box, label)
             if self.screenings:
                 removed += scene.take_off(self.unseen(scene), self.content)
         labels = np.array([own.label for own in scene.placed], np.int64)
