@@ -7,7 +7,7 @@ import torch
 from test_projects import load_module
 
 from mmdd.apis import distill
-from mmdd.datasets import Journal
+from mmdd.engine import Journal
 from mmdd.structures import DenoiseState, DistillSlot
 
 

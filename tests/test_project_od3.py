@@ -14,8 +14,9 @@ from mmengine.structures import InstanceData
 from PIL import Image
 from test_projects import ROOT, load_module
 
-from mmdd.apis.distill import distill, read_job
-from mmdd.apis.preflight import parts_of
+from mmdd.apis import distill
+from mmdd.engine.distill_job import read_job
+from mmdd.engine.parts import parts_of
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import RealAnnotation, Total
 from mmdd.utils.components import check_part

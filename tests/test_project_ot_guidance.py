@@ -8,7 +8,7 @@ from scipy.optimize import linear_sum_assignment, linprog
 from test_projects import load_module
 
 from mmdd.apis import distill
-from mmdd.datasets import Journal
+from mmdd.engine import Journal
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 

@@ -28,6 +28,12 @@ class CfgOptions(DictAction):
             key, found, _ = pair.partition('=')
             if not (key and found):
                 parser.error(f'argument {option_string}: write KEY=VALUE, got {pair!r}')
+            try:
+                self._parse_iterable(pair.partition('=')[2])
+            except RecursionError:
+                parser.error(
+                    f'argument {option_string}: the value of {key} cannot be read: write lists '
+                    f'of plain values as [a,b], and one setting as {key}.0.NAME=VALUE')
         super().__call__(parser, namespace, values, option_string)
 
 

@@ -29,6 +29,8 @@ def test_sound_arguments(parser):
     ('--seeds 1 -1', '--seeds: must be a whole number, at least 0 and at most 4294967295, got -1'),
     ('--lr nan', '--lr: must be a finite number, above 0, got nan'),
     ('--cfg-options model.seed', "--cfg-options: write KEY=VALUE, got 'model.seed'"),
+    ('--cfg-options a.b=[dict(type="X",c=0.)]',
+     '--cfg-options: the value of a.b cannot be read: write lists of plain values as [a,b]'),
     ('--colour red', 'unrecognized arguments: --colour red'),
 ])
 def test_bad_arguments_are_one_line(parser, line, words):
