@@ -29,7 +29,7 @@ WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWrit
                voc2012='SegMapWriter')
 # What `--cfg-options` of a sweep change, and the paper's choice.
 SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
-ARM = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
+METHOD = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
 
 PAPER = read_yaml('tests/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']
@@ -65,10 +65,10 @@ def test_student(name):
 
 @pytest.mark.parametrize('name', [n for n, (_, row) in ROWS.items() if 'unidd/' in row[0]])
 def test_constants_of_unidd(name):
-    """Sections 4.1 and 4.4; an arm of table 5 lacks what its name says."""
+    """Sections 4.1 and 4.4; a method of table 5 lacks what its name says."""
     table, (leaf, *_) = ROWS[name]
-    cfg, arm, task = config(leaf), ARM.search(leaf), table['task']
-    arm = arm[1] if arm else 'full'
+    cfg, method, task = config(leaf), METHOD.search(leaf), table['task']
+    method = method[1] if method else 'full'
     assert cfg.model.type == 'UniDD'
     assert cfg.model.image_size == CONSTANTS['image_size'][task]
     diffusion = cfg.model.diffusion
@@ -77,12 +77,12 @@ def test_constants_of_unidd(name):
     assert 'stable-diffusion-v1-5' in diffusion.pretrained
     assert network(training(cfg.model.proxy.cfg).model) == table['proxy']
     assert [(hook.scale, hook.wrt) for hook in guidance(cfg)] == (
-        [] if arm == 'prior' else [(CONSTANTS['scale'], 'latent')])
+        [] if method == 'prior' else [(CONSTANTS['scale'], 'latent')])
     assert [(refiner.type, refiner.threshold) for refiner in cfg.model.refiners] == (
-        [('ProxyRefiner', CONSTANTS['threshold'][task])] if arm in ('full', 'gpt-4o') else [])
-    vlm = arm == 'gpt-4o' or (arm == 'context' and task == 'classification')
+        [('ProxyRefiner', CONSTANTS['threshold'][task])] if method in ('full', 'gpt-4o') else [])
+    vlm = method == 'gpt-4o' or (method == 'context' and task == 'classification')
     assert cfg.model.prompter.type == (
-        'ClassPrompter' if arm in ('prior', 'proxy') else
+        'ClassPrompter' if method in ('prior', 'proxy') else
         'VLMPrompter' if vlm else 'AnnotationPrompter')
     if vlm:
         assert cfg.model.prompter.backend == dict(type='OpenAIBackend', model='gpt-4o')

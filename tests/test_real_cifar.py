@@ -284,7 +284,7 @@ def test_students_learn_from_coresets(name, coresets, tmp_path, capsys):
     rows = evaluate_sets(sets, protocol, str(tmp_path), seeds=[0], jobs=0, require_random=True)
     print_log('after the students', 'current')
     assert 'Logging error' not in capsys.readouterr().err
-    assert [row['arm'] for row in rows] == ['random', 'herding']
+    assert [row['method'] for row in rows] == ['random', 'herding']
     for row in rows:
         assert 'error' not in row, row
         assert (row['images'], row['updates'], row['num_classes']) == (20, 4, 10)

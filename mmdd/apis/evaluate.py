@@ -10,9 +10,9 @@ from mmdd.protocols.protocol import FULL, protocol_classes, read_protocol, set_c
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import (
     Sets,
-    arm_folders,
     describe_runs,
     evaluate_sets,
+    method_folders,
     missing_random,
     plan_runs,
 )
@@ -39,22 +39,22 @@ def evaluate(protocol: ConfigType,
         protocol: Student protocol, or a distillation config that names one in
             ``evaluation.protocol``.
         sets: Folder of each set by name, or the folders of several generated sets of one
-            arm; 'full' for the protocol's real set.
+            method; 'full' for the protocol's real set.
         work_dir: Where ``results.json``, ``results.md`` and the runs go. Finished
             runs are skipped, so calling it again goes on where it stopped.
         seeds: One student is trained per set and seed.
         jobs: Students that are trained at once; as many as there are GPUs, or
             CPU cores, if None.
         cfg_options: Dotted options merged into the protocol.
-        full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
-        random: Whether to add an arm of random real images for each size that has none.
+        full_seeds: Seeds of the full real set, which is the slowest; ``seeds`` if None.
+        random: Whether to add a baseline of random real images for each size that has none.
             Takes a distillation config; its real set and writer are used. The sets are kept
             in ``<work_dir>/random``.
-        lr_grid: Learning rates of which each arm takes the best, see
+        lr_grid: Learning rates of which each method takes the best, see
             :func:`mmdd.protocols.student.pick_rates`.
 
     Returns:
-        list[dict]: One row per arm, see :func:`mmdd.protocols.summarize`.
+        list[dict]: One row per method, see :func:`mmdd.protocols.summarize`.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
@@ -64,7 +64,7 @@ def evaluate(protocol: ConfigType,
     from mmdd.protocols.teacher import ensure_teacher
     source = load_config(protocol)
     cfg = with_options(source if source.get('evaluation') else protocol, cfg_options)
-    for _, folder in arm_folders(sets):
+    for _, folder in method_folders(sets):
         if folder != FULL:  # which may not be prepared yet
             set_content(cfg, folder)
     prepare(cfg)
@@ -81,7 +81,7 @@ def evaluate(protocol: ConfigType,
     failed = [result for result in results if 'error' in result]
     if failed:
         raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: '
-                         f'{failed[0]["arm"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
+                         f'{failed[0]["method"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
                          f'see {failed[0]["log"]}')
     return rows
 
@@ -95,7 +95,7 @@ def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) ->
 
 def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
                 jobs: Optional[int] = None) -> Tuple[Dict[str, Any], List[str]]:
-    """Add an arm of random real images for every size of set that has none.
+    """Add a baseline of random real images for every size of set that has none.
 
     Args:
         source: Distillation config whose real set is drawn from.
@@ -106,7 +106,7 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
         jobs: 0 distills in this process.
 
     Returns:
-        tuple: The sets with the new arms, and lines that say what was done or why not.
+        tuple: The sets with the new methods, and lines that say what was done or why not.
 
     Raises:
         ValueError: If a random set cannot be made.
@@ -118,24 +118,24 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
             'writer') is None:
         return dict(sets), [NO_RANDOM]
     folders: Dict[str, List[str]] = {}
-    for arm, folder in arm_folders(sets):
-        folders.setdefault(arm, []).append(folder)
-    budgets = {arm: random_budget(protocol, folders[arm][0], images)
-               for arm, images in missing.items()}
+    for method, folder in method_folders(sets):
+        folders.setdefault(method, []).append(folder)
+    budgets = {method: random_budget(protocol, folders[method][0], images)
+               for method, images in missing.items()}
     added, notes = dict(sets), []
     for images in sorted(set(missing.values())):
-        arms = [arm for arm in missing if missing[arm] == images]
+        methods = [method for method in missing if missing[method] == images]
         # An IPC budget draws from each class, which is the harder opponent.
-        budget = next((budgets[arm] for arm in arms if budgets[arm]['type'] == 'IPC'),
-                      budgets[arms[0]])
+        budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
+                      budgets[methods[0]])
         name = 'Random' if len(set(missing.values())) == 1 else f'Random, {images} images'
         while name in added:
             name += ' (added)'
-        number = max(len(folders[arm]) for arm in arms)
+        number = max(len(folders[method]) for method in methods)
         made = [_random_set(source, budget, seed, work_dir, jobs) for seed in range(number)]
         added[name] = made if number > 1 else made[0]
         notes.append(f'{name}: {images} real images drawn at random '
-                     f'({budget["type"]} {budget["n"]}), added beside {", ".join(arms)}.')
+                     f'({budget["type"]} {budget["n"]}), added beside {", ".join(methods)}.')
     return added, notes
 
 

@@ -128,7 +128,7 @@ def rank_protocols(sets: Mapping[str, Any],
             return {}
         named = dict(sets, **{RANDOM: random})
         found = evaluate_sets(named, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
-        return {name: [row for row in found if row['arm'] == name] for name in named}
+        return {name: [row for row in found if row['method'] == name] for name in named}
 
     by_hard, by_soft, bare = rows(hard), rows(soft), rows(noaug)
     augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
@@ -150,7 +150,7 @@ def full_rows(hard: ConfigType, work_dir: str, seed: int, known: Optional[float]
     if not 0 <= known <= 100:
         raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
     values = {metric or 'known': known}
-    return [dict(arm=FULL_SET, set='full', seed=seed, last=values, best=values)]
+    return [dict(method=FULL_SET, set='full', seed=seed, last=values, best=values)]
 
 
 def labels_are_soft(protocol: ConfigType) -> bool:
@@ -170,8 +170,8 @@ def _finished(rows: Sequence[Row], name: str = 'an input') -> List[Row]:
 def _value(row: Row, which: str, metric: Optional[str]) -> float:
     values = row.get(which)
     if not values:
-        raise ValueError(f'rank_set: the run of {row.get("arm")} with seed {row["seed"]} has no '
-                         f'{which!r} value; the protocol selects no checkpoint')
+        raise ValueError(f'rank_set: the run of {row.get("method")} with seed {row["seed"]} has '
+                         f'no {which!r} value; the protocol selects no checkpoint')
     return values[metric or next(iter(values))] / 100
 
 

@@ -1,4 +1,4 @@
-"""The arm that always stands beside a method: random real images at the same budget."""
+"""The baseline that always stands beside a method: random real images at the same budget."""
 import copy
 from typing import Any
 

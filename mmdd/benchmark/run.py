@@ -22,12 +22,12 @@ from .report.set_facts import proxy_facts, set_facts
 from .report.tables import robust_scores
 from .report.write import write_benchmark
 from .set_jobs import Plan, SetJob, distill_sets, is_deterministic, plan_sets
-from .suite import Arm, Group, add_random_arms, load_groups
+from .suite import Group, Method, add_random_baselines, load_groups
 
-FULL_ARM = 'Full'
+FULL_METHOD = 'Full'
 
 
-def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
+def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
               work_dir: str,
               seeds: Sequence[int] = (0, 1, 2),
               full: bool = False,
@@ -39,15 +39,15 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
               embedding: Optional[str] = 'tsne',
               title: str = 'Benchmark',
               command: str = '') -> Dict[str, Any]:
-    """Distill every arm, train students on each set, and write tables, plots and a report.
+    """Distill every method, train students on each set, and write tables, plots and a report.
 
-    Everything that is finished is kept and skipped in the next run. A random arm
+    Everything that is finished is kept and skipped in the next run. A random baseline
     is added for every budget that has none.
 
     Args:
-        arms: Config file by name of the arm (entries of :func:`read_arm`), or
+        methods: Config file by name of the method (entries of :func:`read_method`), or
             groups of :func:`read_suite`.
-        work_dir: Where everything goes: sets in ``<arm>/seed<k>``, students in
+        work_dir: Where everything goes: sets in ``<method>/seed<k>``, students in
             ``students``, ``results.json``, ``results.md``, ``plots`` and
             ``report.html``.
         seeds: One student is trained for each set and seed.
@@ -55,8 +55,8 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
         jobs: Students that are trained at once; as many as there are cores
             if None. 0 does everything in this process.
         cfg_options: Dotted options merged into every distillation config.
-        full_seeds: Seeds of the full real set, the slowest arm; ``seeds`` if None.
-        sets: Generated sets per arm. The papers' tables use 3, with 5 students on each.
+        full_seeds: Seeds of the full real set, the slowest method; ``seeds`` if None.
+        sets: Generated sets per method. The papers' tables use 3, with 5 students on each.
         students: See :meth:`Group.students`.
         embedding: 'tsne', 'umap' or None: the map of real and distilled features.
         title: Heading of the report.
@@ -66,10 +66,10 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
         dict: The content of ``results.json``.
 
     Raises:
-        ValueError: If arms do not fit together, or something failed; what is
+        ValueError: If methods do not fit together, or something failed; what is
             finished is in the report then.
     """
-    plan = make_plan(arms, work_dir, sets, cfg_options)
+    plan = make_plan(methods, work_dir, sets, cfg_options)
     for group, _ in plan:
         group.students(students)
         group.full = bool(full or group.full)
@@ -91,23 +91,23 @@ def benchmark(arms: Union[Mapping[str, Any], Sequence[Group]],
     return results
 
 
-def make_plan(arms: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, sets: int,
+def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, sets: int,
               cfg_options: Optional[dict] = None) -> Plan:
-    """Groups with their random arms, and the sets of all arms.
+    """Groups with their random baselines, and the sets of all methods.
 
     Raises:
-        ValueError: If arms do not fit together, or not the protocol of their group.
+        ValueError: If methods do not fit together, or not the protocol of their group.
     """
-    groups = load_groups(arms, cfg_options)
+    groups = load_groups(methods, cfg_options)
     for group in groups:
         protocol = group.protocol
-        for arm in group.arms:
+        for method in group.methods:
             try:
-                check_job_fits(arm.cfg, protocol)
+                check_job_fits(method.cfg, protocol)
             except ValueError as error:
-                raise ValueError(f'{group.name}, {arm.name}: {error}') from None
-        for arm in add_random_arms(group):
-            print(f'{group.name}: no random baseline at {arm.budget}; {arm.name!r} is added',
+                raise ValueError(f'{group.name}, {method.name}: {error}') from None
+        for method in add_random_baselines(group):
+            print(f'{group.name}: no random baseline at {method.budget}; {method.name!r} is added',
                   flush=True)
     return plan_sets(groups, work_dir, sets)
 
@@ -126,7 +126,7 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
         name=group.name, task=protocol.protocol.task,
         metrics=list(protocol.protocol.metrics), full=group.full,
         ablation=list(group.ablation), students=[], repeats=[], failures=[
-            f'{job.arm.name} seed {job.seed}: {job.error}' for job in members if job.error])
+            f'{job.method.name} seed {job.seed}: {job.error}' for job in members if job.error])
     for name, source in group.students(students).items():
         try:
             student = _measure(group, members, source, work_dir, seeds, jobs, full_seeds, content)
@@ -134,13 +134,14 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
             content['failures'].append(f'students{f" {name}" if name else ""}: {one_line(error)}')
             continue
         content['students'].append(dict(student, student=name))
-    content['arms'] = [_arm_content(arm, [(job, facts[id(job)]) for job in members
-                                          if job.arm is arm], content['metrics'], group, students)
-                       for arm in group.arms]
+    content['methods'] = [
+        _method_content(method, [(job, facts[id(job)]) for job in members if job.method is method],
+                        content['metrics'], group, students)
+        for method in group.methods]
     if group.full:
-        content['arms'].append(dict(
-            arm=FULL_ARM, method=FULL_ARM, budget='all', config='', added=False, sets=[],
-            sweep=None, paper=_paper(FULL_ARM, '', content['metrics'], group,
+        content['methods'].append(dict(
+            method=FULL_METHOD, curve=FULL_METHOD, budget='all', config='', added=False, sets=[],
+            sweep=None, paper=_paper(FULL_METHOD, '', content['metrics'], group,
                                      group.students(students))))
     content['scores'] = robust_scores(content)
     return content
@@ -152,17 +153,17 @@ def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: 
     cfg = read_protocol(source)
     prepare(cfg)
     cfg = ensure_teacher(cfg, work_dir)
-    sets = arm_sets(group, [job for job in members if not job.error], bool(group.full))
-    for arm, folders in list(sets.items()):
+    sets = method_sets(group, [job for job in members if not job.error], bool(group.full))
+    for method, folders in list(sets.items()):
         try:
-            sets[arm] = distinct_sets(cfg, folders)
+            sets[method] = distinct_sets(cfg, folders)
         except BAD_INPUT as error:
-            content['failures'].append(f'{arm}: {one_line(error)}')
-            del sets[arm]
+            content['failures'].append(f'{method}: {one_line(error)}')
+            del sets[method]
             continue
-        line = (f'{arm}: {len(folders)} sets hold {len(sets[arm])} different ones; each is '
+        line = (f'{method}: {len(folders)} sets hold {len(sets[method])} different ones; each is '
                 f'trained on once')
-        if len(sets[arm]) < len(folders) and line not in content['repeats']:
+        if len(sets[method]) < len(folders) and line not in content['repeats']:
             content['repeats'].append(line)
     if not sets:
         raise ValueError('no set is there to train on')
@@ -170,21 +171,21 @@ def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: 
     settings = protocol_settings(planned, cfg.protocol.task)
     print('\n'.join(describe_runs(planned)), flush=True)
     runs = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
-    content['failures'] += [f'{run["arm"]} student {run["seed"]}: {run["error"]}; see '
+    content['failures'] += [f'{run["method"]} student {run["seed"]}: {run["error"]}; see '
                             f'{run["log"]}' for run in runs if 'error' in run]
     return dict(rows=summarize(runs), runs=runs, settings=settings, config=cfg.pretty_text,
                 warnings=warnings_of(runs, cfg.protocol.task))
 
 
-def arm_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
-    """Folders of finished sets by arm; 'full' for the full real set."""
+def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
+    """Folders of finished sets by method; 'full' for the full real set."""
     sets: Dict[str, List[str]] = {}
-    for arm in group.arms:
-        folders = [job.folder for job in members if job.arm is arm and job.done]
+    for method in group.methods:
+        folders = [job.folder for job in members if job.method is method and job.done]
         if folders:
-            sets[arm.name] = folders
+            sets[method.name] = folders
     if full:
-        sets[FULL_ARM] = [FULL]
+        sets[FULL_METHOD] = [FULL]
     return sets
 
 
@@ -211,28 +212,28 @@ def _facts(job: SetJob) -> Optional[Dict[str, Any]]:
         return None
 
 
-def _arm_content(arm: Arm, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence[str],
+def _method_content(method: Method, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence[str],
                  group: Group, students: Union[str, Sequence[str]]) -> Dict[str, Any]:
     first = jobs[0][0]
     return dict(
-        arm=arm.name, method=arm.method, budget=arm.budget, config=arm.config_name,
-        added=arm.added, deterministic=is_deterministic(arm.cfg),
-        sweep=plain(arm.sweep), options=plain(arm.options),
-        reference={key: value for key, value in paper_entry(arm.config_name).items()
+        method=method.name, curve=method.curve, budget=method.budget, config=method.config_name,
+        added=method.added, deterministic=is_deterministic(method.cfg),
+        sweep=plain(method.sweep), options=plain(method.options),
+        reference={key: value for key, value in paper_entry(method.config_name).items()
                    if key in ('name', 'collection', 'title', 'url', 'source')},
         proxy=proxy_facts(first.checkpoint),
-        paper=_paper(arm.name, arm.config_name, metrics, group, group.students(students)),
+        paper=_paper(method.name, method.config_name, metrics, group, group.students(students)),
         sets=[dict(seed=job.seed, folder=osp.relpath(job.folder), error=job.error,
                    facts=facts) for job, facts in jobs],
-        dataset=plain(arm.cfg.train_dataloader.dataset),
-        image_size=plain(arm.cfg.model.get('image_size', 224)),
-        proxy_config=plain(arm.cfg.model.get('proxy')), checkpoint=first.checkpoint)
+        dataset=plain(method.cfg.train_dataloader.dataset),
+        image_size=plain(method.cfg.model.get('image_size', 224)),
+        proxy_config=plain(method.cfg.model.get('proxy')), checkpoint=first.checkpoint)
 
 
-def _paper(arm: str, config: str, metrics: Sequence[str], group: Group,
+def _paper(method: str, config: str, metrics: Sequence[str], group: Group,
            students: Sequence[str]) -> Dict[str, Dict[str, Any]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    own = read_metrics(group.paper.get(arm), metrics)
+    own = read_metrics(group.paper.get(method), metrics)
     found: Dict[str, Dict[str, Any]] = {}
     for student in students:
         found[student] = paper_values(config, metrics, student) if config else {}

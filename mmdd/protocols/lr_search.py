@@ -1,4 +1,4 @@
-"""Learning rates picked per arm, on real images that no result is measured on."""
+"""Learning rates picked per method, on real images that no result is measured on."""
 import copy
 import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -119,21 +119,21 @@ def _keep_instances(dataset: Dict[str, Any]) -> None:
 
 
 def best_rates(rows: Sequence[Dict[str, Any]]) -> Dict[str, Optional[float]]:
-    """The rate with the best last value, by arm.
+    """The rate with the best last value, by method.
 
     Args:
-        rows: Rows of students with ``arm``, ``lr`` and ``last`` (one metric) or ``error``.
+        rows: Rows of students with ``method``, ``lr`` and ``last`` (one metric) or ``error``.
 
     Returns:
-        dict: Learning rate by arm; of equal ones the smaller; None where all failed.
+        dict: Learning rate by method; of equal ones the smaller; None where all failed.
     """
     found: Dict[str, Optional[float]] = {}
-    for arm in dict.fromkeys(row['arm'] for row in rows):
+    for method in dict.fromkeys(row['method'] for row in rows):
         scores: List[Tuple[float, float]] = []
         for row in rows:
-            if row['arm'] == arm and 'error' not in row:
+            if row['method'] == method and 'error' not in row:
                 value = next(iter(row['last'].values()))
                 if math.isfinite(value):
                     scores.append((value, -row['lr']))
-        found[arm] = -max(scores)[1] if scores else None
+        found[method] = -max(scores)[1] if scores else None
     return found

@@ -51,35 +51,35 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
 
 
 def protocol_settings(runs: List[Any], task: str) -> Dict[str, Any]:
-    """Settings of an evaluation: what all arms share, and what each has of its own.
+    """Settings of an evaluation: what all methods share, and what each has of its own.
 
     Args:
-        runs: One or more :class:`StudentRun` per arm.
+        runs: One or more :class:`StudentRun` per method.
         task: Task of the protocol.
 
     Returns:
-        dict: ``task``, ``shared`` (see :func:`describe_student`) and ``arms``: by
-        arm ``images``, ``updates`` and the settings that differ.
+        dict: ``task``, ``shared`` (see :func:`describe_student`) and ``methods``: by
+        method ``images``, ``updates`` and the settings that differ.
     """
     found = {}
     for run in runs:
-        found.setdefault(run.arm, (run, Config(run.config)))
-    own = {arm: describe_student(cfg) for arm, (_, cfg) in found.items()}
+        found.setdefault(run.method, (run, Config(run.config)))
+    own = {method: describe_student(cfg) for method, (_, cfg) in found.items()}
     keys = list(LABELS)
     first = next(iter(own.values()))
     shared = {key: first[key] for key in keys
               if all(value[key] == first[key] for value in own.values())}
-    arms = {}
-    for arm, (run, cfg) in found.items():
+    methods = {}
+    for method, (run, cfg) in found.items():
         images = run.images or run.listed
         updates = num_updates(cfg, images) if images else None
-        arms[arm] = dict(
+        methods[method] = dict(
             images=images, updates=updates,
-            **{key: own[arm][key] for key in keys if key not in shared})
+            **{key: own[method][key] for key in keys if key not in shared})
         warning = updates and endless_warm_up(cfg, updates)
         if warning:
-            arms[arm]['warning'] = warning
-    return dict(task=task, shared=shared, arms=arms)
+            methods[method]['warning'] = warning
+    return dict(task=task, shared=shared, methods=methods)
 
 
 def settings_lines(settings: Mapping[str, Any]) -> List[str]:
@@ -89,8 +89,8 @@ def settings_lines(settings: Mapping[str, Any]) -> List[str]:
         if value is not None]
 
 
-def arm_line(arm: str, own: Mapping[str, Any], sets: int = 1) -> str:
-    """What is trained on an arm, in one line."""
+def method_line(method: str, own: Mapping[str, Any], sets: int = 1) -> str:
+    """What is trained on a method, in one line."""
     images = '? images' if own['images'] is None else f'{own["images"]} images'
     updates = '? updates' if own['updates'] is None else f'{own["updates"]} updates'
     several = f'{sets} sets of ' if sets > 1 else ''
@@ -98,7 +98,7 @@ def arm_line(arm: str, own: Mapping[str, Any], sets: int = 1) -> str:
                    if key in LABELS and value is not None)
     if own.get('warning'):
         rest += f', {own["warning"]}'
-    return f'{arm}: {several}{images}, {updates}{rest}'
+    return f'{method}: {several}{images}, {updates}{rest}'
 
 
 def _nodes(node: Any) -> List[Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from mmdd.utils.io import atomic_write_json, atomic_write_text
 from mmdd.utils.table import markdown_table, markdown_text, print_table
 from .protocol import FULL
-from .settings import arm_line, settings_lines
+from .settings import method_line, settings_lines
 
 WHICH = ('last', 'best')
 # An accuracy up to this multiple of 1 / K is called chance.
@@ -24,22 +24,23 @@ def mean_std(values: Sequence[float]) -> Dict[str, float]:
 
 
 def summarize(results: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
-    """One row per arm from the rows of :func:`evaluate_sets`.
+    """One row per method from the rows of :func:`evaluate_sets`.
 
     Args:
         results: One row per set and seed; failed ones are counted, not averaged.
 
     Returns:
-        list[dict]: arm, set, runs, failed, images, updates, seconds (mean per run)
+        list[dict]: method, set, runs, failed, images, updates, seconds (mean per run)
         and, in ``last`` and (where one is selected) ``best``, ``dict(mean=, std=)``
-        per metric over all runs. Arms of several sets also have ``sets``, see
+        per metric over all runs. Methods of several sets also have ``sets``, see
         :func:`over_sets`; where they apply, ``select`` and ``lr``.
     """
     rows = []
-    for arm in dict.fromkeys(result['arm'] for result in results):
-        every = [result for result in results if result['arm'] == arm]
+    for method in dict.fromkeys(result['method'] for result in results):
+        every = [result for result in results if result['method'] == method]
         good = [result for result in every if 'error' not in result]
-        row = dict(arm=arm, set=every[0]['set'], runs=len(good), failed=len(every) - len(good))
+        row = dict(method=method, set=every[0]['set'], runs=len(good),
+                   failed=len(every) - len(good))
         if good:
             row.update(images=good[0]['images'], updates=good[0]['updates'],
                        seconds=statistics.fmean(result['seconds'] for result in good))
@@ -58,10 +59,10 @@ def summarize(results: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
 
 
 def over_sets(results: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
-    """Spread between the generated sets of an arm, and within them.
+    """Spread between the generated sets of a method, and within them.
 
     Args:
-        results: Finished rows of one arm.
+        results: Finished rows of one method.
 
     Returns:
         dict: ``per_set``: by folder the number of runs, and mean and std over its
@@ -105,18 +106,18 @@ def warnings_of(results: Sequence[Dict[str, Any]], task: str) -> List[str]:
     lines = []
     for row in summarize(results):
         if row['failed']:
-            lines.append(f'{row["arm"]}: {row["failed"]} of {row["failed"] + row["runs"]} runs '
+            lines.append(f'{row["method"]}: {row["failed"]} of {row["failed"] + row["runs"]} runs '
                          f'failed and are left out')
         classes = next((result.get('num_classes') for result in results
-                        if result['arm'] == row['arm'] and 'error' not in result), None)
+                        if result['method'] == row['method'] and 'error' not in result), None)
         if task != 'classification' or not row['runs'] or not classes or classes < 2:
             continue
         name, value = next(iter(row['last'].items()))
         chance = 100. / classes
         if value['mean'] <= CHANCE * chance:
-            lines.append(f'{row["arm"]}: {name} {value["mean"]:.1f} is near chance ({chance:.1f} '
-                         f'for {classes} classes): check the labels and the order of the classes, '
-                         f'the learning rate and the number of updates')
+            lines.append(f'{row["method"]}: {name} {value["mean"]:.1f} is near chance '
+                         f'({chance:.1f} for {classes} classes): check the labels and the order '
+                         f'of the classes, the learning rate and the number of updates')
     return lines
 
 
@@ -152,11 +153,11 @@ def write_report(results: Sequence[Dict[str, Any]], work_dir: str, title: str,
     parts += [f'**Warning**: {markdown_text(line)}' for line in warned] + below
     if settings:
         lines = settings_lines(settings) + [
-            arm_line(arm, own) for arm, own in settings['arms'].items()]
+            method_line(method, own) for method, own in settings['methods'].items()]
         parts += ['## Protocol', '\n'.join(f'- {markdown_text(line)}' for line in lines)]
     atomic_write_text(osp.join(work_dir, 'results.md'), '\n\n'.join(parts) + '\n')
     atomic_write_json(osp.join(work_dir, 'results.json'), dict(
-        title=title, arms=rows, runs=list(results), protocol=dict(settings or {}),
+        title=title, methods=rows, runs=list(results), protocol=dict(settings or {}),
         warnings=warned, notes=below))
     return rows
 
@@ -174,14 +175,14 @@ def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) ->
         if spread and spread['between']:
             name = next(iter(spread['between']['last']))
             between, within = (spread[key]['last'][name] for key in ('between', 'within'))
-            arm = markdown_text(row['arm'])
-            notes.append(f'{arm}: {len(spread["per_set"])} sets; {name} (last) has a std '
+            method = markdown_text(row['method'])
+            notes.append(f'{method}: {len(spread["per_set"])} sets; {name} (last) has a std '
                          f'of {between:.1f} between the means of the sets and of {within:.1f} '
                          f'within a set.')
-    picked = {row['arm']: row['lr'] for row in rows if 'lr' in row}
+    picked = {row['method']: row['lr'] for row in rows if 'lr' in row}
     if picked:
         notes.append('Learning rates picked per method, not on the test split: ' + ', '.join(
-            f'{markdown_text(arm)} {rate:g}' for arm, rate in picked.items()) + '.')
+            f'{markdown_text(method)} {rate:g}' for method, rate in picked.items()) + '.')
     if any(row['set'] == FULL for row in rows):
         notes.append('\\* trained on the full real set with the number of updates given for it, '
                      'not that of the small sets.')
@@ -190,7 +191,7 @@ def _notes(rows: Sequence[Dict[str, Any]], results: Sequence[Dict[str, Any]]) ->
 
 def _cells(row: Dict[str, Any], metrics: Sequence[str], which_ones: Sequence[str],
            has_rates: bool) -> List[str]:
-    name = row['arm'] + (' *' if row['set'] == FULL else '')
+    name = row['method'] + (' *' if row['set'] == FULL else '')
     sets = len(row['sets']['per_set']) if 'sets' in row else 1
     runs = f'{row["runs"]}' + (f' on {sets} sets' if sets > 1 else '') + (
         f' ({row["failed"]} failed)' if row['failed'] else '')

@@ -8,7 +8,7 @@ from mmdd.datasets.formats.voc_xml import write_voc_xml
 from mmdd.protocols.summary import summarize
 from mmdd.utils.io import atomic_save_image
 
-ARMS = ('Random', 'Prior', 'Proxy', 'UniDD')
+METHODS = ('Random', 'Prior', 'Proxy', 'UniDD')
 VALUES = {'Random': (40., 42.), 'Prior': (10., 12.), 'Proxy': (44., 46.), 'UniDD': (50., 54.)}
 
 
@@ -42,44 +42,44 @@ def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
     return str(folder)
 
 
-def run(arm, folder, seed, value, images=3):
+def run(method, folder, seed, value, images=3):
     """One finished student."""
-    return dict(arm=arm, set=folder, seed=seed, images=images, updates=200, seconds=12.,
+    return dict(method=method, set=folder, seed=seed, images=images, updates=200, seconds=12.,
                 last=dict(mAP=value, AP50=value + 20), best=dict(mAP=value + 1, AP50=value + 21),
                 select='val')
 
 
 def student(runs, name='', loss='hard'):
     """A student's part of a group."""
-    arms = {one['arm']: dict(images=one['images'], updates=200) for one in runs}
+    methods = {one['method']: dict(images=one['images'], updates=200) for one in runs}
     return dict(student=name, runs=runs, rows=summarize(runs), warnings=['look here'],
                 config='model = dict()', settings=dict(
-                    task='detection', shared=dict(model='FasterRCNN', loss=loss), arms=arms))
+                    task='detection', shared=dict(model='FasterRCNN', loss=loss), methods=methods))
 
 
-def arm(name, folder='', budget='1 %', **more):
-    """An arm's part of a group; without a folder the full real set."""
+def method(name, folder='', budget='1 %', **more):
+    """A method's part of a group; without a folder the full real set."""
     sets = [dict(seed=0, folder=folder, error=None, facts=set_facts(folder))] if folder else []
     return dict(dict(
-        arm=name, method=name, budget=budget, config=f'configs/{name}.py', added=False,
+        method=name, curve=name, budget=budget, config=f'configs/{name}.py', added=False,
         options={}, sweep=None, reference={}, proxy=dict(seconds=218.), paper={}, sets=sets,
         proxy_config=None, checkpoint=None, image_size=32, dataset={}), **more)
 
 
 def group(folder):
-    """A group of four arms and the full real set; UniDD has values of a paper."""
+    """A group of four methods and the full real set; UniDD has values of a paper."""
     folders = {name: write_set(folder / name, 'RandomCoreset' if name == 'Random' else 'UniDD')
-               for name in ARMS}
-    runs = [run(name, folders[name], seed, value) for name in ARMS
+               for name in METHODS}
+    runs = [run(name, folders[name], seed, value) for name in METHODS
             for seed, value in enumerate(VALUES[name])]
     runs.append(run('Full', 'full', 0, 70., 300))
-    arms = [arm(name, folders[name], added=name == 'Random') for name in ARMS]
-    arms[-1].update(paper={'': dict(mAP=dict(mean=16.8, std=0.5))},
+    methods = [method(name, folders[name], added=name == 'Random') for name in METHODS]
+    methods[-1].update(paper={'': dict(mAP=dict(mean=16.8, std=0.5))},
                     reference=dict(title='A <b>paper</b>', url='', name='', collection=''))
     return dict(
         name='Detection & more', task='detection', metrics=['mAP', 'AP50'], full=True,
         ablation=['Prior', 'Proxy', 'UniDD'], failures=['Herding seed 0: <script>alert(1)'],
-        students=[student(runs)], scores={}, arms=arms + [arm('Full', budget='all')])
+        students=[student(runs)], scores={}, methods=methods + [method('Full', budget='all')])
 
 
 def results(folder):

@@ -27,7 +27,7 @@ def test_differences_and_their_spread(before):
     changes = dict(Random=3., UniDD=-3.)
     for row in rows:
         for value in row['last'].values():
-            value['mean'] += changes.get(row['arm'], 0.)
+            value['mean'] += changes.get(row['method'], 0.)
     texts = {tuple(row[2:4]): row[4:] for row in compare_rows(before, after).texts}
     # Random 40, 42: a std of 1.41 each, 2 together; UniDD 50, 54: 2.83 each, 4 together
     assert texts['Random', 'mAP'] == ['41.0 ± 1.4', '44.0 ± 1.4', '+3.0', 'yes']
@@ -38,7 +38,7 @@ def test_differences_and_their_spread(before):
 def test_a_method_that_one_lacks(before):
     after = copy.deepcopy(before)
     rows = after['groups'][0]['students'][0]['rows']
-    after['groups'][0]['students'][0]['rows'] = [row for row in rows if row['arm'] != 'Prior']
+    after['groups'][0]['students'][0]['rows'] = [row for row in rows if row['method'] != 'Prior']
     texts = {tuple(row[2:4]): row[4:] for row in compare_rows(before, after).texts}
     assert texts['Prior', 'mAP'] == ['11.0 ± 1.4', '-', '-', '-']
     assert [row[4:] for row in compare_rows(after, before).texts if row[2] == 'Prior'][0] == [
@@ -50,7 +50,7 @@ def test_what_else_differs(before):
     after.update(commit='def5678')
     after['versions']['torch'] = '3'
     after['groups'][0]['students'][0]['settings']['shared']['length'] = '9 epochs'
-    after['groups'][0]['arms'][3]['sets'][0]['facts']['job'] = 'another'
+    after['groups'][0]['methods'][3]['sets'][0]['facts']['job'] = 'another'
     assert compare_settings(before, after) == [
         'commit: abc1234+ -> def5678', 'versions, torch: 2 -> 3',
         'students of Detection & more, FasterRCNN, hard labels, length: None -> 9 epochs',

@@ -70,7 +70,7 @@ def test_bad_values(call, message):
 
 
 def rows(values, folder='a', which='last'):
-    return [dict(arm='x', seed=seed, set=folder, **{which: dict(mAP=value, AP50=0.)})
+    return [dict(method='x', seed=seed, set=folder, **{which: dict(mAP=value, AP50=0.)})
             for seed, value in values.items()]
 
 
@@ -132,10 +132,10 @@ def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
     """Its seeds and rates would cost more than all the others."""
     asked = []
 
-    def train(arms, protocol, work_dir, seeds, jobs=None, lr_grid=None):
-        asked.append((tuple(arms), tuple(seeds), lr_grid))
-        return [dict(arm=arm, set=arm, seed=seed, last=dict(top1=50.))
-                for arm in arms for seed in seeds]
+    def train(methods, protocol, work_dir, seeds, jobs=None, lr_grid=None):
+        asked.append((tuple(methods), tuple(seeds), lr_grid))
+        return [dict(method=method, set=method, seed=seed, last=dict(top1=50.))
+                for method in methods for seed in seeds]
 
     monkeypatch.setattr(dd_ranking, 'evaluate_sets', train)
     monkeypatch.setattr(dd_ranking, 'labels_are_soft', lambda protocol: False)
@@ -173,7 +173,7 @@ def test_protocols_without_augmentation(name):
 
 
 def test_failed_runs_are_left_out():
-    failed = dict(arm='x', seed=1, set='a', error='no')
+    failed = dict(method='x', seed=1, set='a', error='no')
     scores = rank_set(rows({0: 50.}) + [failed], rows({0: 80.}), rows({0: 70.}),
                       rows({0: 40.}))
     assert len(scores['runs']) == 1

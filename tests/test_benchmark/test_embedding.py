@@ -34,10 +34,10 @@ def test_spread_over():
 
 def test_a_group_by_its_proxy(digits, detector_checkpoint, tmp_path, monkeypatch):
     folders = [report_data.write_set(tmp_path / name) for name in 'abc']
-    arms = [report_data.arm(name, folder) for name, folder in zip('abc', folders)]
-    group = dict(arms=arms, ablation=['a', 'c'])
+    methods = [report_data.method(name, folder) for name, folder in zip('abc', folders)]
+    group = dict(methods=methods, ablation=['a', 'c'])
     assert embed_group(group, str(tmp_path)) is None  # no proxy
-    arms[1].update(
+    methods[1].update(
         proxy_config=dict(type='DetectorProxy', cfg=tiny.detector_job(digits)),
         checkpoint=detector_checkpoint, dataset=tiny.voc_dataset(digits, images=False))
     points = embed_group(group, str(tmp_path), num_real=8)

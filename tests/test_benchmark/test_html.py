@@ -44,7 +44,7 @@ def page(results, tmp_path_factory):
     plots = {group['name']: draw_group(group, str(tmp_path_factory.mktemp('plots')), None)
              for group in results['groups']}
     assert [plot['kind'] for plot in plots['Detection & more']] == [
-        'arms', 'arms', 'ablation', 'cost']
+        'methods', 'methods', 'ablation', 'cost']
     return render(results, plots)
 
 
@@ -102,7 +102,7 @@ def test_in_a_browser(page, tmp_path):
     assert seen['up'] == ['Prior', 'Random †', 'Proxy', 'UniDD', 'Full *']
     assert seen['down'] == seen['up'][::-1]
     assert seen['byPaper'] == 'UniDD'
-    # three pictures of each of four arms, four plots, all there
+    # three pictures of each of four methods, four plots, all there
     assert len(seen['images']) == 16
     assert all(width > 0 and source.startswith('data:image/')
                for _, width, source in seen['images'])

@@ -8,12 +8,12 @@ from mmdd.benchmark.report.write import markdown
 
 
 def two_students(folder, second='soft labels', loss='soft'):
-    """Results with a second student of one arm."""
+    """Results with a second student of one method."""
     results = report_data.results(folder)
     group, = results['groups']
     runs = [report_data.run('UniDD', 'u', 0, 33.)]
     group['students'].append(report_data.student(runs, second, loss))
-    group['arms'][-2]['paper'][second] = dict(mAP=dict(mean=44., std=None))
+    group['methods'][-2]['paper'][second] = dict(mAP=dict(mean=44., std=None))
     return results, group
 
 
@@ -50,7 +50,7 @@ def test_one_student_needs_no_overview(tmp_path):
 
 def test_counted_passes(tmp_path):
     _, group = two_students(tmp_path)
-    facts = group['arms'][-2]['sets'][0]['facts']
+    facts = group['methods'][-2]['sets'][0]['facts']
     facts['cost'] = dict(seconds_per_image=1., seconds_per_kept=1.5, denoiser_passes=300,
                          peak_memory_mib=dict(host=500, gpu=80))
     row = {row[0]: row for row in overview_table(group).texts}['UniDD']
@@ -72,4 +72,4 @@ def test_reports_say_which_labels_are_meant(tmp_path):
     assert page.index('All students on real test data') < page.index(
         'FasterRCNN, hard labels: students on real test data') < page.index(
             'soft labels: students on real test data')
-    assert 'soft labels: UniDD' not in page  # no random arm beside it
+    assert 'soft labels: UniDD' not in page  # no random baseline beside it

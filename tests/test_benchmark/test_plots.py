@@ -38,9 +38,9 @@ def test_budget_series_are_sorted_and_need_two_budgets(tmp_path):
     names = [('big', 'M', 30, 9.), ('small', 'M', 10, 5.), ('lone', 'N', 10, 4.)]
     runs = [report_data.run(name, folder, seed, value + seed, images)
             for name, _, images, value in names for seed in (0, 2)]
-    group = dict(arms=[report_data.arm(name, folder, method=method,
+    group = dict(methods=[report_data.method(name, folder, curve=curve,
                                        paper={'': dict(mAP=dict(mean=value * 2, std=None))})
-                       for name, method, _, value in names])
+                       for name, curve, _, value in names])
     series, = plots.budget_series(group, report_data.student(runs), 'mAP')
     assert (series.name, series.x, series.y) == ('M', [10., 30.], [6., 10.])
     assert series.std == pytest.approx([math.sqrt(2)] * 2)
@@ -54,7 +54,7 @@ def test_the_spread_of_a_budget_is_that_over_sets(tmp_path):
             for name, images, values in (('x', 10, ((0., 2.), (4., 6.))),
                                          ('y', 20, ((0., 4.), (1., 3.))))
             for folder, own in zip(folders, values) for seed, value in enumerate(own)]
-    group = dict(arms=[report_data.arm(name, folders[0], method='M') for name in 'xy'])
+    group = dict(methods=[report_data.method(name, folders[0], curve='M') for name in 'xy'])
     series, = plots.budget_series(group, report_data.student(runs), 'mAP')
     assert series.y == [3., 2.] and series.std == pytest.approx([math.sqrt(8), 0.])
 
@@ -62,12 +62,12 @@ def test_the_spread_of_a_budget_is_that_over_sets(tmp_path):
 def test_sweep_series(tmp_path):
     folder = report_data.write_set(tmp_path / 's')
     runs = [report_data.run(f'G@{x}', folder, 0, 10. + x) for x in (100, 0, 20)]
-    group = dict(arms=[report_data.arm(f'G@{x}', folder, sweep=dict(
+    group = dict(methods=[report_data.method(f'G@{x}', folder, sweep=dict(
         base='G', label='guidance', value=x)) for x in (100, 0, 20)])
     found = plots.sweep_series(group, report_data.student(runs), 'mAP')
     assert list(found) == ['guidance']
     assert (found['guidance'][0].x, found['guidance'][0].y) == ([0, 20, 100], [10., 30., 110.])
-    # arms of a sweep are no budget line
+    # methods of a sweep are no budget line
     assert plots.budget_series(group, report_data.student(runs), 'mAP') == []
 
 
@@ -83,7 +83,7 @@ def test_ablation_bars(group):
 
 
 def test_every_student_is_a_dot(group):
-    axes, = plots.arms_figure(group, group['students'][0], 'mAP').axes
+    axes, = plots.methods_figure(group, group['students'][0], 'mAP').axes
     dots = {line.get_label(): sorted(line.get_xdata().tolist()) for line in axes.lines
             if line.get_marker() == 'o'}
     assert dots == dict({name: list(values) for name, values in report_data.VALUES.items()},

@@ -8,8 +8,8 @@ from scipy import stats
 from mmdd.benchmark.report.spread_table import paired_difference, spread_table, spreads
 
 
-def run(folder, seed, value, arm='A'):
-    return dict(arm=arm, set=folder, seed=seed, last=dict(mAP=value))
+def run(folder, seed, value, method='A'):
+    return dict(method=method, set=folder, seed=seed, last=dict(mAP=value))
 
 
 def test_the_two_spreads():
@@ -53,5 +53,5 @@ def test_the_table(tmp_path):
 
 def test_without_a_baseline_there_is_no_table(tmp_path):
     group = report_data.group(tmp_path)
-    group['arms'][0]['sets'][0]['facts']['method'] = 'UniDD'
+    group['methods'][0]['sets'][0]['facts']['method'] = 'UniDD'
     assert not spread_table(group, group['students'][0]).rows

@@ -1,4 +1,4 @@
-"""Cells, differences to the random arm, verdicts, costs."""
+"""Cells, differences to the random baseline, verdicts, costs."""
 import json
 import math
 
@@ -24,7 +24,7 @@ def group(tmp_path):
 
 
 def test_difference_and_its_spread():
-    row, other = (dict(arm=name, last=dict(m=dict(mean=mean, std=std)))
+    row, other = (dict(method=name, last=dict(m=dict(mean=mean, std=std)))
                   for name, mean, std in (('a', 7., 3.), ('b', 5., 4.)))
     assert tables.against(row, other, 'm') == dict(mean=2., std=5.)
 
@@ -42,8 +42,8 @@ def test_verdicts(group):
     assert line == 'UniDD (1 %): mAP 38.0, 4.0 below Random (42.0), by a single student'
 
 
-def test_only_the_random_arm_of_the_budget_counts(group):
-    group['arms'][-2]['budget'] = '2 %'
+def test_only_the_random_baseline_of_the_budget_counts(group):
+    group['methods'][-2]['budget'] = '2 %'
     table = tables.group_table(group, group['students'][0])
     column = table.columns.index('mAP − Random')
     assert [row[column].text for row in table.rows] == ['-', '−30.0', '+4.0', '-', '-']
@@ -56,12 +56,12 @@ def test_compact_columns(group):
                              'sets × students']
 
 
-def test_failed_students_and_arms_are_said():
-    bad = dict(arm='A', set='x', seed=1, error='no', log='l')
+def test_failed_students_and_methods_are_said():
+    bad = dict(method='A', set='x', seed=1, error='no', log='l')
     student = report_data.student([report_data.run('A', 'x', 0, 5.)])
     student['runs'].append(bad)
     student['rows'] = summarize(student['runs'])
-    group = dict(arms=[report_data.arm('A'), report_data.arm('B')], metrics=['mAP'],
+    group = dict(methods=[report_data.method('A'), report_data.method('B')], metrics=['mAP'],
                  students=[student])
     rows = tables.group_table(group, student).rows
     assert [cell.text for cell in rows[0]][-2] == '1 × 2 (1 failed)'
@@ -129,17 +129,17 @@ def test_unfinished_and_damaged_sets(tmp_path):
 def budgets_group(tmp_path):
     """Two methods at two budgets, two sets each, and the full real set."""
     folders = [report_data.write_set(tmp_path / name) for name in 'ab']
-    runs, arms = [], []
+    runs, methods = [], []
     for name, budget, images, values in (('A', '2 %', 20, ((30., 34.), (40., 44.))),
                                          ('A', '1 %', 10, ((10., 14.), (16., 20.))),
                                          ('B', '1 %', 10, ((7., 9.), ()))):
-        arms.append(report_data.arm(f'{name}, {budget}', folders[0], budget, method=name))
+        methods.append(report_data.method(f'{name}, {budget}', folders[0], budget, curve=name))
         runs += [report_data.run(f'{name}, {budget}', folder, seed, value, images)
                  for folder, own in zip(folders, values) for seed, value in enumerate(own)]
     runs.append(report_data.run('Full', 'full', 0, 70., 300))
     return dict(name='G', metrics=['mAP', 'AP50'], failures=[], full=True, scores={},
                 ablation=[], students=[report_data.student(runs)],
-                arms=arms + [report_data.arm('Full', budget='all')])
+                methods=methods + [report_data.method('Full', budget='all')])
 
 
 def test_methods_by_budgets(tmp_path):
@@ -162,20 +162,20 @@ def test_one_budget_needs_no_table_of_budgets(group):
 
 def test_methods_of_a_sweep_are_no_budgets(tmp_path):
     group = budgets_group(tmp_path)
-    group['arms'][0]['sweep'] = dict(base='A', label='x', value=1)
+    group['methods'][0]['sweep'] = dict(base='A', label='x', value=1)
     assert budget_table(group, group['students'][0], 'mAP') is None
 
 
 def test_two_methods_of_one_name_and_budget_are_two_rows(tmp_path):
     group = budgets_group(tmp_path)
-    group['arms'][2]['method'] = 'A'
+    group['methods'][2]['curve'] = 'A'
     rows = budget_table(group, group['students'][0], 'mAP').texts
     assert [row[0] for row in rows] == ['A', 'B, 1 %', 'Full *']
 
 
 def test_what_was_measured_once_is_said(tmp_path):
     group = budgets_group(tmp_path)
-    group['arms'][0]['deterministic'] = True
+    group['methods'][0]['deterministic'] = True
     group['repeats'] = ['B: 3 sets hold 1 different ones; each is trained on once']
     lines = tables.notes(group)
     assert 'A, 2 %: no seed changes the selection: one set stands for all.' in lines

@@ -273,7 +273,7 @@ def test_a_report(digits, folder, tmp_path, options, name):
     """From a set to a table: labels are written once, for both seeds."""
     protocol = soft_sets.parts(digits, name, **options[name])
     row, = evaluate(protocol, dict(ten=folder), str(tmp_path), seeds=(0, 1), jobs=0)
-    assert row['arm'] == 'ten' and row['runs'] == 2
+    assert row['method'] == 'ten' and row['runs'] == 2
     assert 0 <= row['last']['top1']['mean'] <= 100
     stores = glob.glob(str(tmp_path / 'soft_labels' / '*' / 'labels.json'))
     assert len(stores) == (name == 'fkd_soft')

@@ -25,7 +25,7 @@ def test_a_perfect_set_gives_the_perfect_score(real, tmp_path):
     sets = dict(good=toy_student.voc_set(tmp_path / 'good', [1]),
                 bad=toy_student.voc_set(tmp_path / 'bad', [2]))
     rows = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, 1), jobs=0)
-    assert [row['arm'] for row in rows] == ['good', 'good', 'bad', 'bad']
+    assert [row['method'] for row in rows] == ['good', 'good', 'bad', 'bad']
     assert [row['last'] for row in rows] == [dict(score=100.)] * 2 + [dict(score=0.)] * 2
     assert all(row['updates'] == 4 and row['images'] == 1 for row in rows)
 
@@ -65,16 +65,16 @@ def test_finished_runs_are_skipped(real, tmp_path):
     assert len(toy_student.BUILT) > built
 
 
-def test_several_sets_of_an_arm(real, tmp_path):
+def test_several_sets_of_a_method(real, tmp_path):
     """Every set gets a student per seed."""
     folders = [toy_student.voc_set(tmp_path / f'a{k}', [k]) for k in (1, 2)]
     rows = evaluate_sets(dict(a=folders), real, str(tmp_path / 'work'), seeds=(0, 1), jobs=0)
     assert [(row['set'], row['seed'], row['last']['score']) for row in rows] == [
         (folders[0], 0, 100.), (folders[0], 1, 100.), (folders[1], 0, 0.), (folders[1], 1, 0.)]
     assert len({row['key'] for row in rows}) == 4
-    with pytest.raises(ValueError, match='arm a: a folder is twice'):
+    with pytest.raises(ValueError, match='method a: a folder is twice'):
         evaluate_sets(dict(a=[folders[0]] * 2), real, str(tmp_path), jobs=0)
-    with pytest.raises(ValueError, match='arm a: no folder'):
+    with pytest.raises(ValueError, match='method a: no folder'):
         evaluate_sets(dict(a=[]), real, str(tmp_path), jobs=0)
 
 
@@ -95,7 +95,7 @@ def manifest(folder, method, images):
     return folder
 
 
-def test_a_random_arm_of_each_size_is_asked_for(real, tmp_path):
+def test_a_random_baseline_of_each_size_is_asked_for(real, tmp_path):
     sets = dict(
         a=toy_student.voc_set(tmp_path / 'a', [1, 2]), b=toy_student.voc_set(tmp_path / 'b', [1]),
         c=manifest(toy_student.voc_set(tmp_path / 'c', [3]), 'RandomCoreset', 1), Full='full')
@@ -108,7 +108,7 @@ def test_a_random_arm_of_each_size_is_asked_for(real, tmp_path):
     assert missing_random(sets, real) == dict(a=2, b=1)
 
 
-def test_a_rate_for_each_arm_is_picked_on_the_validation_split(real, tmp_path):
+def test_a_rate_for_each_method_is_picked_on_the_validation_split(real, tmp_path):
     """One update from 0 with lr r makes the weight r times the target; val asks for 1."""
     real['train_cfg'].update(max_iters=1, val_interval=1)
     real['default_hooks']['checkpoint']['interval'] = 1
@@ -166,15 +166,15 @@ def test_results_do_not_depend_on_the_number_of_workers(real, tmp_path):
     assert numbers(here) == numbers(there)
 
 
-def test_a_failing_arm_does_not_lose_the_others(real, tmp_path, capsys):
+def test_a_failing_method_does_not_lose_the_others(real, tmp_path, capsys):
     sets = dict(bad=toy_student.voc_set(tmp_path / 'bad', [13]),
                 good=toy_student.voc_set(tmp_path / 'good', [1]))
     with pytest.raises(ValueError, match='1 of 2 runs failed.*bad seed 0.*refuses 13.*see '):
         evaluate(real, sets, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
     with open(tmp_path / 'work' / 'results.json') as f:
-        arms = {row['arm']: row for row in json.load(f)['arms']}
-    assert arms['good']['last']['score'] == dict(mean=100., std=0.)
-    assert (arms['bad']['runs'], arms['bad']['failed']) == (0, 1)
+        methods = {row['method']: row for row in json.load(f)['methods']}
+    assert methods['good']['last']['score'] == dict(mean=100., std=0.)
+    assert (methods['bad']['runs'], methods['bad']['failed']) == (0, 1)
     out = capsys.readouterr().out
     assert 'optimizer: SGD lr 1\n' in out and 'length: 4 updates\n' in out
     assert 'good: 1 images, 4 updates, ' in out

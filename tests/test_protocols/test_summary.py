@@ -7,8 +7,9 @@ import pytest
 from mmdd.protocols import summarize, write_report
 from mmdd.protocols.summary import mean_std, over_sets, warnings_of
 
-RUNS = [dict(arm='a', set='x', seed=seed, images=5, updates=9, seconds=seed, last=dict(AP=value),
-             best=dict(AP=value + 1)) for seed, value in enumerate((2., 4., 6.))]
+RUNS = [dict(method='a', set='x', seed=seed, images=5, updates=9, seconds=seed,
+             last=dict(AP=value), best=dict(AP=value + 1))
+        for seed, value in enumerate((2., 4., 6.))]
 
 
 def test_mean_and_sample_deviation():
@@ -17,15 +18,15 @@ def test_mean_and_sample_deviation():
     assert mean_std([3.]) == dict(mean=3., std=0.)
 
 
-def test_rows_are_averaged_per_arm_and_failures_counted():
-    failed = dict(arm='a', set='x', seed=3, error='no', log='l')
+def test_rows_are_averaged_per_method_and_failures_counted():
+    failed = dict(method='a', set='x', seed=3, error='no', log='l')
     row, = summarize(RUNS + [failed])
-    assert row == dict(arm='a', set='x', runs=3, failed=1, images=5, updates=9, seconds=1.,
+    assert row == dict(method='a', set='x', runs=3, failed=1, images=5, updates=9, seconds=1.,
                        last=dict(AP=dict(mean=4., std=2.)), best=dict(AP=dict(mean=5., std=2.)))
 
 
 def test_the_files(tmp_path, capsys):
-    full = [dict(run, arm='all', set='full', best=None) for run in RUNS[:1]]
+    full = [dict(run, method='all', set='full', best=None) for run in RUNS[:1]]
     write_report(RUNS + full, str(tmp_path), 'Title')
     lines = (tmp_path / 'results.md').read_text().splitlines()
     assert lines[0] == '# Title'
@@ -34,13 +35,13 @@ def test_the_files(tmp_path, capsys):
     assert '| all * | 5 | 9 | 0 | 1 | 2.0 | - |' in lines
     assert any('number of updates given for it' in line for line in lines)
     saved = json.loads((tmp_path / 'results.json').read_text())
-    assert saved['runs'] == RUNS + full and saved['arms'][0]['last']['AP']['mean'] == 4.
+    assert saved['runs'] == RUNS + full and saved['methods'][0]['last']['AP']['mean'] == 4.
     assert '4.0 ± 2.0' in capsys.readouterr().out
 
 
 def test_picked_learning_rates_stand_beside_the_results(tmp_path):
-    """An arm whose rates all failed has none."""
-    runs = [dict(run, lr=0.005) for run in RUNS] + [dict(RUNS[0], arm='b')]
+    """A method whose rates all failed has none."""
+    runs = [dict(run, lr=0.005) for run in RUNS] + [dict(RUNS[0], method='b')]
     rows = write_report(runs, str(tmp_path), 'Title')
     assert [row.get('lr') for row in rows] == [0.005, None]
     lines = (tmp_path / 'results.md').read_text().splitlines()
@@ -48,12 +49,12 @@ def test_picked_learning_rates_stand_beside_the_results(tmp_path):
     assert head in lines
     assert '| a | 5 | 9 | 1 | 3 | 0.005 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
     assert '| b | 5 | 9 | 0 | 1 | - | 2.0 | 3.0 |' in lines
-    assert json.loads((tmp_path / 'results.json').read_text())['arms'][0]['lr'] == 0.005
+    assert json.loads((tmp_path / 'results.json').read_text())['methods'][0]['lr'] == 0.005
 
 
 def runs_of_sets(values):
-    """Rows of one arm from lists of values by folder."""
-    return [dict(arm='a', set=folder, seed=seed, images=5, updates=9, seconds=1., best=None,
+    """Rows of one method from lists of values by folder."""
+    return [dict(method='a', set=folder, seed=seed, images=5, updates=9, seconds=1., best=None,
                  last=dict(AP=value)) for folder, own in values.items()
             for seed, value in enumerate(own)]
 
@@ -96,7 +97,7 @@ def test_chance_is_pointed_out(value, classes, task, warned):
 def test_selection_on_the_test_split_is_flagged(tmp_path, capsys):
     runs = [dict(run, select='test', num_classes=10, lr=0.01) for run in RUNS]
     settings = dict(task='classification', shared=dict(optimizer='SGD lr 0.1', teacher=None),
-                    arms=dict(a=dict(images=5, updates=9, batch='4')))
+                    methods=dict(a=dict(images=5, updates=9, batch='4')))
     write_report(runs, str(tmp_path), 'Title', settings, ['A note.'])
     text = (tmp_path / 'results.md').read_text()
     assert 'selected on the test split, as the paper does: optimistic' in text
@@ -108,21 +109,21 @@ def test_selection_on_the_test_split_is_flagged(tmp_path, capsys):
     assert 'Warning: a: AP 4.0 is near chance' in out and 'A note.' in out
     saved = json.loads((tmp_path / 'results.json').read_text())
     assert saved['protocol'] == settings and len(saved['warnings']) == 1
-    assert saved['arms'][0]['select'] == 'test' and saved['arms'][0]['lr'] == 0.01
+    assert saved['methods'][0]['select'] == 'test' and saved['methods'][0]['lr'] == 0.01
 
 
 def test_names_stay_text_in_markdown(tmp_path):
     """Neither a cell, nor code, nor HTML, nor a line of its own comes out of a name."""
     name = 'a|b\n# `c` <script>alert(1)</script>'
     shown = 'a\\|b # \\`c\\` &lt;script&gt;alert(1)&lt;/script&gt;'
-    runs = [dict(run, arm=name, lr=.1, num_classes=10) for run in runs_of_sets(
+    runs = [dict(run, method=name, lr=.1, num_classes=10) for run in runs_of_sets(
         dict(x=(1., 3.), y=(5., 7.)))]
     settings = dict(task='classification', shared=dict(teacher=name),
-                    arms={name: dict(images=5, updates=9)})
+                    methods={name: dict(images=5, updates=9)})
     write_report(runs, str(tmp_path), name, settings, [name])
     text = (tmp_path / 'results.md').read_text()
     assert '<' not in text and text.startswith(f'# {shown}\n')
     assert f'| {shown} | 5 | 9 |' in text and f'\n\n{shown}: 2 sets; AP' in text
     assert f'test split: {shown} 0.1.' in text and f'**Warning**: {shown}: AP' in text
     assert f'- teacher: {shown}\n- {shown}: 5 images' in text and f'\n\n{shown}\n' in text
-    assert json.loads((tmp_path / 'results.json').read_text())['arms'][0]['arm'] == name
+    assert json.loads((tmp_path / 'results.json').read_text())['methods'][0]['method'] == name

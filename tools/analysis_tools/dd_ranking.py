@@ -45,7 +45,7 @@ def parse_args():
     parser.add_argument('--metric', help='column of the protocols (the first one)')
     parser.add_argument('--jobs', type=whole(0), help='students trained at once')
     parser.add_argument('--no-lr-grid', action='store_true',
-                        help="keep the protocols' learning rates instead of picking one per arm")
+                        help="keep the protocols' learning rates instead of picking one each")
     return parser.parse_args()
 
 
@@ -74,9 +74,9 @@ def main():
         gamma=args.gamma, **options)
     names = [name for name in SCORES if all(name in score for score in scores.values())]
     print_table('DD-Ranking, percent', ['set'] + names, [
-        [arm] + [mean_std_text({key: 100 * value for key, value in score[name].items()},
+        [method] + [mean_std_text({key: 100 * value for key, value in score[name].items()},
                                len(score['runs'])) for name in names]
-        for arm, score in scores.items()])
+        for method, score in scores.items()])
     path = osp.join(args.work_dir, 'scores.json')
     atomic_write_json(path, scores)
     print(f'scores: {path}')

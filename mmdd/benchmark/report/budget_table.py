@@ -23,17 +23,17 @@ def budget_table(group: Mapping[str, Any], student: Mapping[str, Any],
         second method of one name and budget has a row of its own. None where fewer than two
         budgets are measured.
     """
-    rows = {row['arm']: row for row in student['rows'] if row['runs']}
+    rows = {row['method']: row for row in student['rows'] if row['runs']}
     cells: Dict[str, Dict[str, Cell]] = {}
     images: Dict[str, int] = {}
-    for arm in group['arms']:
-        row = rows.get(arm['arm'])
-        if not row or arm.get('sweep'):
+    for method in group['methods']:
+        row = rows.get(method['method'])
+        if not row or method.get('sweep'):
             continue
-        budget = arm['budget'] if arm['sets'] else ALL
-        name = arm['method'] if arm['sets'] else f'{arm["method"]} *'
+        budget = method['budget'] if method['sets'] else ALL
+        name = method['curve'] if method['sets'] else f'{method["curve"]} *'
         if budget in cells.get(name, {}):
-            name = arm['arm']
+            name = method['method']
         cells.setdefault(name, {})[budget] = spread_cell(row, metric)
         images[budget] = max(images.get(budget, 0), row['images'])
     budgets = sorted(images, key=lambda budget: (budget == ALL, images[budget]))

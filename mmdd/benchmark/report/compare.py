@@ -58,7 +58,7 @@ def _figures(results: Mapping[str, Any]) -> Iterator[Tuple[Key, Tuple[Mapping[st
         for student in group['students']:
             for row in student['rows']:
                 for metric, value in (row.get('last') or {}).items():
-                    yield (group['name'], student_title(student), row['arm'], metric), (
+                    yield (group['name'], student_title(student), row['method'], metric), (
                         value, row['runs'])
 
 
@@ -99,7 +99,7 @@ def _protocols(results: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, A
 def _sets(results: Mapping[str, Any]) -> Iterator[Tuple[str, List[Any]]]:
     """What was distilled for a method: fingerprints of its jobs."""
     for group in results['groups']:
-        for method in group['arms']:
+        for method in group['methods']:
             jobs = [entry['facts']['job'] for entry in method['sets'] if entry['facts']]
             if jobs:
-                yield f'{group["name"]}, {method["arm"]}', jobs
+                yield f'{group["name"]}, {method["method"]}', jobs

@@ -16,7 +16,7 @@ from mmdd.utils.state import read_arrays, write_arrays
 from .set_facts import read_set_manifest
 
 REAL = 'real'
-MAX_ARMS = 6
+MAX_METHODS = 6
 
 
 def check_embedding(method: Optional[str]) -> None:
@@ -34,10 +34,10 @@ def check_embedding(method: Optional[str]) -> None:
 
 def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
                 num_real: int = 1000, num_each: int = 300) -> Optional[Dict[str, np.ndarray]]:
-    """Place the real set and the first sets of the arms in one plane.
+    """Place the real set and the first sets of the methods in one plane.
 
-    Steps of an ablation are left out, and all but the last six arms. Features are
-    those of the first proxy among the arms. The result is kept in
+    Steps of an ablation are left out, and all but the last six methods. Features are
+    those of the first proxy among the methods. The result is kept in
     ``<work_dir>/embeddings``.
 
     Args:
@@ -45,23 +45,23 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
         work_dir: Work dir of the benchmark.
         method: 'tsne' or 'umap'.
         num_real: Real images at most, spread over the set.
-        num_each: Images of every arm at most.
+        num_each: Images of every method at most.
 
     Returns:
         dict: (N, 2) coordinates by name, the real set first; None without a
         proxy or without sets.
     """
-    judge = next((arm for arm in group['arms'] if arm.get('proxy_config')
-                  and osp.isfile(arm.get('checkpoint') or '')), None)
+    judge = next((method for method in group['methods'] if method.get('proxy_config')
+                  and osp.isfile(method.get('checkpoint') or '')), None)
     steps = list(group['ablation'])[:-1]
-    folders = {arm['arm']: arm['sets'][0]['folder'] for arm in group['arms']
-               if arm['sets'] and arm['sets'][0]['facts'] and arm['arm'] not in steps}
-    folders = dict(list(folders.items())[-MAX_ARMS:])
+    folders = {method['method']: method['sets'][0]['folder'] for method in group['methods']
+               if method['sets'] and method['sets'][0]['facts'] and method['method'] not in steps}
+    folders = dict(list(folders.items())[-MAX_METHODS:])
     if judge is None or not folders:
         return None
-    jobs = [[name, arm['sets'][0]['facts']['job']] for name in folders
-            for arm in group['arms'] if arm['arm'] == name]
-    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge['arm']]).encode())
+    jobs = [[name, method['sets'][0]['facts']['job']] for name in folders
+            for method in group['methods'] if method['method'] == name]
+    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge['method']]).encode())
     path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
     found = read_arrays(path, ('names', ))
     if found is None:

@@ -30,7 +30,7 @@ def facts_table(group: Mapping[str, Any]) -> Table:
 
 
 def _entries(group: Mapping[str, Any]) -> Entries:
-    return [(arm['arm'], entry) for arm in group['arms'] for entry in arm['sets']]
+    return [(method['method'], entry) for method in group['methods'] for entry in method['sets']]
 
 
 def _metrics(entry: Mapping[str, Any]) -> Mapping[str, Any]:

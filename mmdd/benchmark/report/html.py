@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmdd.datasets.gallery import read_gallery
-from mmdd.protocols.settings import arm_line, settings_lines
+from mmdd.protocols.settings import method_line, settings_lines
 from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from . import tables as tables
@@ -21,7 +21,7 @@ from .spread_table import SPREAD_NOTE, spread_table
 from .tables import Cell, Table
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
-MAX_TILES, TILES_PER_ARM, TILE_SIDE = 360, 16, 160
+MAX_TILES, TILES_PER_METHOD, TILE_SIDE = 360, 16, 160
 
 
 def write_html(results: Mapping[str, Any], plots: Mapping[str, Sequence[Mapping[str, str]]],
@@ -47,15 +47,16 @@ def render(results: Mapping[str, Any],
     """The report as text; everything that comes from outside is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
-    arms = sum(bool(arm['sets']) for group in results['groups'] for arm in group['arms'])
-    num_tiles = max(4, min(TILES_PER_ARM, MAX_TILES // max(1, arms)))
+    methods = sum(bool(method['sets']) for group in results['groups']
+                  for method in group['methods'])
+    num_tiles = max(4, min(TILES_PER_METHOD, MAX_TILES // max(1, methods)))
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
                               undefined=StrictUndefined)
     groups = [group_view(group, f'group-{i}', plots.get(group['name'], ()), num_tiles)
               for i, group in enumerate(results['groups'])]
     return environment.get_template('report.html').render(
         results=results, groups=groups, counts=counts(results), facts=machine_lines(results),
-        arms=config_table(results), css=Markup(_template('report.css')),
+        methods=config_table(results), css=Markup(_template('report.css')),
         js=Markup(_template('report.js')))
 
 
@@ -70,8 +71,8 @@ def group_view(group: Mapping[str, Any], anchor: str, plots: Sequence[Mapping[st
         class_tables=class_tables(group), cost=tables.cost_table(group),
         plots=[plot for plot in views if plot['kind'] != 'cost'],
         cost_plot=next((plot for plot in views if plot['kind'] == 'cost'), None),
-        galleries=[gallery_view(arm, num_tiles) for arm in group['arms']
-                   if arm['sets'] and arm['sets'][0]['facts']],
+        galleries=[gallery_view(method, num_tiles) for method in group['methods']
+                   if method['sets'] and method['sets'][0]['facts']],
         verdicts=[], tables=[], overview=overview_table(group),
         overview_caption=f'All students on real test data, {OVERVIEW_NOTE}')
     for student in group['students']:
@@ -94,22 +95,22 @@ def student_view(student: Mapping[str, Any]) -> Dict[str, Any]:
     """The protocol of a student in words, and its whole config."""
     settings = student['settings']
     lines = settings_lines(settings) + [
-        arm_line(arm, own) for arm, own in settings['arms'].items()]
+        method_line(method, own) for method, own in settings['methods'].items()]
     return dict(student=tables.student_title(student), config=student['config'], lines=lines)
 
 
 def row_classes(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:
     """A CSS class for every row of :func:`group_table`."""
-    measured = {row['arm'] for row in student['rows'] if row['runs']}
-    randoms = {row['arm'] for row in tables.random_rows(group, student).values()}
-    return ['failed' if arm['arm'] not in measured else
-            'random' if arm['arm'] in randoms else '' for arm in group['arms']]
+    measured = {row['method'] for row in student['rows'] if row['runs']}
+    randoms = {row['method'] for row in tables.random_rows(group, student).values()}
+    return ['failed' if method['method'] not in measured else
+            'random' if method['method'] in randoms else '' for method in group['methods']]
 
 
 def counts(results: Mapping[str, Any]) -> List[Tuple[str, str]]:
     """The figures at the head of the report."""
-    facts = [entry['facts'] for group in results['groups'] for arm in group['arms']
-             for entry in arm['sets'] if entry['facts']]
+    facts = [entry['facts'] for group in results['groups'] for method in group['methods']
+             for entry in method['sets'] if entry['facts']]
     runs = [run for group in results['groups'] for student in group['students']
             for run in student['runs'] if 'error' not in run]
     hours = sum(run['seconds'] for run in runs) / 3600
@@ -122,17 +123,17 @@ def counts(results: Mapping[str, Any]) -> List[Tuple[str, str]]:
 
 
 def config_table(results: Mapping[str, Any]) -> Table:
-    """Which config and which folder belong to an arm."""
+    """Which config and which folder belong to a method."""
     table = Table(['method', 'table', 'config', 'options', 'set'], [])
     for group in results['groups']:
-        for arm in group['arms']:
-            if not arm['sets']:
+        for method in group['methods']:
+            if not method['sets']:
                 continue
-            options = ' '.join(f'{key}={value}' for key, value in arm['options'].items())
+            options = ' '.join(f'{key}={value}' for key, value in method['options'].items())
             table.rows.append([
-                Cell(arm['arm']), Cell(group['name']),
-                Cell(arm['config'] or 'random twin of its budget'), Cell(options or '-'),
-                Cell(arm['sets'][0]['folder'])])
+                Cell(method['method']), Cell(group['name']),
+                Cell(method['config'] or 'random twin of its budget'), Cell(options or '-'),
+                Cell(method['sets'][0]['folder'])])
     return table
 
 
@@ -161,17 +162,17 @@ def plot_view(plot: Mapping[str, str]) -> Dict[str, Any]:
                                   for theme in ('light', 'dark')})
 
 
-def gallery_view(arm: Mapping[str, Any], num: int) -> Dict[str, Any]:
-    """Pictures of an arm's first set; a set that cannot be read says why."""
+def gallery_view(method: Mapping[str, Any], num: int) -> Dict[str, Any]:
+    """Pictures of a method's first set; a set that cannot be read says why."""
     try:
-        found, classes = read_gallery(arm['sets'][0]['folder'], num)
+        found, classes = read_gallery(method['sets'][0]['folder'], num)
     except (ValueError, OSError) as error:
-        return dict(arm=arm['arm'], tiles=[], error=str(error))
-    return dict(arm=arm['arm'], error='', tiles=[
-        tile_view(tile, classes, arm['arm']) for tile in found])
+        return dict(method=method['method'], tiles=[], error=str(error))
+    return dict(method=method['method'], error='', tiles=[
+        tile_view(tile, classes, method['method']) for tile in found])
 
 
-def tile_view(tile: Tile, classes: Sequence[str], arm: str) -> Dict[str, Any]:
+def tile_view(tile: Tile, classes: Sequence[str], method: str) -> Dict[str, Any]:
     """A picture with its boxes as a data URI; the caption becomes text."""
     drawn = draw_tile(replace(tile, caption=''), classes, TILE_SIDE)
     height, width = tile.image.shape[:2]
@@ -180,7 +181,7 @@ def tile_view(tile: Tile, classes: Sequence[str], arm: str) -> Dict[str, Any]:
     names = ', '.join(dict.fromkeys(str(classes[int(label)]) for label in tile.labels))
     return dict(src=data_uri(jpeg(drawn), 'image/jpeg'), width=drawn.shape[1],
                 height=drawn.shape[0], caption=tile.caption,
-                alt=f'{arm}, {tile.caption}{f": {names}" if names else ""}')
+                alt=f'{method}, {tile.caption}{f": {names}" if names else ""}')
 
 
 def jpeg(image: np.ndarray) -> bytes:

@@ -54,8 +54,8 @@ class Series:
 
 
 def measured_rows(student: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
-    """Rows with at least one finished run, by arm."""
-    return {row['arm']: row for row in student['rows'] if row['runs']}
+    """Rows with at least one finished run, by method."""
+    return {row['method']: row for row in student['rows'] if row['runs']}
 
 
 def budget_series(group: Mapping[str, Any], student: Mapping[str, Any],
@@ -65,14 +65,14 @@ def budget_series(group: Mapping[str, Any], student: Mapping[str, Any],
     The spread is that between the means of the sets; where there is one set, over its students.
     """
     rows, found = measured_rows(student), {}
-    for arm in group['arms']:
-        row = rows.get(arm['arm'])
-        if row and arm['sets'] and not arm.get('sweep'):
+    for method in group['methods']:
+        row = rows.get(method['method'])
+        if row and method['sets'] and not method.get('sweep'):
             between = ((row.get('sets') or {}).get('between') or {}).get('last')
             value = dict(row['last'][metric], **({'std': between[metric]} if between else {}))
-            found.setdefault(arm['method'], Series(arm['method'])).add(
+            found.setdefault(method['curve'], Series(method['curve'])).add(
                 row['images'], value,
-                paper_of(arm, student['student']).get(metric))
+                paper_of(method, student['student']).get(metric))
     several = [series.ordered() for series in found.values() if len(set(series.x)) > 1]
     return several
 
@@ -81,13 +81,13 @@ def sweep_series(group: Mapping[str, Any], student: Mapping[str, Any],
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
     rows, found = measured_rows(student), {}
-    for arm in group['arms']:
-        sweep, row = arm.get('sweep'), rows.get(arm['arm'])
+    for method in group['methods']:
+        sweep, row = method.get('sweep'), rows.get(method['method'])
         if row and sweep and isinstance(sweep['value'], (int, float)):
             lines = found.setdefault(sweep['label'], {})
             lines.setdefault(sweep['base'], Series(sweep['base'])).add(
                 sweep['value'], row['last'][metric],
-                paper_of(arm, student['student']).get(metric))
+                paper_of(method, student['student']).get(metric))
     return {key: [series.ordered() for series in lines.values()] for key, lines in found.items()}
 
 
@@ -121,16 +121,16 @@ def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str =
         return figure
 
 
-def arms_figure(group: Mapping[str, Any], student: Mapping[str, Any], metric: str,
-                theme: str = 'light') -> Figure:
-    """Every student as a dot, every arm's mean as a line: how far the arms lie apart."""
+def methods_figure(group: Mapping[str, Any], student: Mapping[str, Any], metric: str,
+                   theme: str = 'light') -> Figure:
+    """Every student as a dot, every method's mean as a line: how far the methods lie apart."""
     rows = measured_rows(student)
-    names = [arm['arm'] for arm in group['arms'] if arm['arm'] in rows]
+    names = [method['method'] for method in group['methods'] if method['method'] in rows]
     with themed(theme):
         figure, axes = new_figure(6.2, 0.9 + 0.42 * len(names), xlabel=metric)
         for i, name in enumerate(names):
             values = [run['last'][metric] for run in student['runs']
-                      if run['arm'] == name and 'error' not in run]
+                      if run['method'] == name and 'error' not in run]
             height = len(names) - 1 - i
             offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.]
             axes.plot(values, height + np.asarray(offsets), 'o', markersize=4, alpha=0.8,
@@ -145,9 +145,9 @@ def arms_figure(group: Mapping[str, Any], student: Mapping[str, Any], metric: st
 
 def ablation_figure(group: Mapping[str, Any], student: Mapping[str, Any],
                     theme: str = 'light') -> Optional[Figure]:
-    """Bars of the arms that add one component each; None where none is measured."""
+    """Bars of the methods that add one component each; None where none is measured."""
     rows = measured_rows(student)
-    arms = {arm['arm']: arm for arm in group['arms']}
+    methods = {method['method']: method for method in group['methods']}
     names = [name for name in group['ablation'] if name in rows]
     if not names:
         return None
@@ -161,7 +161,7 @@ def ablation_figure(group: Mapping[str, Any], student: Mapping[str, Any],
             axes.bar(x, [v['mean'] for v in values], width * 0.92,
                      yerr=[v['std'] for v in values], capsize=3, color=COLOURS[k % len(COLOURS)],
                      ecolor=THEMES[theme]['ink'], label=metric)
-            papers = [paper_of(arms[name], student['student']).get(metric) for name in names]
+            papers = [paper_of(methods[name], student['student']).get(metric) for name in names]
             given = [(a, p['mean']) for a, p in zip(x, papers) if p]
             if given:
                 axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6,
@@ -195,9 +195,10 @@ def embedding_figure(points: Mapping[str, np.ndarray], theme: str = 'light') -> 
 
 
 def cost_figure(group: Mapping[str, Any], theme: str = 'light') -> Optional[Figure]:
-    """Seconds per kept image and peak memory of every arm; None where nothing is known."""
-    costs = {arm['arm']: mean_facts([entry['facts'] for entry in arm['sets'] if entry['facts']])
-             for arm in group['arms']}
+    """Seconds per kept image and peak memory of every method; None where nothing is known."""
+    costs = {method['method']: mean_facts([
+        entry['facts'] for entry in method['sets'] if entry['facts']])
+             for method in group['methods']}
     names = [name for name, cost in costs.items() if cost][::-1]
     if not names:
         return None

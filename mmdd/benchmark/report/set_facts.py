@@ -72,7 +72,7 @@ def spread(values: Sequence[float]) -> Optional[Dict[str, float]]:
 
 
 def mean_facts(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
-    """Cost of an arm, the mean over its sets.
+    """Cost of a method, the mean over its sets.
 
     Args:
         facts: :func:`set_facts` of each set.

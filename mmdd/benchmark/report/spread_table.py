@@ -27,16 +27,16 @@ def spread_table(group: Mapping[str, Any], student: Mapping[str, Any]) -> Table:
         :func:`paired_difference` to it, and whether its interval holds 0. Empty
         without a baseline.
     """
-    metric, methods = group['metrics'][0], [m for m in group['arms'] if m['sets']]
-    runs = {m['arm']: [run for run in student['runs']
-                       if run['arm'] == m['arm'] and 'error' not in run] for m in methods}
+    metric, methods = group['metrics'][0], [m for m in group['methods'] if m['sets']]
+    runs = {m['method']: [run for run in student['runs']
+                       if run['method'] == m['method'] and 'error' not in run] for m in methods}
     table = Table(['method', 'budget', metric, 'between sets', 'within a set', 'best baseline',
                    'difference, 95 % interval', 'within the spread'], [])
     best = best_baselines(methods, runs, metric)
     if not best:
         return table
     for method in methods:
-        name = method['arm']
+        name = method['method']
         if not runs[name]:
             continue
         between, within = spreads(runs[name], metric)
@@ -54,11 +54,11 @@ def best_baselines(methods: Sequence[Mapping[str, Any]], runs: Mapping[str, Sequ
     """Name of the coreset with the highest mean, by budget."""
     found: Dict[str, Tuple[float, str]] = {}
     for method in methods:
-        mine = runs[method['arm']]
+        mine = runs[method['method']]
         if mine and is_baseline(method):
             mean = statistics.fmean(run['last'][metric] for run in mine)
             found[method['budget']] = max(
-                found.get(method['budget'], (-math.inf, '')), (mean, method['arm']))
+                found.get(method['budget'], (-math.inf, '')), (mean, method['method']))
     return {budget: name for budget, (_, name) in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Tables of a benchmark: what was measured, beside the paper's values and the random arm."""
+"""Tables of a benchmark: what was measured, beside the paper's values and the random baseline."""
 import math
 from dataclasses import dataclass
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
@@ -57,18 +57,18 @@ def is_random_facts(facts: Optional[Mapping[str, Any]]) -> bool:
 
 
 def random_rows(group: Mapping[str, Any], student: Mapping[str, Any]) -> Dict[str, Mapping]:
-    """The measured random arm by budget."""
-    rows = {row['arm']: row for row in student['rows']}
+    """The measured random baseline by budget."""
+    rows = {row['method']: row for row in student['rows']}
     found: Dict[str, Mapping] = {}
-    for arm in sorted(group['arms'], key=lambda arm: not arm.get('added')):
-        facts = next((entry['facts'] for entry in arm['sets'] if entry['facts']), None)
-        if is_random_facts(facts) and rows.get(arm['arm'], {}).get('runs'):
-            found[arm['budget']] = rows[arm['arm']]
+    for method in sorted(group['methods'], key=lambda method: not method.get('added')):
+        facts = next((entry['facts'] for entry in method['sets'] if entry['facts']), None)
+        if is_random_facts(facts) and rows.get(method['method'], {}).get('runs'):
+            found[method['budget']] = rows[method['method']]
     return found
 
 
 def against(row: Mapping[str, Any], other: Mapping[str, Any], metric: str) -> Dict[str, float]:
-    """Difference of two arms' last values, and its spread (root of the summed variances)."""
+    """Difference of two methods' last values, and its spread (root of the summed variances)."""
     a, b = row['last'][metric], other['last'][metric]
     return dict(mean=a['mean'] - b['mean'], std=math.hypot(a['std'], b['std']))
 
@@ -94,13 +94,14 @@ def group_table(group: Mapping[str, Any], student: Mapping[str, Any]) -> Table:
         student: One of its ``students``.
 
     Returns:
-        Table: Per arm the budget, images, updates, sets and students, seconds a
+        Table: Per method the budget, images, updates, sets and students, seconds a
         student, and per metric the last and the best value, the paper's, and
-        the difference of the last to the random arm of the budget.
+        the difference of the last to the random baseline of the budget.
     """
-    rows = {row['arm']: row for row in student['rows']}
+    rows = {row['method']: row for row in student['rows']}
     has_best = any('best' in row for row in rows.values())
-    papers = {arm['arm']: paper_of(arm, student['student']) for arm in group['arms']}
+    papers = {method['method']: paper_of(method, student['student'])
+              for method in group['methods']}
     has_paper = any(papers.values())
     randoms = random_rows(group, student)
     columns = ['method', 'budget', 'images']
@@ -108,32 +109,33 @@ def group_table(group: Mapping[str, Any], student: Mapping[str, Any]) -> Table:
         columns += [f'{metric} (last)'] + [f'{metric} (best)'] * has_best + [
             f'{metric} (paper)'] * has_paper + [f'{metric} − Random'] * bool(randoms)
     table = Table(columns + ['updates', 'sets × students', 's per student'], [])
-    for arm in group['arms']:
-        row = rows.get(arm['arm'])
-        cells, tail = _plain_cells(arm, row, student)
+    for method in group['methods']:
+        row = rows.get(method['method'])
+        cells, tail = _plain_cells(method, row, student)
         for metric in group['metrics']:
             runs = row['runs'] if row else 0
             measured = [row.get(which, {}).get(metric) if row else None
                         for which in ('last', 'best')[:1 + has_best]]
             cells += [mean_cell(value, runs) for value in measured]
             if has_paper:
-                cells.append(mean_cell(papers[arm['arm']].get(metric)))
+                cells.append(mean_cell(papers[method['method']].get(metric)))
             if randoms:
-                cells.append(_difference(row, randoms.get(arm['budget']), metric))
+                cells.append(_difference(row, randoms.get(method['budget']), metric))
         table.rows.append(cells + tail)
     return table
 
 
-def paper_of(arm: Mapping[str, Any], student: str) -> Mapping[str, Any]:
-    """The paper's values of an arm by metric."""
-    return (arm.get('paper') or {}).get(student) or {}
+def paper_of(method: Mapping[str, Any], student: str) -> Mapping[str, Any]:
+    """The paper's values of a method by metric."""
+    return (method.get('paper') or {}).get(student) or {}
 
 
-def _plain_cells(arm: Mapping[str, Any], row: Optional[Mapping[str, Any]],
+def _plain_cells(method: Mapping[str, Any], row: Optional[Mapping[str, Any]],
                  student: Mapping[str, Any]) -> Tuple[List[Cell], List[Cell]]:
     """The cells before and after those of the metrics."""
-    name = arm['arm'] + (' *' if not arm['sets'] else '') + (' †' if arm.get('added') else '')
-    head = [Cell(name), Cell(arm['budget'])]
+    name = method['method'] + (' *' if not method['sets'] else '') + (
+        ' †' if method.get('added') else '')
+    head = [Cell(name), Cell(method['budget'])]
     if not row or not row['runs']:
         failed = f'0 ({row["failed"]} failed)' if row else 'failed'
         return head + [Cell('-')], [Cell('-'), Cell(failed), Cell('-')]
@@ -144,7 +146,7 @@ def _plain_cells(arm: Mapping[str, Any], row: Optional[Mapping[str, Any]],
 
 def runs_text(row: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
     """'3 × 5', sets times students; of uneven ones the number of runs."""
-    mine = [run for run in runs if run['arm'] == row['arm']]
+    mine = [run for run in runs if run['method'] == row['method']]
     sets = len({run['set'] for run in mine}) or 1
     text = f'{sets} × {len(mine) // sets}' if len(mine) % sets == 0 else f'{len(mine)} runs'
     return text + (f' ({row["failed"]} failed)' if row['failed'] else '')
@@ -152,47 +154,47 @@ def runs_text(row: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
 
 def _difference(row: Optional[Mapping[str, Any]], other: Optional[Mapping[str, Any]],
                 metric: str) -> Cell:
-    if not row or not row['runs'] or other is None or row['arm'] == other['arm']:
+    if not row or not row['runs'] or other is None or row['method'] == other['method']:
         return Cell('-')
     value = against(row, other, metric)['mean']
     return Cell(f'{value:+.1f}'.replace('-', '−'), value)
 
 
 def cost_table(group: Mapping[str, Any]) -> Table:
-    """Cost of every arm: seconds and denoiser passes an image, memory, its proxy's training."""
+    """Cost of every method: seconds and denoiser passes an image, memory, its proxy's training."""
     table = Table(['method', 's per image', 's per kept image', 'denoiser passes per kept image',
                    'host MiB', 'GPU MiB', 'discarded', 'proxy training (s)'], [])
-    for arm in group['arms']:
-        facts = [entry['facts'] for entry in arm['sets'] if entry['facts']]
+    for method in group['methods']:
+        facts = [entry['facts'] for entry in method['sets'] if entry['facts']]
         if not facts:
             continue
         cost = mean_facts(facts)
         discarded = [entry['discard_rate'] or 0. for entry in facts]
         table.rows.append([
-            Cell(arm['arm']), number_cell(cost['seconds_per_image'], 2),
+            Cell(method['method']), number_cell(cost['seconds_per_image'], 2),
             number_cell(cost['seconds_per_kept'], 2),
             number_cell(cost.get('passes_per_kept'), 0), number_cell(cost.get('host'), 0),
             number_cell(cost.get('gpu'), 0),
             Cell(f'{100 * sum(discarded) / len(discarded):.1f} %', sum(discarded)),
-            number_cell((arm.get('proxy') or {}).get('seconds'), 0)])
+            number_cell((method.get('proxy') or {}).get('seconds'), 0)])
     return table
 
 
 def verdicts(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[str]:
-    """One sentence per arm: how it stands against the random arm of its budget.
+    """One sentence per method: how it stands against the random baseline of its budget.
 
     Where there are several students, the sentence begins with this one's title.
     """
     who = f'{student_title(student)}: ' if len(group['students']) > 1 else ''
     randoms, lines = random_rows(group, student), []
     metric = group['metrics'][0]
-    budgets = {arm['arm']: arm['budget'] for arm in group['arms'] if arm['sets']}
+    budgets = {method['method']: method['budget'] for method in group['methods'] if method['sets']}
     for row in student['rows']:
-        other = randoms.get(budgets.get(row['arm'], ''))
-        if not row['runs'] or other is None or other['arm'] == row['arm']:
+        other = randoms.get(budgets.get(row['method'], ''))
+        if not row['runs'] or other is None or other['method'] == row['method']:
             continue
         gap = against(row, other, metric)
-        text = (f'{who}{row["arm"]} ({budgets[row["arm"]]}): {metric} '
+        text = (f'{who}{row["method"]} ({budgets[row["method"]]}): {metric} '
                 f'{row["last"][metric]["mean"]:.1f}')
         beside = f'{other["last"][metric]["mean"]:.1f}'
         single = min(row['runs'], other['runs']) == 1
@@ -215,20 +217,22 @@ def notes(group: Mapping[str, Any]) -> List[str]:
     lines += [text.replace('`', '') for select, text in NOTES.items() if select in selected]
     if not selected:
         lines.append('There is no split to select a checkpoint on: no best.')
-    added = [arm['arm'] for arm in group['arms'] if arm.get('added')]
+    added = [method['method'] for method in group['methods'] if method.get('added')]
     if added:
         lines.append(f'† {", ".join(added)}: real images drawn at random at the same budget, '
                      f'added by the benchmark as the measure of the other methods.')
     if group['full']:
         lines.append('* trained on the full real set, with the number of updates that the '
                      'protocol gives it.')
-    papers = {arm['reference']['title'] for arm in group['arms']
-              if arm.get('reference', {}).get('title') and any((arm.get('paper') or {}).values())}
+    papers = {method['reference']['title'] for method in group['methods']
+              if method.get('reference', {}).get('title')
+              and any((method.get('paper') or {}).values())}
     if papers:
         lines.append(f'paper: as published ({"; ".join(sorted(papers))}), not measured here.')
-    elif not any(value for arm in group['arms'] for value in (arm.get('paper') or {}).values()):
+    elif not any(value for method in group['methods']
+                 for value in (method.get('paper') or {}).values()):
         lines.append('No values are published for these configs.')
-    fixed = [arm['arm'] for arm in group['arms'] if arm.get('deterministic')]
+    fixed = [method['method'] for method in group['methods'] if method.get('deterministic')]
     if fixed:
         lines.append(f'{", ".join(fixed)}: no seed changes the selection: one set stands for all.')
     lines += [f'{line}.' for line in group.get('repeats') or ()]
@@ -240,28 +244,28 @@ def notes(group: Mapping[str, Any]) -> List[str]:
 
 
 def set_spreads(student: Mapping[str, Any]) -> List[str]:
-    """How far the sets of an arm lie apart, and the students of one set."""
+    """How far the sets of a method lie apart, and the students of one set."""
     lines = []
     for row in student['rows']:
         between = (row.get('sets') or {}).get('between')
         if between:
             metric = next(iter(between['last']))
             within = row['sets']['within']['last'][metric]
-            lines.append(f'{row["arm"]}: {metric} (last) has a standard deviation of '
+            lines.append(f'{row["method"]}: {metric} (last) has a standard deviation of '
                          f'{between["last"][metric]:.1f} between the means of its '
                          f'{len(row["sets"]["per_set"])} sets and of {within:.1f} within a set.')
     return lines
 
 
 def robust_scores(group: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
-    """LRS and its parts of every arm, where hard and soft labels and the full set are measured.
+    """LRS and its parts of every method, where hard and soft labels and the full set are measured.
 
     Args:
         group: A group of ``results.json``; its first student with hard labels and its
             first one with soft labels count.
 
     Returns:
-        dict: HLR, IOR and LRS by arm, see :func:`rank_set`; empty where they are not
+        dict: HLR, IOR and LRS by method, see :func:`rank_set`; empty where they are not
         defined.
     """
     runs = {}
@@ -270,14 +274,15 @@ def robust_scores(group: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
         runs.setdefault(kind, [run for run in student['runs'] if 'error' not in run])
     hard, soft = runs.get('hard', []), runs.get('soft', [])
     full = [run for run in hard if run['set'] == FULL]
-    randoms = {arm['budget']: arm['arm'] for arm in group['arms']
-               if any(is_random_facts(entry['facts']) for entry in arm['sets'])}
+    randoms = {method['budget']: method['method'] for method in group['methods']
+               if any(is_random_facts(entry['facts']) for entry in method['sets'])}
     found = {}
-    for arm in group['arms']:
-        parts = [[run for run in rows if run['arm'] == name] for rows, name in (
-            (hard, arm['arm']), (soft, arm['arm']), (soft, randoms.get(arm['budget'])))]
-        if arm['sets'] and full and all(parts):
-            found[arm['arm']] = rank_set(parts[0], full, parts[1], parts[2])
+    for method in group['methods']:
+        parts = [[run for run in rows if run['method'] == name] for rows, name in (
+            (hard, method['method']), (soft, method['method']),
+            (soft, randoms.get(method['budget'])))]
+        if method['sets'] and full and all(parts):
+            found[method['method']] = rank_set(parts[0], full, parts[1], parts[2])
     return found
 
 
@@ -287,6 +292,6 @@ def score_table(group: Mapping[str, Any]) -> Optional[Table]:
         return None
     names = ['HLR', 'IOR', 'LRS']
     return Table(['method'] + names, [
-        [Cell(arm)] + [Cell(f'{scores[name]["mean"]:.3f} ± {scores[name]["std"]:.3f}',
+        [Cell(method)] + [Cell(f'{scores[name]["mean"]:.3f} ± {scores[name]["std"]:.3f}',
                             scores[name]['mean']) for name in names]
-        for arm, scores in group['scores'].items()])
+        for method, scores in group['scores'].items()])

@@ -123,8 +123,8 @@ def student_plots(group: Mapping[str, Any], student: Mapping[str, Any]) -> List[
     for metric in group['metrics']:
         level = full and full[metric]['mean']
         if plots.measured_rows(student):
-            add('arms', f'{metric} (last): a dot is a student, a line the mean of a method',
-                lambda theme, metric=metric: plots.arms_figure(group, student, metric, theme))
+            add('methods', f'{metric} (last): a dot is a student, a line the mean of a method',
+                lambda theme, metric=metric: plots.methods_figure(group, student, metric, theme))
         series = plots.budget_series(group, student, metric)
         if series:
             add('budget', f'{metric} (last) against the budget; bars: the spread over sets',
