@@ -7,7 +7,7 @@ import re
 import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 
 from mmengine.config import Config
@@ -26,14 +26,14 @@ from .protocol import (
     set_files,
     student_config,
 )
+from .results import Run, is_random_method
 from .resume import ResumeHook
 from .scalars_hook import StudentScalarsHook
-from .settings import method_line, protocol_settings, settings_lines
+from .settings import protocol_settings
 from .workers import execute
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
-RANDOM_METHOD = 'RandomCoreset'
 # What a result file holds at least.
 RESULT = {'images', 'seed', 'updates', 'seconds', 'last', 'best'}
 
@@ -93,7 +93,7 @@ def evaluate_sets(sets: Sets,
                   jobs: Optional[int] = None,
                   full_seeds: Optional[Sequence[int]] = None,
                   lr_grid: Optional[Sequence[float]] = None,
-                  require_random: bool = False) -> List[Dict[str, Any]]:
+                  require_random: bool = False) -> List[Run]:
     """Train students on every set with every seed and test them on real data.
 
     Finished runs are kept in ``<work_dir>/runs/<key>.json`` and skipped the next
@@ -115,11 +115,7 @@ def evaluate_sets(sets: Sets,
         require_random: Whether every budget must have a baseline of random real images.
 
     Returns:
-        list[dict]: One row per set and seed: method, set (folder), images, seed, updates,
-        seconds, lr (where picked), metrics ``last`` and ``best`` (at the checkpoint that
-        the split ``select`` chose, measured on the test split; None where none is
-        selected), ``select`` ('val', 'test' or None) and ``num_classes``. A failed run has
-        ``error`` and ``log`` instead.
+        list[Run]: One per set and seed; a failed one has ``error`` and ``log``.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
@@ -232,13 +228,13 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
         if folder == FULL:
             continue
         images.setdefault(method, set_content(cfg, folder).images)
-        if str(read_manifest(folder).get('method')).rsplit('.', 1)[-1] == RANDOM_METHOD:
+        if is_random_method(read_manifest(folder).get('method')):
             random.add(images[method])
     return {method: number for method, number in images.items() if number not in random}
 
 
-def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
-    """Train what is not finished; returns the rows of all runs."""
+def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
+    """Train what is not finished; returns the results of all runs."""
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
     if len(pending) < len(runs):
@@ -254,7 +250,7 @@ def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str
         text = f'failed: {error}; see {run.log_file}' if error else _brief(read_result(run))
         print(f'[{done}/{len(pending)}] {run.method} seed {run.seed}{rate}: {text}, '
               f'eta {eta:.0f} s', flush=True)
-    return [_row(run, errors.get(run.key)) for run in runs]
+    return [_result(run, errors.get(run.key)) for run in runs]
 
 
 def _write_labels(pending: Sequence[StudentRun]) -> None:
@@ -282,7 +278,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     A training that was killed goes on where it last saved, see :class:`ResumeHook`.
 
     Returns:
-        dict: The row of :func:`evaluate_sets` without the name of the method.
+        dict: What its result file holds.
     """
     from mmengine.registry import DefaultScope
     from mmengine.runner import find_latest_checkpoint
@@ -375,41 +371,43 @@ def _forget(stream: TextIO) -> None:
                 logger.removeHandler(handler)
 
 
-def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
-    """The result file of a finished run; a metric that is null there was not finite.
+def read_result(run: StudentRun) -> Optional[Run]:
+    """The result of a finished run; a metric that is null in its file was not finite.
 
-    None of others, and where it is damaged and set aside.
+    None of others, and where the file is damaged and set aside.
     """
-    result = read_state(run.result_file, lambda content: RESULT <= set(content),
-                        'the student is trained again')
+    content = read_state(run.result_file, lambda content: RESULT <= set(content),
+                         'the student is trained again')
+    if content is None:
+        return None
     for which in ('last', 'best'):
-        if result and result.get(which):
-            result[which] = {name: math.nan if value is None else value
-                             for name, value in result[which].items()}
-    return result
+        if content[which]:
+            content[which] = {name: math.nan if value is None else value
+                              for name, value in content[which].items()}
+    known = {field.name: content[field.name] for field in fields(Run) if field.name in content}
+    return Run(**dict(known, **_identity(run)))
 
 
-def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
-    head: Dict[str, Any] = dict(method=run.method, set=run.folder, seed=run.seed, key=run.key)
-    if run.lr is not None:
-        head['lr'] = run.lr
-    if error:
-        return dict(head, error=error, log=run.log_file)
-    return dict(read_result(run), **head)
+def _identity(run: StudentRun) -> Dict[str, Any]:
+    return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr)
 
 
-def _brief(result: Dict[str, Any]) -> str:
-    values = ' '.join(f'{name} {value:.1f}' for name, value in result['last'].items())
-    return f'{values} ({result["updates"]} updates, {result["seconds"]:.0f} s)'
+def _result(run: StudentRun, error: Optional[str]) -> Run:
+    return Run(**_identity(run), error=error, log=run.log_file) if error else read_result(run)
+
+
+def _brief(result: Run) -> str:
+    values = ' '.join(f'{name} {value:.1f}' for name, value in result.last.items())
+    return f'{values} ({result.updates} updates, {result.seconds:.0f} s)'
 
 
 def describe_runs(runs: Sequence[StudentRun]) -> List[str]:
     """What will be trained, before it starts: the shared settings, then one line per method."""
-    settings = protocol_settings(list(runs), runs[0].protocol['task'])
+    settings = protocol_settings(runs, runs[0].protocol['task'])
     folders: Dict[str, List[str]] = {}
     for run in runs:
         if run.folder not in folders.setdefault(run.method, []):
             folders[run.method].append(run.folder)
-    return settings_lines(settings) + [
-        f'{method_line(method, own, len(folders[method]))}, {", ".join(folders[method])}'
-        for method, own in settings['methods'].items()]
+    return settings.shared_lines + [
+        f'{own.line(method, len(folders[method]))}, {", ".join(folders[method])}'
+        for method, own in settings.methods.items()]

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.adapters import read_manifest
 from mmdd.protocols.protocol import FULL, protocol_classes, read_protocol, set_content
+from mmdd.protocols.results import MethodRuns
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import (
     Sets,
@@ -16,8 +17,11 @@ from mmdd.protocols.student import (
     missing_random,
     plan_runs,
 )
-from mmdd.protocols.summary import write_report
+from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.config import ConfigType, load_config, merge_options
+from .isolated import distill_isolated
+from .random_baseline import RANDOM, random_twin
+from .report.evaluation import write_evaluation
 
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
              'is distilled. Give a distillation config that names it in evaluation.protocol, or '
@@ -32,7 +36,7 @@ def evaluate(protocol: ConfigType,
              cfg_options: Optional[Dict[str, Any]] = None,
              full_seeds: Optional[Sequence[int]] = None,
              random: bool = True,
-             lr_grid: Optional[Sequence[float]] = None) -> List[Dict[str, Any]]:
+             lr_grid: Optional[Sequence[float]] = None) -> Dict[str, MethodRuns]:
     """Train students on every set, test them on real data, write the table.
 
     Args:
@@ -54,14 +58,13 @@ def evaluate(protocol: ConfigType,
             :func:`mmdd.protocols.student.pick_rates`.
 
     Returns:
-        list[dict]: One row per method, see :func:`mmdd.protocols.summarize`.
+        dict: The runs of each method by its name.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
         ValueError: If a set or the protocol is unusable, or a run failed; the
             finished runs are in the report then.
     """
-    from mmdd.protocols.teacher import ensure_teacher
     source = load_config(protocol)
     cfg = with_options(source if source.get('evaluation') else protocol, cfg_options)
     for _, folder in method_folders(sets):
@@ -76,14 +79,14 @@ def evaluate(protocol: ConfigType,
     for line in describe_runs(runs) + notes:
         print(line, flush=True)
     results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
-    rows = write_report(results, work_dir, f'Students, {len(seeds)} seeds',
-                        protocol_settings(runs, cfg.protocol.task), notes)
-    failed = [result for result in results if 'error' in result]
+    methods = write_evaluation(results, work_dir, f'Students, {len(seeds)} seeds',
+                               protocol_settings(runs, cfg.protocol.task), notes)
+    failed = [run for run in results if run.error]
     if failed:
         raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: '
-                         f'{failed[0]["method"]} seed {failed[0]["seed"]}: {failed[0]["error"]}; '
-                         f'see {failed[0]["log"]}')
-    return rows
+                         f'{failed[0].method} seed {failed[0].seed}: {failed[0].error}; '
+                         f'see {failed[0].log}')
+    return methods
 
 
 def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
@@ -125,10 +128,10 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
     added, notes = dict(sets), []
     for images in sorted(set(missing.values())):
         methods = [method for method in missing if missing[method] == images]
-        # An IPC budget draws from each class, which is the harder opponent.
+        # An IPC budget draws from each class, which makes a stronger baseline.
         budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
                       budgets[methods[0]])
-        name = 'Random' if len(set(missing.values())) == 1 else f'Random, {images} images'
+        name = RANDOM if len(set(missing.values())) == 1 else f'{RANDOM}, {images} images'
         while name in added:
             name += ' (added)'
         number = max(len(folders[method]) for method in methods)
@@ -151,8 +154,6 @@ def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
 def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
                 jobs: Optional[int]) -> str:
     """Make one random set unless it is there; returns its folder."""
-    from mmdd.benchmark.isolated import distill_isolated
-    from mmdd.benchmark.random_baseline import random_twin
     twin = random_twin(source)
     twin.train_cfg.budget = budget
     twin.train_cfg.pop('out_dir', None)

@@ -1,0 +1,270 @@
+"""What a benchmark found: the one form between students and tables, plots and pages."""
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any, Dict, List, Optional
+
+from mmdd.protocols.results import MeanStd, MethodRuns, Run, by_method, is_random_method
+from mmdd.protocols.settings import ProtocolSettings
+from mmdd.registry import MODELS
+from mmdd.utils.io import atomic_write_json
+from mmdd.utils.typed_json import from_json
+from .set_facts import mean_cost
+
+# Counts up when the fields below change.
+VERSION = 2
+# The budget of the full real set.
+ALL = 'all'
+
+
+@dataclass
+class SetResult:
+    """One distilled set of a method.
+
+    Attributes:
+        seed: ``model.seed`` of its distillation.
+        folder: Where it is.
+        error: Why it failed, if it did.
+        facts: See :func:`set_facts`; None of a set that failed.
+    """
+    seed: int
+    folder: str
+    error: Optional[str] = None
+    facts: Optional[Dict[str, Any]] = None
+
+
+@dataclass
+class MethodResult:
+    """A method or baseline: what was distilled, and what is known of it.
+
+    Attributes:
+        name: Its name in the tables.
+        curve: Methods of one curve are one line of a plot over budgets.
+        budget: Budget in words; 'all' of the full real set.
+        config: Config file of the distillation; '' where there is none.
+        added: Whether the benchmark added it, as the random baseline of a budget.
+        deterministic: Whether no seed changes its sets, so that one stands for all.
+        options: Dotted options merged into its config.
+        sweep: ``base``, ``label`` and ``value`` of a method of a sweep.
+        reference: Name, title and address of its paper, see :func:`paper_entry`.
+        paper: The paper's values by student and metric.
+        proxy: What training its proxy cost, see :func:`proxy_facts`.
+        sets: Its sets; none of the full real set.
+        dataset: Config of the real set.
+        image_size: Size of its images.
+        proxy_config: Config of its proxy.
+        checkpoint: Weights of that.
+    """
+    name: str
+    curve: str
+    budget: str
+    config: str = ''
+    added: bool = False
+    deterministic: bool = False
+    options: Dict[str, Any] = field(default_factory=dict)
+    sweep: Optional[Dict[str, Any]] = None
+    reference: Dict[str, str] = field(default_factory=dict)
+    paper: Dict[str, Dict[str, MeanStd]] = field(default_factory=dict)
+    proxy: Optional[Dict[str, Any]] = None
+    sets: List[SetResult] = field(default_factory=list)
+    dataset: Optional[Dict[str, Any]] = None
+    image_size: Any = None
+    proxy_config: Optional[Dict[str, Any]] = None
+    checkpoint: Optional[str] = None
+
+    @property
+    def full(self) -> bool:
+        """Whether it is the full real set."""
+        return not self.sets
+
+    @property
+    def label(self) -> str:
+        """The name with the marks of notes: † for added baselines."""
+        return self.name + (' †' if self.added else '')
+
+    @property
+    def facts(self) -> List[Dict[str, Any]]:
+        """Facts of the sets that are whole."""
+        return [entry.facts for entry in self.sets if entry.facts]
+
+    @property
+    def cost(self) -> Dict[str, float]:
+        """See :func:`mean_cost`."""
+        return mean_cost(self.facts)
+
+    @property
+    def kind(self) -> str:
+        """The class that made its sets, as their manifests name it; '' where none is whole."""
+        return str(self.facts[0]['method']) if self.facts else ''
+
+    @property
+    def is_random(self) -> bool:
+        """Whether its sets are real images drawn at random."""
+        return is_random_method(self.kind)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether its sets are real images, however chosen."""
+        kind = MODELS.get(self.kind.rpartition('.')[2]) if self.kind else None
+        return bool(getattr(kind, 'takes_over', False))
+
+
+@dataclass
+class StudentResult:
+    """What one kind of student learned from all methods: one table.
+
+    Attributes:
+        name: Its name; '' where the configs give it none.
+        config: The protocol as text.
+        settings: The protocol in words.
+        runs: All its runs.
+        warnings: What a reader must not miss.
+    """
+    name: str
+    config: str
+    settings: ProtocolSettings
+    runs: List[Run]
+    warnings: List[str] = field(default_factory=list)
+
+    @cached_property
+    def methods(self) -> Dict[str, MethodRuns]:
+        """Its runs by method."""
+        return by_method(self.runs)
+
+    @property
+    def measured(self) -> Dict[str, MethodRuns]:
+        """Those with at least one finished run."""
+        return {name: row for name, row in self.methods.items() if row.finished}
+
+    def of(self, method: MethodResult) -> MethodRuns:
+        """The runs of a method, of which there may be none."""
+        return self.methods.get(method.name) or MethodRuns(method.name, [])
+
+    @property
+    def finished(self) -> List[Run]:
+        """The runs that did not fail."""
+        return [run for row in self.methods.values() for run in row.finished]
+
+    @property
+    def title(self) -> str:
+        """Its name, or its network, and the kind of labels it learns from."""
+        shared = self.settings.shared
+        loss = shared.get('loss')
+        if 'label' in self.name or not loss:
+            return self.name or str(shared.get('model', 'students'))
+        return f'{self.name or shared["model"]}, {loss} labels'
+
+
+@dataclass
+class RobustScores:
+    """Scores of DD-Ranking for one method.
+
+    Attributes:
+        values: Mean and standard deviation over the runs, of those among HLR, IOR, LRS and ARS
+            that could be computed.
+        runs: ``seed``, ``set`` and the scores of each run.
+    """
+    values: Dict[str, MeanStd]
+    runs: List[Dict[str, Any]]
+
+
+@dataclass
+class GroupResult:
+    """Methods that share student protocols, hence tables.
+
+    Attributes:
+        name: Heading of its tables.
+        task: Task of its protocols.
+        metrics: Columns of its protocols.
+        full: Whether the full real set is among the methods.
+        ablation: Methods, in order, that add one component each.
+        methods: Its methods.
+        students: What each kind of student learned.
+        repeats: Lines on sets that are the same.
+        failures: Lines on what failed.
+        scores: Scores of DD-Ranking by method.
+    """
+    name: str
+    task: str
+    metrics: List[str]
+    full: bool = False
+    ablation: List[str] = field(default_factory=list)
+    methods: List[MethodResult] = field(default_factory=list)
+    students: List[StudentResult] = field(default_factory=list)
+    repeats: List[str] = field(default_factory=list)
+    failures: List[str] = field(default_factory=list)
+    scores: Dict[str, RobustScores] = field(default_factory=dict)
+
+    def randoms(self, student: StudentResult) -> Dict[str, MethodRuns]:
+        """The measured random baseline by budget; given ones win over added ones."""
+        return {method.budget: student.of(method)
+                for method in sorted(self.methods, key=lambda method: not method.added)
+                if method.is_random and student.of(method).finished}
+
+    def prefix(self, student: StudentResult) -> str:
+        """What names a student before a sentence, where there are several."""
+        return f'{student.title}: ' if len(self.students) > 1 else ''
+
+
+@dataclass
+class Results:
+    """The content of ``results.json``.
+
+    Attributes:
+        title: Heading of the report.
+        command: The command line.
+        created: Date and time.
+        commit: Commit of mmdd.
+        machine: See :func:`machine_facts`.
+        versions: Version by package.
+        settings: ``sets``, ``seeds``, ``students``, ``full_seeds`` and ``cfg_options``.
+        groups: What was found.
+        version: Of this form.
+    """
+    title: str
+    command: str
+    created: str
+    commit: Optional[str]
+    machine: Dict[str, Any]
+    versions: Dict[str, str]
+    settings: Dict[str, Any]
+    groups: List[GroupResult] = field(default_factory=list)
+    version: int = VERSION
+
+    @property
+    def methods(self) -> List[MethodResult]:
+        """The methods of all groups."""
+        return [method for group in self.groups for method in group.methods]
+
+    @property
+    def failures(self) -> List[str]:
+        """One line for everything that failed, group by group."""
+        return [f'{group.name}: {line}' for group in self.groups for line in group.failures]
+
+    def write(self, path: str) -> None:
+        """Write the file."""
+        atomic_write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str) -> 'Results':
+        """Read the file.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is no such file, or one of another version.
+        """
+        try:
+            with open(path, encoding='utf-8') as f:
+                content = json.load(f)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'{path} not found; give the results.json of a benchmark') from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{path} is no results.json of a benchmark ({error})') from None
+        if not isinstance(content, dict) or not {'groups', 'versions'} <= set(content):
+            raise ValueError(f'{path} is no results.json of a benchmark (no groups and versions)')
+        if content.get('version') != VERSION:
+            raise ValueError(f'{path} was written by another version of mmdd; run its benchmark '
+                             f'again, which keeps what is finished and writes the file anew')
+        content.pop('non_finite', None)
+        return from_json(cls, content, path)
