@@ -1,31 +1,24 @@
 """From sets to a table of what students learn from them."""
-import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
 from mmdd.engine.prepare import prepare
-from mmdd.protocols.adapters import read_manifest
-from mmdd.protocols.protocol import FULL, protocol_classes, read_protocol, set_content
-from mmdd.protocols.results import MethodRuns
+from mmdd.protocols.protocol import FULL, read_protocol, set_content
+from mmdd.protocols.results import MethodRuns, by_method, warnings_of
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import (
     Sets,
     describe_runs,
     evaluate_sets,
     method_folders,
-    missing_random,
     plan_runs,
 )
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.config import ConfigType, load_config, merge_options
-from .isolated import distill_isolated
-from .random_baseline import RANDOM, random_twin
+from .random_baseline import with_random
 from .report.evaluation import write_evaluation
-
-NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
-             'is distilled. Give a distillation config that names it in evaluation.protocol, or '
-             'add the set of a RandomCoreset to the sets.')
+from .results import StudentResult
 
 
 def evaluate(protocol: ConfigType,
@@ -45,7 +38,7 @@ def evaluate(protocol: ConfigType,
         sets: Folder of each set by name, or the folders of several generated sets of one
             method; 'full' for the protocol's real set.
         work_dir: Where ``results.json``, ``results.md`` and the runs go. Finished
-            runs are skipped, so calling it again goes on where it stopped.
+            runs are skipped, so calling it again resumes it.
         seeds: One student is trained per set and seed.
         jobs: Students that are trained at once; as many as there are GPUs, or
             CPU cores, if None.
@@ -75,18 +68,33 @@ def evaluate(protocol: ConfigType,
     notes: List[str] = []
     if random:
         sets, notes = with_random(source, cfg, sets, work_dir, jobs)
-    runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
-    for line in describe_runs(runs) + notes:
-        print(line, flush=True)
-    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
-    methods = write_evaluation(results, work_dir, f'Students, {len(seeds)} seeds',
-                               protocol_settings(runs, cfg.protocol.task), notes)
-    failed = [run for run in results if run.error]
+    student = train_students('', cfg, sets, work_dir, seeds, jobs, full_seeds, lr_grid, notes)
+    write_evaluation(student, work_dir, f'Students, {len(seeds)} seeds', notes)
+    failed = [run for run in student.runs if run.error]
     if failed:
-        raise ValueError(f'{len(failed)} of {len(results)} runs failed; the first: '
+        raise ValueError(f'{len(failed)} of {len(student.runs)} runs failed; the first: '
                          f'{failed[0].method} seed {failed[0].seed}: {failed[0].error}; '
                          f'see {failed[0].log}')
-    return methods
+    return student.methods
+
+
+def train_students(name: str, protocol: Config, sets: Sets, work_dir: str, seeds: Sequence[int],
+                   jobs: Optional[int], full_seeds: Optional[Sequence[int]],
+                   lr_grid: Optional[Sequence[float]] = None,
+                   notes: Sequence[str] = ()) -> StudentResult:
+    """Say what will be trained, and train it: one kind of student on every set.
+
+    Args:
+        name: What the student is called.
+        protocol: See :func:`read_protocol`; its data and weights must be there.
+        sets: See :func:`evaluate_sets`, as for the other arguments.
+        notes: More lines to print before.
+    """
+    planned, task = plan_runs(sets, protocol, work_dir, seeds, full_seeds), protocol.protocol.task
+    print('\n'.join([*describe_runs(planned), *notes]), flush=True)
+    runs = evaluate_sets(sets, protocol, work_dir, seeds, jobs, full_seeds, lr_grid)
+    return StudentResult(name, protocol.pretty_text, protocol_settings(planned, task), runs,
+                         warnings_of(by_method(runs), task))
 
 
 def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
@@ -94,75 +102,3 @@ def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) ->
     cfg = read_protocol(protocol)
     merge_options(cfg, cfg_options)
     return read_protocol(cfg)
-
-
-def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
-                jobs: Optional[int] = None) -> Tuple[Dict[str, Any], List[str]]:
-    """Add a baseline of random real images for every size of set that has none.
-
-    Args:
-        source: Distillation config whose real set is drawn from.
-        protocol: See :func:`read_protocol`.
-        sets: See :func:`evaluate`.
-        work_dir: The sets go to ``<work_dir>/random/<budget>_seed<k>``; those that are
-            there are used.
-        jobs: 0 distills in this process.
-
-    Returns:
-        tuple: The sets with the new methods, and lines that say what was done or why not.
-
-    Raises:
-        ValueError: If a random set cannot be made.
-    """
-    missing = missing_random(sets, protocol)
-    if not missing:
-        return dict(sets), []
-    if source.get('train_dataloader') is None or (source.get('train_cfg') or {}).get(
-            'writer') is None:
-        return dict(sets), [NO_RANDOM]
-    folders: Dict[str, List[str]] = {}
-    for method, folder in method_folders(sets):
-        folders.setdefault(method, []).append(folder)
-    budgets = {method: random_budget(protocol, folders[method][0], images)
-               for method, images in missing.items()}
-    added, notes = dict(sets), []
-    for images in sorted(set(missing.values())):
-        methods = [method for method in missing if missing[method] == images]
-        # An IPC budget draws from each class, which makes a stronger baseline.
-        budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
-                      budgets[methods[0]])
-        name = RANDOM if len(set(missing.values())) == 1 else f'{RANDOM}, {images} images'
-        while name in added:
-            name += ' (added)'
-        number = max(len(folders[method]) for method in methods)
-        made = [_random_set(source, budget, seed, work_dir, jobs) for seed in range(number)]
-        added[name] = made if number > 1 else made[0]
-        notes.append(f'{name}: {images} real images drawn at random '
-                     f'({budget["type"]} {budget["n"]}), added beside {", ".join(methods)}.')
-    return added, notes
-
-
-def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
-    """Budget of the random set of a set: its IPC where its manifest says so, else its size."""
-    classes = len(protocol_classes(protocol) or ())
-    asked = str(read_manifest(folder).get('budget', ''))
-    if asked.startswith('IPC') and classes and images % classes == 0:
-        return dict(type='IPC', n=images // classes)
-    return dict(type='Total', n=images)
-
-
-def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
-                jobs: Optional[int]) -> str:
-    """Make one random set unless it is there; returns its folder."""
-    twin = random_twin(source)
-    twin.train_cfg.budget = budget
-    twin.train_cfg.pop('out_dir', None)
-    twin.model.seed = seed
-    name = f'{budget["type"].lower()}{budget["n"]}_seed{seed}'
-    place = osp.join(work_dir, 'random', name)
-    folder = osp.join(place, 'distilled')
-    print(f'random real images, {name}: {folder}', flush=True)
-    error = distill_isolated(twin.to_dict(), place, spawn=jobs != 0)
-    if error:
-        raise ValueError(f'the random baseline cannot be made: {error}; --no-random leaves it out')
-    return folder

@@ -4,10 +4,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Optional
 
-from mmdd.protocols.results import MeanStd, MethodRuns, Run, by_method, is_random_method
+from mmdd.protocols.results import MethodRuns, Run, by_method, is_random_method
 from mmdd.protocols.settings import ProtocolSettings
 from mmdd.registry import MODELS
 from mmdd.utils.io import atomic_write_json
+from mmdd.utils.mean_std import MeanStd
 from mmdd.utils.typed_json import from_json
 from .set_facts import mean_cost
 
@@ -19,58 +20,35 @@ ALL = 'all'
 
 @dataclass
 class SetResult:
-    """One distilled set of a method.
-
-    Attributes:
-        seed: ``model.seed`` of its distillation.
-        folder: Where it is.
-        error: Why it failed, if it did.
-        facts: See :func:`set_facts`; None of a set that failed.
-    """
-    seed: int
-    folder: str
-    error: Optional[str] = None
-    facts: Optional[Dict[str, Any]] = None
+    """One distilled set of a method."""
+    seed: int  # ``model.seed`` of its distillation
+    folder: str  # where it is
+    error: Optional[str] = None  # why it failed, if it did
+    facts: Optional[Dict[str, Any]] = None  # see :func:`set_facts`; None of a set that failed
 
 
 @dataclass
 class MethodResult:
-    """A method or baseline: what was distilled, and what is known of it.
-
-    Attributes:
-        name: Its name in the tables.
-        curve: Methods of one curve are one line of a plot over budgets.
-        budget: Budget in words; 'all' of the full real set.
-        config: Config file of the distillation; '' where there is none.
-        added: Whether the benchmark added it, as the random baseline of a budget.
-        deterministic: Whether no seed changes its sets, so that one stands for all.
-        options: Dotted options merged into its config.
-        sweep: ``base``, ``label`` and ``value`` of a method of a sweep.
-        reference: Name, title and address of its paper, see :func:`paper_entry`.
-        paper: The paper's values by student and metric.
-        proxy: What training its proxy cost, see :func:`proxy_facts`.
-        sets: Its sets; none of the full real set.
-        dataset: Config of the real set.
-        image_size: Size of its images.
-        proxy_config: Config of its proxy.
-        checkpoint: Weights of that.
-    """
-    name: str
-    curve: str
-    budget: str
-    config: str = ''
-    added: bool = False
-    deterministic: bool = False
-    options: Dict[str, Any] = field(default_factory=dict)
+    """A method or baseline: what was distilled, and what is known of it."""
+    name: str  # its name in the tables
+    curve: str  # methods of one curve are one line of a plot over budgets
+    budget: str  # budget in words; 'all' of the full real set
+    config: str = ''  # config file of the distillation; '' where there is none
+    added: bool = False  # whether the benchmark added it, as the random baseline of a budget
+    deterministic: bool = False  # whether no seed changes its sets, so that one stands for all
+    options: Dict[str, Any] = field(default_factory=dict)  # dotted options merged into its config
+    # ``base``, ``label`` and ``value`` of a method of a sweep.
     sweep: Optional[Dict[str, Any]] = None
+    # Name, title and address of its paper, see :func:`paper_entry`.
     reference: Dict[str, str] = field(default_factory=dict)
+    # The paper's values by student and metric.
     paper: Dict[str, Dict[str, MeanStd]] = field(default_factory=dict)
-    proxy: Optional[Dict[str, Any]] = None
-    sets: List[SetResult] = field(default_factory=list)
-    dataset: Optional[Dict[str, Any]] = None
-    image_size: Any = None
-    proxy_config: Optional[Dict[str, Any]] = None
-    checkpoint: Optional[str] = None
+    proxy: Optional[Dict[str, Any]] = None  # what training its proxy cost, see :func:`proxy_facts`
+    sets: List[SetResult] = field(default_factory=list)  # its sets; none of the full real set
+    dataset: Optional[Dict[str, Any]] = None  # config of the real set
+    image_size: Any = None  # size of its images
+    proxy_config: Optional[Dict[str, Any]] = None  # config of its proxy
+    checkpoint: Optional[str] = None  # weights of that
 
     @property
     def full(self) -> bool:
@@ -81,6 +59,10 @@ class MethodResult:
     def label(self) -> str:
         """The name with the marks of notes: † for added baselines."""
         return self.name + (' †' if self.added else '')
+
+    def paper_of(self, student: str, metric: str) -> Optional[MeanStd]:
+        """The paper's value for a kind of student."""
+        return self.paper.get(student, {}).get(metric)
 
     @property
     def facts(self) -> List[Dict[str, Any]]:
@@ -111,20 +93,12 @@ class MethodResult:
 
 @dataclass
 class StudentResult:
-    """What one kind of student learned from all methods: one table.
-
-    Attributes:
-        name: Its name; '' where the configs give it none.
-        config: The protocol as text.
-        settings: The protocol in words.
-        runs: All its runs.
-        warnings: What a reader must not miss.
-    """
-    name: str
-    config: str
-    settings: ProtocolSettings
-    runs: List[Run]
-    warnings: List[str] = field(default_factory=list)
+    """What one kind of student learned from all methods: one table."""
+    name: str  # its name; '' where the configs give it none
+    config: str  # the protocol as text
+    settings: ProtocolSettings  # the protocol in words
+    runs: List[Run]  # all its runs
+    warnings: List[str] = field(default_factory=list)  # what a reader must not miss
 
     @cached_property
     def methods(self) -> Dict[str, MethodRuns]:
@@ -157,43 +131,28 @@ class StudentResult:
 
 @dataclass
 class RobustScores:
-    """Scores of DD-Ranking for one method.
-
-    Attributes:
-        values: Mean and standard deviation over the runs, of those among HLR, IOR, LRS and ARS
-            that could be computed.
-        runs: ``seed``, ``set`` and the scores of each run.
-    """
+    """Scores of DD-Ranking for one method."""
+    # Mean and standard deviation over the runs, of those among HLR, IOR, LRS and ARS that could be
+    # computed.
     values: Dict[str, MeanStd]
-    runs: List[Dict[str, Any]]
+    runs: List[Dict[str, Any]]  # ``seed``, ``set`` and the scores of each run
 
 
 @dataclass
 class GroupResult:
-    """Methods that share student protocols, hence tables.
-
-    Attributes:
-        name: Heading of its tables.
-        task: Task of its protocols.
-        metrics: Columns of its protocols.
-        full: Whether the full real set is among the methods.
-        ablation: Methods, in order, that add one component each.
-        methods: Its methods.
-        students: What each kind of student learned.
-        repeats: Lines on sets that are the same.
-        failures: Lines on what failed.
-        scores: Scores of DD-Ranking by method.
-    """
-    name: str
-    task: str
-    metrics: List[str]
-    full: bool = False
+    """Methods that share student protocols, hence tables."""
+    name: str  # heading of its tables
+    task: str  # task of its protocols
+    metrics: List[str]  # columns of its protocols
+    full: bool = False  # whether the full real set is among the methods
+    # Methods, in order, that add one component each.
     ablation: List[str] = field(default_factory=list)
-    methods: List[MethodResult] = field(default_factory=list)
+    methods: List[MethodResult] = field(default_factory=list)  # its methods
+    # What each kind of student learned.
     students: List[StudentResult] = field(default_factory=list)
-    repeats: List[str] = field(default_factory=list)
-    failures: List[str] = field(default_factory=list)
-    scores: Dict[str, RobustScores] = field(default_factory=dict)
+    repeats: List[str] = field(default_factory=list)  # lines on sets that are the same
+    failures: List[str] = field(default_factory=list)  # lines on what failed
+    scores: Dict[str, RobustScores] = field(default_factory=dict)  # scores of DD-Ranking by method
 
     def randoms(self, student: StudentResult) -> Dict[str, MethodRuns]:
         """The measured random baseline by budget; given ones win over added ones."""
@@ -208,28 +167,17 @@ class GroupResult:
 
 @dataclass
 class Results:
-    """The content of ``results.json``.
-
-    Attributes:
-        title: Heading of the report.
-        command: The command line.
-        created: Date and time.
-        commit: Commit of mmdd.
-        machine: See :func:`machine_facts`.
-        versions: Version by package.
-        settings: ``sets``, ``seeds``, ``students``, ``full_seeds`` and ``cfg_options``.
-        groups: What was found.
-        version: Of this form.
-    """
-    title: str
-    command: str
-    created: str
-    commit: Optional[str]
-    machine: Dict[str, Any]
-    versions: Dict[str, str]
+    """The content of ``results.json``."""
+    title: str  # heading of the report
+    command: str  # the command line
+    created: str  # date and time
+    commit: Optional[str]  # commit of mmdd
+    machine: Dict[str, Any]  # see :func:`machine_facts`
+    versions: Dict[str, str]  # version by package
+    # ``sets``, ``seeds``, ``students``, ``full_seeds`` and ``cfg_options``.
     settings: Dict[str, Any]
-    groups: List[GroupResult] = field(default_factory=list)
-    version: int = VERSION
+    groups: List[GroupResult] = field(default_factory=list)  # what was found
+    version: int = VERSION  # of this form
 
     @property
     def methods(self) -> List[MethodResult]:

@@ -9,15 +9,14 @@ from mmdd.datasets.manifest import versions
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import FULL, read_protocol, set_content, set_files
-from mmdd.protocols.results import MeanStd, by_method, warnings_of
-from mmdd.protocols.settings import protocol_settings
-from mmdd.protocols.student import describe_runs, evaluate_sets, plan_runs
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.protocols.workers import kept_workers
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, plain
 from mmdd.utils.machine import commit, machine_facts
+from mmdd.utils.mean_std import MeanStd
 from .dd_ranking import group_scores
+from .evaluate import train_students
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.write import write_benchmark
 from .results import ALL, GroupResult, MethodResult, Results, SetResult, StudentResult
@@ -163,14 +162,10 @@ def _measure(name: str, source: ConfigType, group: Group, members: List[SetJob],
             result.repeats.append(line)
     if not sets:
         raise ValueError('no set is there to train on')
-    planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
-    print('\n'.join(describe_runs(planned)), flush=True)
-    runs = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
+    student = train_students(name, cfg, sets, work_dir, seeds, jobs, full_seeds)
     result.failures += [f'{run.method} student {run.seed}: {run.error}; see {run.log}'
-                        for run in runs if run.error]
-    task = cfg.protocol.task
-    return StudentResult(name, cfg.pretty_text, protocol_settings(planned, task), runs,
-                         warnings_of(by_method(runs), task))
+                        for run in student.runs if run.error]
+    return student
 
 
 def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:

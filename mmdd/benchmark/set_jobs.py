@@ -264,7 +264,7 @@ def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
     """Distill one set, which several methods may share, and say so."""
     job, start = same[0], time.perf_counter()
     method = job.method
-    print(f'{method.name} seed {job.seed}: {method.config_name or "random twin"}', flush=True)
+    print(f'{method.name} seed {job.seed}: {method.config_name or "random baseline"}', flush=True)
     config = method.config if method.config_name else method.cfg.to_dict()
     options = dict(job.options)
     if job.base is not None and job.base.done:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from mmdd.utils.mean_std import MeanStd
 from .protocol import FULL
 
 LAST, BEST = 'last', 'best'
@@ -19,73 +20,28 @@ def is_random_method(method: Any) -> bool:
     return str(method).rsplit('.', 1)[-1] == RANDOM_METHOD
 
 
-@dataclass(frozen=True)
-class MeanStd:
-    """A mean and its sample standard deviation (n - 1), which is None of a single value."""
-    mean: float
-    std: Optional[float] = None
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> 'MeanStd':
-        """Of one or more values."""
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
-
-    def __sub__(self, other: 'MeanStd') -> 'MeanStd':
-        """The difference of the means, and the root of the summed variances."""
-        known = None not in (self.std, other.std)
-        return MeanStd(self.mean - other.mean,
-                       math.hypot(self.std, other.std) if known else None)
-
-    def scaled(self, factor: float) -> 'MeanStd':
-        """Both multiplied by a number."""
-        return MeanStd(factor * self.mean, None if self.std is None else factor * self.std)
-
-    @property
-    def text(self) -> str:
-        """'mean ± std' with one decimal; without a deviation the mean alone."""
-        return f'{self.mean:.1f}' + ('' if self.std is None else f' ± {self.std:.1f}')
-
-
 @dataclass
 class Run:
-    """One student: trained on one set with one seed, and tested on real data.
-
-    Attributes:
-        method: Name of the method that made the set.
-        set: Folder of the set, or 'full'.
-        seed: Seed of the training.
-        key: Name of the run, see :func:`run_key`.
-        images: Images of the set.
-        updates: Updates of the student.
-        seconds: What its training took; ``total_seconds`` counts the tests as well.
-        last: Metrics after the last update, by column of the protocol.
-        best: Metrics at the selected checkpoint, on the test split; None where none is selected.
-        last_step: Iteration (or epoch) of the last checkpoint.
-        best_step: That of the selected one.
-        select: Split that selected it: 'val', 'test' or None.
-        num_classes: Classes of the protocol.
-        total_seconds: See ``seconds``.
-        lr: Learning rate that was picked in place of the protocol's.
-        error: Why the run failed; the metrics are empty then.
-        log: What a failed run printed.
-    """
-    method: str
-    set: str
-    seed: int
-    key: str = ''
-    images: int = 0
-    updates: int = 0
-    seconds: float = 0.
+    """One student: trained on one set with one seed, and tested on real data."""
+    method: str  # name of the method that made the set
+    set: str  # folder of the set, or 'full'
+    seed: int  # seed of the training
+    key: str = ''  # name of the run, see :func:`run_key`
+    images: int = 0  # images of the set
+    updates: int = 0  # updates of the student
+    seconds: float = 0.  # what its training took; ``total_seconds`` counts the tests as well
+    # Metrics after the last update, by column of the protocol.
     last: Dict[str, float] = field(default_factory=dict)
+    # Metrics at the selected checkpoint, on the test split; None where none is selected.
     best: Optional[Dict[str, float]] = None
-    last_step: Optional[int] = None
-    best_step: Optional[int] = None
-    select: Optional[str] = None
-    num_classes: Optional[int] = None
-    total_seconds: Optional[float] = None
-    lr: Optional[float] = None
-    error: Optional[str] = None
-    log: Optional[str] = None
+    last_step: Optional[int] = None  # iteration (or epoch) of the last checkpoint
+    best_step: Optional[int] = None  # that of the selected one
+    select: Optional[str] = None  # split that selected it: 'val', 'test' or None
+    num_classes: Optional[int] = None  # classes of the protocol
+    total_seconds: Optional[float] = None  # see ``seconds``
+    lr: Optional[float] = None  # learning rate that was picked in place of the protocol's
+    error: Optional[str] = None  # why the run failed; the metrics are empty then
+    log: Optional[str] = None  # what a failed run printed
 
     @property
     def full(self) -> bool:
@@ -103,14 +59,9 @@ class Run:
 
 @dataclass
 class MethodRuns:
-    """The runs of one method: a row of a table. Failed ones are counted, not averaged.
-
-    Attributes:
-        method: Name of the method.
-        runs: Its runs; several sets have several runs of a seed.
-    """
-    method: str
-    runs: List[Run]
+    """The runs of one method: a row of a table. Failed ones are counted, not averaged."""
+    method: str  # name of the method
+    runs: List[Run]  # its runs; several sets have several runs of a seed
 
     @cached_property
     def finished(self) -> List[Run]:

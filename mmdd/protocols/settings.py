@@ -23,18 +23,12 @@ LABELS = dict(
 
 @dataclass
 class MethodSettings:
-    """What is trained on the sets of one method.
-
-    Attributes:
-        images: Images of a set; None if only the training will tell.
-        updates: Updates of a student, likewise.
-        own: Settings that other methods do not share, see :func:`describe_student`.
-        warning: What is wrong with its schedule, if anything.
-    """
-    images: Optional[int] = None
-    updates: Optional[int] = None
+    """What is trained on the sets of one method."""
+    images: Optional[int] = None  # images of a set; None if only the training will tell
+    updates: Optional[int] = None  # updates of a student, likewise
+    # Settings that other methods do not share, see :func:`describe_student`.
     own: Dict[str, Optional[str]] = field(default_factory=dict)
-    warning: Optional[str] = None
+    warning: Optional[str] = None  # what is wrong with its schedule, if anything
 
     def line(self, method: str, sets: int = 1) -> str:
         """All of it in one line."""
@@ -48,15 +42,11 @@ class MethodSettings:
 
 @dataclass
 class ProtocolSettings:
-    """The settings of an evaluation.
-
-    Attributes:
-        task: Task of the protocol.
-        shared: What all methods share, see :func:`describe_student`.
-        methods: What each has of its own, by name.
-    """
-    task: str
+    """The settings of an evaluation."""
+    task: str  # task of the protocol
+    # What all methods share, see :func:`describe_student`.
     shared: Dict[str, Optional[str]] = field(default_factory=dict)
+    # What each has of its own, by name.
     methods: Dict[str, MethodSettings] = field(default_factory=dict)
 
     @property

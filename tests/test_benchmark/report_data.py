@@ -12,9 +12,10 @@ from mmdd.benchmark.results import (
 )
 from mmdd.benchmark.set_facts import set_facts
 from mmdd.datasets.formats.voc_xml import write_voc_xml
-from mmdd.protocols.results import MeanStd, Run
+from mmdd.protocols.results import Run
 from mmdd.protocols.settings import MethodSettings, ProtocolSettings
 from mmdd.utils.io import atomic_save_image
+from mmdd.utils.mean_std import MeanStd
 
 METHODS = ('Random', 'Prior', 'Proxy', 'UniDD')
 VALUES = {'Random': (40., 42.), 'Prior': (10., 12.), 'Proxy': (44., 46.), 'UniDD': (50., 54.)}

@@ -15,7 +15,8 @@ from mmdd.evaluation.robust_scores import (
     normalized,
 )
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.results import MeanStd, Run
+from mmdd.protocols.results import Run
+from mmdd.utils.mean_std import MeanStd
 
 E = math.e
 

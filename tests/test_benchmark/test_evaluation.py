@@ -5,7 +5,8 @@ import pytest
 
 from mmdd.benchmark.report.evaluation import write_evaluation
 from mmdd.benchmark.report.notes import SELECTED
-from mmdd.protocols import MeanStd, Run
+from mmdd.benchmark.results import StudentResult
+from mmdd.protocols.results import Run, by_method, warnings_of
 from mmdd.protocols.settings import MethodSettings, ProtocolSettings
 
 
@@ -23,11 +24,13 @@ def runs():
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes a report; returns the rows, the lines of results.md and results.json."""
+    """Writes a report; returns the lines of results.md and results.json."""
     def write(runs, title='Title', settings=None, notes=()):
-        rows = write_evaluation(runs, str(tmp_path), title,
-                                settings or ProtocolSettings('detection'), notes)
-        return (rows, (tmp_path / 'results.md').read_text().splitlines(),
+        settings = settings or ProtocolSettings('detection')
+        warned = warnings_of(by_method(runs), settings.task)
+        student = StudentResult('', '', settings, runs, warned)
+        write_evaluation(student, str(tmp_path), title, notes)
+        return ((tmp_path / 'results.md').read_text().splitlines(),
                 json.loads((tmp_path / 'results.json').read_text()))
 
     return write
@@ -35,8 +38,7 @@ def write(tmp_path):
 
 def test_the_files(write, runs, capsys):
     full = Run('all', 'full', 0, images=5, updates=9, last=dict(AP=2.))
-    rows, lines, saved = write(runs + [full])
-    assert rows['a'].mean('AP') == MeanStd(4., 2.)
+    lines, saved = write(runs + [full])
     assert lines[0] == '# Title'
     assert '| method | images | updates | s per run | runs | AP (last) | AP (best) |' in lines
     assert '| a | 5 | 9 | 1 | 3 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
@@ -48,7 +50,7 @@ def test_the_files(write, runs, capsys):
 
 def test_failed_runs_and_methods(write, runs):
     failed = [Run('a', 'x', 3, error='no', log='l'), Run('b', 'x', 0, error='no', log='l')]
-    _, lines, saved = write(runs + failed)
+    lines, saved = write(runs + failed)
     assert '| a | 5 | 9 | 1 | 3 (1 failed) | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
     assert '| b | - | - | - | 0 (1 failed) | - | - |' in lines
     assert '**Warning**: b: 1 of 1 runs failed and are left out' in lines
@@ -60,7 +62,7 @@ def test_picked_learning_rates_stand_beside_the_results(write, runs):
     for run in runs:
         run.lr = 0.005
     other = Run('b', 'x', 0, images=5, updates=9, last=dict(AP=2.), best=dict(AP=3.))
-    _, lines, saved = write(runs + [other])
+    lines, saved = write(runs + [other])
     head = '| method | images | updates | s per run | runs | lr (picked) | AP (last) | AP (best) |'
     assert head in lines
     assert '| a | 5 | 9 | 1 | 3 | 0.005 | 4.0 ± 2.0 | 5.0 ± 2.0 |' in lines
@@ -70,7 +72,7 @@ def test_picked_learning_rates_stand_beside_the_results(write, runs):
 
 
 def test_the_sets_are_in_the_report(write):
-    _, lines, _ = write(runs_of(dict(x=(1., 3.), y=(5., 7.))))
+    lines, _ = write(runs_of(dict(x=(1., 3.), y=(5., 7.))))
     assert '| a | 5 | 9 | 1 | 4 on 2 sets | 4.0 ± 2.6 |' in lines
     assert ('- a: AP (last) has a standard deviation of 2.8 between the means of its 2 sets and '
             'of 1.4 within a set.') in lines
@@ -82,7 +84,7 @@ def test_selection_on_the_test_split_is_flagged(write, runs, capsys):
         run.select, run.num_classes = 'test', 10
     settings = ProtocolSettings('classification', dict(optimizer='SGD lr 0.1', teacher=None),
                                 dict(a=MethodSettings(5, 9, dict(batch='4'))))
-    _, lines, saved = write(runs, settings=settings, notes=['A note.'])
+    lines, saved = write(runs, settings=settings, notes=['A note.'])
     assert f'- {SELECTED["test"]}' in lines
     assert not any('validation split' in line for line in lines)
     assert lines[-3:] == ['- task: classification', '- optimizer: SGD lr 0.1',
@@ -100,7 +102,7 @@ def test_names_stay_text_in_markdown(write):
     shown = 'a\\|b # \\`c\\` &lt;script&gt;alert(1)&lt;/script&gt;'
     runs = runs_of(dict(x=(1., 3.), y=(5., 7.)), name, lr=.1, num_classes=10)
     settings = ProtocolSettings('classification', dict(teacher=name), {name: MethodSettings(5, 9)})
-    _, lines, saved = write(runs, name, settings, [name])
+    lines, saved = write(runs, name, settings, [name])
     assert not any('<' in line for line in lines) and lines[0] == f'# {shown}'
     for begin in (f'| {shown} | 5 | 9 |', f'- {shown}: AP (last) has', f'- teacher: {shown}',
                   f'**Warning**: {shown}: AP', f'- {shown}: 5 images', f'- {shown}',

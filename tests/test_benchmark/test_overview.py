@@ -4,7 +4,7 @@ import report_data
 from mmdd.benchmark.report.html import render
 from mmdd.benchmark.report.student_tables import overview_table
 from mmdd.benchmark.report.write import markdown
-from mmdd.protocols.results import MeanStd
+from mmdd.utils.mean_std import MeanStd
 
 
 def two_students(folder, second='soft labels', loss='soft'):
@@ -32,7 +32,7 @@ def test_students_side_by_side(tmp_path):
     assert table.columns == [
         'method', 'budget', 'mAP: FasterRCNN, hard labels', 'mAP: soft labels',
         'AP50: FasterRCNN, hard labels', 'AP50: soft labels',
-        's per image', 'peak MiB', 'denoiser passes per image']
+        's per image', 'peak MiB', 'NFE per image']
     rows = {row[0]: row[1:] for row in table.texts}
     assert rows['UniDD'] == ['1 %', '52.0 ± 2.8 [16.8 ± 0.5]', '33.0 [44.0]', '72.0 ± 2.8',
                              '53.0', '4.00', '700', '120']

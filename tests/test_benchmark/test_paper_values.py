@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from mmdd.benchmark.report.paper_values import metric_key, paper_entry, paper_values, read_metrics
-from mmdd.protocols.results import MeanStd
+from mmdd.utils.mean_std import MeanStd
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 

@@ -8,7 +8,7 @@ import report_data
 
 from mmdd.benchmark.report import plots
 from mmdd.benchmark.results import GroupResult
-from mmdd.protocols.results import MeanStd
+from mmdd.utils.mean_std import MeanStd
 
 
 @pytest.fixture

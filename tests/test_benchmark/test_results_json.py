@@ -6,7 +6,7 @@ import pytest
 import report_data
 
 from mmdd.benchmark.results import Results
-from mmdd.protocols.results import MeanStd
+from mmdd.utils.mean_std import MeanStd
 
 
 def test_what_is_written_is_read_again(tmp_path):

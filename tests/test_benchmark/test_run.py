@@ -19,8 +19,8 @@ from mmdd.benchmark.set_jobs import SetJob, distill_sets, preparations
 from mmdd.benchmark.suite import budget_text, config_title, group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.results import MeanStd
 from mmdd.utils.config import fingerprint
+from mmdd.utils.mean_std import MeanStd
 
 
 @pytest.fixture

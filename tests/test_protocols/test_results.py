@@ -5,8 +5,9 @@ import statistics
 import pytest
 from scipy import stats
 
-from mmdd.protocols import MeanStd, MethodRuns, Run, by_method
+from mmdd.protocols import MethodRuns, Run, by_method
 from mmdd.protocols.results import warnings_of
+from mmdd.utils.mean_std import MeanStd
 
 
 def run(folder, seed, value, method='a', **more):

@@ -1,10 +1,11 @@
-"""Tabulate what distilled sets cost: time to deploy and to distill, denoiser passes, memory.
+"""Tabulate what distilled sets cost: time to deploy and to distill, NFE, memory.
 
     python tools/analysis_tools/cost.py work_dirs/a/distilled D4M=work_dirs/b/distilled \\
         --out cost.md --plot cost.svg
 
 'deploy' is a one-time cost of a real set (training a proxy, fine-tuning, scoring, statistics),
-'distill' for every distilled set. Sets from before denoiser passes were counted show '-'.
+'distill' for every distilled set. NFE is the number of denoiser evaluations; sets from before it
+was counted show '-'.
 """
 import argparse
 

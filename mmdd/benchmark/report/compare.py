@@ -1,9 +1,9 @@
 """What changed between two benchmarks: figures, settings, sets, versions."""
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from mmdd.protocols.results import MeanStd
+from mmdd.utils.mean_std import MeanStd
+from mmdd.utils.table import Cell, Table, signed
 from ..results import Results
-from .table import Cell, Table, signed
 
 Key = Tuple[str, str, str, str]
 Pair = Tuple[Optional[MeanStd], Optional[MeanStd]]

@@ -8,9 +8,9 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 from matplotlib.figure import Figure
 
 from mmdd.utils.io import atomic_path, atomic_write_text
+from mmdd.utils.table import Column, Table
 from ..set_facts import read_set_manifest, set_cost
 from .plots import COLOURS, legend_below, save_svg, themed
-from .table import Column, Table
 
 TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
 
@@ -62,7 +62,7 @@ def find_set(path: str) -> str:
         if osp.isfile(osp.join(folder, 'manifest.json')):
             return folder
         if osp.isdir(osp.join(folder, '_job')):
-            raise FileNotFoundError(f'{folder} holds a set that is not finished; go on with its '
+            raise FileNotFoundError(f'{folder} holds a set that is not finished; resume its '
                                     f'job by --resume')
     what = 'holds no distilled set' if osp.isdir(path) else 'is no folder'
     raise FileNotFoundError(f'{path} {what}; give the folder of a set, with its manifest.json')
@@ -79,15 +79,15 @@ def cost_table(costs: Costs) -> Table:
     def memory(title: str, key: str) -> Column:
         return figure(title, lambda one: (one.cost.get('peak_memory_mib') or {}).get(key))
 
-    def passes_per_image(one: Cost) -> Optional[float]:
+    def nfe_per_image(one: Cost) -> Optional[float]:
         passes = one.cost.get('denoiser_passes')
         return None if passes is None else passes / one.images
 
     return Table.build(costs.items(), [
         ('set', lambda item: item[0]), ('method', lambda item: item[1].method),
         ('images', lambda item: str(item[1].images)), field('deploy (s)', 'deploy_seconds', 1),
-        field('distill (s)', 'distill_seconds', 1), field('denoiser passes', 'denoiser_passes'),
-        figure('passes per image', passes_per_image, 1),
+        field('distill (s)', 'distill_seconds', 1), field('NFE', 'denoiser_passes'),
+        figure('NFE per image', nfe_per_image, 1),
         field('s per kept image', 'seconds_per_kept', 3), memory('host MiB', 'host'),
         memory('GPU MiB', 'gpu')])
 
@@ -101,7 +101,7 @@ def stage_table(costs: Costs) -> Table:
         ('set', lambda item: item[0]), ('stage', lambda item: item[1]),
         ('kind', lambda item: item[2]['kind']),
         ('seconds', lambda item: thousands(item[2]['seconds'], 1)),
-        ('denoiser passes', lambda item: thousands(item[2].get('denoiser_passes')))])
+        ('NFE', lambda item: thousands(item[2].get('denoiser_passes')))])
 
 
 def thousands(value: Optional[float], digits: int = 0) -> Optional[str]:

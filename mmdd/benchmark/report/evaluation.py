@@ -1,46 +1,39 @@
 """The report of an evaluation: what students learned from sets, as a table and as files."""
 import os.path as osp
 from dataclasses import asdict
-from typing import Dict, List, Mapping, Optional, Sequence
+from typing import List, Mapping, Optional, Sequence
 
-from mmdd.protocols.results import BEST, LAST, MethodRuns, Run, by_method, warnings_of
-from mmdd.protocols.settings import ProtocolSettings
+from mmdd.protocols.results import BEST, LAST, MethodRuns
 from mmdd.utils.io import atomic_write_json, atomic_write_text
-from mmdd.utils.table import markdown_text
+from mmdd.utils.table import Column, Table, markdown_text, number
+from ..results import StudentResult
 from .notes import FULL_NOTE, reading_notes, spread_notes
-from .table import Column, Table, number
 from .write import markdown_list
 
 
-def write_evaluation(runs: Sequence[Run], work_dir: str, title: str, settings: ProtocolSettings,
-                     notes: Sequence[str] = ()) -> Dict[str, MethodRuns]:
+def write_evaluation(student: StudentResult, work_dir: str, title: str,
+                     notes: Sequence[str] = ()) -> None:
     """Print the table and write ``results.json`` and ``results.md``.
 
     Args:
-        runs: See :func:`evaluate_sets`.
+        student: What was measured.
         work_dir: Where the files go.
         title: Line above the table.
-        settings: The protocol in words.
         notes: More lines below the table.
-
-    Returns:
-        dict: The runs by method.
     """
-    methods = by_method(runs)
-    table, warned = evaluation_table(methods), warnings_of(methods, settings.task)
-    below = evaluation_notes(methods) + list(notes)
+    table, warned = evaluation_table(student.methods), student.warnings
+    below = evaluation_notes(student.methods) + list(notes)
     table.print(title)
     for line in [f'Warning: {line}' for line in warned] + list(notes):
         print(line, flush=True)
     parts = [f'# {markdown_text(title)}', table.markdown,
              *(f'**Warning**: {markdown_text(line)}' for line in warned), markdown_list(below),
-             '## Protocol', markdown_list(settings.lines)]
+             '## Protocol', markdown_list(student.settings.lines)]
     atomic_write_text(osp.join(work_dir, 'results.md'), '\n\n'.join(parts) + '\n')
     atomic_write_json(osp.join(work_dir, 'results.json'), dict(
-        title=title, methods=[row.to_json() for row in methods.values()],
-        runs=[asdict(run) for run in runs], protocol=asdict(settings), warnings=warned,
-        notes=below))
-    return methods
+        title=title, methods=[row.to_json() for row in student.methods.values()],
+        runs=[asdict(run) for run in student.runs], protocol=asdict(student.settings),
+        warnings=warned, notes=below))
 
 
 def evaluation_table(methods: Mapping[str, MethodRuns]) -> Table:

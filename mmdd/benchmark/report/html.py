@@ -67,7 +67,7 @@ def group_view(group: GroupResult, anchor: str, plots: Sequence[Drawing],
     views = [plot_view(plot) for plot in plots]
     return dict(
         id=anchor, name=group.name, notes=notes(group), failures=group.failures,
-        students=[student_view(student) for student in group.students],
+        students=group.students,
         scores=score_table(group), facts=facts_table(group),
         class_tables=class_tables(group), cost=cost_table(group),
         plots=[plot for plot in views if plot['kind'] != 'cost'],
@@ -93,11 +93,6 @@ def table_views(group: GroupResult, student: StudentResult) -> List[Dict[str, An
         views.append(dict(table=spread, classes=None,
                           caption=f'{student.title}: {group.metrics[0]}, {SPREAD_NOTE}'))
     return views
-
-
-def student_view(student: StudentResult) -> Dict[str, Any]:
-    """The protocol of a student in words, and its whole config."""
-    return dict(student=student.title, config=student.config, lines=student.settings.lines)
 
 
 def row_classes(group: GroupResult, student: StudentResult) -> List[str]:

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import yaml
 
-from mmdd.protocols.results import MeanStd
 from mmdd.utils.config import resolve_path
+from mmdd.utils.mean_std import MeanStd
 
 METAFILE = 'metafile.yml'
 # Names under which one metric goes in metafiles, protocols and mm* packages.

@@ -1,17 +1,18 @@
 """Plots of a benchmark, drawn without a display and without global state."""
 import io
+import math
 import os.path as osp
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mmdd.protocols.results import MeanStd
 from mmdd.utils.io import atomic_write_text
+from mmdd.utils.mean_std import MeanStd
 from ..results import GroupResult, MethodResult, StudentResult
 
 # Colours that stay apart for colour-blind readers, in light and in dark (Okabe and Ito).
@@ -21,35 +22,26 @@ THEMES = dict(light=dict(ink='#1f2328', faint='#d0d7de'),
               dark=dict(ink='#e6edf3', faint='#3d444d'))
 
 
+# Position, mean, standard deviation (None of single runs) and the paper's value.
+Point = Tuple[float, float, Optional[float], Optional[MeanStd]]
+
+
 @dataclass
 class Series:
-    """One line or row of dots.
+    """One line of a plot, from left to right."""
+    name: str  # what the legend calls it
+    x: List[float]
+    y: List[float]
+    std: List[float]  # zeros of single runs
+    paper: List[float]  # NaN where there is none
 
-    Attributes:
-        name: What the legend calls it.
-        x: Positions.
-        y: Means.
-        std: Standard deviations; zeros of single runs.
-        paper: The paper's values, NaN where there is none.
-    """
-    name: str
-    x: List[float] = field(default_factory=list)
-    y: List[float] = field(default_factory=list)
-    std: List[float] = field(default_factory=list)
-    paper: List[float] = field(default_factory=list)
-
-    def add(self, x: float, mean: float, std: Optional[float], paper: Optional[MeanStd]) -> None:
-        """Append a point."""
-        self.x.append(float(x))
-        self.y.append(mean)
-        self.std.append(std or 0.)
-        self.paper.append(float('nan') if paper is None else paper.mean)
-
-    def ordered(self) -> 'Series':
-        """The same points from left to right."""
-        order = np.argsort(self.x, kind='stable')
-        return Series(self.name, *([values[i] for i in order] for values in (
-            self.x, self.y, self.std, self.paper)))
+    @classmethod
+    def of(cls, name: str, points: Sequence[Point]) -> 'Series':
+        """A line through points in any order."""
+        points = sorted(points, key=lambda point: point[0])
+        return cls(name, [float(x) for x, *_ in points], [mean for _, mean, *_ in points],
+                   [std or 0. for _, _, std, _ in points],
+                   [paper.mean if paper else math.nan for *_, paper in points])
 
 
 def budget_series(group: GroupResult, student: StudentResult, metric: str) -> List[Series]:
@@ -57,29 +49,29 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
 
     The spread is that between the means of the sets; where there is one set, over its students.
     """
-    found: Dict[str, Series] = {}
+    found: Dict[str, List[Point]] = {}
     for method in _measured(group, student):
         if method.sets and not method.sweep:
             row = student.of(method)
             mean, between = row.mean(metric), row.between_sets(metric)
-            found.setdefault(method.curve, Series(method.curve)).add(
+            found.setdefault(method.curve, []).append((
                 row.first.images, mean.mean, mean.std if between is None else between,
-                method.paper.get(student.name, {}).get(metric))
-    return [series.ordered() for series in found.values() if len(set(series.x)) > 1]
+                method.paper_of(student.name, metric)))
+    lines = [Series.of(name, points) for name, points in found.items()]
+    return [line for line in lines if len(set(line.x)) > 1]
 
 
 def sweep_series(group: GroupResult, student: StudentResult,
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
-    found: Dict[str, Dict[str, Series]] = {}
+    found: Dict[str, Dict[str, List[Point]]] = {}
     for method in _measured(group, student):
         sweep, mean = method.sweep, student.of(method).mean(metric)
         if sweep and isinstance(sweep['value'], (int, float)):
-            lines = found.setdefault(sweep['label'], {})
-            lines.setdefault(sweep['base'], Series(sweep['base'])).add(
-                sweep['value'], mean.mean, mean.std,
-                method.paper.get(student.name, {}).get(metric))
-    return {key: [series.ordered() for series in lines.values()] for key, lines in found.items()}
+            found.setdefault(sweep['label'], {}).setdefault(sweep['base'], []).append(
+                (sweep['value'], mean.mean, mean.std, method.paper_of(student.name, metric)))
+    return {key: [Series.of(name, points) for name, points in lines.items()]
+            for key, lines in found.items()}
 
 
 def _measured(group: GroupResult, student: StudentResult) -> List[MethodResult]:
@@ -151,7 +143,7 @@ def ablation_figure(group: GroupResult, student: StudentResult,
             axes.bar(x, [mean.mean for mean in means], width * 0.92,
                      yerr=[mean.std or 0. for mean in means], capsize=3,
                      color=COLOURS[k % len(COLOURS)], ecolor=THEMES[theme]['ink'], label=metric)
-            papers = [method.paper.get(student.name, {}).get(metric) for method in methods]
+            papers = [method.paper_of(student.name, metric) for method in methods]
             given = [(position, paper.mean) for position, paper in zip(x, papers) if paper]
             if given:
                 axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6,

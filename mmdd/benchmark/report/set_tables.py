@@ -2,8 +2,8 @@
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from mmdd.utils.table import Cell, Column, Table, number, percent
 from ..results import GroupResult, MethodResult, Results, SetResult
-from .table import Cell, Column, Table, number, percent
 
 # Figures of FeatureMetricsHook: key, name of the column, decimals.
 METRICS = (('mmd2', 'MMD²', 4), ('coverage', 'coverage', 3), ('density', 'density', 3))
@@ -79,14 +79,14 @@ def class_tables(group: GroupResult) -> Dict[str, Table]:
 
 
 def cost_table(group: GroupResult) -> Table:
-    """Cost of every method: seconds and denoiser passes an image, memory, its proxy's training."""
+    """Cost of every method: seconds and NFE per image, memory, its proxy's training."""
     def cost(title: str, key: str, digits: int = 0) -> Column:
         return title, lambda method: number(method.cost.get(key), digits)
 
     return Table.build([method for method in group.methods if method.facts], [
         ('method', lambda method: method.name), cost('s per image', 'seconds_per_image', 2),
         cost('s per kept image', 'seconds_per_kept', 2),
-        cost('denoiser passes per kept image', 'passes_per_kept'), cost('host MiB', 'host'),
+        cost('NFE per kept image', 'passes_per_kept'), cost('host MiB', 'host'),
         cost('GPU MiB', 'gpu'),
         ('discarded', lambda method: percent(statistics.fmean(
             facts['discard_rate'] or 0. for facts in method.facts))),
@@ -98,7 +98,7 @@ def config_table(results: Results) -> Table:
     return Table.build([
         (group, method) for group in results.groups for method in group.methods if method.sets], [
         ('method', lambda item: item[1].name), ('table', lambda item: item[0].name),
-        ('config', lambda item: item[1].config or 'random twin of its budget'),
+        ('config', lambda item: item[1].config or 'random baseline of its budget'),
         ('options', lambda item: ' '.join(
             f'{key}={value}' for key, value in item[1].options.items()) or None),
         ('set', lambda item: item[1].sets[0].folder)])

@@ -1,9 +1,9 @@
 """Tables of what students learned: method by method, by budget, by student, and the spread."""
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional
 
 from mmdd.protocols.results import BEST, MethodRuns
+from mmdd.utils.table import Cell, Column, Table, number, signed
 from ..results import ALL, GroupResult, MethodResult, StudentResult
-from .table import Cell, Column, Table, number, signed
 
 BUDGET_NOTE = ('mean ± std over all students of all sets, in brackets the std between the means '
                'of the sets, where there are several')
@@ -54,7 +54,7 @@ def _metric_columns(group: GroupResult, student: StudentResult, metric: str) -> 
         columns.append((f'{metric} (best)', lambda method: student.of(method).mean(metric, BEST)))
     if any(method.paper.get(student.name) for method in group.methods):
         columns.append((f'{metric} (paper)',
-                        lambda method: method.paper.get(student.name, {}).get(metric)))
+                        lambda method: method.paper_of(student.name, metric)))
     return columns + [(f'{metric} − Random', difference)] * bool(randoms)
 
 
@@ -122,8 +122,8 @@ def overview_table(group: GroupResult) -> Optional[Table]:
 
     Returns:
         Table: Per method its budget, per metric and student 'mean ± std' of the last
-        value, and seconds, peak memory (of the GPU where there is one) and denoiser passes of a
-        kept image; None where there are fewer than two students.
+        value, and seconds, peak memory (of the GPU where there is one) and NFE of a kept
+        image; None where there are fewer than two students.
     """
     if len(group.students) < 2:
         return None
@@ -137,12 +137,11 @@ def overview_table(group: GroupResult) -> Optional[Table]:
         ('s per image', lambda method: number(method.cost.get('seconds_per_kept'), 2)),
         ('peak MiB', lambda method: number(
             method.cost.get('gpu', method.cost.get('host')), 0)),
-        ('denoiser passes per image',
-         lambda method: number(method.cost.get('passes_per_kept'), 0))])
+        ('NFE per image', lambda method: number(method.cost.get('passes_per_kept'), 0))])
 
 
 def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Optional[Cell]:
-    mean, paper = student.of(method).mean(metric), method.paper.get(student.name, {}).get(metric)
+    mean, paper = student.of(method).mean(metric), method.paper_of(student.name, metric)
     text = mean.text if mean else '-'
     return Cell(f'{text} [{paper.text}]' if paper else text, mean and mean.mean)
 
@@ -159,41 +158,27 @@ def spread_table(group: GroupResult, student: StudentResult) -> Table:
     measured = [method for method in group.methods
                 if not method.full and student.of(method).finished]
     best = best_baselines(measured, student, metric)
-
-    def paired(method: MethodResult) -> Optional[Tuple[float, float]]:
-        baseline = best.get(method.budget)
-        if baseline is None or baseline is method:
-            return None
-        return student.of(method).paired_difference(student.of(baseline), metric)
-
-    def baseline_name(method: MethodResult) -> Optional[str]:
-        return best[method.budget].name if method.budget in best else None
-
-    def difference(method: MethodResult) -> Optional[Cell]:
-        found = paired(method)
-        return found and signed(*found)
-
-    def within_spread(method: MethodResult) -> Optional[str]:
-        found = paired(method)
-        return found and ('yes' if abs(found[0]) <= found[1] else 'no')
-
-    return Table.build(measured if best else [], [
-        ('method', lambda method: method.name), ('budget', lambda method: method.budget),
-        (metric, lambda method: number(student.of(method).mean(metric).mean)),
-        ('between sets', lambda method: number(student.of(method).between_sets(metric))),
-        ('within a set', lambda method: number(student.of(method).within_sets(metric))),
-        ('best baseline', baseline_name), ('difference, 95 % interval', difference),
-        ('within the spread', within_spread)])
+    rows = []
+    for method in measured if best else ():
+        row, baseline = student.of(method), best.get(method.budget)
+        paired = None
+        if baseline and baseline is not method:
+            paired = row.paired_difference(student.of(baseline), metric)
+        rows.append((method, row, baseline, paired))
+    return Table.build(rows, [
+        ('method', lambda row: row[0].name), ('budget', lambda row: row[0].budget),
+        (metric, lambda row: number(row[1].mean(metric).mean)),
+        ('between sets', lambda row: number(row[1].between_sets(metric))),
+        ('within a set', lambda row: number(row[1].within_sets(metric))),
+        ('best baseline', lambda row: row[2] and row[2].name),
+        ('difference, 95 % interval', lambda row: row[3] and signed(*row[3])),
+        ('within the spread',
+         lambda row: row[3] and ('yes' if abs(row[3][0]) <= row[3][1] else 'no'))])
 
 
 def best_baselines(methods: List[MethodResult], student: StudentResult,
                    metric: str) -> Dict[str, MethodResult]:
     """The measured baseline of real images with the highest mean, by budget."""
-    found: Dict[str, MethodResult] = {}
-    for method in methods:
-        best = found.get(method.budget)
-        if method.is_baseline and (best is None or (
-                student.of(method).mean(metric).mean
-                >= student.of(best).mean(metric).mean)):
-            found[method.budget] = method
-    return found
+    baselines = [method for method in methods if method.is_baseline]
+    baselines.sort(key=lambda method: student.of(method).mean(metric).mean)
+    return {method.budget: method for method in baselines}  # the last one of a budget stays
