@@ -55,11 +55,6 @@ class MethodResult:
         """Whether it is the full real set."""
         return not self.sets
 
-    @property
-    def label(self) -> str:
-        """The name with the marks of notes: † for added baselines."""
-        return self.name + (' †' if self.added else '')
-
     def paper_of(self, student: str, metric: str) -> Optional[MeanStd]:
         """The paper's value for a kind of student."""
         return self.paper.get(student, {}).get(metric)
@@ -110,7 +105,7 @@ class StudentResult:
         """Those with at least one finished run."""
         return {name: row for name, row in self.methods.items() if row.finished}
 
-    def of(self, method: MethodResult) -> MethodRuns:
+    def runs_of(self, method: MethodResult) -> MethodRuns:
         """The runs of a method, of which there may be none."""
         return self.methods.get(method.name) or MethodRuns(method.name, [])
 
@@ -156,9 +151,9 @@ class GroupResult:
 
     def randoms(self, student: StudentResult) -> Dict[str, MethodRuns]:
         """The measured random baseline by budget; given ones win over added ones."""
-        return {method.budget: student.of(method)
+        return {method.budget: student.runs_of(method)
                 for method in sorted(self.methods, key=lambda method: not method.added)
-                if method.is_random and student.of(method).finished}
+                if method.is_random and student.runs_of(method).finished}
 
     def prefix(self, student: StudentResult) -> str:
         """What names a student before a sentence, where there are several."""

@@ -42,8 +42,8 @@ def set_facts(folder: str) -> Dict[str, Any]:
 
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
-        ``job`` (fingerprint), ``label_sources`` (images by source), ``score``
-        and ``judge_score`` (:func:`spread` or None), ``per_class`` (images and objects of each
+        ``job`` (fingerprint), ``label_sources`` (images by source), ``score`` and
+        ``judge_score`` (:func:`score_range` or None), ``per_class`` (images and objects of each
         class; None of an older manifest), ``rounds`` (mean tries per slot) and ``cost``
         (:func:`set_cost`).
     """
@@ -54,17 +54,17 @@ def set_facts(folder: str) -> Dict[str, Any]:
         images=len(images), classes=len(content.get('classes') or ()),
         job=(content.get('job') or {}).get('fingerprint'),
         label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
-        score=spread([entry['score'] for entry in images if entry.get('score') is not None]),
-        judge_score=spread([entry['judge_score'] for entry in images
-                            if entry.get('judge_score') is not None]),
+        score=score_range([entry['score'] for entry in images if entry.get('score') is not None]),
+        judge_score=score_range([entry['judge_score'] for entry in images
+                                 if entry.get('judge_score') is not None]),
         per_class=content.get('per_class'),
         rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
         cost=set_cost(content))
     return facts
 
 
-def spread(values: Sequence[float]) -> Optional[Dict[str, float]]:
-    """Mean, sample standard deviation, least, median and greatest; None of nothing."""
+def score_range(values: Sequence[float]) -> Optional[Dict[str, float]]:
+    """Mean, sample standard deviation, minimum, median and maximum; None of nothing."""
     if not values:
         return None
     return dict(mean=statistics.fmean(values), min=min(values), max=max(values),

@@ -4,7 +4,7 @@ import pytest
 import report_data
 import tiny
 
-from mmdd.benchmark.report.embedding import embed, embed_group, spread_over
+from mmdd.benchmark.report.embedding import embed, embed_group, evenly_chosen
 from mmdd.benchmark.results import GroupResult
 
 
@@ -28,9 +28,9 @@ def test_few_images_and_unknown_methods():
         embed({}, 'pca')
 
 
-def test_spread_over():
-    assert spread_over(range(101), 5) == [0, 25, 50, 75, 100]
-    assert spread_over('ab', 5) == ['a', 'b']
+def test_evenly_chosen():
+    assert evenly_chosen(range(101), 5) == [0, 25, 50, 75, 100]
+    assert evenly_chosen('ab', 5) == ['a', 'b']
 
 
 def test_a_group_by_its_proxy(digits, detector_checkpoint, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ def test_what_is_written_is_read_again(tmp_path):
     assert again == results
     group, = again.groups
     assert group.methods[3].paper == {'': dict(mAP=MeanStd(16.8, 0.5))}
-    assert group.students[0].of(group.methods[3]).mean('mAP') == MeanStd(52., 8**0.5)
+    assert group.students[0].runs_of(group.methods[3]).mean('mAP') == MeanStd(52., 8**0.5)
 
 
 def test_a_metric_that_was_not_finite(tmp_path):

@@ -15,8 +15,8 @@ from mmdd.benchmark.set_facts import (
     mean_cost,
     proxy_facts,
     read_set_manifest,
+    score_range,
     set_facts,
-    spread,
 )
 from mmdd.protocols.results import Run
 
@@ -92,7 +92,7 @@ def test_facts_of_a_set(tmp_path):
                                   peak_memory_mib=dict(host=900, gpu=10)))
     assert mean_cost([facts, other]) == dict(
         seconds_per_image=2., seconds_per_kept=6., passes_per_kept=90., host=800., gpu=10.)
-    assert spread([]) is None and proxy_facts(None) is None
+    assert score_range([]) is None and proxy_facts(None) is None
 
 
 def test_the_cost_of_a_set_from_before_denoiser_passes_were_counted(tmp_path):

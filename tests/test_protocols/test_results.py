@@ -20,15 +20,6 @@ def runs_of(values):
                             for seed, value in enumerate(own)])
 
 
-def test_mean_and_sample_deviation():
-    values = (2., 4., 4., 4., 5., 5., 7., 9.)
-    assert MeanStd.of(values) == MeanStd(5., pytest.approx(math.sqrt(32 / 7)))
-    assert MeanStd.of([3.]) == MeanStd(3.) and MeanStd(3.).text == '3.0'
-    assert MeanStd(7., 3.) - MeanStd(5., 4.) == MeanStd(2., 5.)
-    assert MeanStd(7., 3.) - MeanStd(5.) == MeanStd(2.)
-    assert MeanStd(.5, .25).scaled(100).text == '50.0 ± 25.0'
-
-
 def test_runs_are_averaged_per_method_and_failures_counted():
     runs = [run('x', seed, value, images=5, updates=9, seconds=seed, best=dict(AP=value + 1))
             for seed, value in enumerate((2., 4., 6.))]

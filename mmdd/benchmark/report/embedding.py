@@ -76,7 +76,7 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
     return {str(name): found[f'points{i}'] for i, name in enumerate(found['names'])}
 
 
-def spread_over(items: Sequence[Any], num: int) -> List[Any]:
+def evenly_chosen(items: Sequence[Any], num: int) -> List[Any]:
     """At most ``num`` items at even distances."""
     if len(items) <= num:
         return list(items)
@@ -88,13 +88,13 @@ def real_paths(dataset: Mapping[str, Any], num: int) -> List[str]:
     built = DATASETS.build(dict(dataset))
     built.full_init()
     return [built.get_data_info(int(i))['img_path']
-            for i in spread_over(range(len(built)), num)]
+            for i in evenly_chosen(range(len(built)), num)]
 
 
 def set_paths(folder: str, num: int) -> List[str]:
     """Image files of a distilled set, at most ``num``, at even distances."""
     images = read_set_manifest(folder)['images']
-    return [osp.join(folder, entry['files'][0]) for entry in spread_over(images, num)]
+    return [osp.join(folder, entry['files'][0]) for entry in evenly_chosen(images, num)]
 
 
 @torch.no_grad()

@@ -67,7 +67,7 @@ def verdicts(group: GroupResult, student: StudentResult) -> List[str]:
     randoms, lines = group.randoms(student), []
     metric = group.metrics[0]
     for method in group.methods:
-        row, random = student.of(method), randoms.get(method.budget)
+        row, random = student.runs_of(method), randoms.get(method.budget)
         if method.full or not row.finished or random is None or random.method == method.name:
             continue
         mean, beside = row.mean(metric), random.mean(metric)

@@ -52,7 +52,7 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
     found: Dict[str, List[Point]] = {}
     for method in _measured(group, student):
         if method.sets and not method.sweep:
-            row = student.of(method)
+            row = student.runs_of(method)
             mean, between = row.mean(metric), row.between_sets(metric)
             found.setdefault(method.curve, []).append((
                 row.first.images, mean.mean, mean.std if between is None else between,
@@ -66,7 +66,7 @@ def sweep_series(group: GroupResult, student: StudentResult,
     """Metric against a swept setting: series by the name of the setting."""
     found: Dict[str, Dict[str, List[Point]]] = {}
     for method in _measured(group, student):
-        sweep, mean = method.sweep, student.of(method).mean(metric)
+        sweep, mean = method.sweep, student.runs_of(method).mean(metric)
         if sweep and isinstance(sweep['value'], (int, float)):
             found.setdefault(sweep['label'], {}).setdefault(sweep['base'], []).append(
                 (sweep['value'], mean.mean, mean.std, method.paper_of(student.name, metric)))
@@ -75,7 +75,7 @@ def sweep_series(group: GroupResult, student: StudentResult,
 
 
 def _measured(group: GroupResult, student: StudentResult) -> List[MethodResult]:
-    return [method for method in group.methods if student.of(method).finished]
+    return [method for method in group.methods if student.runs_of(method).finished]
 
 
 def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str = 'light',
@@ -111,7 +111,7 @@ def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str =
 def methods_figure(group: GroupResult, student: StudentResult, metric: str,
                    theme: str = 'light') -> Figure:
     """Every student as a dot, every method's mean as a line: how far the methods lie apart."""
-    rows = [student.of(method) for method in _measured(group, student)]
+    rows = [student.runs_of(method) for method in _measured(group, student)]
     with themed(theme):
         figure, axes = new_figure(6.2, 0.9 + 0.42 * len(rows), xlabel=metric)
         for i, row in enumerate(rows):
@@ -139,7 +139,7 @@ def ablation_figure(group: GroupResult, student: StudentResult,
         figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
         for k, metric in enumerate(metrics):
             x = np.arange(len(methods)) + (k - (len(metrics) - 1) / 2) * width
-            means = [student.of(method).mean(metric) for method in methods]
+            means = [student.runs_of(method).mean(metric) for method in methods]
             axes.bar(x, [mean.mean for mean in means], width * 0.92,
                      yerr=[mean.std or 0. for mean in means], capsize=3,
                      color=COLOURS[k % len(COLOURS)], ecolor=THEMES[theme]['ink'], label=metric)

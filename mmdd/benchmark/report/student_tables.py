@@ -24,7 +24,7 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
     """
     def measured(title: str, value: Callable[[MethodRuns], float]) -> Column:
         return title, lambda method: number(
-            value(student.of(method)), 0) if student.of(method).finished else None
+            value(student.runs_of(method)), 0) if student.runs_of(method).finished else None
 
     columns: List[Column] = [
         ('method', lambda method: method.name + ' *' * method.full + ' †' * method.added),
@@ -34,7 +34,7 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
         columns += _metric_columns(group, student, metric)
     columns += [
         measured('updates', lambda row: row.first.updates),
-        ('sets × students', lambda method: _students_cell(student.of(method))),
+        ('sets × students', lambda method: _students_cell(student.runs_of(method))),
         measured('s per student', lambda row: row.seconds)]
     return Table.build(group.methods, columns)
 
@@ -43,15 +43,16 @@ def _metric_columns(group: GroupResult, student: StudentResult, metric: str) -> 
     randoms = group.randoms(student)
 
     def difference(method: MethodResult) -> Optional[Cell]:
-        row, random = student.of(method), randoms.get(method.budget)
+        row, random = student.runs_of(method), randoms.get(method.budget)
         if random is None or random.method == method.name or not row.finished:
             return None
         return signed((row.mean(metric) - random.mean(metric)).mean)
 
     columns: List[Column] = [
-        (f'{metric} (last)', lambda method: student.of(method).mean(metric))]
+        (f'{metric} (last)', lambda method: student.runs_of(method).mean(metric))]
     if any(run.best for run in student.finished):
-        columns.append((f'{metric} (best)', lambda method: student.of(method).mean(metric, BEST)))
+        columns.append((f'{metric} (best)',
+                        lambda method: student.runs_of(method).mean(metric, BEST)))
     if any(method.paper.get(student.name) for method in group.methods):
         columns.append((f'{metric} (paper)',
                         lambda method: method.paper_of(student.name, metric)))
@@ -91,7 +92,7 @@ def budget_table(group: GroupResult, student: StudentResult, metric: str) -> Opt
     curves: Dict[str, Dict[str, MethodRuns]] = {}
     images: Dict[str, int] = {}
     for method in group.methods:
-        row = student.of(method)
+        row = student.runs_of(method)
         if not row.finished or method.sweep:
             continue
         budget, name = (ALL, f'{method.curve} *') if method.full else (method.budget, method.curve)
@@ -132,7 +133,8 @@ def overview_table(group: GroupResult) -> Optional[Table]:
         return f'{metric}: {student.title}', lambda method: _beside_paper(method, student, metric)
 
     return Table.build(group.methods, [
-        ('method', lambda method: method.label), ('budget', lambda method: method.budget),
+        ('method', lambda method: method.name + ' †' * method.added),
+        ('budget', lambda method: method.budget),
         *(column(metric, student) for metric in group.metrics for student in group.students),
         ('s per image', lambda method: number(method.cost.get('seconds_per_kept'), 2)),
         ('peak MiB', lambda method: number(
@@ -141,7 +143,7 @@ def overview_table(group: GroupResult) -> Optional[Table]:
 
 
 def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Optional[Cell]:
-    mean, paper = student.of(method).mean(metric), method.paper_of(student.name, metric)
+    mean, paper = student.runs_of(method).mean(metric), method.paper_of(student.name, metric)
     text = mean.text if mean else '-'
     return Cell(f'{text} [{paper.text}]' if paper else text, mean and mean.mean)
 
@@ -156,14 +158,14 @@ def spread_table(group: GroupResult, student: StudentResult) -> Table:
     """
     metric = group.metrics[0]
     measured = [method for method in group.methods
-                if not method.full and student.of(method).finished]
+                if not method.full and student.runs_of(method).finished]
     best = best_baselines(measured, student, metric)
     rows = []
     for method in measured if best else ():
-        row, baseline = student.of(method), best.get(method.budget)
+        row, baseline = student.runs_of(method), best.get(method.budget)
         paired = None
         if baseline and baseline is not method:
-            paired = row.paired_difference(student.of(baseline), metric)
+            paired = row.paired_difference(student.runs_of(baseline), metric)
         rows.append((method, row, baseline, paired))
     return Table.build(rows, [
         ('method', lambda row: row[0].name), ('budget', lambda row: row[0].budget),
@@ -180,5 +182,5 @@ def best_baselines(methods: List[MethodResult], student: StudentResult,
                    metric: str) -> Dict[str, MethodResult]:
     """The measured baseline of real images with the highest mean, by budget."""
     baselines = [method for method in methods if method.is_baseline]
-    baselines.sort(key=lambda method: student.of(method).mean(metric).mean)
+    baselines.sort(key=lambda method: student.runs_of(method).mean(metric).mean)
     return {method.budget: method for method in baselines}  # the last one of a budget stays
