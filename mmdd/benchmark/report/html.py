@@ -56,8 +56,8 @@ def render(results: Results, plots: Mapping[str, Sequence[Drawing]]) -> str:
     groups = [group_view(group, f'group-{i}', plots.get(group.name, ()), num_tiles)
               for i, group in enumerate(results.groups)]
     return environment.get_template('report.html').render(
-        results=results, groups=groups, counts=counts(results), facts=machine_lines(results),
-        methods=config_table(results), css=Markup(_template('report.css')),
+        results=results, groups=groups, counts=counts(results), methods=config_table(results),
+        css=Markup(_template('report.css')),
         js=Markup(_template('report.js')))
 
 
@@ -114,22 +114,6 @@ def counts(results: Results) -> List[Tuple[str, str]]:
             ('students', str(len(runs))),
             ('student updates', f'{sum(run.updates for run in runs):,}'),
             ('hours of students', f'{hours:.1f}')]
-
-
-def machine_lines(results: Results) -> List[Tuple[str, str]]:
-    """Machine, versions and settings as names and values."""
-    machine, settings = results.machine, results.settings
-    lines = [('processor', f'{machine["cpu"]}, {machine["cores"]} cores, '
-                           f'{machine["memory_gib"]} GiB'),
-             ('GPU', ', '.join(machine.get('gpus') or ['none'])),
-             ('system', machine['system']),
-             ('versions', ', '.join(f'{k} {v}' for k, v in results.versions.items())),
-             ('sets per method', str(settings['sets'])),
-             ('students per set', f'{len(settings["seeds"])} (seeds '
-                                  f'{", ".join(map(str, settings["seeds"]))})')]
-    if settings['cfg_options']:
-        lines.append(('changed fields', str(settings['cfg_options'])))
-    return lines
 
 
 def plot_view(plot: Drawing) -> Dict[str, Any]:
