@@ -75,7 +75,8 @@ def main():
         [method] + [one.values[name].scaled(100).text for name in names]
         for method, one in scores.items()])
     path = osp.join(args.work_dir, 'scores.json')
-    atomic_write_json(path, {method: asdict(one) for method, one in scores.items()})
+    atomic_write_json(path, {method: dict(asdict(one)['values'], runs=one.runs)
+                             for method, one in scores.items()})
     print(f'scores: {path}')
 
 
