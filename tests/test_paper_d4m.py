@@ -95,7 +95,7 @@ def test_metafile_and_readme_have_the_values(name):
     for i, (student, value) in enumerate(zip(table['columns'], values)):
         found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'],
                              student if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     entry = entries('d4m')[f'configs/{leaf}.py']
     assert entry['Metadata']['Images'] == images
     assert table['name'].split(',')[0].split()[1] in entry['Metadata']['Source']
@@ -127,10 +127,11 @@ def test_teachers_of_table_3_have_the_weights_that_the_papers_full_set_has():
         assert model.backbone.init_cfg.checkpoint == model.head.init_cfg.checkpoint == weights
 
 
-def test_the_arm_on_digits_differs_in_the_prototypes_alone():
-    full, arm = (config(f'd4m/convnet_digits_ipc10{change}') for change in ('', '_no-prototypes'))
-    assert arm.model.statistics is None
-    arm = copy.deepcopy(arm)
-    arm.model.statistics = full.model.statistics
-    assert (arm.model, arm.train_cfg, arm.evaluation) == (full.model, full.train_cfg,
+def test_the_method_on_digits_differs_in_the_prototypes_alone():
+    full, method = (config(f'd4m/convnet_digits_ipc10{change}')
+                    for change in ('', '_no-prototypes'))
+    assert method.model.statistics is None
+    method = copy.deepcopy(method)
+    method.model.statistics = full.model.statistics
+    assert (method.model, method.train_cfg, method.evaluation) == (full.model, full.train_cfg,
                                                           full.evaluation)

@@ -23,7 +23,7 @@ from mmdd.models.proxies.base import read_classes
 from mmdd.registry import TASK_UTILS
 
 PAPER = read_yaml('tests/paper_tables/minimax.yml')
-CONSTANTS, ARMS, NETWORKS = PAPER['constants'], PAPER['arms'], PAPER['students']
+CONSTANTS, METHODS, NETWORKS = PAPER['constants'], PAPER['methods'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
 PAPER_LETTER = 'minimax/resnetap10_imagewoof_ipc10_paper'
@@ -57,7 +57,7 @@ def test_method(name):
 @pytest.mark.parametrize('name', [n for n, (_, row) in ROWS.items()
                                   if not row[0].endswith('_dit')])
 def test_fine_tuning(name):
-    """Section 4.1; the arms of table 5 differ in their criteria alone."""
+    """Section 4.1; the methods of table 5 differ in their criteria alone."""
     _, (leaf, real_set, *_) = ROWS[name]
     cfg = config(leaf)
     job = fine_tuning(cfg)
@@ -70,9 +70,9 @@ def test_fine_tuning(name):
             key: CONSTANTS[key] for key in (
                 'lambda_r', 'lambda_d', 'memory_size', 'epochs', 'batch_size', 'lr',
                 'weight_decay')}
-    arm = leaf.rpartition('_')[2]
+    method = leaf.rpartition('_')[2]
     assert [model.get(key, 'minimax') for key in ('representativeness', 'diversity')] == (
-        ARMS.get(arm, ['minimax', 'minimax']))
+        METHODS.get(method, ['minimax', 'minimax']))
     assert_released_recipe(cfg, job)
     assert job.train_dataloader.dataset.data_root == cfg.train_dataloader.dataset.data_root
     assert read_classes(job, 'mmdd') == read_classes(cfg, 'mmdd')
@@ -99,15 +99,15 @@ def assert_released_recipe(cfg, job):
     assert .29 < (1 - momentum)**12000 < .31
 
 
-def test_the_same_weights_for_all_budgets_and_others_for_every_arm():
-    """Else an arm would be drawn from weights of another."""
+def test_the_same_weights_for_all_budgets_and_others_for_every_method():
+    """Else a method would be drawn from weights of another."""
     made = {}
     for leaf in PUBLISHED:
         cfg = config(leaf)
         if leaf.startswith('minimax/') and cfg.model.fine_tune is not None:
             job = fine_tuning(cfg).pretty_text
             assert made.setdefault(cfg.model.fine_tune.checkpoint, job) == job
-    assert len(set(made.values())) == len(made) == 4 + 2 * len(ARMS) + 1
+    assert len(set(made.values())) == len(made) == 4 + 2 * len(METHODS) + 1
 
 
 @pytest.mark.parametrize('name', ROWS)
@@ -133,7 +133,7 @@ def test_metafile_and_readme_have_the_values(name):
     for i, (student, value) in enumerate(zip(table['columns'], values)):
         found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'],
                              student if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     entry = entries('minimax')[f'configs/{leaf}.py']
     assert entry['Metadata']['Images'] == images
     assert table['name'].split()[1] in entry['Metadata']['Source']
@@ -180,10 +180,10 @@ def test_table_2_and_cost_are_in_metafile_and_readme():
         in text
 
 
-@pytest.mark.parametrize('arm', ['dit', 'difffit'])
-def test_the_arms_on_digits_differ_in_the_fine_tuning_alone(arm):
+@pytest.mark.parametrize('method', ['dit', 'difffit'])
+def test_the_methods_on_digits_differ_in_the_fine_tuning_alone(method):
     full = config('minimax/convnet_digits_ipc10')
-    other = Config(config(f'minimax/convnet_digits_ipc10_{arm}').to_dict())
+    other = Config(config(f'minimax/convnet_digits_ipc10_{method}').to_dict())
     assert other.model.fine_tune != full.model.fine_tune
     other.model.fine_tune = full.model.fine_tune
     assert (other.model, other.train_cfg, other.evaluation) == (

@@ -76,13 +76,13 @@ def test_constants(leaf):
                                 else CONSTANTS['num_images'])
 
 
-def test_arms_of_table_5_differ_in_what_is_clustered_alone():
-    arms = [leaf for leaf in OWN if leaf.endswith(('_clip', '_no-clusters'))]
-    assert len(arms) == 12
-    for leaf in arms:
+def test_methods_of_table_5_differ_in_what_is_clustered_alone():
+    methods = [leaf for leaf in OWN if leaf.endswith(('_clip', '_no-clusters'))]
+    assert len(methods) == 12
+    for leaf in methods:
         cfg, base = config(leaf), config(leaf.rpartition('_')[0])
-        arm = cfg.model.cluster_features
-        assert arm is None if leaf.endswith('_no-clusters') else arm.type == 'CLIPFeatures'
+        method = cfg.model.cluster_features
+        assert method is None if leaf.endswith('_no-clusters') else method.type == 'CLIPFeatures'
         assert {k: v for k, v in cfg.model.items() if k != 'cluster_features'} == base.model
         assert (cfg.evaluation, cfg.train_cfg) == (base.evaluation, base.train_cfg)
 
@@ -127,7 +127,7 @@ def test_metafile_has_the_values(name):
     path = osp.join(ROOT, f'configs/{leaf}.py')
     for i, (student, value) in enumerate(zip(table['students'], values)):
         found = paper_values(path, ['Top-1'], student if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     assert entries('patch_selection')[f'configs/{leaf}.py']['Metadata']['Images'] == images
 
 

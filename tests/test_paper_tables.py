@@ -33,7 +33,7 @@ WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWrit
                voc2012='SegMapWriter')
 # What `--cfg-options` of a sweep change, and the paper's choice.
 SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
-ARM = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
+METHOD = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
 
 PAPER = read_yaml('tests/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']
@@ -69,10 +69,10 @@ def test_student(name):
 
 @pytest.mark.parametrize('name', [n for n, (_, row) in ROWS.items() if 'unidd/' in row[0]])
 def test_constants_of_unidd(name):
-    """Sections 4.1 and 4.4; an arm of table 5 lacks what its name says."""
+    """Sections 4.1 and 4.4; a method of table 5 lacks what its name says."""
     table, (leaf, *_) = ROWS[name]
-    cfg, arm, task = config(leaf), ARM.search(leaf), table['task']
-    arm = arm[1] if arm else 'full'
+    cfg, method, task = config(leaf), METHOD.search(leaf), table['task']
+    method = method[1] if method else 'full'
     assert cfg.model.type == 'UniDD'
     assert cfg.model.image_size == CONSTANTS['image_size'][task]
     diffusion = cfg.model.diffusion
@@ -81,12 +81,12 @@ def test_constants_of_unidd(name):
     assert 'stable-diffusion-v1-5' in diffusion.pretrained
     assert network(training(cfg.model.proxy.cfg).model) == table['proxy']
     assert [(hook.scale, hook.wrt) for hook in guidance(cfg)] == (
-        [] if arm == 'prior' else [(CONSTANTS['scale'], 'latent')])
+        [] if method == 'prior' else [(CONSTANTS['scale'], 'latent')])
     assert [(refiner.type, refiner.threshold) for refiner in cfg.model.refiners] == (
-        [('ProxyRefiner', CONSTANTS['threshold'][task])] if arm in ('full', 'gpt-4o') else [])
-    vlm = arm == 'gpt-4o' or (arm == 'context' and task == 'classification')
+        [('ProxyRefiner', CONSTANTS['threshold'][task])] if method in ('full', 'gpt-4o') else [])
+    vlm = method == 'gpt-4o' or (method == 'context' and task == 'classification')
     assert cfg.model.prompter.type == (
-        'ClassPrompter' if arm in ('prior', 'proxy') else
+        'ClassPrompter' if method in ('prior', 'proxy') else
         'VLMPrompter' if vlm else 'AnnotationPrompter')
     if vlm:
         assert cfg.model.prompter.backend == dict(type='OpenAIBackend', model='gpt-4o')
@@ -116,7 +116,7 @@ def test_metafile_has_the_values(name):
     table, (leaf, _, images, *values) = ROWS[name]
     found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), table['metrics'])
     wanted = dict(zip(table['metrics'], map(mean_std, values)))
-    assert {key: (value['mean'], value['std']) for key, value in found.items()} == wanted
+    assert {key: (value.mean, value.std) for key, value in found.items()} == wanted
     assert entries(leaf.split('/')[0])[f'configs/{leaf}.py']['Metadata']['Images'] == images
 
 
@@ -134,7 +134,7 @@ def test_table_6(leaf, proxy, values):
     for (student, protocol), depth, value in zip(measured.items(), (18, 50, 101), values):
         assert student_network(protocol) == f'resnet{depth}'
         found = paper_values(path, ['Top-1'], student)['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
 
 
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.endswith('-sweep')])

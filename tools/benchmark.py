@@ -20,19 +20,20 @@ import shlex
 import sys
 
 from mmdd.benchmark.dry_run import describe_benchmark
-from mmdd.benchmark.report.compare import compare_rows, compare_settings, read_results
+from mmdd.benchmark.report.compare import compare_figures, compare_settings
 from mmdd.benchmark.report.embedding import check_embedding
+from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import benchmark, make_plan
 from mmdd.benchmark.suite import config_title, read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.table import print_table
 
 
 def parse_args():
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('arms', nargs='*', metavar='[NAME=]CONFIG', help='methods of the tables')
+    parser.add_argument('methods', nargs='*', metavar='[NAME=]CONFIG',
+                        help='methods of the tables')
     parser.add_argument('--suite', help='a suite file, or the name of one in configs/benchmarks')
     parser.add_argument('--only', nargs='+', metavar='GROUP', help='groups of the suite to do')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/benchmark_<suite>)')
@@ -62,9 +63,9 @@ def parse_args():
     return parser.parse_args()
 
 
-def read_arms(args):
-    """The suite, or the arms of the command line, and the settings that go with them."""
-    if bool(args.arms) == bool(args.suite):
+def read_methods(args):
+    """The suite, or the methods of the command line, and the settings that go with them."""
+    if bool(args.methods) == bool(args.suite):
         raise ValueError('give either configs or --suite NAME')
     if args.suite:
         suite = read_suite(args.suite, args.cfg_options)
@@ -77,21 +78,20 @@ def read_arms(args):
         return suite.pop('groups'), suite
     if args.only:
         raise ValueError('--only goes with --suite')
-    arms = {}
-    for arm in args.arms:
-        name, found, config = arm.partition('=')
-        name, config = (name, config) if found else (config_title(arm), arm)
-        if not name or not config or name in arms:
-            raise ValueError(f'{arm!r}: methods are given once each, as CONFIG or NAME=CONFIG')
-        arms[name] = config
-    return arms, dict(title='Benchmark')
+    methods = {}
+    for method in args.methods:
+        name, found, config = method.partition('=')
+        name, config = (name, config) if found else (config_title(method), method)
+        if not name or not config or name in methods:
+            raise ValueError(f'{method!r}: methods are given once each, as CONFIG or NAME=CONFIG')
+        methods[name] = config
+    return methods, dict(title='Benchmark')
 
 
 def compare(before, after):
     """Print what changed between two benchmarks."""
-    a, b = read_results(before), read_results(after)
-    table = compare_rows(a, b)
-    print_table(f'A: {before}, B: {after}', table.columns, table.texts)
+    a, b = Results.read(before), Results.read(after)
+    compare_figures(a, b).print(f'A: {before}, B: {after}')
     print('\n'.join(compare_settings(a, b) or ['nothing else differs']))
 
 
@@ -102,7 +102,7 @@ def main():
         return
     embedding = None if args.embedding == 'none' else args.embedding
     check_embedding(embedding)
-    arms, settings = read_arms(args)
+    methods, settings = read_methods(args)
 
     def setting(name, default):
         given = getattr(args, name)
@@ -116,11 +116,11 @@ def main():
     if students in (['all'], ['default']):
         students = students[0]
     if args.dry_run:
-        plan = make_plan(arms, work_dir, sets, args.cfg_options)
+        plan = make_plan(methods, work_dir, sets, args.cfg_options)
         print('\n'.join(describe_benchmark(plan, work_dir, seeds, students, args.full,
                                            full_seeds, args.jobs)))
         return
-    benchmark(arms, work_dir, seeds=seeds, full=args.full, jobs=args.jobs,
+    benchmark(methods, work_dir, seeds=seeds, full=args.full, jobs=args.jobs,
               cfg_options=args.cfg_options, full_seeds=full_seeds, sets=sets, students=students,
               embedding=embedding, title=settings['title'],
               command=shlex.join(['python', 'tools/benchmark.py'] + sys.argv[1:]))

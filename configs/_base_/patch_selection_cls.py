@@ -1,6 +1,6 @@
 # Patch selection, settings of sections 3 and 4; what the paper leaves open is the default of
 # the model. A leaf adds the real set, the budget and the students. All share their scores: one
-# more budget, arm or combination of classes runs no denoiser.
+# more budget, variant or combination of classes runs no denoiser.
 _base_ = ['./diffusions/sd15.py', './distill_runtime.py']
 
 model = dict(

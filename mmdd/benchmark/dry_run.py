@@ -9,8 +9,8 @@ from mmdd.protocols.student import plan_runs, read_result
 from mmdd.protocols.workers import default_jobs
 from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
-from .report.set_facts import set_facts
-from .run import arm_sets
+from .run import method_sets
+from .set_facts import set_facts
 from .set_jobs import Plan, SetJob, default_workers, describe_set_jobs
 from .suite import Group
 
@@ -36,14 +36,14 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
                        students: Union[str, Sequence[str]] = 'default', full: bool = False,
                        full_seeds: Optional[Sequence[int]] = None,
                        jobs: Optional[int] = None) -> List[str]:
-    """Arms, sets, students and an estimate of the time; writes nothing.
+    """Methods, sets, students and an estimate of the time; writes nothing.
 
     Args:
         plan: See :func:`plan_sets`.
         work_dir: Work dir of the benchmark.
         seeds: Seeds of the students.
         students: See :meth:`Group.students`.
-        full: Whether the full real set is an arm of every group.
+        full: Whether the full real set is a method of every group.
         full_seeds: Seeds of its students; ``seeds`` if None.
         jobs: Students at once; as many as there are cores if None.
     """
@@ -67,7 +67,7 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
 
 
 def set_work(members: Sequence[SetJob]) -> Work:
-    """The sets of a group; those that arms share count once."""
+    """The sets of a group; those that methods share count once."""
     jobs = {job.work_dir: job for job in members}.values()
     done = [job for job in jobs if job.done]
     costs = [set_facts(job.folder)['cost'] for job in done]
@@ -85,10 +85,10 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
     """
     cfg, runs = read_protocol(protocol), {}
     work = Work(sum(not job.done for job in members) * len(seeds))
-    for arm, folders in arm_sets(group, list(members), full).items():
+    for method, folders in method_sets(group, list(members), full).items():
         own = full_seeds if folders == [FULL] and full_seeds is not None else seeds
         try:
-            for run in plan_runs({arm: folders}, cfg, osp.join(work_dir, 'students'), own):
+            for run in plan_runs({method: folders}, cfg, osp.join(work_dir, 'students'), own):
                 runs[run.key] = run
         except BAD_INPUT:  # its data or its sets are not there yet
             missing = {(str(protocol), folder, seed) for folder in folders for seed in own}
@@ -98,7 +98,7 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
     results = [result for result in found if result is not None]
     work.total, work.done = work.total + len(found), len(results)
     counted.update(runs)
-    work.seconds = [result.get('total_seconds', result['seconds']) for result in results]
+    work.seconds = [result.total_seconds or result.seconds for result in results]
     return work
 
 

@@ -81,7 +81,7 @@ def _distill(config: Any, work_dir: str, cfg_options: Optional[Dict[str, Any]],
             job = read_job(config, options)
             job.work_dir = work_dir
             run_distillation(job, resume=True)
-        except Exception as error:  # one arm's failure must not end the others
+        except Exception as error:  # one method's failure must not end the others
             traceback.print_exc()
             return f'{one_line(error)[:300]}; see {path}'
     return None

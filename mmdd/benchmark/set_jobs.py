@@ -21,24 +21,24 @@ from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, load_config, plain
 from .isolated import distill_isolated
-from .suite import Arm, Group
+from .suite import Group, Method
 
 
 @dataclass
 class SetJob:
-    """One generated set of an arm.
+    """One generated set of a method.
 
     Attributes:
-        arm: The arm.
+        method: The method.
         seed: ``model.seed`` of the distillation.
-        work_dir: Where it works; shared by arms that ask for the same set.
-        options: Dotted options merged into the arm's config.
+        work_dir: Where it works; shared by methods that ask for the same set.
+        options: Dotted options merged into the method's config.
         description: What identifies the job, see :func:`describe_parts`.
         raw_samples: What decides its images before refinement.
-        base: The job of an arm that has the same images without refinement.
+        base: The job of a method that has the same images without refinement.
         error: Why it failed, once it did.
     """
-    arm: Arm
+    method: Method
     seed: int
     work_dir: str
     options: Dict[str, Any]
@@ -69,8 +69,8 @@ class SetJob:
 
     @property
     def config(self) -> Config:
-        """The arm's config with the options of this set."""
-        cfg = copy.deepcopy(self.arm.cfg)
+        """The method's config with the options of this set."""
+        cfg = copy.deepcopy(self.method.cfg)
         cfg.merge_from_dict(self.options)
         return cfg
 
@@ -78,18 +78,18 @@ class SetJob:
     def checkpoint(self) -> Optional[str]:
         """Where the weights of its proxy are, or will be."""
         return self.options.get('model.proxy.checkpoint') or (
-            self.arm.cfg.model.get('proxy') or {}).get('checkpoint')
+            self.method.cfg.model.get('proxy') or {}).get('checkpoint')
 
     @property
     def judge_checkpoint(self) -> Optional[str]:
         """Where the weights of its judge are, or will be."""
         return self.options.get('model.judge.checkpoint') or (
-            self.arm.cfg.model.get('judge') or {}).get('checkpoint')
+            self.method.cfg.model.get('judge') or {}).get('checkpoint')
 
     @property
     def prompts(self) -> Optional[str]:
         """The file of prompts made by hand, if any."""
-        return self.arm.cfg.model.get('prompt_file')
+        return self.method.cfg.model.get('prompt_file')
 
 
 Plan = List[Tuple[Group, List[SetJob]]]
@@ -99,7 +99,7 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     """List the sets of every group; equal jobs share a folder.
 
     Args:
-        groups: Groups of arms.
+        groups: Groups of methods.
         work_dir: Work dir of the benchmark.
         sets: Sets per method, with ``model.seed`` 0, 1, 2, ...; one of a method that
             :func:`is_deterministic`.
@@ -113,8 +113,8 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     places: Dict[str, str] = {}
     plan: Plan = []
     for group in groups:
-        jobs = [_set_job(arm, seed, work_dir) for arm in group.arms
-                for seed in range(1 if is_deterministic(arm.cfg) else sets)]
+        jobs = [_set_job(method, seed, work_dir) for method in group.methods
+                for seed in range(1 if is_deterministic(method.cfg) else sets)]
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
             key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
@@ -128,23 +128,23 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
 def _find_bases(jobs: Sequence[SetJob]) -> None:
     """Let jobs with refiners build on those that lack them and are the same otherwise."""
     plain = {(job.raw_samples, job.checkpoint, job.prompts): job for job in jobs
-             if not job.arm.cfg.model.get('refiners')}
+             if not job.method.cfg.model.get('refiners')}
     for job in jobs:
-        if job.arm.cfg.model.get('refiners'):
+        if job.method.cfg.model.get('refiners'):
             job.base = plain.get((job.raw_samples, job.checkpoint, job.prompts))
 
 
-def _set_job(arm: Arm, seed: int, work_dir: str) -> SetJob:
-    options: Dict[str, Any] = dict(arm.options, **{'model.seed': seed})
-    if arm.cfg.train_cfg.get('out_dir'):
+def _set_job(method: Method, seed: int, work_dir: str) -> SetJob:
+    options: Dict[str, Any] = dict(method.options, **{'model.seed': seed})
+    if method.cfg.train_cfg.get('out_dir'):
         options['train_cfg.out_dir'] = None
     for part in ('proxy', 'judge'):
-        proxy = arm.cfg.model.get(part)
+        proxy = method.cfg.model.get(part)
         if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
-            # Trained once for all sets and arms, not once in each work dir.
+            # Trained once for all sets and methods, not once in each work dir.
             name = fingerprint(proxy.cfg)[:12]
             options[f'model.{part}.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
-    job = SetJob(arm, seed, osp.join(work_dir, arm.folder, f'seed{seed}'), options)
+    job = SetJob(method, seed, osp.join(work_dir, method.folder, f'seed{seed}'), options)
     cfg = job.config
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         job.description, job.raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
@@ -167,18 +167,18 @@ def is_trained_here(proxy: Any) -> bool:
 
 
 def describe_set_jobs(plan: Plan) -> List[str]:
-    """One line per arm: how many of its sets are finished."""
+    """One line per method: how many of its sets are finished."""
     lines = []
     for group, jobs in plan:
         lines.append(f'{group.name}:')
-        for arm in group.arms:
-            mine = [job for job in jobs if job.arm is arm]
+        for method in group.methods:
+            mine = [job for job in jobs if job.method is method]
             done = sum(job.done for job in mine)
             begun = sum(job.attempts for job in mine if not job.done)
             more = f', {begun} images of the others' if begun else ''
-            added = ' (added: the random baseline of this budget)' if arm.added else ''
-            lines.append(f'  {arm.name}: {done} of {len(mine)} sets are finished{more}; '
-                         f'{arm.budget}, {mine[0].work_dir}{added}')
+            added = ' (added: the random baseline of this budget)' if method.added else ''
+            lines.append(f'  {method.name}: {done} of {len(mine)} sets are finished{more}; '
+                         f'{method.budget}, {mine[0].work_dir}{added}')
     return lines
 
 
@@ -186,8 +186,8 @@ def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) 
     """Distill what is not finished; failures stay with their job.
 
     Jobs that build data or train weights come first, side by side where they do not do the
-    same; what is left then runs side by side, the longest first. Arms that only refine the
-    images of another arm come last and take them over.
+    same; what is left then runs side by side, the longest first. Methods that only refine the
+    images of another method come last and take them over.
 
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
@@ -255,21 +255,22 @@ class _Progress:
         """Count a set and say how long the others will take."""
         self.done += 1
         eta = (time.perf_counter() - self.begin) / self.done * (self.total - self.done)
-        print(f'[set {self.done}/{self.total}] {job.arm.name} seed {job.seed}: '
+        print(f'[set {self.done}/{self.total}] {job.method.name} seed {job.seed}: '
               f'{"failed: " + job.error if job.error else job.folder} ({seconds:.0f} s, '
               f'eta of all sets {eta:.0f} s)', flush=True)
 
 
 def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
                  progress: _Progress) -> None:
-    """Distill one set, which several arms may share, and say so."""
+    """Distill one set, which several methods may share, and say so."""
     job, start = same[0], time.perf_counter()
-    print(f'{job.arm.name} seed {job.seed}: {job.arm.config_name or "random twin"}', flush=True)
-    config = job.arm.config if job.arm.config_name else job.arm.cfg.to_dict()
+    method = job.method
+    print(f'{method.name} seed {job.seed}: {method.config_name or "random baseline"}', flush=True)
+    config = method.config if method.config_name else method.cfg.to_dict()
     options = dict(job.options)
     if job.base is not None and job.base.done:
         options['train_cfg.reuse'] = job.base.folder
-    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=job.arm.folder)
+    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=method.folder)
     if not error and not job.done:
         error = f'no {MANIFEST} in {job.folder} afterwards'
     for twin in same:
@@ -288,7 +289,7 @@ def expected_length(job: SetJob) -> float:
     Images per budget unit x steps x branches; a step with guidance counts twice, an image that
     is chosen from a pool as many times.
     """
-    cfg = job.arm.cfg
+    cfg = job.method.cfg
     diffusion = cfg.model.get('diffusion')
     if diffusion is None:
         return 0.

@@ -10,10 +10,10 @@ _SEEDS = (Optional[List[int]], dict(low=0))
 SECONDS: Section = dict(set=(float, dict(low=0)), student=(float, dict(low=0)))
 SWEEP: Section = dict(label=(str, None), key=(str, None), values=(list, None),
                       configs=(dict, None))
-ARM: Section = dict(config=(Union[str, Mapping, List[str]], None), cfg_options=_OPTIONS,
-                    method=(str, None), sweep=(Optional[dict], None))
+METHOD: Section = dict(config=(Union[str, Mapping, List[str]], None), cfg_options=_OPTIONS,
+                       curve=(str, None), sweep=(Optional[dict], None))
 GROUP: Section = dict(
-    arms=(Optional[dict], None), cfg_options=_OPTIONS, full=(Optional[bool], None),
+    methods=(Optional[dict], None), cfg_options=_OPTIONS, full=(Optional[bool], None),
     ablation=(Optional[List[str]], None), paper=(Optional[dict], None), protocols=_PROTOCOLS,
     seconds=_SECONDS)
 SUITE: Section = dict(

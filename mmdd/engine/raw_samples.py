@@ -11,7 +11,7 @@ from .journal import Journal
 class RawSamples:
     """Looks up what another job sampled, so that no image is denoised twice.
 
-    The arms of an ablation often differ in their refiners only: slots, seeds,
+    The methods of an ablation often differ in their refiners only: slots, seeds,
     prompts and guidance are the same, and so are the images before refinement.
 
     Args:

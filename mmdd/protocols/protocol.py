@@ -46,7 +46,7 @@ def read_protocol(config: ConfigType) -> Config:
             :class:`ScheduleRule`), ``select`` (the split whose validations choose
             the best checkpoint: 'val', the default, selects none where the validation split is
             missing or is the test split; 'test' is what many papers do; 'none') and ``full``
-            (options merged for the arm that trains on the full real set); or a
+            (options merged for the method that trains on the full real set); or a
             distillation config that names one in ``evaluation.protocol``.
 
     Raises:

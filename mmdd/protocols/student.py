@@ -7,7 +7,7 @@ import re
 import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 
 from mmengine.config import Config
@@ -26,14 +26,14 @@ from .protocol import (
     set_files,
     student_config,
 )
+from .results import Run, is_random_method
 from .resume import ResumeHook
 from .scalars_hook import StudentScalarsHook
-from .settings import arm_line, protocol_settings, settings_lines
+from .settings import protocol_settings
 from .workers import execute
 
-# Folder of each set by name; several folders are generated sets of one arm; 'full'.
+# Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
-RANDOM_METHOD = 'RandomCoreset'
 # What a result file holds at least.
 RESULT = {'images', 'seed', 'updates', 'seconds', 'last', 'best'}
 
@@ -44,7 +44,7 @@ class StudentRun:
 
     Attributes:
         key: Name of the run, see :func:`run_key`.
-        arm: Name of the set.
+        method: Name of the set.
         folder: Folder of the set, or 'full'.
         seed: Seed of the training.
         images: Images of the set; None if only the training will tell.
@@ -55,7 +55,7 @@ class StudentRun:
         lr: Learning rate in place of the protocol's.
     """
     key: str
-    arm: str
+    method: str
     folder: str
     seed: int
     images: Optional[int]
@@ -93,7 +93,7 @@ def evaluate_sets(sets: Sets,
                   jobs: Optional[int] = None,
                   full_seeds: Optional[Sequence[int]] = None,
                   lr_grid: Optional[Sequence[float]] = None,
-                  require_random: bool = False) -> List[Dict[str, Any]]:
+                  require_random: bool = False) -> List[Run]:
     """Train students on every set with every seed and test them on real data.
 
     Finished runs are kept in ``<work_dir>/runs/<key>.json`` and skipped the next
@@ -102,35 +102,31 @@ def evaluate_sets(sets: Sets,
 
     Args:
         sets: Folder of each set by name, or a list of folders: the generated sets of
-            one arm, each with a student per seed (the papers' tables have 3 sets
+            one method, each with a student per seed (the papers' tables have 3 sets
             and 5 students); 'full' for the protocol's real set.
         protocol: See :func:`read_protocol`; its data and weights must be there.
         work_dir: Where the runs go.
         seeds: Seeds of the trainings.
         jobs: Worker processes; one per GPU, or per CPU core, if None. 0 trains
             in this process.
-        full_seeds: Seeds of the arm 'full', which is the slowest; ``seeds`` if None.
-        lr_grid: Learning rates, of which each arm takes the best; see :func:`pick_rates`.
+        full_seeds: Seeds of the full real set, which is the slowest; ``seeds`` if None.
+        lr_grid: Learning rates, of which each method takes the best; see :func:`pick_rates`.
             None keeps the protocol's.
-        require_random: Whether every budget must have an arm of random real images.
+        require_random: Whether every budget must have a baseline of random real images.
 
     Returns:
-        list[dict]: One row per set and seed: arm, set (folder), images, seed, updates,
-        seconds, lr (where picked), metrics ``last`` and ``best`` (at the checkpoint that
-        the split ``select`` chose, measured on the test split; None where none is
-        selected), ``select`` ('val', 'test' or None) and ``num_classes``. A failed run has
-        ``error`` and ``log`` instead.
+        list[Run]: One per set and seed; a failed one has ``error`` and ``log``.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
-        ValueError: If a set or the protocol is unusable, or a random arm is missing.
+        ValueError: If a set or the protocol is unusable, or a random baseline is missing.
     """
     cfg = read_protocol(protocol)
     if require_random:
         missing = missing_random(sets, cfg)
         if missing:
             raise ValueError('no baseline of random real images beside '
-                             + ', '.join(f'{arm} ({n} images)' for arm, n in missing.items())
+                             + ', '.join(f'{method} ({n} images)' for method, n in missing.items())
                              + ': add one of the same size (model=dict(type="RandomCoreset"))')
     rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
     runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds, rates)
@@ -148,8 +144,8 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
         protocol: See :func:`read_protocol`.
         work_dir: Where the runs go.
         seeds: Seeds of the trainings.
-        full_seeds: Seeds of the arm 'full'.
-        rates: Learning rate by arm; None keeps the protocol's.
+        full_seeds: Seeds of the full real set.
+        rates: Learning rate by method; None keeps the protocol's.
     """
     cfg = read_protocol(protocol)
     for given in (seeds, full_seeds or ()):
@@ -157,15 +153,15 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
             raise ValueError(f'a seed that is given twice trains one student, not two: '
                              f'{" ".join(map(str, given))}; give different seeds')
     runs = []
-    for arm, folder in arm_folders(sets):
+    for method, folder in method_folders(sets):
         content = set_content(cfg, folder)
         found = set_files(cfg, folder, content)
-        rate = (rates or {}).get(arm)
+        rate = (rates or {}).get(method)
         for seed in seeds if folder != FULL or full_seeds is None else full_seeds:
             student = student_config(cfg, folder, seed, content, rate)
             key = run_key(student, found['sha256'], seed)
             runs.append(StudentRun(
-                key, arm, folder, seed, found['images'], content.images, student.to_dict(),
+                key, method, folder, seed, found['images'], content.images, student.to_dict(),
                 dict(cfg.protocol.to_dict(), num_classes=len(protocol_classes(cfg) or ())),
                 osp.join(work_dir, 'runs', key), rate))
     if not runs:
@@ -173,28 +169,28 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
     return runs
 
 
-def arm_folders(sets: Sets) -> List[tuple]:
-    """(arm, folder) of every set.
+def method_folders(sets: Sets) -> List[tuple]:
+    """(method, folder) of every set.
 
     Raises:
-        ValueError: If an arm has no folder, or the same one twice.
+        ValueError: If a method has no folder, or the same one twice.
     """
     pairs = []
-    for arm, folders in sets.items():
+    for method, folders in sets.items():
         folders = [folders] if isinstance(folders, str) else list(folders)
         if not folders or len(set(map(osp.normpath, folders))) < len(folders):
-            raise ValueError(f'arm {arm}: {"no folder" if not folders else "a folder is twice"} '
-                             f'in its sets ({", ".join(folders)})')
-        pairs += [(arm, folder) for folder in folders]
+            wrong = 'a folder is twice' if folders else 'no folder'
+            raise ValueError(f'method {method}: {wrong} in its sets ({", ".join(folders)})')
+        pairs += [(method, folder) for folder in folders]
     return pairs
 
 
 def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[int],
                jobs: Optional[int], lr_grid: Sequence[float]) -> Dict[str, Optional[float]]:
-    """The learning rate of each arm: the best of a grid, on no test image.
+    """The learning rate of each method: the best of a grid, on no test image.
 
     One student with the first seed is trained for each rate on the first set of each
-    arm. They are kept and skipped like all runs.
+    method. They are kept and skipped like all runs.
 
     Args:
         sets: See :func:`evaluate_sets`, as for the other arguments.
@@ -205,40 +201,40 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
         lr_grid: Learning rates.
 
     Returns:
-        dict: Learning rate by arm; None, the protocol's, where all trainings failed.
+        dict: Learning rate by method; None, the protocol's, where all trainings failed.
     """
     cfg, how = search_protocol(read_protocol(protocol))
-    first = {arm: folder if isinstance(folder, str) else folder[0]
-             for arm, folder in sets.items()}
+    first = {method: folder if isinstance(folder, str) else folder[0]
+             for method, folder in sets.items()}
     runs = [run for rate in lr_grid
             for run in plan_runs(first, cfg, work_dir, seeds[:1],
-                                 rates={arm: rate for arm in first})]
+                                 rates={method: rate for method in first})]
     print(f'{how}, {len(lr_grid)} rates for each of {len(first)} methods', flush=True)
     rates = best_rates(_train_all(runs, jobs))
-    for arm, rate in rates.items():
-        print(f'{arm}: ' + ("all rates failed, the protocol's is kept" if rate is None
+    for method, rate in rates.items():
+        print(f'{method}: ' + ("all rates failed, the protocol's is kept" if rate is None
                             else f'lr {rate:g}'), flush=True)
     return rates
 
 
 def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
-    """Arms that no arm of random real images stands beside, with their images.
+    """Methods that no baseline of random real images stands beside, with their images.
 
-    An arm is random if the manifests of its sets name ``RandomCoreset``; it measures
-    all arms of as many images.
+    A method is random if the manifests of its sets name ``RandomCoreset``; it measures
+    all methods of as many images.
     """
     cfg, images, random = read_protocol(protocol), {}, set()
-    for arm, folder in arm_folders(sets):
+    for method, folder in method_folders(sets):
         if folder == FULL:
             continue
-        images.setdefault(arm, set_content(cfg, folder).images)
-        if str(read_manifest(folder).get('method')).rsplit('.', 1)[-1] == RANDOM_METHOD:
-            random.add(images[arm])
-    return {arm: number for arm, number in images.items() if number not in random}
+        images.setdefault(method, set_content(cfg, folder).images)
+        if is_random_method(read_manifest(folder).get('method')):
+            random.add(images[method])
+    return {method: number for method, number in images.items() if number not in random}
 
 
-def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
-    """Train what is not finished; returns the rows of all runs."""
+def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
+    """Train what is not finished; returns the results of all runs."""
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
     if len(pending) < len(runs):
@@ -252,9 +248,9 @@ def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str
             errors[run.key] = error
         rate = '' if run.lr is None else f' lr {run.lr:g}'
         text = f'failed: {error}; see {run.log_file}' if error else _brief(read_result(run))
-        print(f'[{done}/{len(pending)}] {run.arm} seed {run.seed}{rate}: {text}, '
+        print(f'[{done}/{len(pending)}] {run.method} seed {run.seed}{rate}: {text}, '
               f'eta {eta:.0f} s', flush=True)
-    return [_row(run, errors.get(run.key)) for run in runs]
+    return [_result(run, errors.get(run.key)) for run in runs]
 
 
 def _write_labels(pending: Sequence[StudentRun]) -> None:
@@ -264,7 +260,8 @@ def _write_labels(pending: Sequence[StudentRun]) -> None:
         try:
             _with_labels(run)
         except Exception as error:  # the run itself fails again, and says so
-            print(f'{run.arm}: no soft labels ({" ".join(str(error).split())[:200]})', flush=True)
+            print(f'{run.method}: no soft labels ({" ".join(str(error).split())[:200]})',
+                  flush=True)
 
 
 def _with_labels(run: StudentRun) -> Config:
@@ -281,7 +278,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     A training that was killed goes on where it last saved, see :class:`ResumeHook`.
 
     Returns:
-        dict: The row of :func:`evaluate_sets` without the name of the arm.
+        dict: What its result file holds.
     """
     from mmengine.registry import DefaultScope
     from mmengine.runner import find_latest_checkpoint
@@ -358,7 +355,7 @@ def _guarded(run: StudentRun) -> Optional[str]:
             try:
                 train_student(run)
                 return None
-            except Exception as error:  # one arm's failure must not end the others
+            except Exception as error:  # one method's failure must not end the others
                 traceback.print_exc(file=log)
                 return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
             finally:
@@ -374,41 +371,43 @@ def _forget(stream: TextIO) -> None:
                 logger.removeHandler(handler)
 
 
-def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
-    """The result file of a finished run; a metric that is null there was not finite.
+def read_result(run: StudentRun) -> Optional[Run]:
+    """The result of a finished run; a metric that is null in its file was not finite.
 
-    None of others, and where it is damaged and set aside.
+    None of others, and where the file is damaged and set aside.
     """
-    result = read_state(run.result_file, lambda content: RESULT <= set(content),
-                        'the student is trained again')
+    content = read_state(run.result_file, lambda content: RESULT <= set(content),
+                         'the student is trained again')
+    if content is None:
+        return None
     for which in ('last', 'best'):
-        if result and result.get(which):
-            result[which] = {name: math.nan if value is None else value
-                             for name, value in result[which].items()}
-    return result
+        if content[which]:
+            content[which] = {name: math.nan if value is None else value
+                              for name, value in content[which].items()}
+    known = {field.name: content[field.name] for field in fields(Run) if field.name in content}
+    return Run(**dict(known, **_identity(run)))
 
 
-def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
-    head: Dict[str, Any] = dict(arm=run.arm, set=run.folder, seed=run.seed, key=run.key)
-    if run.lr is not None:
-        head['lr'] = run.lr
-    if error:
-        return dict(head, error=error, log=run.log_file)
-    return dict(read_result(run), **head)
+def _identity(run: StudentRun) -> Dict[str, Any]:
+    return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr)
 
 
-def _brief(result: Dict[str, Any]) -> str:
-    values = ' '.join(f'{name} {value:.1f}' for name, value in result['last'].items())
-    return f'{values} ({result["updates"]} updates, {result["seconds"]:.0f} s)'
+def _result(run: StudentRun, error: Optional[str]) -> Run:
+    return Run(**_identity(run), error=error, log=run.log_file) if error else read_result(run)
+
+
+def _brief(result: Run) -> str:
+    values = ' '.join(f'{name} {value:.1f}' for name, value in result.last.items())
+    return f'{values} ({result.updates} updates, {result.seconds:.0f} s)'
 
 
 def describe_runs(runs: Sequence[StudentRun]) -> List[str]:
-    """What will be trained, before it starts: the shared settings, then one line per arm."""
-    settings = protocol_settings(list(runs), runs[0].protocol['task'])
+    """What will be trained, before it starts: the shared settings, then one line per method."""
+    settings = protocol_settings(runs, runs[0].protocol['task'])
     folders: Dict[str, List[str]] = {}
     for run in runs:
-        if run.folder not in folders.setdefault(run.arm, []):
-            folders[run.arm].append(run.folder)
-    return settings_lines(settings) + [
-        f'{arm_line(arm, own, len(folders[arm]))}, {", ".join(folders[arm])}'
-        for arm, own in settings['arms'].items()]
+        if run.folder not in folders.setdefault(run.method, []):
+            folders[run.method].append(run.folder)
+    return settings.shared_lines + [
+        f'{own.line(method, len(folders[method]))}, {", ".join(folders[method])}'
+        for method, own in settings.methods.items()]

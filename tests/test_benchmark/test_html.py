@@ -5,8 +5,9 @@ import browser
 import pytest
 import report_data
 
+from mmdd.benchmark.report.group_plots import draw_group
 from mmdd.benchmark.report.html import render
-from mmdd.benchmark.report.write import draw_group, write_benchmark
+from mmdd.benchmark.report.write import write_benchmark
 
 SCRIPT = '''
 const table = document.querySelector('table.sortable');
@@ -41,10 +42,10 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def page(results, tmp_path_factory):
-    plots = {group['name']: draw_group(group, str(tmp_path_factory.mktemp('plots')), None)
-             for group in results['groups']}
-    assert [plot['kind'] for plot in plots['Detection & more']] == [
-        'arms', 'arms', 'ablation', 'cost']
+    plots = {group.name: draw_group(group, str(tmp_path_factory.mktemp('plots')), None)
+             for group in results.groups}
+    assert [plot.kind for plot in plots['Detection & more']] == [
+        'methods', 'methods', 'ablation', 'cost']
     return render(results, plots)
 
 
@@ -102,7 +103,7 @@ def test_in_a_browser(page, tmp_path):
     assert seen['up'] == ['Prior', 'Random †', 'Proxy', 'UniDD', 'Full *']
     assert seen['down'] == seen['up'][::-1]
     assert seen['byPaper'] == 'UniDD'
-    # three pictures of each of four arms, four plots, all there
+    # three pictures of each of four methods, four plots, all there
     assert len(seen['images']) == 16
     assert all(width > 0 and source.startswith('data:image/')
                for _, width, source in seen['images'])

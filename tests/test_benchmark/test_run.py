@@ -1,4 +1,4 @@
-"""The benchmark: arms and groups, sets and students, resuming, failures, files."""
+"""The benchmark: methods and groups, sets and students, resuming, failures, files."""
 import json
 import os
 import os.path as osp
@@ -13,12 +13,14 @@ from run_tool import ROOT, run
 from mmdd.benchmark.isolated import distill_isolated
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
+from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import distinct_sets, make_plan
 from mmdd.benchmark.set_jobs import SetJob, distill_sets, preparations
-from mmdd.benchmark.suite import budget_text, config_title, group_arms, read_suite
+from mmdd.benchmark.suite import budget_text, config_title, group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.protocols.protocol import read_protocol
 from mmdd.utils.config import fingerprint
+from mmdd.utils.mean_std import MeanStd
 
 
 @pytest.fixture
@@ -58,8 +60,7 @@ def go(tmp_path, *argv):
 
 
 def results_of(tmp_path):
-    with open(tmp_path / 'w' / 'results.json') as f:
-        return json.load(f)
+    return Results.read(str(tmp_path / 'w' / 'results.json'))
 
 
 def test_resuming(tmp_path, config, capsys):
@@ -72,11 +73,11 @@ def test_resuming(tmp_path, config, capsys):
     assert '0 of 3 students are trained' in said
     assert not osp.exists(tmp_path / 'w')
     assert go(tmp_path, *argv) is None
-    group, = results_of(tmp_path)['groups']
-    assert [(arm['arm'], arm['added']) for arm in group['arms']] == [
+    group, = results_of(tmp_path).groups
+    assert [(method.name, method.added) for method in group.methods] == [
         ('Random', False), ('Full', False)]
-    rows = {row['arm']: row for row in group['students'][0]['rows']}
-    assert [(name, row['images'], row['updates'], row['runs']) for name, row in rows.items()] == [
+    assert [(name, row.first.images, row.first.updates, len(row.finished))
+            for name, row in group.students[0].methods.items()] == [
         ('Random', 2, 4, 2), ('Full', 3, 6, 1)]
     assert sorted(os.listdir(tmp_path / 'w' / 'random')) == ['seed0', 'seed1']
     assert '| 4 | 2 × 1 |' in (tmp_path / 'w' / 'results.md').read_text()
@@ -90,17 +91,17 @@ def test_resuming(tmp_path, config, capsys):
     assert '3 of 3 students are trained' in capsys.readouterr().out
 
 
-def test_a_failed_arm_does_not_end_the_others(tmp_path, config, capsys):
+def test_a_failed_method_does_not_end_the_others(tmp_path, config, capsys):
     bad = config('bad', model='NoCoreset')
     error = go(tmp_path, f'Bad={bad}', f'Uniform={config("good")}', '--seeds', 0)
     assert error.startswith('error: ') and '\n' not in error
     assert "Bad seed 0: model: there is no component 'NoCoreset'" in error
-    group, = results_of(tmp_path)['groups']
-    arms = {arm['arm']: arm for arm in group['arms']}
-    assert arms['Bad']['sets'][0]['facts'] is None
-    assert [name for name, arm in arms.items() if arm['added']] == ['Random']
-    rows = {row['arm']: row for row in group['students'][0]['rows']}
-    assert rows['Uniform']['runs'] == 1 and 'Bad' not in rows
+    group, = results_of(tmp_path).groups
+    methods = {method.name: method for method in group.methods}
+    assert methods['Bad'].sets[0].facts is None
+    assert [name for name, method in methods.items() if method.added] == ['Random']
+    rows = group.students[0].methods
+    assert len(rows['Uniform'].finished) == 1 and 'Bad' not in rows
     assert '| Bad | 4 images | - |' in (tmp_path / 'w' / 'results.md').read_text()
     assert 'Bad seed 0' in (tmp_path / 'w' / 'report.html').read_text()
 
@@ -118,15 +119,16 @@ def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
 
 
-def test_options_reach_the_arms_that_have_the_part(tmp_path, config, capsys):
+def test_options_reach_the_methods_that_have_the_part(tmp_path, config, capsys):
     """Weights of the diffusion are given once for a suite that has coresets beside it."""
     drawn = config('drawn', dict(type='UniDD', diffusion=dict(type='StableDiffusion')))
-    arms = dict(Random=config('copied', 'RandomCoreset'), UniDD=drawn,
+    methods = dict(Random=config('copied', 'RandomCoreset'), UniDD=drawn,
                 Own=dict(config=drawn, cfg_options={'model.diffusion.steps': 9}))
-    group, = group_arms(arms, {'model.diffusion.steps': 3, 'model.seed': 5})
-    assert [arm.cfg.model.get('diffusion', {}).get('steps') for arm in group.arms] == [None, 3, 3]
-    assert [arm.cfg.model.seed for arm in group.arms] == [5] * 3
-    assert [arm.options for arm in group.arms][0] == {'model.seed': 5}
+    group, = group_methods(methods, {'model.diffusion.steps': 3, 'model.seed': 5})
+    assert [method.cfg.model.get('diffusion', {}).get('steps')
+            for method in group.methods] == [None, 3, 3]
+    assert [method.cfg.model.seed for method in group.methods] == [5] * 3
+    assert [method.options for method in group.methods][0] == {'model.seed': 5}
     said = capsys.readouterr().out
     assert said == ('Random: model.diffusion.steps is left out, its method has no '
                     'model.diffusion\n')
@@ -139,21 +141,22 @@ def test_no_key_is_written_into_results(tmp_path, config, key):
     assert not osp.exists(tmp_path / 'w')
 
 
-def test_arms_with_other_prompts_are_other_sets(tmp_path, config):
+def test_methods_with_other_prompts_are_other_sets(tmp_path, config):
     model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
     refined = dict(model, refiners=[dict(type='ProxyRefiner', threshold=0.5)])
-    arms = {name: dict(config=config(name, more), cfg_options=options) for name, more, options in (
+    methods = {name: dict(config=config(name, more), cfg_options=options)
+               for name, more, options in (
         ('auto', model, {}), ('auto-refined', refined, {}),
         ('hand', model, {'model.prompt_file': 'mine.jsonl'}),
         ('hand-refined', refined, {'model.prompt_file': 'mine.jsonl'}))}
-    (_, jobs), = make_plan(arms, str(tmp_path), 1)
-    jobs = {job.arm.name: job for job in jobs}
+    (_, jobs), = make_plan(methods, str(tmp_path), 1)
+    jobs = {job.method.name: job for job in jobs}
     assert len({job.work_dir for job in jobs.values()}) == len(jobs)
     assert jobs['auto-refined'].base is jobs['auto']
     assert jobs['hand-refined'].base is jobs['hand']
 
 
-def test_an_arm_that_does_not_fit_its_protocol_stops_everything(tmp_path, config):
+def test_a_method_that_does_not_fit_its_protocol_stops_everything(tmp_path, config):
     bad = config('bad')
     with open(bad, 'a') as f:
         f.write("train_cfg['writer'] = dict(type='COCOWriter')\n")
@@ -179,11 +182,11 @@ def test_what_a_job_prepares(tmp_path):
 
 
 def test_what_prepares_comes_first(tmp_path, config, monkeypatch):
-    """One job builds the data, weights that arms share are trained once, others side by side."""
+    """One job builds the data, shared weights are trained once, others side by side."""
     parts = {name: dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / f'{name}.pth'))
              for name in 'ab'}
     model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
-    group, = group_arms({name: Config(dict(
+    group, = group_methods({name: Config(dict(
         tiny.coreset_job(tmp_path, more, 2), prepare=[dict(type='DigitScenes')],
         evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')),
         custom_hooks=hooks)) for name, more, hooks in (
@@ -192,11 +195,11 @@ def test_what_prepares_comes_first(tmp_path, config, monkeypatch):
             ('Tunes a', dict(model, fine_tune=parts['a']), []),
             ('Tunes a as well', dict(model, fine_tune=dict(parts['a']), seed=1), []),
             ('Tunes b', dict(model, fine_tune=parts['b']), []))})
-    jobs = [SetJob(arm, 0, str(tmp_path / arm.name), {}) for arm in group.arms]
+    jobs = [SetJob(method, 0, str(tmp_path / method.name), {}) for method in group.methods]
     begun = []
 
     def distill(same, spawn, threads, progress):
-        name = same[0].arm.name
+        name = same[0].method.name
         begun.append((name, threads))
         if name.startswith('Tunes'):
             open(parts[name[6]]['checkpoint'], 'w').close()
@@ -221,10 +224,10 @@ def test_weights_that_could_not_be_trained_are_tried_by_one_job_at_a_time(
         tmp_path, config, monkeypatch):
     part = dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / 'never.pth'))
     model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'), fine_tune=part)
-    group, = group_arms({str(seed): Config(dict(
+    group, = group_methods({str(seed): Config(dict(
         tiny.coreset_job(tmp_path, dict(model, seed=seed), 2),
         evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')))) for seed in range(3)})
-    jobs = [SetJob(arm, 0, str(tmp_path / arm.name), {}) for arm in group.arms]
+    jobs = [SetJob(method, 0, str(tmp_path / method.name), {}) for method in group.methods]
     begun = []
     monkeypatch.setattr('mmdd.benchmark.set_jobs._distill_set',
                         lambda same, spawn, threads, progress: begun.append(threads))
@@ -242,7 +245,7 @@ def test_equal_sets_are_made_once(tmp_path, config, protocol):
         f.write(f'evaluation["protocol"] = {str(other)!r}\n')
     plan = make_plan({config_title(path): path for path in (same, again)}, str(tmp_path), 2)
     assert [group.name for group, _ in plan] == ['Detection: real', 'Detection: real (protocol 2)']
-    assert [arm.name for group, _ in plan for arm in group.arms] == [
+    assert [method.name for group, _ in plan for method in group.methods] == [
         'configs_same', 'configs_again']
     (_, ones), (_, twos) = plan
     assert [job.work_dir for job in ones] == [job.work_dir for job in twos] == [
@@ -251,12 +254,13 @@ def test_equal_sets_are_made_once(tmp_path, config, protocol):
 
 def test_a_method_that_no_seed_changes_has_one_set(tmp_path, config):
     fixed = dict(type='KCenterCoreset', proxy=dict(type='NoProxy'))
-    arms = {name: config(name.lower(), model) for name, model in (
+    methods = {name: config(name.lower(), model) for name, model in (
         ('Centers', fixed), ('Started', dict(fixed, start='random')),
         ('Herding', dict(fixed, type='HerdingCoreset')), ('Random', 'RandomCoreset'),
         ('Staged', dict(fixed, set_stages=[dict(type='Stage')])))}
-    (group, jobs), = make_plan(arms, str(tmp_path), 3)
-    seeds = {arm.name: [job.seed for job in jobs if job.arm is arm] for arm in group.arms}
+    (group, jobs), = make_plan(methods, str(tmp_path), 3)
+    seeds = {method.name: [job.seed for job in jobs if job.method is method]
+             for method in group.methods}
     assert seeds == dict(Centers=[0], Herding=[0], Started=[0, 1, 2], Random=[0, 1, 2],
                          Staged=[0, 1, 2])
 
@@ -270,22 +274,23 @@ def test_equal_sets_of_a_method_are_trained_on_once(tmp_path):
 
 
 def test_students_and_papers_values(tmp_path, config, protocol):
-    path = config('arm', model='RandomCoreset', total=2)
+    path = config('method', model='RandomCoreset', total=2)
     half = tmp_path / 'half.py'
     half.write_text(f'_base_ = {protocol!r}\ntrain_cfg = dict(max_iters=2)\n')
     with open(path, 'a') as f:
         f.write(f'evaluation["students"] = dict(Toy={protocol!r}, Half={str(half)!r})\n')
     metafile = dict(
         Collections=[dict(Name='Random', Paper=dict(Title='A <b>paper', URL='x'))],
-        Models=[{'Name': 'random_arm', 'In Collection': 'Random', 'Config': 'configs/arm.py',
+        Models=[{'Name': 'random_baseline', 'In Collection': 'Random',
+                 'Config': 'configs/method.py',
                  'Results': [dict(Metrics=dict(Score=50, score_std=0.5))]}])
     (tmp_path / 'configs' / 'metafile.yml').write_text(yaml.safe_dump(metafile))
     assert go(tmp_path, path, '--seeds', 0, '--students', 'all') is None
-    group, = results_of(tmp_path)['groups']
-    assert [(s['student'], s['rows'][0]['updates']) for s in group['students']] == [
+    group, = results_of(tmp_path).groups
+    assert [(student.name, student.runs[0].updates) for student in group.students] == [
         ('Toy', 4), ('Half', 2)]
-    arm = next(arm for arm in group['arms'] if arm['arm'] == 'random_arm')
-    assert arm['paper'] == dict(Toy=dict(score=dict(mean=50., std=.5)), Half={})
+    method = next(method for method in group.methods if method.name == 'random_baseline')
+    assert method.paper == dict(Toy=dict(score=MeanStd(50., .5)), Half={})
     report = (tmp_path / 'w' / 'report.html').read_text()
     assert 'A &lt;b&gt;paper' in report and '<b>paper' not in report
     error = go(tmp_path, path, '--students', 'Nobody')
@@ -294,10 +299,10 @@ def test_students_and_papers_values(tmp_path, config, protocol):
 
 
 def test_a_suite(tmp_path, config):
-    """Lists of budgets, sweeps and random arms of a suite file."""
+    """Lists of budgets, sweeps and random baselines of a suite file."""
     suite = dict(title='Toys', seeds=[3], groups={
         'First': dict(
-            arms={'Uniform': [config('two', total=2), config('three', total=3)],
+            methods={'Uniform': [config('two', total=2), config('three', total=3)],
                   'Paced': dict(sweep=dict(label='pace'), config=config('swept', sweep=dict(
                       key='model.feature_size', values=[8, 16]))),
                   'Given': dict(sweep=dict(label='n', configs={
@@ -308,24 +313,24 @@ def test_a_suite(tmp_path, config):
     content = read_suite(str(path))
     assert (content['title'], content['seeds']) == ('Toys', [3])
     (group, jobs), = make_plan(content['groups'], str(tmp_path / 'w'), 1)
-    assert [(arm.name, arm.method, arm.added) for arm in group.arms] == [
+    assert [(method.name, method.curve, method.added) for method in group.methods] == [
         ('Random, 2 images', 'Random', True), ('Random, 3 images', 'Random', True),
         ('Random, 4 images', 'Random', True), ('Random, 5 images', 'Random', True),
         ('Uniform, 2 images', 'Uniform', False), ('Uniform, 3 images', 'Uniform', False),
         ('Paced@8', 'Paced', False), ('Paced@16', 'Paced', False),
         ('Given@2', 'Given', False), ('Given@5', 'Given', False)]
-    assert [arm.sweep for arm in group.arms[-4:]] == [
+    assert [method.sweep for method in group.methods[-4:]] == [
         dict(base='Paced', label='pace', value=8), dict(base='Paced', label='pace', value=16),
         dict(base='Given', label='n', value=2), dict(base='Given', label='n', value=5)]
     assert jobs[6].options == {'model.feature_size': 8, 'model.seed': 0}
     # the same set by another name is not made twice
     assert jobs[8].work_dir == jobs[4].work_dir == osp.join(
         tmp_path, 'w', 'first', 'uniform-2-images', 'seed0')
-    twin = group.arms[0].cfg
+    twin = group.methods[0].cfg
     assert twin.model == dict(type='RandomCoreset')
     assert twin.train_cfg.budget == dict(type='Total', n=2)
     for key in ('train_dataloader', 'evaluation'):
-        assert twin[key] == group.arms[4].cfg[key]
+        assert twin[key] == group.methods[4].cfg[key]
 
 
 def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
@@ -336,13 +341,13 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
     suite = dict(
         students='all', seeds=[0, 1], full=True, full_seeds=[0], seconds=dict(set=30, student=60),
         protocols=dict(whole=protocol, half=str(half)),
-        groups={name: dict(cfg_options={'train_cfg.budget.n': count}, arms=dict(
+        groups={name: dict(cfg_options={'train_cfg.budget.n': count}, methods=dict(
             A=path, B=dict(config=path, cfg_options={'train_cfg.budget.n': 3})))
             for name, count in (('One', 1), ('Two', 2))})
     file = tmp_path / 'shared.yml'
     file.write_text(yaml.safe_dump(suite, sort_keys=False))
     groups = read_suite(str(file))['groups']
-    assert [[arm.cfg.train_cfg.budget.n for arm in group.arms] for group in groups] == [
+    assert [[method.cfg.train_cfg.budget.n for method in group.methods] for group in groups] == [
         [1, 3], [2, 3]]
     assert [list(group.students('all')) for group in groups] == [['whole', 'half']] * 2
     assert list(groups[0].students('default')) == ['whole']
@@ -355,9 +360,9 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
     assert 'One: 2 sets of 30 s, 2 at once and 9 students of 60 s, 2 at once: about 5 min' in said
     assert 'together: about 10 min' in said
     assert go(tmp_path, '--suite', file) is None
-    one, two = results_of(tmp_path)['groups']
-    assert [s['student'] for s in one['students']] == ['whole', 'half']
-    assert [row['updates'] for row in one['students'][1]['rows']] == [2, 2, 6]
+    one, two = results_of(tmp_path).groups
+    assert [student.name for student in one.students] == ['whole', 'half']
+    assert [row.first.updates for row in one.students[1].methods.values()] == [2, 2, 6]
     assert '| A | 1 images | ' in (tmp_path / 'w' / 'results.md').read_text()
     capsys.readouterr()
     go(tmp_path, '--suite', file, '--dry-run')
@@ -369,12 +374,14 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
 @pytest.mark.parametrize('change, message', [
     (dict(groups={}), 'a suite needs groups'),
     (dict(gruops={}), "bad.yml: gruops: there is no such setting; did you mean 'groups'?"),
-    (dict(seconds=dict(sets=3), groups=dict(A=dict(arms={}))),
+    (dict(seconds=dict(sets=3), groups=dict(A=dict(methods={}))),
      "seconds: sets: there is no such setting; did you mean 'set'?"),
-    (dict(groups=dict(A=dict(arms={}))), 'there are no arms'),
-    (dict(groups=dict(A=dict(arms=dict(x='nowhere.py')))), 'nowhere.py not found'),
-    (dict(groups=dict(A=dict(arms=dict(x=dict(cfg_options={}))))), "arm 'x' names no config"),
-    (dict(groups=dict(A=dict(arms=dict(x=dict(
+    (dict(groups=dict(A=dict(methods={}))), 'there are no methods'),
+    (dict(groups=dict(A=dict(methods=dict(x='nowhere.py')))), 'nowhere.py not found'),
+    (dict(groups=dict(A=dict(methods=dict(x=dict(cfg_options={}))))),
+     "method 'x' names no config"),
+    (dict(groups=dict(A=dict(arms=dict(x='x.py')))), 'arms: is called methods: now; rename'),
+    (dict(groups=dict(A=dict(methods=dict(x=dict(
         config='configs/coreset/random_faster-rcnn_digits_5pct.py', sweep=dict(key='a')))))),
      'a sweep needs key and values'),
 ])
@@ -391,9 +398,9 @@ def test_bad_arguments(tmp_path, config):
     assert 'methods are given once each' in go(tmp_path, f'A={path}', f'A={path}')
     assert '--sets: must be a whole number, at least 1, got 0' in go(tmp_path, path, '--sets', 0)
     assert 'nowhere' in go(tmp_path, '--suite', 'nowhere')
-    clash = group_arms({'a b': path})
-    assert clash[0].arms[0].folder == 'a-b'
-    assert "two arms have the folder 'a-b'" in go(tmp_path, f'a b={path}', f'a-b={path}')
+    clash = group_methods({'a b': path})
+    assert clash[0].methods[0].folder == 'a-b'
+    assert "two methods have the folder 'a-b'" in go(tmp_path, f'a b={path}', f'a-b={path}')
 
 
 @pytest.mark.slow
@@ -438,13 +445,13 @@ def test_configs_of_suites_are_there(name):
 
 @pytest.mark.parametrize('name', ['digits', 'digits_methods', 'unidd_table6'])
 def test_suites_that_come_along(name):
-    """Arms agree on protocol and students, and have a random arm at their budget."""
+    """Methods agree on protocol and students, and have a random baseline at their budget."""
     suite = read_suite(name)
     for group, jobs in make_plan(suite['groups'], 'w', 1):
-        assert len(jobs) == len(group.arms)
-        for arm in group.arms:
-            assert any(is_random(other.cfg) and same_budget(arm.cfg, other.cfg)
-                       for other in group.arms), arm.name
+        assert len(jobs) == len(group.methods)
+        for method in group.methods:
+            assert any(is_random(other.cfg) and same_budget(method.cfg, other.cfg)
+                       for other in group.methods), method.name
         assert list(group.students(suite.get('students', 'default'))) == dict(
             digits=[''], digits_methods=['hard labels', 'soft labels'],
             unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]

@@ -16,7 +16,7 @@ from mmdd.utils.state import load_state, write_state
 
 
 @pytest.fixture(scope='module')
-def arms(digits, detector_checkpoint, tmp_path_factory):
+def methods(digits, detector_checkpoint, tmp_path_factory):
     """Configs without and with refinement, and the finished set of the first."""
     refined = tiny.distill_job(digits, detector_checkpoint, total=3, threshold=0.6, max_rounds=2)
     plain = tiny.distill_job(digits, detector_checkpoint, total=3)
@@ -32,8 +32,8 @@ def read(folder):
         return json.load(f)
 
 
-def test_the_same_set_without_denoising_twice(arms, tmp_path, monkeypatch):
-    _, refined, folder = arms
+def test_the_same_set_without_denoising_twice(methods, tmp_path, monkeypatch):
+    _, refined, folder = methods
     expected = read(distill(refined, str(tmp_path / 'anew')))
     batches = []
     sample = 'mmdd.models.diffusions.base.BaseDiffusion.sample'
@@ -52,9 +52,9 @@ def test_the_same_set_without_denoising_twice(arms, tmp_path, monkeypatch):
     assert all(entry['stats']['reused'] == 1 for entry in first)
 
 
-def test_damaged_images_are_made_anew(arms, tmp_path, monkeypatch):
+def test_damaged_images_are_made_anew(methods, tmp_path, monkeypatch):
     """And left where they are: they belong to another job, which may run."""
-    _, refined, folder = arms
+    _, refined, folder = methods
     expected = read(distill(refined, str(tmp_path / 'whole'),
                             cfg_options={'train_cfg.reuse': folder}))
     folder = shutil.copytree(folder, tmp_path / 'copy')
@@ -72,8 +72,8 @@ def test_damaged_images_are_made_anew(arms, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('spoil', ['guidance', 'refined', 'nothing there'])
-def test_other_images_are_refused(arms, digits, tmp_path, spoil):
-    _, refined, folder = arms
+def test_other_images_are_refused(methods, digits, tmp_path, spoil):
+    _, refined, folder = methods
     if spoil == 'guidance':
         refined = dict(refined, custom_hooks=[dict(type='TaskGuidanceHook', scale=6.)])
     elif spoil == 'nothing there':
@@ -86,8 +86,8 @@ def test_other_images_are_refused(arms, digits, tmp_path, spoil):
         distill(refined, str(tmp_path / 'work'), cfg_options={'train_cfg.reuse': str(folder)})
 
 
-def test_a_benchmark_finds_the_arms(arms, tmp_path):
-    plain, refined, _ = arms
+def test_a_benchmark_finds_the_methods(methods, tmp_path):
+    plain, refined, _ = methods
     other = dict(refined, custom_hooks=[dict(type='TaskGuidanceHook', scale=6.)])
     configs = {}
     for name, config in (('context', plain), ('unidd', refined), ('strong', other)):
@@ -96,12 +96,12 @@ def test_a_benchmark_finds_the_arms(arms, tmp_path):
         with open(configs[name], 'w') as f:
             f.writelines(f'{key} = {value!r}\n' for key, value in config.items())
     (_, jobs), = plan_sets(load_groups(configs), str(tmp_path / 'work'), 1)
-    bases = {job.arm.name: job.base and job.base.arm.name for job in jobs}
+    bases = {job.method.name: job.base and job.base.method.name for job in jobs}
     assert bases == dict(context=None, unidd='context', strong=None)
 
 
-def test_failed_attempts_are_taken_over_as_such(arms, tmp_path):
-    folder = shutil.copytree(arms[2], tmp_path / 'copy')
+def test_failed_attempts_are_taken_over_as_such(methods, tmp_path):
+    folder = shutil.copytree(methods[2], tmp_path / 'copy')
     raw = RawSamples(str(folder), read(folder)['job']['raw_samples'])
     slots = [DistillSlot.from_dict(entry) for entry in raw.journal.read_plan()]
     failed = raw.journal.load_sample(slots[1], (1, 0))

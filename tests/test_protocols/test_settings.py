@@ -1,9 +1,13 @@
-"""A protocol in words: what all students share, and what each arm has of its own."""
+"""A protocol in words: what all students share, and what each method has of its own."""
 import toy_student
 from mmengine.config import Config
 
 from mmdd.protocols.protocol import read_protocol, student_config
-from mmdd.protocols.settings import arm_line, describe_student, protocol_settings, settings_lines
+from mmdd.protocols.settings import (
+    MethodSettings,
+    describe_student,
+    protocol_settings,
+)
 from mmdd.protocols.student import plan_runs
 
 
@@ -41,19 +45,20 @@ def test_pipeline_mixing_and_teacher(tmp_path):
     assert found['starts_from'] == 'w.pth' and 'optimistic' in found['select']
 
 
-def test_arms_tell_what_differs(tmp_path):
+def test_methods_tell_what_differs(tmp_path):
     real = toy_student.protocol(tmp_path / 'real')
     sets = dict(a=toy_student.voc_set(tmp_path / 'a', [1, 2]), Full='full')
     settings = protocol_settings(plan_runs(sets, real, str(tmp_path), (0, 1)), 'detection')
-    assert settings['arms'] == dict(a=dict(images=2, updates=4, length='4 updates'),
-                                    Full=dict(images=3, updates=6, length='6 updates'))
-    assert 'length' not in settings['shared']
-    lines = settings_lines(settings)
+    assert settings.methods == dict(a=MethodSettings(2, 4, dict(length='4 updates')),
+                                    Full=MethodSettings(3, 6, dict(length='6 updates')))
+    assert 'length' not in settings.shared
+    lines = settings.shared_lines
     assert lines[0] == 'task: detection' and 'batch size: 1' in lines
     assert not any('teacher' in line for line in lines)
-    assert arm_line('a', settings['arms']['a'], 3) == (
+    assert settings.methods['a'].line('a', 3) == (
         'a: 3 sets of 2 images, 4 updates, length 4 updates')
-    assert arm_line('b', dict(images=None, updates=None)) == 'b: ? images, ? updates'
+    assert settings.lines[-2] == 'a: 2 images, 4 updates, length 4 updates'
+    assert MethodSettings().line('b') == 'b: ? images, ? updates'
 
 
 def test_an_epoch_based_student(tmp_path):
@@ -63,5 +68,5 @@ def test_an_epoch_based_student(tmp_path):
     folder = toy_student.voc_set(tmp_path / 'a', [1, 2, 3])
     run, = plan_runs(dict(a=folder), cfg, str(tmp_path), (0, ))
     settings = protocol_settings([run], 'detection')
-    assert settings['shared']['length'] == '5 epochs'
-    assert settings['arms']['a'] == dict(images=3, updates=15)
+    assert settings.shared['length'] == '5 epochs'
+    assert settings.methods['a'] == MethodSettings(3, 15)

@@ -109,16 +109,16 @@ SUITES: List[Tuple[Any, str]] = [
     (5, 'must be a dict'),
     (dict(groups=5), 'groups'),
     (dict(groups=dict(A=5)), "group 'A'"),
-    (dict(groups=dict(A=dict(arms=dict(x=5)))), "arm 'x': config"),
-    (dict(groups=dict(A=dict(arms=['x']))), "group 'A': arms"),
-    (dict(groups=dict(A=dict(arm={}))), "did you mean 'arms'"),
+    (dict(groups=dict(A=dict(methods=dict(x=5)))), "method 'x': config"),
+    (dict(groups=dict(A=dict(methods=['x']))), "group 'A': methods"),
+    (dict(groups=dict(A=dict(method={}))), "did you mean 'methods'"),
     (dict(sets=0), 'sets'), (dict(sets=1.5), 'sets'), (dict(seeds=3), 'seeds'),
     (dict(seeds=[0, -1]), 'seeds[1]'), (dict(seeds=['a']), 'seeds'), (dict(full='yes'), 'full'),
     (dict(students=5), 'students'), (dict(title=[]), 'title'), (dict(protocols='a'), 'protocols'),
     (dict(seconds=dict(set='long')), 'seconds'),
-    (dict(groups=dict(A=dict(arms=dict(x=dict(config=RANDOM, sweep=5))))), 'sweep'),
-    (dict(groups=dict(A=dict(arms=dict(x=dict(config=RANDOM, metod='x'))))), "'method'"),
-    (dict(groups=dict(A=dict(arms=dict(x=RANDOM), ablation=5))), 'ablation'),
+    (dict(groups=dict(A=dict(methods=dict(x=dict(config=RANDOM, sweep=5))))), 'sweep'),
+    (dict(groups=dict(A=dict(methods=dict(x=dict(config=RANDOM, curv='x'))))), "'curve'"),
+    (dict(groups=dict(A=dict(methods=dict(x=RANDOM), ablation=5))), 'ablation'),
 ]
 
 # Options of a student protocol, and what the message must name.

@@ -88,7 +88,7 @@ def prompts(tmp_path, digits):
 def suites(tmp_path, digits):
     for number, (change, words) in enumerate(bad_jobs.SUITES):
         path = tmp_path / f'suite{number}.yml'
-        base = dict(groups=dict(A=dict(arms=dict(x=bad_jobs.RANDOM))))
+        base = dict(groups=dict(A=dict(methods=dict(x=bad_jobs.RANDOM))))
         content = dict(base, **change) if isinstance(change, dict) else change
         path.write_text(yaml.safe_dump(content))
         yield f'suite {change}', partial(read_suite, str(path)), words

@@ -33,7 +33,7 @@ def test_evaluate(protocol, tmp_path, capsys):
 
 def test_sets_are_looked_at_before_anything_is_prepared(protocol, tmp_path, monkeypatch):
     """A teacher may take hours; a name is mistyped in seconds."""
-    monkeypatch.setattr(import_module('mmdd.apis.evaluate'), 'prepare',
+    monkeypatch.setattr(import_module('mmdd.benchmark.evaluate'), 'prepare',
                         lambda cfg: pytest.fail('too early'))
     folder = toy_student.voc_set(tmp_path / 'a', [1])
     error = run('evaluate.py', protocol, '--sets', f'a={folder}', f'b={tmp_path / "nowhere"}',
@@ -53,7 +53,7 @@ def test_evaluate_several_sets_and_rates(protocol, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_evaluate_adds_a_random_arm(digits, tmp_path, capsys):
+def test_evaluate_adds_a_random_baseline(digits, tmp_path, capsys):
     """Made from the distillation config at the size of the sets, IPC where they are."""
     import tiny
     loader = dict(batch_size=5, num_workers=0, dataset=tiny.class_folders(digits),
@@ -78,8 +78,8 @@ def test_evaluate_adds_a_random_arm(digits, tmp_path, capsys):
     made = json.loads((tmp_path / 'w/random/ipc1_seed0/distilled/manifest.json').read_text())
     assert made['method'] == 'RandomCoreset' and made['budget'] == 'IPC(n=1)'
     assert sorted(entry['classes'][0] for entry in made['images']) == list('0123456789')
-    rows = {row['arm']: row for row in json.loads(
-        (tmp_path / 'w/results.json').read_text())['arms']}
+    rows = {row['method']: row for row in json.loads(
+        (tmp_path / 'w/results.json').read_text())['methods']}
     assert rows['mine']['images'] == rows['Random']['images'] == 10
     # Again: nothing is made or trained twice.
     assert run('evaluate.py', *arguments) is None

@@ -60,7 +60,7 @@ class D4M(PrototypeDistiller):
         self.strength = strength
 
     def initial_latents(self, slots: List[DistillSlot]) -> Tuple[Optional[Tensor], float]:
-        """The prototypes, or noise in the ablation without them (algorithm 1, line 11)."""
+        """The prototypes, or noise in the variant without them (algorithm 1, line 11)."""
         if self.statistics is None:
             return None, 1.
         return self.prototypes(slots), self.strength

@@ -25,7 +25,7 @@ class UniDD(DatasetDistiller):
     Stage 1 mines task knowledge: a proxy trained on the real set (equation 6)
     and contextual prompts (section 3.2). Stage 2 samples with the proxy's loss
     as guidance (``TaskGuidanceHook``, equations 7 to 10), then scores, filters
-    and relabels (``ProxyRefiner``, equation 11). The rows of the paper's table
+    and relabels (``ProxyRefiner``, equation 11). The variants of the paper's table
     5 are configs: no guidance hook, ``ClassPrompter``, no refiner.
 
     The arguments are those of :class:`DatasetDistiller`; ``diffusion`` is

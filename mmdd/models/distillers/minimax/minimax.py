@@ -24,7 +24,7 @@ class Minimax(DatasetDistiller):
 
     A class-conditional ``DiT`` is fine-tuned with the minimax criteria
     (``MinimaxFineTuner``, section 2.3), then draws the images of each class from noise.
-    The rows of the paper's ablation are configs: ``fine_tune=None`` is the raw DiT, and
+    The variants of the paper's ablation are configs: ``fine_tune=None`` is the raw DiT, and
     a fine-tuning without either criterion is DiffFit.
 
     Args:

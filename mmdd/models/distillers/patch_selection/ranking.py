@@ -17,7 +17,7 @@ def choose_patches(scores: np.ndarray, features: Optional[np.ndarray], num: int,
 
     Args:
         scores: R of each patch, (N,).
-        features: (N, D); None chooses by R alone, the paper's arm without
+        features: (N, D); None chooses by R alone, the paper's variant without
             clusters.
         num: How many patches to choose.
         num_clusters: k of k-means.
