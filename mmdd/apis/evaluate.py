@@ -1,5 +1,6 @@
 """From sets to a table of what students learn from them."""
 import os.path as osp
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
@@ -18,6 +19,7 @@ from mmdd.protocols.student import (
 )
 from mmdd.protocols.summary import write_report
 from mmdd.utils.config import ConfigType, load_config, merge_options
+from mmdd.utils.jobs import run_jobs
 
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
              'is distilled. Give a distillation config that names it in evaluation.protocol, or '
@@ -132,7 +134,7 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
         while name in added:
             name += ' (added)'
         number = max(len(folders[method]) for method in methods)
-        made = [_random_set(source, budget, seed, work_dir, jobs) for seed in range(number)]
+        made = _random_sets(source, budget, number, work_dir, jobs)
         added[name] = made if number > 1 else made[0]
         notes.append(f'{name}: {images} real images drawn at random '
                      f'({budget["type"]} {budget["n"]}), added beside {", ".join(methods)}.')
@@ -148,20 +150,23 @@ def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
     return dict(type='Total', n=images)
 
 
-def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
-                jobs: Optional[int]) -> str:
-    """Make one random set unless it is there; returns its folder."""
-    from mmdd.benchmark.isolated import distill_isolated
+def _random_sets(source: Config, budget: Dict[str, Any], number: int, work_dir: str,
+                 jobs: Optional[int]) -> List[str]:
+    """Make random sets unless they are there; returns their folders."""
+    from mmdd.benchmark.jobs import distill_job
     from mmdd.benchmark.random_baseline import random_twin
     twin = random_twin(source)
     twin.train_cfg.budget = budget
     twin.train_cfg.pop('out_dir', None)
-    twin.model.seed = seed
-    name = f'{budget["type"].lower()}{budget["n"]}_seed{seed}'
-    place = osp.join(work_dir, 'random', name)
-    folder = osp.join(place, 'distilled')
-    print(f'random real images, {name}: {folder}', flush=True)
-    error = distill_isolated(twin.to_dict(), place, spawn=jobs != 0)
-    if error:
-        raise ValueError(f'the random baseline cannot be made: {error}; --no-random leaves it out')
-    return folder
+    stem = osp.join(work_dir, 'random', f'{budget["type"].lower()}{budget["n"]}')
+    # Without a target: whether a set that is there is of this config, the distillation says.
+    made = [replace(distill_job(
+        f'random real images, {osp.basename(stem)}_seed{seed}', twin.to_dict(),
+        f'{stem}_seed{seed}', {'model.seed': seed}, ''), target=None, threads=None)
+        for seed in range(number)]
+    errors = run_jobs(made, min(1, 1 if jobs is None else jobs))
+    for job in made:
+        if job.name in errors:
+            raise ValueError(f'the random baseline cannot be made: {errors[job.name]}; see '
+                             f'{job.log}; --no-random leaves it out')
+    return [osp.join(job.name, 'distilled') for job in made]

@@ -3,28 +3,22 @@ import os.path as osp
 from datetime import UTC, datetime
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from mmengine.config import Config
-
 from mmdd.datasets.manifest import versions
-from mmdd.engine.prepare import prepare
 from mmdd.protocols.adapters import check_job_fits
-from mmdd.protocols.protocol import FULL, read_protocol, set_content, set_files
+from mmdd.protocols.protocol import FULL
 from mmdd.protocols.settings import protocol_settings
-from mmdd.protocols.student import describe_runs, evaluate_sets, plan_runs
+from mmdd.protocols.student import describe_runs, run_row
 from mmdd.protocols.summary import summarize, warnings_of
-from mmdd.protocols.teacher import ensure_teacher
-from mmdd.protocols.workers import kept_workers
 from mmdd.utils.cli import BAD_INPUT, one_line
-from mmdd.utils.config import ConfigType, plain
+from mmdd.utils.config import plain
 from mmdd.utils.machine import commit, machine_facts
+from .jobs import FULL_METHOD, Suite, Trained
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.set_facts import proxy_facts, set_facts
 from .report.tables import robust_scores
 from .report.write import write_benchmark
-from .set_jobs import Plan, SetJob, distill_sets, is_deterministic, plan_sets
+from .set_jobs import Plan, SetJob, is_deterministic, plan_sets
 from .suite import Group, Method, add_random_baselines, load_groups
-
-FULL_METHOD = 'Full'
 
 
 def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
@@ -77,14 +71,11 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         _head(title, command), groups=[], settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
-    distill_sets(plan, spawn=jobs != 0)
-    with kept_workers():
-        for group, members in plan:
-            print(f'== {group.name}', flush=True)
-            results['groups'].append(measure_group(
-                group, members, osp.join(work_dir, 'students'), seeds, jobs, full_seeds,
-                students))
-            write_benchmark(results, work_dir, embedding=None, report=False)
+    suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
+    suite.run()
+    for group, members in plan:
+        print(f'== {group.name}', flush=True)
+        results['groups'].append(measure_group(suite, group, members, students))
     results['created'] = _now()
     write_benchmark(results, work_dir, embedding=embedding)
     check_failures(results, work_dir)
@@ -112,10 +103,9 @@ def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str,
     return plan_sets(groups, work_dir, sets)
 
 
-def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Sequence[int],
-                  jobs: Optional[int], full_seeds: Optional[Sequence[int]],
+def measure_group(suite: Suite, group: Group, members: List[SetJob],
                   students: Union[str, Sequence[str]]) -> Dict[str, Any]:
-    """Train the students of a group.
+    """What a benchmark made of a group.
 
     Returns:
         dict: The group's part of ``results.json``.
@@ -129,7 +119,7 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
             f'{job.method.name} seed {job.seed}: {job.error}' for job in members if job.error])
     for name, source in group.students(students).items():
         try:
-            student = _measure(group, members, source, work_dir, seeds, jobs, full_seeds, content)
+            student = _measure(suite.trained(group, members, source), content)
         except BAD_INPUT as error:  # a group must not end the others
             content['failures'].append(f'students{f" {name}" if name else ""}: {one_line(error)}')
             continue
@@ -147,34 +137,19 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
     return content
 
 
-def _measure(group: Group, members: List[SetJob], source: ConfigType, work_dir: str,
-             seeds: Sequence[int], jobs: Optional[int], full_seeds: Optional[Sequence[int]],
-             content: Dict[str, Any]) -> Dict[str, Any]:
-    cfg = read_protocol(source)
-    prepare(cfg)
-    cfg = ensure_teacher(cfg, work_dir)
-    sets = method_sets(group, [job for job in members if not job.error], bool(group.full))
-    for method, folders in list(sets.items()):
-        try:
-            sets[method] = distinct_sets(cfg, folders)
-        except BAD_INPUT as error:
-            content['failures'].append(f'{method}: {one_line(error)}')
-            del sets[method]
-            continue
-        line = (f'{method}: {len(folders)} sets hold {len(sets[method])} different ones; each is '
-                f'trained on once')
-        if len(sets[method]) < len(folders) and line not in content['repeats']:
-            content['repeats'].append(line)
-    if not sets:
+def _measure(trained: Trained, content: Dict[str, Any]) -> Dict[str, Any]:
+    content['failures'] += trained.failures
+    content['repeats'] += [line for line in trained.repeats if line not in content['repeats']]
+    if not trained.runs:
         raise ValueError('no set is there to train on')
-    planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
-    settings = protocol_settings(planned, cfg.protocol.task)
-    print('\n'.join(describe_runs(planned)), flush=True)
-    runs = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds)
+    cfg = trained.config
+    print('\n'.join(describe_runs(trained.runs)), flush=True)
+    runs = [run_row(run, trained.errors.get(run.key)) for run in trained.runs]
     content['failures'] += [f'{run["method"]} student {run["seed"]}: {run["error"]}; see '
                             f'{run["log"]}' for run in runs if 'error' in run]
-    return dict(rows=summarize(runs), runs=runs, settings=settings, config=cfg.pretty_text,
-                warnings=warnings_of(runs, cfg.protocol.task))
+    return dict(rows=summarize(runs), runs=runs,
+                settings=protocol_settings(trained.runs, cfg.protocol.task),
+                config=cfg.pretty_text, warnings=warnings_of(runs, cfg.protocol.task))
 
 
 def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
@@ -187,20 +162,6 @@ def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, Li
     if full:
         sets[FULL_METHOD] = [FULL]
     return sets
-
-
-def distinct_sets(protocol: Config, folders: Sequence[str]) -> List[str]:
-    """Check sets and leave out those whose content an earlier one has.
-
-    Raises:
-        FileNotFoundError: See :func:`set_content`.
-        ValueError: See :func:`set_content`.
-    """
-    found: Dict[str, str] = {}
-    for folder in folders:
-        content = set_content(protocol, folder)
-        found.setdefault(set_files(protocol, folder, content)['sha256'], folder)
-    return list(found.values())
 
 
 def _facts(job: SetJob) -> Optional[Dict[str, Any]]:

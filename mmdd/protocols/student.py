@@ -7,12 +7,13 @@ import re
 import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 
 from mmengine.config import Config
 
 from mmdd.utils.config import ConfigType
+from mmdd.utils.jobs import Job, run_jobs
 from mmdd.utils.state import is_whole_checkpoint, read_state, write_state
 from .adapters import read_manifest
 from .lr_search import best_rates, search_protocol
@@ -29,7 +30,6 @@ from .protocol import (
 from .resume import ResumeHook
 from .scalars_hook import StudentScalarsHook
 from .settings import method_line, protocol_settings, settings_lines
-from .workers import execute
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
@@ -134,7 +134,7 @@ def evaluate_sets(sets: Sets,
                              + ': add one of the same size (model=dict(type="RandomCoreset"))')
     rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
     runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds, rates)
-    return _train_all(runs, jobs)
+    return train_runs(runs, jobs)
 
 
 def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
@@ -214,7 +214,7 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
             for run in plan_runs(first, cfg, work_dir, seeds[:1],
                                  rates={method: rate for method in first})]
     print(f'{how}, {len(lr_grid)} rates for each of {len(first)} methods', flush=True)
-    rates = best_rates(_train_all(runs, jobs))
+    rates = best_rates(train_runs(runs, jobs))
     for method, rate in rates.items():
         print(f'{method}: ' + ("all rates failed, the protocol's is kept" if rate is None
                             else f'lr {rate:g}'), flush=True)
@@ -237,35 +237,48 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     return {method: number for method, number in images.items() if number not in random}
 
 
-def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
-    """Train what is not finished; returns the rows of all runs."""
+def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
+    """Train what is not finished.
+
+    Args:
+        runs: See :func:`plan_runs`.
+        jobs: See :func:`evaluate_sets`.
+
+    Returns:
+        list[dict]: The rows of all runs, see :func:`evaluate_sets`.
+    """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
-    pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
-    _write_labels(pending)
-    errors: Dict[str, str] = {}
-    begin = time.time()
-    for done, (run, error) in enumerate(execute(_guarded, pending, jobs), 1):
-        eta = (time.time() - begin) / done * (len(pending) - done)
-        if error:
-            errors[run.key] = error
-        rate = '' if run.lr is None else f' lr {run.lr:g}'
-        text = f'failed: {error}; see {run.log_file}' if error else _brief(read_result(run))
-        print(f'[{done}/{len(pending)}] {run.method} seed {run.seed}{rate}: {text}, '
-              f'eta {eta:.0f} s', flush=True)
-    return [_row(run, errors.get(run.key)) for run in runs]
+    labels: Dict[str, Job] = {}
+    for run in pending:
+        job = None if run.folder in labels else label_job(run)
+        if job is not None:
+            labels[run.folder] = job
+    students = [replace(student_job(run), needs=[labels[run.folder].name]
+                        if run.folder in labels else ()) for run in pending]
+    errors = run_jobs([*labels.values(), *students], jobs)
+    return [run_row(run, errors.get(run.key)) for run in runs]
 
 
-def _write_labels(pending: Sequence[StudentRun]) -> None:
-    """Write stored soft labels once, before several workers would."""
-    for folder in dict.fromkeys(run.folder for run in pending):
-        run = next(run for run in pending if run.folder == folder)
-        try:
-            _with_labels(run)
-        except Exception as error:  # the run itself fails again, and says so
-            print(f'{run.method}: no soft labels ({" ".join(str(error).split())[:200]})',
-                  flush=True)
+def student_job(run: StudentRun) -> Job:
+    """The job that trains a student; the full real set takes longest and goes first."""
+    rate = '' if run.lr is None else f' lr {run.lr:g}'
+    return Job(run.key, f'{run.method} seed {run.seed}{rate}', _guarded, (run, ),
+               target=run.result_file, log=run.log_file, order=(run.folder != FULL, ),
+               result=lambda: _brief(read_result(run)))
+
+
+def label_job(run: StudentRun) -> Optional[Job]:
+    """The job that writes the stored soft labels of a run's set, before several students would."""
+    if run.config.get('soft_labels') is None:
+        return None
+    return Job(f'labels {run.key}', f'{run.method}: soft labels', _write_labels, (run, ),
+               lock='labels', threads=None, alone=True)
+
+
+def _write_labels(run: StudentRun) -> None:
+    _with_labels(run)
 
 
 def _with_labels(run: StudentRun) -> Config:
@@ -389,7 +402,7 @@ def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
     return result
 
 
-def _row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
+def run_row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
     head: Dict[str, Any] = dict(method=run.method, set=run.folder, seed=run.seed, key=run.key)
     if run.lr is not None:
         head['lr'] = run.lr
