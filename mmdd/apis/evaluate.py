@@ -16,6 +16,7 @@ from mmdd.protocols.student import (
     method_folders,
     missing_random,
     plan_runs,
+    train_runs,
 )
 from mmdd.protocols.summary import write_report
 from mmdd.utils.config import ConfigType, load_config, merge_options
@@ -77,7 +78,8 @@ def evaluate(protocol: ConfigType,
     runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
     for line in describe_runs(runs) + notes:
         print(line, flush=True)
-    results = evaluate_sets(sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
+    results = train_runs(runs, jobs) if not lr_grid else evaluate_sets(
+        sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
     rows = write_report(results, work_dir, f'Students, {len(seeds)} seeds',
                         protocol_settings(runs, cfg.protocol.task), notes)
     failed = [result for result in results if 'error' in result]

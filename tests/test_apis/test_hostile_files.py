@@ -19,8 +19,9 @@ from mmdd.apis import distill, ensure_checkpoint, prepare, train
 from mmdd.datasets.checks import open_real_set
 from mmdd.models import BackboneFeatures, ClassifierProxy, FineTuned
 from mmdd.models.students.soft_label_classifier import Teacher
-from mmdd.protocols.student import plan_runs, train_student
+from mmdd.protocols.student import plan_runs
 from mmdd.protocols.teacher import ensure_teacher
+from mmdd.protocols.training import train_student
 from mmdd.utils.config import fingerprint
 
 
