@@ -13,12 +13,13 @@ from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import plain
 from mmdd.utils.machine import commit, machine_facts
 from .jobs import FULL_METHOD, Suite, Trained
+from .methods import Method
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.set_facts import proxy_facts, set_facts
 from .report.tables import robust_scores
 from .report.write import write_benchmark
 from .set_jobs import Plan, SetJob, is_deterministic, plan_sets
-from .suite import Group, Method, add_random_baselines, load_groups
+from .suite import Group, add_random_baselines, load_groups
 
 
 def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],

@@ -15,8 +15,9 @@ from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import fingerprint
 from mmdd.utils.signature import defaults_of
+from .methods import Method
 from .preparations import is_trained_here
-from .suite import Group, Method
+from .suite import Group
 
 
 @dataclass

@@ -11,10 +11,11 @@ from mmengine.config import Config
 from run_tool import ROOT, run
 
 from mmdd.benchmark.jobs import Suite, distill_job
+from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.benchmark.run import make_plan
-from mmdd.benchmark.suite import budget_text, config_title, group_methods, read_suite
+from mmdd.benchmark.suite import group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.utils.jobs import run_jobs
 
