@@ -3,7 +3,7 @@ import itertools
 import os.path as osp
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 
@@ -127,55 +127,58 @@ class Suite:
         for _, members in plan:
             for job in members:
                 self.sets.setdefault(job.work_dir, []).append(job)
-        at_once = set_workers(workers)
+        self.jobs: Dict[str, Job] = {}
+        self.protocols: Dict[str, Config] = {}
+        self.complete: Dict[str, Config] = {}
+        self.planned: Dict[str, List[StudentRun]] = {}
+        self.errors: Dict[str, str] = {}
+        pending = self._pending()
+        at_once = max(1, min(set_workers(workers), len(pending)))
         places = default_jobs() if workers is None else workers
         self.how: Dict[str, Any] = dict(places=max(1, places // at_once),
                                         threads=max(1, default_jobs() // at_once))
         self.shared = Preparations(osp.dirname(osp.abspath(work_dir)), **self.how)
-        self.jobs: Dict[str, Job] = {}
-        self.protocols: Dict[str, Config] = {}
-        self.planned: Dict[str, List[StudentRun]] = {}
-        self.errors: Dict[str, str] = {}
-        self._add_sets()
+        for job in pending:
+            self._try(job.work_dir, self._add_set, job)
         for group, members in plan:
             for source in group.students(students).values():
-                try:
-                    self._add_students(group, members, source)
-                except BAD_INPUT:  # an unusable protocol; trained() says so
-                    continue
+                self._try('', self._add_students, group, members, source)
 
-    def _add_sets(self) -> None:
-        """Add the sets that are not finished; a folder of something else is a failure."""
-        kept = 0
-        for work_dir, same in self.sets.items():
+    def _try(self, name: str, add: Callable[..., None], *args: Any) -> None:
+        """Add jobs; one that cannot be is a failure, and trained() says so of a protocol."""
+        try:
+            add(*args)
+        except BAD_INPUT as error:
+            self.errors[name] = one_line(error)
+
+    def _pending(self) -> List[SetJob]:
+        """Sets that are not finished, those first that others build on."""
+        pending, kept = [], 0
+        for work_dir, (job, *_) in self.sets.items():
             try:
-                if same[0].done:
+                if job.done:
                     kept += 1
                 else:
-                    self.jobs[work_dir] = self._set_job(same[0])
-            except BAD_INPUT as error:
+                    pending.append(job)
+            except ValueError as error:  # the folder of something else
                 self.errors[work_dir] = one_line(error)
         if kept:
             print(f'{kept} of {len(self.sets)} sets are finished already', flush=True)
-        for work_dir, same in self.sets.items():
-            base = same[0].base
-            job = self.jobs.get(work_dir)
-            if job is not None and base is not None and base.work_dir not in self.errors:
-                job.args[2]['train_cfg.reuse'] = base.folder
-                job.needs = [*job.needs, *{base.work_dir} & set(self.jobs)]
+        return sorted(pending, key=lambda job: job.base is not None)
 
-    def _set_job(self, job: SetJob) -> Job:
-        config = job.config
+    def _add_set(self, job: SetJob) -> None:
+        config, options, method = job.config, dict(job.options), job.method
         needs = self.shared.of_set(config)
         if any(self.shared.jobs[name].target for name in needs):  # before hours go into weights
             config.work_dir = job.work_dir
             check_job(config, resume=True)
-        method = job.method
-        return distill_job(
+        if job.base is not None and job.base.work_dir not in self.errors:
+            options['train_cfg.reuse'] = job.base.folder
+            needs += {job.base.work_dir} & set(self.jobs)
+        self.jobs[job.work_dir] = distill_job(
             f'{method.name} seed {job.seed}',
-            method.config if method.config_name else method.cfg.to_dict(), job.work_dir,
-            dict(job.options), method.folder, needs=needs,
-            order=(SETS, -expected_length(job)), **self.how)
+            method.config if method.config_name else method.cfg.to_dict(), job.work_dir, options,
+            method.folder, needs=needs, order=(SETS, -expected_length(job)), **self.how)
 
     def _add_students(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> None:
         """Add the students of a group under one protocol."""
@@ -201,8 +204,9 @@ class Suite:
 
     def _plan_students(self, mark: str, title: str, folder: str, job: Job) -> None:
         """Plan the runs of a set, once it is there, and the stored labels that they need."""
-        self.protocols[mark] = ensure_teacher(self.protocols[mark], self.work_dir)
-        runs = plan_runs({title: folder}, self.protocols[mark], self.work_dir, self.seeds,
+        if mark not in self.complete:
+            self.complete[mark] = ensure_teacher(self.protocols[mark], self.work_dir)
+        runs = plan_runs({title: folder}, self.complete[mark], self.work_dir, self.seeds,
                          self.full_seeds)
         self.planned[job.name] = runs
         labels = label_job(runs[0])
@@ -222,8 +226,11 @@ class Suite:
         jobs = [*self.shared.jobs.values(), *self.jobs.values()]
         self.errors.update(run_jobs(jobs, self.workers, report))
         for work_dir, same in self.sets.items():
+            log = self.jobs[work_dir].log if work_dir in self.jobs else ''
             for job in same:
                 job.error = self.errors.get(work_dir)
+                if job.error and osp.isfile(log):
+                    job.error += f'; see {log}'
 
     def trained(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> Trained:
         """What :meth:`run` made of the students of a group under one protocol.
@@ -232,7 +239,7 @@ class Suite:
             ValueError: If the protocol is unusable.
         """
         mark = fingerprint(read_protocol(source))
-        found = Trained(self.protocols[mark])
+        found = Trained(self.complete.get(mark, self.protocols[mark]))
         folders: Dict[str, List[str]] = {}
         for job in members:
             if not job.error:
