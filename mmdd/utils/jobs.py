@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from .cli import one_line
-from .pool import Pool, default_jobs
+from .pool import Pool, WorkerDied, default_jobs
 
 
 @dataclass
@@ -191,6 +191,8 @@ class _Run:
         self.free += min(job.places, max(self.size, 1))
         try:
             error = future.result() or ''
+        except WorkerDied as died:
+            error = str(died)
         except Exception as raised:
             error = one_line(raised)
         if not error and job.target and not osp.isfile(job.target):

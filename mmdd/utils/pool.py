@@ -4,10 +4,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
-from multiprocessing.process import BaseProcess
 from typing import Any, Callable, Dict, Optional, Tuple
 
 
@@ -26,9 +25,9 @@ def default_jobs() -> int:
 class Pool:
     """Runs functions in worker processes.
 
-    An executor of several processes fails all of its jobs where one process dies, so every
-    worker is an executor of one process. As a context it waits for its jobs; where the block
-    ends with an error, as that of Ctrl-C, it ends them.
+    The pools of concurrent.futures and loky fail all of their jobs where one process dies; here
+    every thread of an executor has a process of its own. As a context it waits for its jobs;
+    where the block ends with an error, as that of Ctrl-C, it ends them.
 
     Args:
         size: Processes at once; 0 works in this process.
@@ -59,7 +58,7 @@ class Pool:
             died.
         """
         if self.size:
-            return self._threads.submit(self._work, work, args, threads, alone)
+            return self._threads.submit(self._work, (work, args, threads), alone)
         future: Future = Future()
         try:
             future.set_result(work(*args))
@@ -67,32 +66,29 @@ class Pool:
             future.set_exception(error)
         return future
 
-    def _work(self, work: Callable[..., Any], args: Tuple, threads: Optional[int],
-              alone: bool) -> Any:
+    def _work(self, job: Tuple, alone: bool) -> Any:
         with self._lock:
             place = heapq.heappop(self._free)
         try:
             if alone:
                 self._end(place)
+            worker = self._workers.get(place) or self._start(place)
             try:
-                return self._worker(place).do(_with_threads, threads, work, args)
-            except WorkerDied:
-                alone = True
-                raise
+                return worker.do(job)
             finally:
-                if alone:
+                if alone or not worker.process.is_alive():
                     self._end(place)
         finally:
             with self._lock:
                 heapq.heappush(self._free, place)
 
-    def _worker(self, place: int) -> '_Worker':
+    def _start(self, place: int) -> '_Worker':
+        worker = _Worker(place)
         with self._lock:
+            self._workers[place] = worker
             if self._closed:
-                raise WorkerDied('the pool is closed')
-            if place not in self._workers:
-                self._workers[place] = _Worker(place)
-            return self._workers[place]
+                worker.process.kill()
+        return worker
 
     def _end(self, place: int) -> None:
         with self._lock:
@@ -107,45 +103,41 @@ class Pool:
         if kind is not None:
             with self._lock:
                 self._closed = True
-                workers = list(self._workers.values())
-            for worker in workers:
-                worker.kill()
+                for worker in self._workers.values():
+                    worker.process.kill()
         self._threads.shutdown(cancel_futures=kind is not None)
         for place in list(self._workers):
             self._end(place)
 
 
 class _Worker:
-    """An executor of one process, which starts with its first job."""
+    """A process that does one job after another, until its pipe is closed."""
 
     def __init__(self, place: int) -> None:
-        self._executor = ProcessPoolExecutor(1, worker_context(), _start_worker, (place, ))
-        self._process: Optional[BaseProcess] = None
-        self._killed = False
+        context = worker_context()
+        self._pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, place))
+        self.process.start()
+        theirs.close()
 
-    def do(self, work: Callable[..., Any], *args: Any) -> Any:
+    def do(self, job: Tuple) -> Any:
         try:
-            if self._process is None:
-                pid = self._executor.submit(os.getpid).result()
-                self._process = next((child for child in multiprocessing.active_children()
-                                      if child.pid == pid), None)
-            if self._killed:
-                raise WorkerDied('its worker process was ended')
-            return self._executor.submit(work, *args).result()
-        except BrokenProcessPool:
-            self._executor.shutdown()
-            code = self._process and self._process.exitcode
-            raise WorkerDied('its worker process died'
-                             + (f' with exit code {code}' if code is not None else '')
-                             + ' (out of memory?)') from None
-
-    def kill(self) -> None:
-        self._killed = True
-        if self._process is not None:
-            self._process.kill()
+            self._pipe.send(job)
+            # A process that it left behind may hold the other end of the pipe.
+            if self._pipe not in wait([self._pipe, self.process.sentinel]):
+                raise EOFError
+            error, value = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            raise WorkerDied(f'its worker process died with exit code {self.process.exitcode} '
+                             f'(out of memory?)') from None
+        if error is not None:
+            raise error
+        return value
 
     def close(self) -> None:
-        self._executor.shutdown()
+        self._pipe.close()
+        self.process.join()
 
 
 def worker_context() -> BaseContext:
@@ -163,8 +155,8 @@ def worker_context() -> BaseContext:
     return context
 
 
-def _start_worker(place: int) -> None:
-    """Tie a worker to its parent and, where there are GPUs, to the one of its place."""
+def _serve(pipe: Connection, place: int) -> None:
+    """What a worker does; where there are GPUs, on the one of its place."""
     end_with_parent()
     # Ctrl-C reaches every process of a terminal: the parent ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -172,13 +164,18 @@ def _start_worker(place: int) -> None:
     if torch.cuda.is_available():
         # CUDA_VISIBLE_DEVICES would come too late: importing mmengine has asked for the GPUs.
         torch.cuda.set_device(place % torch.cuda.device_count())
-
-
-def _with_threads(threads: Optional[int], work: Callable[..., Any], args: Tuple) -> Any:
-    import torch
-    if threads:
-        torch.set_num_threads(threads)
-    return work(*args)
+    while True:
+        try:
+            work, args, threads = pipe.recv()
+        except EOFError:
+            return
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            answer = None, work(*args)
+        except Exception as error:
+            answer = error, None
+        pipe.send(answer)
 
 
 def end_with_parent() -> None:
@@ -188,9 +185,9 @@ def end_with_parent() -> None:
     """
     parent = multiprocessing.parent_process()
 
-    def wait() -> None:
+    def watch() -> None:
         parent.join()
         os._exit(1)
 
     if parent is not None:
-        threading.Thread(target=wait, daemon=True).start()
+        threading.Thread(target=watch, daemon=True).start()
