@@ -155,7 +155,7 @@ def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
 def _random_sets(source: Config, budget: Dict[str, Any], number: int, work_dir: str,
                  jobs: Optional[int]) -> List[str]:
     """Make random sets unless they are there; returns their folders."""
-    from mmdd.benchmark.jobs import distill_job
+    from mmdd.benchmark.distillation import distill_job
     from mmdd.benchmark.random_baseline import random_twin
     twin = random_twin(source)
     twin.train_cfg.budget = budget

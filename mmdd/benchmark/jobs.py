@@ -1,5 +1,4 @@
 """The jobs of a benchmark: data and weights, sets, and students as soon as their set is there."""
-import itertools
 import os.path as osp
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -7,24 +6,16 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 
-from mmdd.datasets.manifest import MANIFEST
-from mmdd.engine.distill_job import read_job, run_distillation
 from mmdd.engine.preflight import check_job
 from mmdd.protocols.protocol import FULL, read_protocol
-from mmdd.protocols.student import (
-    StudentRun,
-    label_job,
-    plan_runs,
-    read_result,
-    student_job,
-)
+from mmdd.protocols.student import label_job, plan_runs, read_result, student_job
 from mmdd.protocols.teacher import ensure_teacher
+from mmdd.protocols.training import StudentRun
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, fingerprint
 from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
-from mmdd.utils.names import slug
 from mmdd.utils.pool import default_jobs
-from mmdd.utils.quiet import work_quietly
+from .distillation import distill_job
 from .preparations import Preparations
 from .set_jobs import Plan, SetJob, expected_length
 from .suite import Group
@@ -32,7 +23,6 @@ from .suite import Group
 FULL_METHOD = 'Full'
 # After data and weights: the full real set, whose students take longest, then sets.
 FULL_SET, SETS, STUDENTS = 2, 3, 4
-_COUNTER = itertools.count()
 
 
 def set_workers(workers: Optional[int] = None) -> int:
@@ -44,47 +34,6 @@ def set_workers(workers: Optional[int] = None) -> int:
     import torch
     most = 1 if torch.cuda.is_available() else min(default_jobs(), 4)
     return max(1, min(most, most if workers is None else workers))
-
-
-def distill_quietly(config: Any, work_dir: str, options: Dict[str, Any],
-                    label: str) -> Optional[str]:
-    """Distill, or resume it, with a short progress display.
-
-    The full output is in ``<work_dir>/output.log``.
-
-    Args:
-        config: Config of the job, a file or a dict.
-        work_dir: Its work dir.
-        options: Dotted options merged into the config.
-        label: Stands before its progress lines.
-
-    Returns:
-        str: None, or one line that says why it failed.
-    """
-    return work_quietly(osp.join(work_dir, 'output.log'), label, _distill, config, work_dir,
-                        options)
-
-
-def _distill(config: Any, work_dir: str, options: Dict[str, Any]) -> None:
-    # mmengine keeps Runners of one name and second together, which jobs in one process would be.
-    name = f'{slug(work_dir)}_{next(_COUNTER)}'
-    cfg = read_job(config, dict(options, experiment_name=name))
-    cfg.work_dir = work_dir
-    run_distillation(cfg, resume=True)
-
-
-def distill_job(name: str, config: Any, work_dir: str, options: Dict[str, Any], label: str,
-                **more: Any) -> Job:
-    """The job that makes a set: finished once its manifest is there, which is written last.
-
-    Args:
-        name: What its line calls it; the job itself is called by its work dir.
-        more: Further fields of the job.
-    """
-    folder = osp.join(work_dir, 'distilled')
-    return Job(work_dir, name, distill_quietly, (config, work_dir, options, label),
-               target=osp.join(folder, MANIFEST), log=osp.join(work_dir, 'output.log'),
-               alone=True, result=lambda: folder, **more)
 
 
 @dataclass

@@ -10,7 +10,8 @@ import yaml
 from mmengine.config import Config
 from run_tool import ROOT, run
 
-from mmdd.benchmark.jobs import Suite, distill_job
+from mmdd.benchmark.distillation import distill_job
+from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
