@@ -26,7 +26,7 @@ def detector_checkpoint(digits, tmp_path_factory):
     """Checkpoint of :func:`tiny.detector` after two updates."""
     import tiny
 
-    from mmdd.apis import ensure_checkpoint
+    from mmdd.engine.train_job import ensure_checkpoint
     path = tmp_path_factory.mktemp('proxy') / 'detector.pth'
     return ensure_checkpoint(tiny.detector_job(digits), str(path))
 
@@ -45,7 +45,7 @@ def classifier_proxy(digits, tmp_path_factory):
     """A trained tiny classifier as a proxy; settings that a test changes, it puts back."""
     import tiny
 
-    from mmdd.apis import ensure_checkpoint
+    from mmdd.engine.train_job import ensure_checkpoint
     from mmdd.models import ClassifierProxy
     job = tiny.classifier_job(digits)
     path = tmp_path_factory.mktemp('proxy') / 'classifier.pth'
@@ -57,7 +57,7 @@ def segmentor_proxy(digits, tmp_path_factory):
     """A trained tiny segmentor as a proxy; settings that a test changes, it puts back."""
     import tiny
 
-    from mmdd.apis import ensure_checkpoint
+    from mmdd.engine.train_job import ensure_checkpoint
     from mmdd.models import SegmentorProxy
     job = tiny.segmentor_job(digits)
     path = tmp_path_factory.mktemp('proxy') / 'segmentor.pth'

@@ -95,7 +95,7 @@ def test_metafile_and_readme_have_the_values(name):
     for i, (student, value) in enumerate(zip(table['columns'], values)):
         found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'],
                              student if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     entry = entries('d4m')[f'configs/{leaf}.py']
     assert entry['Metadata']['Images'] == images
     assert table['name'].split(',')[0].split()[1] in entry['Metadata']['Source']

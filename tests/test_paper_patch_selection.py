@@ -127,7 +127,7 @@ def test_metafile_has_the_values(name):
     path = osp.join(ROOT, f'configs/{leaf}.py')
     for i, (student, value) in enumerate(zip(table['students'], values)):
         found = paper_values(path, ['Top-1'], student if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     assert entries('patch_selection')[f'configs/{leaf}.py']['Metadata']['Images'] == images
 
 

@@ -125,7 +125,7 @@ def test_metafile_has_the_values(leaf):
     path = osp.join(ROOT, f'configs/{leaf}.py')
     for i, (name, value) in enumerate(zip(table['students'], values)):
         found = paper_values(path, ['Top-1'], name if i else '')['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
     assert paper_values(path, ['Top-1'], 'Hard labels') == {}
     assert entries('rded')[f'configs/{leaf}.py']['Metadata']['Images'] == images
 

@@ -127,7 +127,7 @@ def test_prompts_follow_the_label_indices(leaf):
 def test_metafile_and_readme_have_the_values(leaf):
     _, _, images, _, value = ROWS[leaf]
     found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), METRICS)['Top-1']
-    assert (found['mean'], found['std']) == mean_std(value)
+    assert (found.mean, found.std) == mean_std(value)
     assert entries('sdxl_turbo')[f'configs/{leaf}.py']['Metadata']['Images'] == images
     assert_readme_has(leaf, [value])
 

@@ -112,7 +112,7 @@ def test_metafile_has_the_values(name):
     table, (leaf, _, images, *values) = ROWS[name]
     found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), table['metrics'])
     wanted = dict(zip(table['metrics'], map(mean_std, values)))
-    assert {key: (value['mean'], value['std']) for key, value in found.items()} == wanted
+    assert {key: (value.mean, value.std) for key, value in found.items()} == wanted
     assert entries(leaf.split('/')[0])[f'configs/{leaf}.py']['Metadata']['Images'] == images
 
 
@@ -130,7 +130,7 @@ def test_table_6(leaf, proxy, values):
     for (student, protocol), depth, value in zip(measured.items(), (18, 50, 101), values):
         assert student_network(protocol) == f'resnet{depth}'
         found = paper_values(path, ['Top-1'], student)['Top-1']
-        assert (found['mean'], found['std']) == mean_std(value)
+        assert (found.mean, found.std) == mean_std(value)
 
 
 @pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.endswith('-sweep')])

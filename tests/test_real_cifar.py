@@ -24,8 +24,9 @@ from real_data import (
     squeezenet,
 )
 
-from mmdd.apis import distill, ensure_checkpoint
+from mmdd.apis import distill
 from mmdd.datasets.soft_labels import SoftLabelStore
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
@@ -271,8 +272,8 @@ def test_a_student_of_all_images_learns(tmp_path):
     protocol.optim_wrapper.optimizer.lr = 0.03
     row, = evaluate_sets(dict(full='full'), protocol, str(tmp_path), seeds=[0], jobs=0)
     assert 'error' not in row, row
-    assert (row['images'], row['updates']) == (200, 150)
-    assert row['last']['top1'] >= 16  # chance is 10; seeds 0 to 2 gave 22
+    assert (row.images, row.updates) == (200, 150)
+    assert row.last['top1'] >= 16  # chance is 10; seeds 0 to 2 gave 22
 
 
 @pytest.mark.parametrize('name', list(PROTOCOLS))
@@ -284,12 +285,12 @@ def test_students_learn_from_coresets(name, coresets, tmp_path, capsys):
     rows = evaluate_sets(sets, protocol, str(tmp_path), seeds=[0], jobs=0, require_random=True)
     print_log('after the students', 'current')
     assert 'Logging error' not in capsys.readouterr().err
-    assert [row['method'] for row in rows] == ['random', 'herding']
+    assert [row.method for row in rows] == ['random', 'herding']
     for row in rows:
         assert 'error' not in row, row
-        assert (row['images'], row['updates'], row['num_classes']) == (20, 4, 10)
-        assert 0 <= row['last']['top1'] <= 100 and row['last']['top1'] % 1 == 0
-        assert row['select'] is None and row['best'] is None
+        assert (row.images, row.updates, row.num_classes) == (20, 4, 10)
+        assert 0 <= row.last['top1'] <= 100 and row.last['top1'] % 1 == 0
+        assert row.select is None and row.best is None
 
 
 SOFT = dict(rded_soft=dict(), fkd_soft=dict(crop_area=(0.8, 1.), cutmix=0.))
@@ -305,7 +306,7 @@ def test_students_of_a_trained_teacher(name, coresets, weights, tmp_path):
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0)
     assert 'error' not in row, row
-    assert row['images'] == 20 and 0 <= row['last']['top1'] <= 100
+    assert row.images == 20 and 0 <= row.last['top1'] <= 100
     if name == 'fkd_soft':
         folder, = glob(str(tmp_path / 'soft_labels' / '*'))
         store = SoftLabelStore(folder)

@@ -28,7 +28,8 @@ from real_data import (
     squeezenet,
 )
 
-from mmdd.apis import distill, ensure_checkpoint
+from mmdd.apis import distill
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
@@ -216,8 +217,8 @@ def test_students_of_a_coco_set(coresets, lists, tmp_path):
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0, require_random=True)
     assert 'error' not in row, row
-    assert (row['images'], row['updates'], row['num_classes']) == (6, 4, 3)
-    assert 0 <= row['last']['mAP'] <= row['last']['AP50'] <= 100
+    assert (row.images, row.updates, row.num_classes) == (6, 4, 3)
+    assert 0 <= row.last['mAP'] <= row.last['AP50'] <= 100
 
 
 @pytest.fixture(scope='module')

@@ -26,7 +26,8 @@ from real_data import (
     squeezenet,
 )
 
-from mmdd.apis import distill, ensure_checkpoint
+from mmdd.apis import distill
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
@@ -303,8 +304,8 @@ def test_a_student_of_a_coreset(coresets, short_voc, tmp_path):
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0, require_random=True)
     assert 'error' not in row, row
-    assert (row['images'], row['updates'], row['num_classes']) == (7, 2, 21)
-    checkpoint = find_latest_checkpoint(str(tmp_path / 'runs' / row['key']))
+    assert (row.images, row.updates, row.num_classes) == (7, 2, 21)
+    checkpoint = find_latest_checkpoint(str(tmp_path / 'runs' / row.key))
     student = MODELS.build(dict(type='mmdd.SegmentorProxy', cfg=protocol.to_dict(),
                                 checkpoint=checkpoint))
     pairs = []
@@ -312,4 +313,4 @@ def test_a_student_of_a_coreset(coresets, short_voc, tmp_path):
         image = pixels(f'{VOC}/JPEGImages/{name}.jpg')
         pairs.append((student.relabel(image)[0]['mask'],
                       mask_of(f'{VOC}/SegmentationClass/{name}.png')))
-    assert row['last']['mIoU'] == pytest.approx(mean_iou(pairs, 21), abs=0.2)
+    assert row.last['mIoU'] == pytest.approx(mean_iou(pairs, 21), abs=0.2)

@@ -21,13 +21,13 @@ import sys
 
 from mmdd.benchmark.dry_run import describe_benchmark
 from mmdd.benchmark.methods import config_title
-from mmdd.benchmark.report.compare import compare_rows, compare_settings, read_results
+from mmdd.benchmark.report.compare import compare_figures, compare_settings
 from mmdd.benchmark.report.embedding import check_embedding
+from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import benchmark, make_plan
 from mmdd.benchmark.suite import read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.table import print_table
 
 
 def parse_args():
@@ -91,9 +91,8 @@ def read_methods(args):
 
 def compare(before, after):
     """Print what changed between two benchmarks."""
-    a, b = read_results(before), read_results(after)
-    table = compare_rows(a, b)
-    print_table(f'A: {before}, B: {after}', table.columns, table.texts)
+    a, b = Results.read(before), Results.read(after)
+    compare_figures(a, b).print(f'A: {before}, B: {after}')
     print('\n'.join(compare_settings(a, b) or ['nothing else differs']))
 
 

@@ -1,6 +1,6 @@
 """The students that DD-Ranking's robust scores need, and the scores of each set."""
 import statistics
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmdd.evaluation.robust_scores import (
     augmentation_robust_score,
@@ -9,30 +9,32 @@ from mmdd.evaluation.robust_scores import (
     label_robust_score,
 )
 from mmdd.protocols.lr_search import LR_GRID
-from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.results import MethodRuns, Run, by_method
 from mmdd.protocols.schedule_rules import SoftRule
 from mmdd.protocols.student import evaluate_sets
-from mmdd.protocols.summary import mean_std
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType
+from mmdd.utils.mean_std import MeanStd
+from .results import GroupResult, RobustScores, StudentResult
 
-Row = Mapping[str, Any]
+SCORES = ('HLR', 'IOR', 'LRS', 'ARS')
 RANDOM, FULL_SET = 'random real images', 'full real set'
 
 
-def rank_set(set_hard: Sequence[Row],
-             full_hard: Sequence[Row] = (),
-             set_any: Sequence[Row] = (),
-             random_any: Sequence[Row] = (),
-             set_noaug: Sequence[Row] = (),
-             random_noaug: Sequence[Row] = (),
-             random_aug: Sequence[Row] = (),
-             set_aug: Sequence[Row] = (),
+def rank_set(set_hard: Sequence[Run],
+             full_hard: Sequence[Run] = (),
+             set_any: Sequence[Run] = (),
+             random_any: Sequence[Run] = (),
+             set_noaug: Sequence[Run] = (),
+             random_noaug: Sequence[Run] = (),
+             random_aug: Sequence[Run] = (),
+             set_aug: Sequence[Run] = (),
              metric: Optional[str] = None,
              which: str = 'last',
              w: float = 0.5,
-             gamma: float = 0.5) -> Dict[str, Any]:
-    """Scores of a distilled set from rows of :func:`evaluate_sets`, in percent there.
+             gamma: float = 0.5) -> RobustScores:
+    """Scores of a distilled set from its runs, whose metrics are in percent.
 
     A run of the set is compared with the runs of the others that have its seed, or
     with the mean of all of theirs where none has.
@@ -52,8 +54,7 @@ def rank_set(set_hard: Sequence[Row],
         gamma: See :func:`augmentation_robust_score`.
 
     Returns:
-        dict: ``runs`` (seed, set and scores of each run) and, of ``HLR``, ``IOR``,
-        ``LRS`` and ``ARS`` those that the rows allow, each ``dict(mean=, std=)``.
+        RobustScores: Of ``SCORES`` those that the runs allow.
 
     Raises:
         ValueError: If no score can be computed, or all runs of an input failed.
@@ -64,12 +65,12 @@ def rank_set(set_hard: Sequence[Row],
         raise ValueError('rank_set: LRS needs set_hard, full_hard, set_any and random_any; ARS '
                          'needs set_hard, random_aug, set_noaug and random_noaug')
 
-    def value(rows: Sequence[Row], run: Row) -> float:
-        return _matching(rows, run, lambda row: _value(row, which, metric))
+    def value(rows: Sequence[Run], run: Run) -> float:
+        return statistics.fmean(_value(row, which, metric) for row in _matching(rows, run))
 
     runs: List[Dict[str, Any]] = []
     for run in _finished(set_hard, 'set_hard'):
-        hard, found = _value(run, which, metric), dict(seed=run['seed'], set=run.get('set'))
+        hard, found = _value(run, which, metric), dict(seed=run.seed, set=run.set)
         if wanted['LRS']:
             real, soft, random = (value(rows, run) for rows in (full_hard, set_any, random_any))
             found.update(HLR=hlr(real, hard), IOR=ior(soft, random),
@@ -79,8 +80,34 @@ def rank_set(set_hard: Sequence[Row],
                 set_aug or set_hard, random_aug, set_noaug, random_noaug))
             found['ARS'] = augmentation_robust_score(own, plain, other, bare, gamma)
         runs.append(found)
-    names = [name for name in ('HLR', 'IOR', 'LRS', 'ARS') if name in runs[0]]
-    return dict({name: mean_std([run[name] for run in runs]) for name in names}, runs=runs)
+    return RobustScores({name: MeanStd.of([run[name] for run in runs])
+                         for name in SCORES if name in runs[0]}, runs)
+
+
+def group_scores(group: GroupResult) -> Dict[str, RobustScores]:
+    """LRS and its parts of every method, where hard and soft labels and the full set are measured.
+
+    Args:
+        group: Its first student with hard labels and its first one with soft labels count.
+
+    Returns:
+        dict: HLR, IOR and LRS by method; empty where they are not defined.
+    """
+    by_loss: Dict[Optional[str], StudentResult] = {}
+    for student in group.students:
+        by_loss.setdefault(student.settings.shared.get('loss'), student)
+    hard, soft = by_loss.get('hard'), by_loss.get('soft')
+    if hard is None or soft is None:
+        return {}
+    full = [run for run in hard.finished if run.full]
+    randoms = group.randoms(soft)
+    found = {}
+    for method in group.methods:
+        parts = [hard.runs_of(method).finished, full, soft.runs_of(method).finished,
+                 randoms[method.budget].finished if method.budget in randoms else []]
+        if method.sets and all(parts):
+            found[method.name] = rank_set(*parts)
+    return found
 
 
 def rank_protocols(sets: Mapping[str, Any],
@@ -93,7 +120,7 @@ def rank_protocols(sets: Mapping[str, Any],
                    jobs: Optional[int] = None,
                    lr_grid: Optional[Sequence[float]] = LR_GRID,
                    full: Optional[float] = None,
-                   **kwargs: Any) -> Dict[str, Any]:
+                   **kwargs: Any) -> Dict[str, RobustScores]:
     """Train everything that LRS and ARS need, and score every set.
 
     Args:
@@ -123,34 +150,34 @@ def rank_protocols(sets: Mapping[str, Any],
     if {RANDOM, FULL_SET} & set(sets):
         raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
 
-    def rows(protocol: Optional[ConfigType]) -> Dict[str, List[Row]]:
+    def train(protocol: Optional[ConfigType]) -> Dict[str, List[Run]]:
         if protocol is None:
             return {}
-        named = dict(sets, **{RANDOM: random})
-        found = evaluate_sets(named, protocol, work_dir, seeds, jobs, lr_grid=lr_grid)
-        return {name: [row for row in found if row['method'] == name] for name in named}
+        found = by_method(evaluate_sets(dict(sets, **{RANDOM: random}), protocol, work_dir, seeds,
+                                        jobs, lr_grid=lr_grid))
+        return {name: own.runs for name, own in found.items()}
 
-    by_hard, by_soft, bare = rows(hard), rows(soft), rows(noaug)
+    by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
     augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
-    whole = full_rows(hard, work_dir, seeds[0], full, kwargs.get('metric'))
+    whole = full_runs(hard, work_dir, seeds[0], full, kwargs.get('metric'))
     return {name: rank_set(
         by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
         bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
 
 
-def full_rows(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
-              metric: Optional[str]) -> List[Row]:
-    """The row of the full real set, trained once or, where its value is known, made of it.
+def full_runs(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
+              metric: Optional[str]) -> List[Run]:
+    """The run of the full real set, trained once or, where its value is known, made of it.
 
     Raises:
         ValueError: If ``known`` is no percentage.
     """
     if known is None:
-        return evaluate_sets({FULL_SET: 'full'}, hard, work_dir, [seed])
+        return evaluate_sets({FULL_SET: FULL}, hard, work_dir, [seed])
     if not 0 <= known <= 100:
         raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
     values = {metric or 'known': known}
-    return [dict(method=FULL_SET, set='full', seed=seed, last=values, best=values)]
+    return [Run(FULL_SET, FULL, seed, last=values, best=values)]
 
 
 def labels_are_soft(protocol: ConfigType) -> bool:
@@ -160,24 +187,23 @@ def labels_are_soft(protocol: ConfigType) -> bool:
     return rule is not None and issubclass(TASK_UTILS.get(rule), SoftRule)
 
 
-def _finished(rows: Sequence[Row], name: str = 'an input') -> List[Row]:
-    good = [row for row in rows if 'error' not in row]
+def _finished(runs: Sequence[Run], name: str = 'an input') -> List[Run]:
+    good = MethodRuns(name, list(runs)).finished
     if not good:
         raise ValueError(f'rank_set: all runs of {name} failed')
     return good
 
 
-def _value(row: Row, which: str, metric: Optional[str]) -> float:
-    values = row.get(which)
+def _value(run: Run, which: str, metric: Optional[str]) -> float:
+    values = run.metrics(which)
     if not values:
-        raise ValueError(f'rank_set: the run of {row.get("method")} with seed {row["seed"]} has '
-                         f'no {which!r} value; the protocol selects no checkpoint')
+        raise ValueError(f'rank_set: the run of {run.method} with seed {run.seed} has no '
+                         f'{which!r} value; the protocol selects no checkpoint')
     return values[metric or next(iter(values))] / 100
 
 
-def _matching(rows: Sequence[Row], run: Row, value: Callable[[Row], float]) -> float:
-    """Mean over the rows of the same set and seed, else of the same seed, else of all."""
-    good = _finished(rows)
-    same_seed = [row for row in good if row['seed'] == run['seed']]
-    same = [row for row in same_seed if row.get('set') == run.get('set')]
-    return statistics.fmean(value(row) for row in same or same_seed or good)
+def _matching(runs: Sequence[Run], run: Run) -> List[Run]:
+    """Finished runs of the same set and seed, else of the same seed, else all."""
+    good = _finished(runs)
+    same_seed = [other for other in good if other.seed == run.seed]
+    return [other for other in same_seed if other.set == run.set] or same_seed or good

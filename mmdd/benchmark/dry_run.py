@@ -10,8 +10,8 @@ from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
 from mmdd.utils.pool import default_jobs
 from .jobs import set_workers
-from .report.set_facts import set_facts
 from .run import method_sets
+from .set_facts import set_facts
 from .set_jobs import Plan, SetJob, describe_set_jobs
 from .suite import Group
 
@@ -99,7 +99,7 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
     results = [result for result in found if result is not None]
     work.total, work.done = work.total + len(found), len(results)
     counted.update(runs)
-    work.seconds = [result.get('total_seconds', result['seconds']) for result in results]
+    work.seconds = [result.total_seconds or result.seconds for result in results]
     return work
 
 

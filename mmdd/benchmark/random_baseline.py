@@ -1,13 +1,23 @@
 """The baseline that always stands beside a method: random real images at the same budget."""
 import copy
-from typing import Any
+import os.path as osp
+from dataclasses import replace
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
+from mmdd.protocols.adapters import read_manifest
+from mmdd.protocols.protocol import protocol_classes
+from mmdd.protocols.student import Sets, method_folders, missing_random
 from mmdd.registry import MODELS
 from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.jobs import run_jobs
+from .distillation import distill_job
 
 RANDOM = 'Random'
+NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
+             'is distilled. Give a distillation config that names it in evaluation.protocol, or '
+             'add the set of a RandomCoreset to the sets.')
 
 
 def is_random(cfg: Config) -> bool:
@@ -17,8 +27,8 @@ def is_random(cfg: Config) -> bool:
     return kind is RandomCoreset
 
 
-def random_twin(config: ConfigType) -> Config:
-    """The random coreset that differs from a job in nothing but the model and the loop's pace.
+def random_job(config: ConfigType) -> Config:
+    """The job of a random coreset: it differs in nothing but the model and the loop's pace.
 
     Args:
         config: Config of a distillation job.
@@ -28,13 +38,13 @@ def random_twin(config: ConfigType) -> Config:
         ``RandomCoreset`` as the model.
     """
     cfg = load_config(config)
-    twin = Config(cfg.to_dict())
-    twin.model = dict(type='RandomCoreset')
+    job = Config(cfg.to_dict())
+    job.model = dict(type='RandomCoreset')
     loop = {key: copy.deepcopy(cfg.train_cfg[key]) for key in ('budget', 'writer')}
-    twin.train_cfg = dict(type='DistillLoop', **loop, batch_size=64, max_rounds=1)
-    twin.custom_hooks = []
-    twin.pop('work_dir', None)
-    return twin
+    job.train_cfg = dict(type='DistillLoop', **loop, batch_size=64, max_rounds=1)
+    job.custom_hooks = []
+    job.pop('work_dir', None)
+    return job
 
 
 def same_budget(a: Config, b: Config) -> bool:
@@ -45,3 +55,78 @@ def same_budget(a: Config, b: Config) -> bool:
 def _claim(cfg: Config) -> Any:
     dataset = cfg.train_dataloader.dataset
     return dict(cfg.train_cfg.budget), getattr(dataset, 'to_dict', lambda: dataset)()
+
+
+def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
+                jobs: Optional[int] = None) -> Tuple[Dict[str, Any], List[str]]:
+    """Add a baseline of random real images for every size of set that has none.
+
+    Args:
+        source: Distillation config whose real set is drawn from.
+        protocol: See :func:`read_protocol`.
+        sets: See :func:`evaluate`.
+        work_dir: The sets go to ``<work_dir>/random/<budget>_seed<k>``; those that are
+            there are used.
+        jobs: 0 distills in this process.
+
+    Returns:
+        tuple: The sets with the new methods, and lines that say what was done or why not.
+
+    Raises:
+        ValueError: If a random set cannot be made.
+    """
+    missing = missing_random(sets, protocol)
+    if not missing:
+        return dict(sets), []
+    if source.get('train_dataloader') is None or (source.get('train_cfg') or {}).get(
+            'writer') is None:
+        return dict(sets), [NO_RANDOM]
+    folders: Dict[str, List[str]] = {}
+    for method, folder in method_folders(sets):
+        folders.setdefault(method, []).append(folder)
+    budgets = {method: random_budget(protocol, folders[method][0], images)
+               for method, images in missing.items()}
+    added, notes = dict(sets), []
+    for images in sorted(set(missing.values())):
+        methods = [method for method in missing if missing[method] == images]
+        # An IPC budget draws from each class, which makes a stronger baseline.
+        budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
+                      budgets[methods[0]])
+        name = RANDOM if len(set(missing.values())) == 1 else f'{RANDOM}, {images} images'
+        while name in added:
+            name += ' (added)'
+        number = max(len(folders[method]) for method in methods)
+        made = _random_sets(source, budget, number, work_dir, jobs)
+        added[name] = made if number > 1 else made[0]
+        notes.append(f'{name}: {images} real images drawn at random '
+                     f'({budget["type"]} {budget["n"]}), added beside {", ".join(methods)}.')
+    return added, notes
+
+
+def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
+    """Budget of the random set of a set: its IPC where its manifest says so, else its size."""
+    classes = len(protocol_classes(protocol) or ())
+    asked = str(read_manifest(folder).get('budget', ''))
+    if asked.startswith('IPC') and classes and images % classes == 0:
+        return dict(type='IPC', n=images // classes)
+    return dict(type='Total', n=images)
+
+
+def _random_sets(source: Config, budget: Dict[str, Any], number: int, work_dir: str,
+                 jobs: Optional[int]) -> List[str]:
+    """Make random sets unless they are there; returns their folders."""
+    job = random_job(source)
+    job.train_cfg.budget = budget
+    job.train_cfg.pop('out_dir', None)
+    stem = osp.join(work_dir, 'random', f'{budget["type"].lower()}{budget["n"]}')
+    # Without a target: whether a set that is there is of this config, the distillation says.
+    made = [replace(distill_job(
+        f'random real images, {osp.basename(stem)}_seed{seed}', job.to_dict(),
+        f'{stem}_seed{seed}', {'model.seed': seed}, ''), target=None, threads=None)
+        for seed in range(number)]
+    errors = run_jobs(made, min(1, 1 if jobs is None else jobs))
+    for one in made:
+        if one.name in errors:
+            raise ValueError(f'the random baseline cannot be made: {errors[one.name]}; see '
+                             f'{one.log}; --no-random leaves it out')
+    return [osp.join(one.name, 'distilled') for one in made]

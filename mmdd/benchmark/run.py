@@ -1,23 +1,24 @@
 """Several methods side by side: distill each, train students on all, one report."""
 import os.path as osp
 from datetime import UTC, datetime
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdd.datasets.manifest import versions
 from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import FULL
-from mmdd.protocols.settings import protocol_settings
-from mmdd.protocols.student import describe_runs, run_row
-from mmdd.protocols.summary import summarize, warnings_of
+from mmdd.protocols.student import describe_runs, run_result
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import plain
 from mmdd.utils.machine import commit, machine_facts
+from mmdd.utils.mean_std import MeanStd
+from .dd_ranking import group_scores
+from .evaluate import student_result
 from .jobs import FULL_METHOD, Suite, Trained
 from .methods import Method
 from .report.paper_values import paper_entry, paper_values, read_metrics
-from .report.set_facts import proxy_facts, set_facts
-from .report.tables import robust_scores
 from .report.write import write_benchmark
+from .results import ALL, GroupResult, MethodResult, Results, SetResult, StudentResult
+from .set_facts import proxy_facts, set_facts
 from .set_jobs import Plan, SetJob, is_deterministic, plan_sets
 from .suite import Group, add_random_baselines, load_groups
 
@@ -33,7 +34,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
               students: Union[str, Sequence[str]] = 'default',
               embedding: Optional[str] = 'tsne',
               title: str = 'Benchmark',
-              command: str = '') -> Dict[str, Any]:
+              command: str = '') -> Results:
     """Distill every method, train students on each set, and write tables, plots and a report.
 
     Everything that is finished is kept and skipped in the next run. A random baseline
@@ -58,7 +59,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         command: The command line, for the report.
 
     Returns:
-        dict: The content of ``results.json``.
+        Results: The content of ``results.json``.
 
     Raises:
         ValueError: If methods do not fit together, or something failed; what is
@@ -68,18 +69,20 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
     for group, _ in plan:
         group.students(students)
         group.full = bool(full or group.full)
-    results = dict(
-        _head(title, command), groups=[], settings=dict(
+    results = Results(
+        title, command, _now(), commit(), machine_facts(), versions(), settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
     suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
     suite.run()
     for group, members in plan:
         print(f'== {group.name}', flush=True)
-        results['groups'].append(measure_group(suite, group, members, students))
-    results['created'] = _now()
+        results.groups.append(measure_group(suite, group, members, students))
+    results.created = _now()
     write_benchmark(results, work_dir, embedding=embedding)
-    check_failures(results, work_dir)
+    if results.failures:
+        raise ValueError(f'{len(results.failures)} parts failed, the rest is in '
+                         f'{osp.join(work_dir, "report.html")}; the first: {results.failures[0]}')
     return results
 
 
@@ -105,52 +108,42 @@ def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str,
 
 
 def measure_group(suite: Suite, group: Group, members: List[SetJob],
-                  students: Union[str, Sequence[str]]) -> Dict[str, Any]:
-    """What a benchmark made of a group.
-
-    Returns:
-        dict: The group's part of ``results.json``.
-    """
-    protocol = group.protocol
-    facts = {id(job): _facts(job) for job in members}
-    content = dict(
-        name=group.name, task=protocol.protocol.task,
-        metrics=list(protocol.protocol.metrics), full=group.full,
-        ablation=list(group.ablation), students=[], repeats=[], failures=[
-            f'{job.method.name} seed {job.seed}: {job.error}' for job in members if job.error])
-    for name, source in group.students(students).items():
+                  students: Union[str, Sequence[str]]) -> GroupResult:
+    """What a benchmark made of a group."""
+    protocol, protocols = group.protocol.protocol, group.students(students)
+    facts = [_facts(job) for job in members]
+    result = GroupResult(
+        group.name, protocol.task, list(protocol.metrics), bool(group.full), list(group.ablation),
+        failures=[f'{job.method.name} seed {job.seed}: {job.error}'
+                  for job in members if job.error])
+    for name, source in protocols.items():
         try:
-            student = _measure(suite.trained(group, members, source), content)
+            result.students.append(_measure(
+                name, suite.trained(group, members, source), result))
         except BAD_INPUT as error:  # a group must not end the others
-            content['failures'].append(f'students{f" {name}" if name else ""}: {one_line(error)}')
-            continue
-        content['students'].append(dict(student, student=name))
-    content['methods'] = [
-        _method_content(method, [(job, facts[id(job)]) for job in members if job.method is method],
-                        content['metrics'], group, students)
-        for method in group.methods]
+            result.failures.append(f'students{f" {name}" if name else ""}: {one_line(error)}')
+    result.methods = [
+        _method_result(method, [(job, found) for job, found in zip(members, facts)
+                                if job.method is method]) for method in group.methods]
     if group.full:
-        content['methods'].append(dict(
-            method=FULL_METHOD, curve=FULL_METHOD, budget='all', config='', added=False, sets=[],
-            sweep=None, paper=_paper(FULL_METHOD, '', content['metrics'], group,
-                                     group.students(students))))
-    content['scores'] = robust_scores(content)
-    return content
+        result.methods.append(MethodResult(FULL_METHOD, FULL_METHOD, ALL))
+    for method in result.methods:
+        method.paper = _paper(method, group, result.metrics, protocols)
+    result.scores = group_scores(result)
+    return result
 
 
-def _measure(trained: Trained, content: Dict[str, Any]) -> Dict[str, Any]:
-    content['failures'] += trained.failures
-    content['repeats'] += [line for line in trained.repeats if line not in content['repeats']]
+def _measure(name: str, trained: Trained, result: GroupResult) -> StudentResult:
+    """One kind of student; repeated sets and failures are added to ``result``."""
+    result.failures += trained.failures
+    result.repeats += [line for line in trained.repeats if line not in result.repeats]
     if not trained.runs:
         raise ValueError('no set is there to train on')
-    cfg = trained.config
     print('\n'.join(describe_runs(trained.runs)), flush=True)
-    runs = [run_row(run, trained.errors.get(run.key)) for run in trained.runs]
-    content['failures'] += [f'{run["method"]} student {run["seed"]}: {run["error"]}; see '
-                            f'{run["log"]}' for run in runs if 'error' in run]
-    return dict(rows=summarize(runs), runs=runs,
-                settings=protocol_settings(trained.runs, cfg.protocol.task),
-                config=cfg.pretty_text, warnings=warnings_of(runs, cfg.protocol.task))
+    runs = [run_result(run, trained.errors.get(run.key)) for run in trained.runs]
+    result.failures += [f'{run.method} student {run.seed}: {run.error}; see {run.log}'
+                        for run in runs if run.error]
+    return student_result(name, trained.config, trained.runs, runs)
 
 
 def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
@@ -174,58 +167,32 @@ def _facts(job: SetJob) -> Optional[Dict[str, Any]]:
         return None
 
 
-def _method_content(method: Method, jobs: Sequence[Tuple[SetJob, Any]], metrics: Sequence[str],
-                 group: Group, students: Union[str, Sequence[str]]) -> Dict[str, Any]:
-    first = jobs[0][0]
-    return dict(
-        method=method.name, curve=method.curve, budget=method.budget, config=method.config_name,
-        added=method.added, deterministic=is_deterministic(method.cfg),
-        sweep=plain(method.sweep), options=plain(method.options),
+def _method_result(method: Method, jobs: Sequence[Tuple[SetJob, Any]]) -> MethodResult:
+    checkpoint = jobs[0][0].checkpoint
+    return MethodResult(
+        method.name, method.curve, method.budget, method.config_name, method.added,
+        is_deterministic(method.cfg), plain(method.options), plain(method.sweep),
         reference={key: value for key, value in paper_entry(method.config_name).items()
                    if key in ('name', 'collection', 'title', 'url', 'source')},
-        proxy=proxy_facts(first.checkpoint),
-        paper=_paper(method.name, method.config_name, metrics, group, group.students(students)),
-        sets=[dict(seed=job.seed, folder=osp.relpath(job.folder), error=job.error,
-                   facts=facts) for job, facts in jobs],
+        proxy=proxy_facts(checkpoint),
+        sets=[SetResult(job.seed, osp.relpath(job.folder), job.error, facts)
+              for job, facts in jobs],
         dataset=plain(method.cfg.train_dataloader.dataset),
         image_size=plain(method.cfg.model.get('image_size', 224)),
-        proxy_config=plain(method.cfg.model.get('proxy')), checkpoint=first.checkpoint)
+        proxy_config=plain(method.cfg.model.get('proxy')), checkpoint=checkpoint)
 
 
-def _paper(method: str, config: str, metrics: Sequence[str], group: Group,
-           students: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
+           students: Iterable[str]) -> Dict[str, Dict[str, MeanStd]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    own = read_metrics(group.paper.get(method), metrics)
-    found: Dict[str, Dict[str, Any]] = {}
+    own, config = read_metrics(group.paper.get(method.name), metrics), method.config
+    found: Dict[str, Dict[str, MeanStd]] = {}
     for student in students:
         found[student] = paper_values(config, metrics, student) if config else {}
         if len(found) == 1:  # the configs' own student: entries without a name are its
             unnamed = paper_values(config, metrics) if config else {}
             found[student] = {**unnamed, **found[student], **own}
     return found
-
-
-def failures(results: Mapping[str, Any]) -> List[str]:
-    """One line for everything that failed, group by group."""
-    return [f'{group["name"]}: {line}' for group in results['groups']
-            for line in group['failures']]
-
-
-def check_failures(results: Mapping[str, Any], work_dir: str) -> None:
-    """Say in one line that something failed.
-
-    Raises:
-        ValueError: If anything did.
-    """
-    failed = failures(results)
-    if failed:
-        raise ValueError(f'{len(failed)} parts failed, the rest is in '
-                         f'{osp.join(work_dir, "report.html")}; the first: {failed[0]}')
-
-
-def _head(title: str, command: str) -> Dict[str, Any]:
-    return dict(title=title, command=command, created=_now(), commit=commit(),
-                machine=machine_facts(), versions=versions())
 
 
 def _now() -> str:

@@ -11,7 +11,7 @@ from mmdd.utils.config import ConfigType, fingerprint, plain, resolve_path, sugg
 from mmdd.utils.names import slug
 from mmdd.utils.sections import check_section
 from .methods import Method, protocol_mark, protocol_of, read_method
-from .random_baseline import RANDOM, is_random, random_twin, same_budget
+from .random_baseline import RANDOM, is_random, random_job, same_budget
 from .suite_sections import GROUP, SECONDS, SUITE
 
 SUITES = 'configs/benchmarks'
@@ -163,10 +163,10 @@ def add_random_baselines(group: Group) -> List[Method]:
         name = RANDOM if len(missing) == 1 else f'{RANDOM}, {method.budget}'
         while name in {other.name for other in group.methods + added}:
             name += ' (added)'
-        twin = random_twin(method.cfg)
-        mark = fingerprint(dict(part=plain(twin.to_dict())))[:6]
+        job = random_job(method.cfg)
+        mark = fingerprint(dict(part=plain(job.to_dict())))[:6]
         folder = osp.join(osp.dirname(method.folder), slug(f'random {method.budget} {mark}'))
-        added.append(Method(name, twin, folder, RANDOM, added=True))
+        added.append(Method(name, job, folder, RANDOM, added=True))
     group.methods[:0] = added
     return added
 

@@ -1,7 +1,7 @@
 """Learning rates picked per method, on real images that no result is measured on."""
 import copy
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS as ROOT_DATASETS
@@ -9,6 +9,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmdd.registry import DATASETS
 from .adapters import leaf_dataset, leaf_datasets
 from .protocol import has_validation
+from .results import Run, by_method
 
 # Of DD-Ranking, https://arxiv.org/abs/2505.13300
 LR_GRID = (0.001, 0.005, 0.01, 0.05, 0.1)
@@ -118,22 +119,18 @@ def _keep_instances(dataset: Dict[str, Any]) -> None:
                 step['meta_keys'] = tuple(keys) + ('instances', )
 
 
-def best_rates(rows: Sequence[Dict[str, Any]]) -> Dict[str, Optional[float]]:
+def best_rates(runs: Sequence[Run]) -> Dict[str, Optional[float]]:
     """The rate with the best last value, by method.
 
     Args:
-        rows: Rows of students with ``method``, ``lr`` and ``last`` (one metric) or ``error``.
+        runs: Students with their ``lr`` and one metric.
 
     Returns:
         dict: Learning rate by method; of equal ones the smaller; None where all failed.
     """
     found: Dict[str, Optional[float]] = {}
-    for method in dict.fromkeys(row['method'] for row in rows):
-        scores: List[Tuple[float, float]] = []
-        for row in rows:
-            if row['method'] == method and 'error' not in row:
-                value = next(iter(row['last'].values()))
-                if math.isfinite(value):
-                    scores.append((value, -row['lr']))
-        found[method] = -max(scores)[1] if scores else None
+    for method, own in by_method(runs).items():
+        values = [(next(iter(run.last.values())), -run.lr) for run in own.finished]
+        finite = [(value, rate) for value, rate in values if math.isfinite(value)]
+        found[method] = -max(finite)[1] if finite else None
     return found

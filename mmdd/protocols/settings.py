@@ -1,5 +1,6 @@
 """What a student protocol does, in words: printed before a training and kept in the report."""
-from typing import Any, Dict, List, Mapping, Optional
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -18,6 +19,47 @@ LABELS = dict(
     batch='batch size', input='input size', augmentation='training pipeline',
     mixing='batch augmentation', teacher='teacher', loss='labels', select='best checkpoint',
     validation='validation', starts_from='starts from')
+
+
+@dataclass
+class MethodSettings:
+    """What is trained on the sets of one method."""
+    images: Optional[int] = None  # images of a set; None if only the training will tell
+    updates: Optional[int] = None  # updates of a student, likewise
+    # Settings that other methods do not share, see :func:`describe_student`.
+    own: Dict[str, Optional[str]] = field(default_factory=dict)
+    warning: Optional[str] = None  # what is wrong with its schedule, if anything
+
+    def line(self, method: str, sets: int = 1) -> str:
+        """All of it in one line."""
+        images, updates = ('?' if number is None else number
+                           for number in (self.images, self.updates))
+        several = f'{sets} sets of ' if sets > 1 else ''
+        more = [f'{LABELS[key]} {value}' for key, value in self.own.items() if value is not None]
+        return ', '.join([f'{method}: {several}{images} images', f'{updates} updates', *more,
+                          *([self.warning] if self.warning else [])])
+
+
+@dataclass
+class ProtocolSettings:
+    """The settings of an evaluation."""
+    task: str  # task of the protocol
+    # What all methods share, see :func:`describe_student`.
+    shared: Dict[str, Optional[str]] = field(default_factory=dict)
+    # What each has of its own, by name.
+    methods: Dict[str, MethodSettings] = field(default_factory=dict)
+
+    @property
+    def shared_lines(self) -> List[str]:
+        """The shared settings, one per line; those that do not apply are left out."""
+        return [f'task: {self.task}'] + [
+            f'{label}: {self.shared[key]}' for key, label in LABELS.items()
+            if self.shared.get(key) is not None]
+
+    @property
+    def lines(self) -> List[str]:
+        """The shared settings, then a line for each method."""
+        return self.shared_lines + [own.line(name) for name, own in self.methods.items()]
 
 
 def describe_student(cfg: Config) -> Dict[str, Any]:
@@ -50,55 +92,29 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
                                            else str(cfg.load_from)))
 
 
-def protocol_settings(runs: List[Any], task: str) -> Dict[str, Any]:
+def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
     """Settings of an evaluation: what all methods share, and what each has of its own.
 
     Args:
         runs: One or more :class:`StudentRun` per method.
         task: Task of the protocol.
-
-    Returns:
-        dict: ``task``, ``shared`` (see :func:`describe_student`) and ``methods``: by
-        method ``images``, ``updates`` and the settings that differ.
     """
-    found = {}
+    first_runs = {}
     for run in runs:
-        found.setdefault(run.method, (run, Config(run.config)))
-    own = {method: describe_student(cfg) for method, (_, cfg) in found.items()}
-    keys = list(LABELS)
-    first = next(iter(own.values()))
-    shared = {key: first[key] for key in keys
-              if all(value[key] == first[key] for value in own.values())}
+        first_runs.setdefault(run.method, (run, Config(run.config)))
+    described = {method: describe_student(cfg) for method, (_, cfg) in first_runs.items()}
+    first, *others = described.values()
+    shared = {key: first[key] for key in LABELS
+              if all(other[key] == first[key] for other in others)}
     methods = {}
-    for method, (run, cfg) in found.items():
+    for method, (run, cfg) in first_runs.items():
         images = run.images or run.listed
         updates = num_updates(cfg, images) if images else None
-        methods[method] = dict(
-            images=images, updates=updates,
-            **{key: own[method][key] for key in keys if key not in shared})
-        warning = updates and endless_warm_up(cfg, updates)
-        if warning:
-            methods[method]['warning'] = warning
-    return dict(task=task, shared=shared, methods=methods)
-
-
-def settings_lines(settings: Mapping[str, Any]) -> List[str]:
-    """The shared settings, one per line; those that do not apply are left out."""
-    return [f'task: {settings["task"]}'] + [
-        f'{LABELS[key]}: {value}' for key, value in settings['shared'].items()
-        if value is not None]
-
-
-def method_line(method: str, own: Mapping[str, Any], sets: int = 1) -> str:
-    """What is trained on a method, in one line."""
-    images = '? images' if own['images'] is None else f'{own["images"]} images'
-    updates = '? updates' if own['updates'] is None else f'{own["updates"]} updates'
-    several = f'{sets} sets of ' if sets > 1 else ''
-    rest = ''.join(f', {LABELS[key]} {value}' for key, value in own.items()
-                   if key in LABELS and value is not None)
-    if own.get('warning'):
-        rest += f', {own["warning"]}'
-    return f'{method}: {several}{images}, {updates}{rest}'
+        methods[method] = MethodSettings(
+            images, updates,
+            {key: value for key, value in described[method].items() if key not in shared},
+            endless_warm_up(cfg, updates) if updates else None)
+    return ProtocolSettings(task, shared, methods)
 
 
 def _nodes(node: Any) -> List[Mapping[str, Any]]:

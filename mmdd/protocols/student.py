@@ -1,7 +1,7 @@
 """Students: which sets, seeds and rates, planned once, and their jobs and results."""
 import math
 import os.path as osp
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmdd.utils.config import ConfigType
@@ -18,12 +18,12 @@ from .protocol import (
     set_files,
     student_config,
 )
-from .settings import method_line, protocol_settings, settings_lines
+from .results import Run, is_random_method
+from .settings import protocol_settings
 from .training import StudentRun, train_logged, with_labels
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
-RANDOM_METHOD = 'RandomCoreset'
 # What a result file holds at least.
 RESULT = {'images', 'seed', 'updates', 'seconds', 'last', 'best'}
 
@@ -35,7 +35,7 @@ def evaluate_sets(sets: Sets,
                   jobs: Optional[int] = None,
                   full_seeds: Optional[Sequence[int]] = None,
                   lr_grid: Optional[Sequence[float]] = None,
-                  require_random: bool = False) -> List[Dict[str, Any]]:
+                  require_random: bool = False) -> List[Run]:
     """Train students on every set with every seed and test them on real data.
 
     Finished runs are kept in ``<work_dir>/runs/<key>.json`` and skipped the next
@@ -57,11 +57,7 @@ def evaluate_sets(sets: Sets,
         require_random: Whether every budget must have a baseline of random real images.
 
     Returns:
-        list[dict]: One row per set and seed: method, set (folder), images, seed, updates,
-        seconds, lr (where picked), metrics ``last`` and ``best`` (at the checkpoint that
-        the split ``select`` chose, measured on the test split; None where none is
-        selected), ``select`` ('val', 'test' or None) and ``num_classes``. A failed run has
-        ``error`` and ``log`` instead.
+        list[Run]: One per set and seed; a failed one has ``error`` and ``log``.
 
     Raises:
         FileNotFoundError: If a set is incomplete.
@@ -174,12 +170,12 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
         if folder == FULL:
             continue
         images.setdefault(method, set_content(cfg, folder).images)
-        if str(read_manifest(folder).get('method')).rsplit('.', 1)[-1] == RANDOM_METHOD:
+        if is_random_method(read_manifest(folder).get('method')):
             random.add(images[method])
     return {method: number for method, number in images.items() if number not in random}
 
 
-def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str, Any]]:
+def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
     """Train what is not finished.
 
     Args:
@@ -187,7 +183,7 @@ def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str
         jobs: See :func:`evaluate_sets`.
 
     Returns:
-        list[dict]: The rows of all runs, see :func:`evaluate_sets`.
+        list[Run]: The results of all runs, see :func:`evaluate_sets`.
     """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):
@@ -200,7 +196,7 @@ def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Dict[str
     students = [replace(student_job(run), needs=[labels[run.folder].name]
                         if run.folder in labels else ()) for run in pending]
     errors = run_jobs([*labels.values(), *students], jobs)
-    return [run_row(run, errors.get(run.key)) for run in runs]
+    return [run_result(run, errors.get(run.key)) for run in runs]
 
 
 def student_job(run: StudentRun) -> Job:
@@ -223,41 +219,44 @@ def _write_labels(run: StudentRun) -> None:
     with_labels(run)
 
 
-def read_result(run: StudentRun) -> Optional[Dict[str, Any]]:
-    """The result file of a finished run; a metric that is null there was not finite.
+def read_result(run: StudentRun) -> Optional[Run]:
+    """The result of a finished run; a metric that is null in its file was not finite.
 
-    None of others, and where it is damaged and set aside.
+    None of others, and where the file is damaged and set aside.
     """
-    result = read_state(run.result_file, lambda content: RESULT <= set(content),
-                        'the student is trained again')
+    content = read_state(run.result_file, lambda content: RESULT <= set(content),
+                         'the student is trained again')
+    if content is None:
+        return None
     for which in ('last', 'best'):
-        if result and result.get(which):
-            result[which] = {name: math.nan if value is None else value
-                             for name, value in result[which].items()}
-    return result
+        if content[which]:
+            content[which] = {name: math.nan if value is None else value
+                              for name, value in content[which].items()}
+    known = {field.name: content[field.name] for field in fields(Run) if field.name in content}
+    return Run(**dict(known, **_identity(run)))
 
 
-def run_row(run: StudentRun, error: Optional[str]) -> Dict[str, Any]:
-    head: Dict[str, Any] = dict(method=run.method, set=run.folder, seed=run.seed, key=run.key)
-    if run.lr is not None:
-        head['lr'] = run.lr
-    if error:
-        return dict(head, error=error, log=run.log_file)
-    return dict(read_result(run), **head)
+def _identity(run: StudentRun) -> Dict[str, Any]:
+    return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr)
 
 
-def _brief(result: Dict[str, Any]) -> str:
-    values = ' '.join(f'{name} {value:.1f}' for name, value in result['last'].items())
-    return f'{values} ({result["updates"]} updates, {result["seconds"]:.0f} s)'
+def run_result(run: StudentRun, error: Optional[str]) -> Run:
+    """The result of a run that is finished, or that failed."""
+    return Run(**_identity(run), error=error, log=run.log_file) if error else read_result(run)
+
+
+def _brief(result: Run) -> str:
+    values = ' '.join(f'{name} {value:.1f}' for name, value in result.last.items())
+    return f'{values} ({result.updates} updates, {result.seconds:.0f} s)'
 
 
 def describe_runs(runs: Sequence[StudentRun]) -> List[str]:
     """What will be trained, before it starts: the shared settings, then one line per method."""
-    settings = protocol_settings(list(runs), runs[0].protocol['task'])
+    settings = protocol_settings(runs, runs[0].protocol['task'])
     folders: Dict[str, List[str]] = {}
     for run in runs:
         if run.folder not in folders.setdefault(run.method, []):
             folders[run.method].append(run.folder)
-    return settings_lines(settings) + [
-        f'{method_line(method, own, len(folders[method]))}, {", ".join(folders[method])}'
-        for method, own in settings['methods'].items()]
+    return settings.shared_lines + [
+        f'{own.line(method, len(folders[method]))}, {", ".join(folders[method])}'
+        for method, own in settings.methods.items()]

@@ -80,7 +80,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     A training that was killed goes on where it last saved, see :class:`ResumeHook`.
 
     Returns:
-        dict: The row of :func:`evaluate_sets` without the name of the method.
+        dict: What its result file holds.
     """
     from mmengine.registry import DefaultScope
     from mmengine.runner import find_latest_checkpoint

@@ -117,8 +117,8 @@ def train_one(real: Config, folder: str, scratch: str) -> str:
     run = replace(run, config=student.to_dict())
     train_student(run)
     result = read_result(run)
-    metrics = ', '.join(f'{name} {value:.1f}' for name, value in result['last'].items())
-    return f'trained a student for {result["updates"]} updates and tested it ({metrics})'
+    metrics = ', '.join(f'{name} {value:.1f}' for name, value in result.last.items())
+    return f'trained a student for {result.updates} updates and tested it ({metrics})'
 
 
 def describe_job(cfg: Config) -> List[str]:

@@ -15,8 +15,10 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
-from mmdd.apis import distill, ensure_checkpoint, prepare, train
+from mmdd.apis import distill, train
 from mmdd.datasets.checks import open_real_set
+from mmdd.engine.prepare import prepare
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import BackboneFeatures, ClassifierProxy, FineTuned
 from mmdd.models.students.soft_label_classifier import Teacher
 from mmdd.protocols.student import plan_runs

@@ -3,10 +3,19 @@ import json
 
 import numpy as np
 
-from mmdd.benchmark.report.set_facts import set_facts
+from mmdd.benchmark.results import (
+    GroupResult,
+    MethodResult,
+    Results,
+    SetResult,
+    StudentResult,
+)
+from mmdd.benchmark.set_facts import set_facts
 from mmdd.datasets.formats.voc_xml import write_voc_xml
-from mmdd.protocols.summary import summarize
+from mmdd.protocols.results import Run
+from mmdd.protocols.settings import MethodSettings, ProtocolSettings
 from mmdd.utils.io import atomic_save_image
+from mmdd.utils.mean_std import MeanStd
 
 METHODS = ('Random', 'Prior', 'Proxy', 'UniDD')
 VALUES = {'Random': (40., 42.), 'Prior': (10., 12.), 'Proxy': (44., 46.), 'UniDD': (50., 54.)}
@@ -44,26 +53,24 @@ def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
 
 def run(method, folder, seed, value, images=3):
     """One finished student."""
-    return dict(method=method, set=folder, seed=seed, images=images, updates=200, seconds=12.,
-                last=dict(mAP=value, AP50=value + 20), best=dict(mAP=value + 1, AP50=value + 21),
-                select='val')
+    return Run(method, folder, seed, images=images, updates=200, seconds=12., select='val',
+               last=dict(mAP=value, AP50=value + 20), best=dict(mAP=value + 1, AP50=value + 21))
 
 
 def student(runs, name='', loss='hard'):
     """A student's part of a group."""
-    methods = {one['method']: dict(images=one['images'], updates=200) for one in runs}
-    return dict(student=name, runs=runs, rows=summarize(runs), warnings=['look here'],
-                config='model = dict()', settings=dict(
-                    task='detection', shared=dict(model='FasterRCNN', loss=loss), methods=methods))
+    settings = ProtocolSettings(
+        'detection', dict(model='FasterRCNN', loss=loss),
+        {one.method: MethodSettings(one.images, 200) for one in runs})
+    return StudentResult(name, 'model = dict()', settings, runs, ['look here'])
 
 
 def method(name, folder='', budget='1 %', **more):
     """A method's part of a group; without a folder the full real set."""
-    sets = [dict(seed=0, folder=folder, error=None, facts=set_facts(folder))] if folder else []
-    return dict(dict(
-        method=name, curve=name, budget=budget, config=f'configs/{name}.py', added=False,
-        options={}, sweep=None, reference={}, proxy=dict(seconds=218.), paper={}, sets=sets,
-        proxy_config=None, checkpoint=None, image_size=32, dataset={}), **more)
+    sets = [SetResult(0, folder, facts=set_facts(folder))] if folder else []
+    return MethodResult(**dict(dict(
+        name=name, curve=name, budget=budget, config=f'configs/{name}.py',
+        proxy=dict(seconds=218.), sets=sets, image_size=32), **more))
 
 
 def group(folder):
@@ -74,19 +81,19 @@ def group(folder):
             for seed, value in enumerate(VALUES[name])]
     runs.append(run('Full', 'full', 0, 70., 300))
     methods = [method(name, folders[name], added=name == 'Random') for name in METHODS]
-    methods[-1].update(paper={'': dict(mAP=dict(mean=16.8, std=0.5))},
-                    reference=dict(title='A <b>paper</b>', url='', name='', collection=''))
-    return dict(
-        name='Detection & more', task='detection', metrics=['mAP', 'AP50'], full=True,
+    methods[-1].paper = {'': dict(mAP=MeanStd(16.8, 0.5))}
+    methods[-1].reference = dict(title='A <b>paper</b>', url='', name='', collection='')
+    return GroupResult(
+        'Detection & more', 'detection', ['mAP', 'AP50'], full=True,
         ablation=['Prior', 'Proxy', 'UniDD'], failures=['Herding seed 0: <script>alert(1)'],
-        students=[student(runs)], scores={}, methods=methods + [method('Full', budget='all')])
+        students=[student(runs)], methods=methods + [method('Full', budget='all')])
 
 
-def results(folder):
-    """``results.json`` of :func:`group`."""
-    return dict(
-        title='Toys </title><script>alert(2)</script>', command='python tools/benchmark.py a&b',
-        created='2026-01-02 03:04 UTC', commit='abc1234+',
+def results(folder, *groups):
+    """Results of groups, of :func:`group` where none is given."""
+    return Results(
+        'Toys </title><script>alert(2)</script>', 'python tools/benchmark.py a&b',
+        '2026-01-02 03:04 UTC', 'abc1234+',
         machine=dict(system='Linux', cpu='CPU', cores=2, memory_gib=4.),
-        versions=dict(mmdd='1', torch='2'), groups=[group(folder)],
+        versions=dict(mmdd='1', torch='2'), groups=list(groups) or [group(folder)],
         settings=dict(sets=1, seeds=[0, 1], students='default', full_seeds=None, cfg_options={}))

@@ -15,6 +15,8 @@ from mmdd.evaluation.robust_scores import (
     normalized,
 )
 from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.results import Run
+from mmdd.utils.mean_std import MeanStd
 
 E = math.e
 
@@ -70,7 +72,7 @@ def test_bad_values(call, message):
 
 
 def rows(values, folder='a', which='last'):
-    return [dict(method='x', seed=seed, set=folder, **{which: dict(mAP=value, AP50=0.)})
+    return [Run('x', folder, seed, **{which: dict(mAP=value, AP50=0.)})
             for seed, value in values.items()]
 
 
@@ -79,29 +81,29 @@ def test_scores_are_paired_by_seed():
         rows({0: 50., 1: 40.}), rows({0: 80.}, 'full'), rows({1: 60., 0: 70.}),
         rows({0: 40., 1: 50.}, 'r'), metric='mAP')
     # The full set has one seed: its mean stands for both.
-    assert [run['HLR'] for run in scores['runs']] == pytest.approx([0.3, 0.4])
-    assert [run['IOR'] for run in scores['runs']] == pytest.approx([0.3, 0.1])
+    assert [run['HLR'] for run in scores.runs] == pytest.approx([0.3, 0.4])
+    assert [run['IOR'] for run in scores.runs] == pytest.approx([0.3, 0.1])
     lrs = [label_robust_score(0.8, 0.5, 0.7, 0.4), label_robust_score(0.8, 0.4, 0.6, 0.5)]
-    assert scores['LRS']['mean'] == pytest.approx(sum(lrs) / 2)
-    assert scores['LRS']['std'] == pytest.approx(abs(lrs[0] - lrs[1]) / math.sqrt(2))
-    assert 'ARS' not in scores
+    assert scores.values['LRS'].mean == pytest.approx(sum(lrs) / 2)
+    assert scores.values['LRS'].std == pytest.approx(abs(lrs[0] - lrs[1]) / math.sqrt(2))
+    assert 'ARS' not in scores.values
 
 
 def test_scores_are_paired_by_set():
     hard = rows({0: 50.}, 'a') + rows({0: 60.}, 'b')
     soft = rows({0: 90.}, 'b') + rows({0: 70.}, 'a')
     scores = rank_set(hard, rows({0: 80.}), soft, rows({0: 40.}, 'r'), which='last')
-    assert [run['IOR'] for run in scores['runs']] == pytest.approx([0.3, 0.5])
+    assert [run['IOR'] for run in scores.runs] == pytest.approx([0.3, 0.5])
 
 
 def test_augmentation_score_of_rows():
     scores = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
                       random_aug=rows({0: 40.}))
-    assert scores['ARS'] == dict(mean=augmentation_robust_score(0.5, 0.4, 0.6, 0.3), std=0.)
-    assert list(scores['runs'][0]) == ['seed', 'set', 'ARS']
+    assert scores.values['ARS'] == MeanStd(augmentation_robust_score(0.5, 0.4, 0.6, 0.3))
+    assert list(scores.runs[0]) == ['seed', 'set', 'ARS']
     soft = rank_set(rows({0: 50.}), set_noaug=rows({0: 60.}), random_noaug=rows({0: 30.}),
                     random_aug=rows({0: 40.}), set_aug=rows({0: 70.}), gamma=0.25)
-    assert soft['ARS']['mean'] == augmentation_robust_score(0.7, 0.4, 0.6, 0.3, 0.25)
+    assert soft.values['ARS'].mean == augmentation_robust_score(0.7, 0.4, 0.6, 0.3, 0.25)
 
 
 def released_lrs(full_hard, syn_hard, syn_soft, random_soft, weight):
@@ -134,7 +136,7 @@ def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
 
     def train(methods, protocol, work_dir, seeds, jobs=None, lr_grid=None):
         asked.append((tuple(methods), tuple(seeds), lr_grid))
-        return [dict(method=method, set=method, seed=seed, last=dict(top1=50.))
+        return [Run(method, method, seed, last=dict(top1=50.))
                 for method in methods for seed in seeds]
 
     monkeypatch.setattr(dd_ranking, 'evaluate_sets', train)
@@ -145,7 +147,7 @@ def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
         (('full real set', ), (0, ), None)]
     asked.clear()
     found = rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), seeds=(0, ), full=80.)
-    assert len(asked) == 2 and found['A']['HLR']['mean'] == pytest.approx(0.3)
+    assert len(asked) == 2 and found['A'].values['HLR'].mean == pytest.approx(0.3)
     with pytest.raises(ValueError, match='in percent, 0 to 100, got 101'):
         rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), full=101.)
 
@@ -173,10 +175,10 @@ def test_protocols_without_augmentation(name):
 
 
 def test_failed_runs_are_left_out():
-    failed = dict(method='x', seed=1, set='a', error='no')
+    failed = Run('x', 'a', 1, error='no')
     scores = rank_set(rows({0: 50.}) + [failed], rows({0: 80.}), rows({0: 70.}),
                       rows({0: 40.}))
-    assert len(scores['runs']) == 1
+    assert len(scores.runs) == 1
     with pytest.raises(ValueError, match='all runs of set_hard failed'):
         rank_set([failed], rows({0: 80.}), rows({0: 70.}), rows({0: 40.}))
     with pytest.raises(ValueError, match="no 'best' value"):
@@ -195,5 +197,5 @@ def test_protocols_are_run(tmp_path):
     scores = rank_protocols(sets, random, real, real, str(tmp_path / 'work'), noaug=real,
                             seeds=(0, ), jobs=0, lr_grid=None)['mine']
     # HLR = 0 - 1, IOR = 1 - 0
-    assert scores['LRS']['mean'] == 1 and scores['ARS']['mean'] == 1
-    assert scores['HLR']['mean'] == -1 and scores['IOR']['mean'] == 1
+    assert scores.values['LRS'].mean == 1 and scores.values['ARS'].mean == 1
+    assert scores.values['HLR'].mean == -1 and scores.values['IOR'].mean == 1

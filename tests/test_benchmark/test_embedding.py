@@ -4,7 +4,8 @@ import pytest
 import report_data
 import tiny
 
-from mmdd.benchmark.report.embedding import embed, embed_group, spread_over
+from mmdd.benchmark.report.embedding import embed, embed_group, evenly_chosen
+from mmdd.benchmark.results import GroupResult
 
 
 def test_two_clusters_stay_apart():
@@ -27,19 +28,19 @@ def test_few_images_and_unknown_methods():
         embed({}, 'pca')
 
 
-def test_spread_over():
-    assert spread_over(range(101), 5) == [0, 25, 50, 75, 100]
-    assert spread_over('ab', 5) == ['a', 'b']
+def test_evenly_chosen():
+    assert evenly_chosen(range(101), 5) == [0, 25, 50, 75, 100]
+    assert evenly_chosen('ab', 5) == ['a', 'b']
 
 
 def test_a_group_by_its_proxy(digits, detector_checkpoint, tmp_path, monkeypatch):
     folders = [report_data.write_set(tmp_path / name) for name in 'abc']
     methods = [report_data.method(name, folder) for name, folder in zip('abc', folders)]
-    group = dict(methods=methods, ablation=['a', 'c'])
+    group = GroupResult('G', 'detection', ['mAP'], methods=methods, ablation=['a', 'c'])
     assert embed_group(group, str(tmp_path)) is None  # no proxy
-    methods[1].update(
-        proxy_config=dict(type='DetectorProxy', cfg=tiny.detector_job(digits)),
-        checkpoint=detector_checkpoint, dataset=tiny.voc_dataset(digits, images=False))
+    methods[1].proxy_config = dict(type='DetectorProxy', cfg=tiny.detector_job(digits))
+    methods[1].checkpoint = detector_checkpoint
+    methods[1].dataset = tiny.voc_dataset(digits, images=False)
     points = embed_group(group, str(tmp_path), num_real=8)
     # 'a' is a step of the ablation, not its result
     assert {name: len(xy) for name, xy in points.items()} == dict(real=8, b=3, c=3)

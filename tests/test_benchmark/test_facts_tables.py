@@ -1,7 +1,7 @@
 """The facts of sets as tables that people read."""
 import report_data
 
-from mmdd.benchmark.report.facts_tables import class_tables, facts_table
+from mmdd.benchmark.report.set_tables import class_tables, facts_table
 
 
 def test_columns_have_names_and_no_class_has_one_of_its_own(tmp_path):
@@ -16,14 +16,14 @@ def test_columns_have_names_and_no_class_has_one_of_its_own(tmp_path):
 
 def test_a_set_that_failed_has_a_row(tmp_path):
     group = report_data.group(tmp_path)
-    group['methods'][1]['sets'][0]['facts'] = None
+    group.methods[1].sets[0].facts = None
     table = facts_table(group)
     assert table.texts[1] == ['Prior', '0'] + ['-'] * 12
 
 
 def test_class_by_class(tmp_path):
     found = class_tables(report_data.group(tmp_path))
-    assert [entry['title'] for entry in found] == [
-        f'{method}, seed 0' for method in report_data.METHODS]
-    assert found[0]['table'].columns == ['class', 'images', 'objects', 'mean score']
-    assert found[0]['table'].texts == [['<i>cat', '3', '3', '0.62'], ['dog', '0', '0', '-']]
+    assert list(found) == [f'{method}, seed 0' for method in report_data.METHODS]
+    table = found['Random, seed 0']
+    assert table.columns == ['class', 'images', 'objects', 'mean score']
+    assert table.texts == [['<i>cat', '3', '3', '0.62'], ['dog', '0', '0', '-']]

@@ -5,8 +5,9 @@ import browser
 import pytest
 import report_data
 
+from mmdd.benchmark.report.group_plots import draw_group
 from mmdd.benchmark.report.html import render
-from mmdd.benchmark.report.write import draw_group, write_benchmark
+from mmdd.benchmark.report.write import write_benchmark
 
 SCRIPT = '''
 const table = document.querySelector('table.sortable');
@@ -41,9 +42,9 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def page(results, tmp_path_factory):
-    plots = {group['name']: draw_group(group, str(tmp_path_factory.mktemp('plots')), None)
-             for group in results['groups']}
-    assert [plot['kind'] for plot in plots['Detection & more']] == [
+    plots = {group.name: draw_group(group, str(tmp_path_factory.mktemp('plots')), None)
+             for group in results.groups}
+    assert [plot.kind for plot in plots['Detection & more']] == [
         'methods', 'methods', 'ablation', 'cost']
     return render(results, plots)
 

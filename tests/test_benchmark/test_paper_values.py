@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from mmdd.benchmark.report.paper_values import metric_key, paper_entry, paper_values, read_metrics
+from mmdd.utils.mean_std import MeanStd
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
@@ -24,7 +25,7 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 ])
 def test_tolerant_reading(given, column, expected):
     found = read_metrics(given, [column])
-    assert found == ({} if expected is None else {column: dict(mean=expected[0], std=expected[1])})
+    assert found == ({} if expected is None else {column: MeanStd(*expected)})
 
 
 def test_metric_names():
@@ -38,8 +39,8 @@ def test_students_and_missing_files(tmp_path):
             dict(Metrics=dict(mAP=1)), dict(Student='ResNet-50', Metrics=dict(mAP=2))]), 'junk'])
     (tmp_path / 'metafile.yml').write_text(yaml.safe_dump(metafile))
     config = str(tmp_path / 'a.py')
-    assert paper_values(config, ['mAP'])['mAP']['mean'] == 1
-    assert paper_values(config, ['mAP'], 'resnet50')['mAP']['mean'] == 2
+    assert paper_values(config, ['mAP'])['mAP'].mean == 1
+    assert paper_values(config, ['mAP'], 'resnet50')['mAP'].mean == 2
     assert paper_values(config, ['mAP'], 'other') == {}
     assert paper_entry(str(tmp_path / 'b.py')) == {}
     assert paper_entry(str(tmp_path / 'nowhere' / 'b.py')) == {}
@@ -50,9 +51,9 @@ def test_students_and_missing_files(tmp_path):
 
 @pytest.mark.parametrize('config, metrics, expected', [
     ('configs/unidd/faster-rcnn_voc_1pct.py', ('AP50', 'mAP'),
-     dict(AP50=dict(mean=38.9, std=0.7), mAP=dict(mean=16.8, std=0.5))),
+     dict(AP50=MeanStd(38.9, 0.7), mAP=MeanStd(16.8, 0.5))),
     ('configs/coreset/random_faster-rcnn_voc_0.5pct.py', ('mAP', ),
-     dict(mAP=dict(mean=0.8, std=0.2))),
+     dict(mAP=MeanStd(0.8, 0.2))),
 ])
 def test_the_metafiles_that_come_along(config, metrics, expected):
     assert paper_values(osp.join(ROOT, config), metrics) == expected

@@ -1,16 +1,23 @@
 """Plots hold the numbers they were given, in both themes, the same each time."""
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import report_data
 
 from mmdd.benchmark.report import plots
+from mmdd.benchmark.results import GroupResult
+from mmdd.utils.mean_std import MeanStd
 
 
 @pytest.fixture
 def group(tmp_path):
     return report_data.group(tmp_path)
+
+
+def group_of(methods):
+    return GroupResult('G', 'detection', ['mAP'], methods=methods)
 
 
 def line_points(axes, label):
@@ -38,9 +45,9 @@ def test_budget_series_are_sorted_and_need_two_budgets(tmp_path):
     names = [('big', 'M', 30, 9.), ('small', 'M', 10, 5.), ('lone', 'N', 10, 4.)]
     runs = [report_data.run(name, folder, seed, value + seed, images)
             for name, _, images, value in names for seed in (0, 2)]
-    group = dict(methods=[report_data.method(name, folder, curve=curve,
-                                       paper={'': dict(mAP=dict(mean=value * 2, std=None))})
-                       for name, curve, _, value in names])
+    group = group_of([report_data.method(name, folder, curve=curve,
+                                         paper={'': dict(mAP=MeanStd(value * 2))})
+                      for name, curve, _, value in names])
     series, = plots.budget_series(group, report_data.student(runs), 'mAP')
     assert (series.name, series.x, series.y) == ('M', [10., 30.], [6., 10.])
     assert series.std == pytest.approx([math.sqrt(2)] * 2)
@@ -54,7 +61,7 @@ def test_the_spread_of_a_budget_is_that_over_sets(tmp_path):
             for name, images, values in (('x', 10, ((0., 2.), (4., 6.))),
                                          ('y', 20, ((0., 4.), (1., 3.))))
             for folder, own in zip(folders, values) for seed, value in enumerate(own)]
-    group = dict(methods=[report_data.method(name, folders[0], curve='M') for name in 'xy'])
+    group = group_of([report_data.method(name, folders[0], curve='M') for name in 'xy'])
     series, = plots.budget_series(group, report_data.student(runs), 'mAP')
     assert series.y == [3., 2.] and series.std == pytest.approx([math.sqrt(8), 0.])
 
@@ -62,7 +69,7 @@ def test_the_spread_of_a_budget_is_that_over_sets(tmp_path):
 def test_sweep_series(tmp_path):
     folder = report_data.write_set(tmp_path / 's')
     runs = [report_data.run(f'G@{x}', folder, 0, 10. + x) for x in (100, 0, 20)]
-    group = dict(methods=[report_data.method(f'G@{x}', folder, sweep=dict(
+    group = group_of([report_data.method(f'G@{x}', folder, sweep=dict(
         base='G', label='guidance', value=x)) for x in (100, 0, 20)])
     found = plots.sweep_series(group, report_data.student(runs), 'mAP')
     assert list(found) == ['guidance']
@@ -72,18 +79,18 @@ def test_sweep_series(tmp_path):
 
 
 def test_ablation_bars(group):
-    axes, = plots.ablation_figure(group, group['students'][0]).axes
+    axes, = plots.ablation_figure(group, group.students[0]).axes
     heights = {bars.get_label(): [bar.get_height() for bar in bars]
                for bars in axes.containers if hasattr(bars, 'patches')}
     assert heights == dict(mAP=[11., 45., 52.], AP50=[31., 65., 72.])
     assert [label.get_text() for label in axes.get_xticklabels()] == ['Prior', 'Proxy', 'UniDD']
     paper, = (line for line in axes.lines if line.get_label() == 'mAP (paper)')
     assert paper.get_ydata().tolist() == [16.8]
-    assert plots.ablation_figure(dict(group, ablation=[]), group['students'][0]) is None
+    assert plots.ablation_figure(replace(group, ablation=[]), group.students[0]) is None
 
 
 def test_every_student_is_a_dot(group):
-    axes, = plots.methods_figure(group, group['students'][0], 'mAP').axes
+    axes, = plots.methods_figure(group, group.students[0], 'mAP').axes
     dots = {line.get_label(): sorted(line.get_xdata().tolist()) for line in axes.lines
             if line.get_marker() == 'o'}
     assert dots == dict({name: list(values) for name, values in report_data.VALUES.items()},

@@ -36,11 +36,11 @@ def sets(tmp_path):
 
 def test_rows(sets):
     costs = report.read_costs(sets)
-    assert report.cost_rows(costs) == [
+    assert report.cost_table(costs).texts == [
         ['UniDD', 'UniDD', '3', '1.0', '9.0', '360', '120.0', '4.000', '700', '-'],
         [sets[1], 'D4M', '2', '7,200.0', '9.0', '1,240', '620.0', '8.000', '900', '2,048'],
         ['old', 'Herding', '3', '3.0', '1.0', '-', '-', '4.000', '-', '-']]
-    assert [row[1:] for row in report.stage_rows(costs)] == [
+    assert [row[1:] for row in report.stage_table(costs).texts] == [
         ['prepare', 'deploy', '1.0', '0'], ['synthesize', 'distill', '9.0', '360'],
         ['train proxy', 'deploy', '7,199.0', '1,000'], ['prepare', 'deploy', '1.0', '0'],
         ['synthesize', 'distill', '9.0', '240'],
@@ -54,7 +54,7 @@ def test_files(sets, tmp_path):
     text = (tmp_path / 'cost.md').read_text()
     assert '| old | Herding | 3 | 3.0 | 1.0 | - | - | 4.000 | - | - |\n' in text
     rows = list(csv.reader(open(tmp_path / 'cost.csv')))
-    assert rows[0] == list(report.COLUMNS) and rows[4] == [] and len(rows) == 6 + 7
+    assert rows[0] == report.cost_table(costs).columns and rows[4] == [] and len(rows) == 6 + 7
     assert rows[2][3:6] == ['7200.0', '9.0', '1240']  # numbers, for a machine to read
 
 

@@ -15,10 +15,12 @@ from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
+from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import make_plan
 from mmdd.benchmark.suite import group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.utils.jobs import run_jobs
+from mmdd.utils.mean_std import MeanStd
 
 
 @pytest.fixture
@@ -58,8 +60,7 @@ def go(tmp_path, *argv):
 
 
 def results_of(tmp_path):
-    with open(tmp_path / 'w' / 'results.json') as f:
-        return json.load(f)
+    return Results.read(str(tmp_path / 'w' / 'results.json'))
 
 
 def test_resuming(tmp_path, config, capsys):
@@ -72,11 +73,11 @@ def test_resuming(tmp_path, config, capsys):
     assert '0 of 3 students are trained' in said
     assert not osp.exists(tmp_path / 'w')
     assert go(tmp_path, *argv) is None
-    group, = results_of(tmp_path)['groups']
-    assert [(method['method'], method['added']) for method in group['methods']] == [
+    group, = results_of(tmp_path).groups
+    assert [(method.name, method.added) for method in group.methods] == [
         ('Random', False), ('Full', False)]
-    rows = {row['method']: row for row in group['students'][0]['rows']}
-    assert [(name, row['images'], row['updates'], row['runs']) for name, row in rows.items()] == [
+    assert [(name, row.first.images, row.first.updates, len(row.finished))
+            for name, row in group.students[0].methods.items()] == [
         ('Random', 2, 4, 2), ('Full', 3, 6, 1)]
     assert sorted(os.listdir(tmp_path / 'w' / 'random')) == ['seed0', 'seed1']
     assert '| 4 | 2 × 1 |' in (tmp_path / 'w' / 'results.md').read_text()
@@ -95,12 +96,12 @@ def test_a_failed_method_does_not_end_the_others(tmp_path, config, capsys):
     error = go(tmp_path, f'Bad={bad}', f'Uniform={config("good")}', '--seeds', 0)
     assert error.startswith('error: ') and '\n' not in error
     assert "Bad seed 0: model: there is no component 'NoCoreset'" in error
-    group, = results_of(tmp_path)['groups']
-    methods = {method['method']: method for method in group['methods']}
-    assert methods['Bad']['sets'][0]['facts'] is None
-    assert [name for name, method in methods.items() if method['added']] == ['Random']
-    rows = {row['method']: row for row in group['students'][0]['rows']}
-    assert rows['Uniform']['runs'] == 1 and 'Bad' not in rows
+    group, = results_of(tmp_path).groups
+    methods = {method.name: method for method in group.methods}
+    assert methods['Bad'].sets[0].facts is None
+    assert [name for name, method in methods.items() if method.added] == ['Random']
+    rows = group.students[0].methods
+    assert len(rows['Uniform'].finished) == 1 and 'Bad' not in rows
     assert '| Bad | 4 images | - |' in (tmp_path / 'w' / 'results.md').read_text()
     assert 'Bad seed 0' in (tmp_path / 'w' / 'report.html').read_text()
 
@@ -207,11 +208,11 @@ def test_students_and_papers_values(tmp_path, config, protocol):
                  'Results': [dict(Metrics=dict(Score=50, score_std=0.5))]}])
     (tmp_path / 'configs' / 'metafile.yml').write_text(yaml.safe_dump(metafile))
     assert go(tmp_path, path, '--seeds', 0, '--students', 'all') is None
-    group, = results_of(tmp_path)['groups']
-    assert [(s['student'], s['rows'][0]['updates']) for s in group['students']] == [
+    group, = results_of(tmp_path).groups
+    assert [(student.name, student.runs[0].updates) for student in group.students] == [
         ('Toy', 4), ('Half', 2)]
-    method = next(method for method in group['methods'] if method['method'] == 'random_baseline')
-    assert method['paper'] == dict(Toy=dict(score=dict(mean=50., std=.5)), Half={})
+    method = next(method for method in group.methods if method.name == 'random_baseline')
+    assert method.paper == dict(Toy=dict(score=MeanStd(50., .5)), Half={})
     report = (tmp_path / 'w' / 'report.html').read_text()
     assert 'A &lt;b&gt;paper' in report and '<b>paper' not in report
     error = go(tmp_path, path, '--students', 'Nobody')
@@ -281,9 +282,9 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
     assert 'One: 2 sets of 30 s, 2 at once and 9 students of 60 s, 2 at once: about 5 min' in said
     assert 'together: about 10 min' in said
     assert go(tmp_path, '--suite', file) is None
-    one, two = results_of(tmp_path)['groups']
-    assert [s['student'] for s in one['students']] == ['whole', 'half']
-    assert [row['updates'] for row in one['students'][1]['rows']] == [2, 2, 6]
+    one, two = results_of(tmp_path).groups
+    assert [student.name for student in one.students] == ['whole', 'half']
+    assert [row.first.updates for row in one.students[1].methods.values()] == [2, 2, 6]
     assert '| A | 1 images | ' in (tmp_path / 'w' / 'results.md').read_text()
     capsys.readouterr()
     go(tmp_path, '--suite', file, '--dry-run')

@@ -5,17 +5,20 @@ import math
 import pytest
 import report_data
 
-from mmdd.benchmark.report import tables as tables
-from mmdd.benchmark.report.budget_table import budget_table
-from mmdd.benchmark.report.set_facts import (
-    mean_facts,
+from mmdd.benchmark.dd_ranking import group_scores
+from mmdd.benchmark.report.notes import notes, verdicts
+from mmdd.benchmark.report.set_tables import score_table
+from mmdd.benchmark.report.student_tables import budget_table, compact, group_table
+from mmdd.benchmark.report.write import markdown
+from mmdd.benchmark.results import GroupResult
+from mmdd.benchmark.set_facts import (
+    mean_cost,
     proxy_facts,
     read_set_manifest,
+    score_range,
     set_facts,
-    spread,
 )
-from mmdd.benchmark.report.write import markdown
-from mmdd.protocols.summary import summarize
+from mmdd.protocols.results import Run
 
 
 @pytest.fixture
@@ -23,47 +26,39 @@ def group(tmp_path):
     return report_data.group(tmp_path)
 
 
-def test_difference_and_its_spread():
-    row, other = (dict(method=name, last=dict(m=dict(mean=mean, std=std)))
-                  for name, mean, std in (('a', 7., 3.), ('b', 5., 4.)))
-    assert tables.against(row, other, 'm') == dict(mean=2., std=5.)
-
-
 def test_verdicts(group):
-    lines = tables.verdicts(group, group['students'][0])
+    lines = verdicts(group, group.students[0])
     assert lines == ['Prior (1 %): mAP 11.0, 30.0 below Random (41.0)',
                      'Proxy (1 %): mAP 45.0, 4.0 above Random (41.0)',
                      'UniDD (1 %): mAP 52.0, 11.0 above Random (41.0)']
     runs = [report_data.run('Random', 'r', seed, value) for seed, value in enumerate((40., 42.))]
     runs += [report_data.run('UniDD', 'u', seed, value) for seed, value in enumerate((38., 45.))]
-    line, = tables.verdicts(group, report_data.student(runs))
+    line, = verdicts(group, report_data.student(runs))
     assert line == 'UniDD (1 %): mAP 41.5, within the spread of Random (41.0)'
-    line, = tables.verdicts(group, report_data.student(runs[1:3]))
+    line, = verdicts(group, report_data.student(runs[1:3]))
     assert line == 'UniDD (1 %): mAP 38.0, 4.0 below Random (42.0), by a single student'
 
 
 def test_only_the_random_baseline_of_the_budget_counts(group):
-    group['methods'][-2]['budget'] = '2 %'
-    table = tables.group_table(group, group['students'][0])
+    group.methods[-2].budget = '2 %'
+    table = group_table(group, group.students[0])
     column = table.columns.index('mAP − Random')
     assert [row[column].text for row in table.rows] == ['-', '−30.0', '+4.0', '-', '-']
 
 
 def test_compact_columns(group):
-    table = tables.compact(tables.group_table(group, group['students'][0]))
+    table = compact(group_table(group, group.students[0]))
     assert table.columns == ['method', 'images', 'mAP (last)', 'mAP (best)', 'mAP (paper)',
                              'AP50 (last)', 'AP50 (best)', 'AP50 (paper)', 'updates',
                              'sets × students']
 
 
 def test_failed_students_and_methods_are_said():
-    bad = dict(method='A', set='x', seed=1, error='no', log='l')
-    student = report_data.student([report_data.run('A', 'x', 0, 5.)])
-    student['runs'].append(bad)
-    student['rows'] = summarize(student['runs'])
-    group = dict(methods=[report_data.method('A'), report_data.method('B')], metrics=['mAP'],
-                 students=[student])
-    rows = tables.group_table(group, student).rows
+    runs = [report_data.run('A', 'x', 0, 5.), Run('A', 'x', 1, error='no', log='l')]
+    student = report_data.student(runs)
+    group = GroupResult('G', 'detection', ['mAP'], students=[student],
+                        methods=[report_data.method('A'), report_data.method('B')])
+    rows = group_table(group, student).rows
     assert [cell.text for cell in rows[0]][-2] == '1 × 2 (1 failed)'
     assert [cell.text for cell in rows[1]][-2] == 'failed'
 
@@ -72,16 +67,16 @@ def test_label_robust_scores(group):
     """Closed form of DD-Ranking for one run each."""
     hard = [report_data.run('UniDD', 'u', 0, 50.), report_data.run('Full', 'full', 0, 80.)]
     soft = [report_data.run('UniDD', 'u', 0, 60.), report_data.run('Random', 'r', 0, 40.)]
-    group['students'] = [report_data.student(hard), report_data.student(soft, 'soft', 'soft')]
-    scores = tables.robust_scores(group)
+    group.students = [report_data.student(hard), report_data.student(soft, 'soft', 'soft')]
+    group.scores = group_scores(group)
     alpha = 0.5 * (0.6 - 0.4) - 0.5 * (0.8 - 0.5)
     expected = (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
-    assert scores['UniDD']['LRS']['mean'] == pytest.approx(expected)
-    assert list(scores) == ['UniDD']
-    table = tables.score_table(dict(scores=scores))
-    assert table.texts == [['UniDD', '0.300 ± 0.000', '0.200 ± 0.000', f'{expected:.3f} ± 0.000']]
-    group['students'].pop()
-    assert tables.robust_scores(group) == {}
+    assert group.scores['UniDD'].values['LRS'].mean == pytest.approx(expected)
+    assert list(group.scores) == ['UniDD']
+    assert score_table(group).texts == [
+        ['UniDD', '0.300 ± 0.000', '0.200 ± 0.000', f'{expected:.3f} ± 0.000']]
+    group.students.pop()
+    assert group_scores(group) == {}
 
 
 def test_facts_of_a_set(tmp_path):
@@ -95,9 +90,9 @@ def test_facts_of_a_set(tmp_path):
     assert (cost['seconds_per_image'], cost['seconds_per_kept']) == (2., 4.)
     other = dict(facts, cost=dict(cost, seconds_per_kept=8., denoiser_passes=180,
                                   peak_memory_mib=dict(host=900, gpu=10)))
-    assert mean_facts([facts, other]) == dict(
+    assert mean_cost([facts, other]) == dict(
         seconds_per_image=2., seconds_per_kept=6., passes_per_kept=90., host=800., gpu=10.)
-    assert spread([]) is None and proxy_facts(None) is None
+    assert score_range([]) is None and proxy_facts(None) is None
 
 
 def test_the_cost_of_a_set_from_before_denoiser_passes_were_counted(tmp_path):
@@ -114,7 +109,7 @@ def test_the_cost_of_a_set_from_before_denoiser_passes_were_counted(tmp_path):
         stages=dict(prepare=dict(kind='deploy', seconds=1.),
                     plan=dict(kind='distill', seconds=2.),
                     synthesize=dict(kind='distill', seconds=9.)))
-    assert mean_facts([set_facts(folder)]) == dict(
+    assert mean_cost([set_facts(folder)]) == dict(
         seconds_per_image=2., seconds_per_kept=4., host=700.)
 
 
@@ -137,15 +132,15 @@ def budgets_group(tmp_path):
         runs += [report_data.run(f'{name}, {budget}', folder, seed, value, images)
                  for folder, own in zip(folders, values) for seed, value in enumerate(own)]
     runs.append(report_data.run('Full', 'full', 0, 70., 300))
-    return dict(name='G', metrics=['mAP', 'AP50'], failures=[], full=True, scores={},
-                ablation=[], students=[report_data.student(runs)],
-                methods=methods + [report_data.method('Full', budget='all')])
+    return GroupResult('G', 'detection', ['mAP', 'AP50'], full=True,
+                       students=[report_data.student(runs)],
+                       methods=methods + [report_data.method('Full', budget='all')])
 
 
 def test_methods_by_budgets(tmp_path):
     """Budgets from small to large; the spread between sets: of 12 and 18, of 32 and 42."""
     group = budgets_group(tmp_path)
-    table = budget_table(group, group['students'][0], 'mAP')
+    table = budget_table(group, group.students[0], 'mAP')
     assert table.columns == ['method', '1 %', '2 %', 'all']
     assert table.texts == [
         ['A', '15.0 ± 4.2 (4.2)', '37.0 ± 6.2 (7.1)', '-'],
@@ -153,30 +148,30 @@ def test_methods_by_budgets(tmp_path):
         ['Full *', '-', '-', '70.0']]
     assert [cell.value for cell in table.rows[0][1:3]] == [15., 37.]
     assert '| A | 35.0 ± 4.2 (4.2) | 57.0 ± 6.2 (7.1) | - |' in markdown(
-        dict(title='T', groups=[group]))
+        report_data.results(tmp_path, group))
 
 
 def test_one_budget_needs_no_table_of_budgets(group):
-    assert budget_table(group, group['students'][0], 'mAP') is None
+    assert budget_table(group, group.students[0], 'mAP') is None
 
 
 def test_methods_of_a_sweep_are_no_budgets(tmp_path):
     group = budgets_group(tmp_path)
-    group['methods'][0]['sweep'] = dict(base='A', label='x', value=1)
-    assert budget_table(group, group['students'][0], 'mAP') is None
+    group.methods[0].sweep = dict(base='A', label='x', value=1)
+    assert budget_table(group, group.students[0], 'mAP') is None
 
 
 def test_two_methods_of_one_name_and_budget_are_two_rows(tmp_path):
     group = budgets_group(tmp_path)
-    group['methods'][2]['curve'] = 'A'
-    rows = budget_table(group, group['students'][0], 'mAP').texts
+    group.methods[2].curve = 'A'
+    rows = budget_table(group, group.students[0], 'mAP').texts
     assert [row[0] for row in rows] == ['A', 'B, 1 %', 'Full *']
 
 
 def test_what_was_measured_once_is_said(tmp_path):
     group = budgets_group(tmp_path)
-    group['methods'][0]['deterministic'] = True
-    group['repeats'] = ['B: 3 sets hold 1 different ones; each is trained on once']
-    lines = tables.notes(group)
+    group.methods[0].deterministic = True
+    group.repeats = ['B: 3 sets hold 1 different ones; each is trained on once']
+    lines = notes(group)
     assert 'A, 2 %: no seed changes the selection: one set stands for all.' in lines
     assert 'B: 3 sets hold 1 different ones; each is trained on once.' in lines

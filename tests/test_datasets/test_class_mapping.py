@@ -11,10 +11,10 @@ import tiny
 import torch
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmdd.apis import ensure_checkpoint
 from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.class_names import class_names, imagenet_indices
 from mmdd.datasets.soft_labels import SoftLabelStore
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.students.soft_label_classifier import Teacher
 from mmdd.protocols.label_writer import check_labels, prepare_student
 from mmdd.protocols.protocol import read_protocol, student_config

@@ -10,9 +10,9 @@ import torch
 import toy_student
 from mmengine.config import Config
 
-from mmdd.apis import ensure_checkpoint
 from mmdd.engine import batch_share
 from mmdd.engine.batch_share import share_batch
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import MinimaxFineTuner
 from mmdd.utils.training_record import read_record
 
@@ -56,7 +56,8 @@ import sys
 import toy_student
 from mmengine.config import Config
 
-from mmdd.apis import batch_share, ensure_checkpoint
+from mmdd.engine import batch_share
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.utils.runner import init_launcher
 import torch.distributed as dist
 

@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from mmdd.apis import distill
-from mmdd.benchmark.report.set_facts import set_facts
+from mmdd.benchmark.set_facts import set_facts
 from mmdd.datasets.class_counts import count_classes, report_counts
 from mmdd.engine.distill_loop import best_round
 from mmdd.engine.job import describe_parts, describe_raw_samples

@@ -10,9 +10,10 @@ import toy_student
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmdd.apis import ensure_checkpoint, prepare, train
+from mmdd.apis import train
 from mmdd.engine.hooks import train_cost_hook
-from mmdd.engine.train_job import read_checkpoint
+from mmdd.engine.prepare import prepare
+from mmdd.engine.train_job import ensure_checkpoint, read_checkpoint
 from mmdd.utils.config import fingerprint
 from mmdd.utils.training_record import read_record
 

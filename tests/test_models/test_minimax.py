@@ -11,7 +11,8 @@ import torch
 from mmengine.logging import MMLogger
 from torch.testing import assert_close
 
-from mmdd.apis import ensure_checkpoint, train
+from mmdd.apis import train
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import ClassMemory, FineTuned, MinimaxFineTuner
 from mmdd.models.diffusions.difffit import merge_scale_factors
 from mmdd.models.distillers.minimax.variational import variational_bound

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
-from mmdd.apis import ensure_checkpoint
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import DSA, SoftLabelClassifier
 from mmdd.models.students.soft_label_classifier import soft_loss
 from mmdd.registry import MODELS

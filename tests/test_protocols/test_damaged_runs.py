@@ -110,13 +110,13 @@ def test_a_set_is_compared_with_its_manifest_before_training(real, tmp_path):
 
     def measure():
         return evaluate_sets(dict(a=folder), real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
-    assert measure()[0]['images'] == 4
+    assert measure()[0].images == 4
     # What is no image, or of the job, is no part of the set.
     for name in ('notes.txt', '.tmp_half.jpg', '../../_job/attempts/0.png'):
         os.makedirs(osp.dirname(osp.join(images, name)), exist_ok=True)
         with open(osp.join(images, name), 'w') as f:
             f.write('x')
-    assert measure()[0]['images'] == 4
+    assert measure()[0].images == 4
     shutil.copy(osp.join(images, 'x1.jpg'), osp.join(images, 'new.jpg'))
     with pytest.raises(ValueError) as caught:
         measure()

@@ -40,9 +40,9 @@ def test_students_of_one_process_are_those_of_a_process_each(digits, tmp_path):
     together = evaluate_sets(sets, protocol, str(tmp_path / 'together'), (0, 1), jobs=0)
     alone = [evaluate_sets({name: sets[name]}, protocol, str(tmp_path / 'alone'), (seed, ), jobs=1)
              for name in 'ba' for seed in (1, 0)]
-    results = {(row['method'], row['seed']): (row['key'], row['last'])
+    results = {(row.method, row.seed): (row.key, row.last)
                for rows in alone for row in rows}
-    assert results == {(row['method'], row['seed']): (row['key'], row['last']) for row in together}
+    assert results == {(row.method, row.seed): (row.key, row.last) for row in together}
     ones, others = trained(str(tmp_path / 'together')), trained(str(tmp_path / 'alone'))
     assert ones.keys() == others.keys() and len(ones) == 4
     for key, weights in ones.items():

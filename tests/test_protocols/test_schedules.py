@@ -13,7 +13,7 @@ from mmdd.protocols.schedules import (
     num_updates,
     set_epochs,
 )
-from mmdd.protocols.settings import method_line
+from mmdd.protocols.settings import MethodSettings
 from mmdd.registry import TASK_UTILS
 
 TABLE = {1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}
@@ -116,8 +116,8 @@ def test_coco_students_of_small_sets_leave_their_warm_up():
 
 
 def test_an_endless_warm_up_is_told():
-    assert method_line('A', dict(images=293, updates=228, warning=endless_warm_up(
-        iterations(), 228))) == ('A: 293 images, 228 updates, its warm-up of 500 updates never '
-                                 'ends')
+    settings = MethodSettings(293, 228, warning=endless_warm_up(iterations(), 228))
+    assert settings.line('A') == (
+        'A: 293 images, 228 updates, its warm-up of 500 updates never ends')
     with pytest.raises(ValueError, match=r'share must be in \(0, 1\], got 0'):
         ShortWarmUp(0)

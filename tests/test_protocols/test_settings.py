@@ -4,10 +4,9 @@ from mmengine.config import Config
 
 from mmdd.protocols.protocol import read_protocol, student_config
 from mmdd.protocols.settings import (
+    MethodSettings,
     describe_student,
-    method_line,
     protocol_settings,
-    settings_lines,
 )
 from mmdd.protocols.student import plan_runs
 
@@ -50,15 +49,16 @@ def test_methods_tell_what_differs(tmp_path):
     real = toy_student.protocol(tmp_path / 'real')
     sets = dict(a=toy_student.voc_set(tmp_path / 'a', [1, 2]), Full='full')
     settings = protocol_settings(plan_runs(sets, real, str(tmp_path), (0, 1)), 'detection')
-    assert settings['methods'] == dict(a=dict(images=2, updates=4, length='4 updates'),
-                                    Full=dict(images=3, updates=6, length='6 updates'))
-    assert 'length' not in settings['shared']
-    lines = settings_lines(settings)
+    assert settings.methods == dict(a=MethodSettings(2, 4, dict(length='4 updates')),
+                                    Full=MethodSettings(3, 6, dict(length='6 updates')))
+    assert 'length' not in settings.shared
+    lines = settings.shared_lines
     assert lines[0] == 'task: detection' and 'batch size: 1' in lines
     assert not any('teacher' in line for line in lines)
-    assert method_line('a', settings['methods']['a'], 3) == (
+    assert settings.methods['a'].line('a', 3) == (
         'a: 3 sets of 2 images, 4 updates, length 4 updates')
-    assert method_line('b', dict(images=None, updates=None)) == 'b: ? images, ? updates'
+    assert settings.lines[-2] == 'a: 2 images, 4 updates, length 4 updates'
+    assert MethodSettings().line('b') == 'b: ? images, ? updates'
 
 
 def test_an_epoch_based_student(tmp_path):
@@ -68,5 +68,5 @@ def test_an_epoch_based_student(tmp_path):
     folder = toy_student.voc_set(tmp_path / 'a', [1, 2, 3])
     run, = plan_runs(dict(a=folder), cfg, str(tmp_path), (0, ))
     settings = protocol_settings([run], 'detection')
-    assert settings['shared']['length'] == '5 epochs'
-    assert settings['methods']['a'] == dict(images=3, updates=15)
+    assert settings.shared['length'] == '5 epochs'
+    assert settings.methods['a'] == MethodSettings(3, 15)

@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
-from mmdd.apis import ensure_checkpoint, evaluate, train
+from mmdd.apis import evaluate, train
 from mmdd.datasets.soft_labels import SoftLabelStore
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.students.soft_label_classifier import Teacher
 from mmdd.protocols.label_writer import prepare_student, read_settings
 from mmdd.protocols.protocol import read_protocol, run_key, student_config
@@ -272,9 +273,9 @@ def test_students_may_have_any_batch(digits, folder, tmp_path, options):
 def test_a_report(digits, folder, tmp_path, options, name):
     """From a set to a table: labels are written once, for both seeds."""
     protocol = soft_sets.parts(digits, name, **options[name])
-    row, = evaluate(protocol, dict(ten=folder), str(tmp_path), seeds=(0, 1), jobs=0)
-    assert row['method'] == 'ten' and row['runs'] == 2
-    assert 0 <= row['last']['top1']['mean'] <= 100
+    methods = evaluate(protocol, dict(ten=folder), str(tmp_path), seeds=(0, 1), jobs=0)
+    assert list(methods) == ['ten'] and len(methods['ten'].finished) == 2
+    assert 0 <= methods['ten'].mean('top1').mean <= 100
     stores = glob.glob(str(tmp_path / 'soft_labels' / '*' / 'labels.json'))
     assert len(stores) == (name == 'fkd_soft')
 

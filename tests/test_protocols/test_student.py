@@ -1,6 +1,7 @@
 """Students over sets and seeds: results, resuming, failures, independence of the workers."""
 import json
 import os.path as osp
+from dataclasses import replace
 
 import pytest
 import toy_student
@@ -18,16 +19,16 @@ def real(tmp_path):
 
 
 def numbers(rows):
-    return [{k: v for k, v in row.items() if 'seconds' not in k} for row in rows]
+    return [replace(row, seconds=0., total_seconds=None) for row in rows]
 
 
 def test_a_perfect_set_gives_the_perfect_score(real, tmp_path):
     sets = dict(good=toy_student.voc_set(tmp_path / 'good', [1]),
                 bad=toy_student.voc_set(tmp_path / 'bad', [2]))
     rows = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, 1), jobs=0)
-    assert [row['method'] for row in rows] == ['good', 'good', 'bad', 'bad']
-    assert [row['last'] for row in rows] == [dict(score=100.)] * 2 + [dict(score=0.)] * 2
-    assert all(row['updates'] == 4 and row['images'] == 1 for row in rows)
+    assert [row.method for row in rows] == ['good', 'good', 'bad', 'bad']
+    assert [row.last for row in rows] == [dict(score=100.)] * 2 + [dict(score=0.)] * 2
+    assert all(row.updates == 4 and row.images == 1 for row in rows)
 
 
 def test_best_is_selected_on_val_and_measured_on_test(real, tmp_path):
@@ -36,9 +37,9 @@ def test_best_is_selected_on_val_and_measured_on_test(real, tmp_path):
     toy_student.voc_set(real['test_dataloader']['dataset']['data_root'], [2], 'test')
     sets = dict(a=toy_student.voc_set(tmp_path / 'a', [2]))
     row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
-    assert (row['best_step'], row['last_step']) == (2, 4)
-    assert row['best'] == dict(score=50.)
-    assert row['last'] == dict(score=87.5)
+    assert (row.best_step, row.last_step) == (2, 4)
+    assert row.best == dict(score=50.)
+    assert row.last == dict(score=87.5)
 
 
 def test_test_metrics_reach_the_visualizer(real, tmp_path):
@@ -47,12 +48,12 @@ def test_test_metrics_reach_the_visualizer(real, tmp_path):
     files = tmp_path.glob('work/runs/*/test/*/vis_data/scalars.json')
     lines = {line for file in files for line in file.read_text().splitlines()}
     assert {json.loads(line)['step']: json.loads(line)['test/toy/score'] for line in lines} == {
-        row['last_step']: 1., row['best_step']: 1.}
+        row.last_step: 1., row.best_step: 1.}
 
 
 def test_the_full_set_has_its_own_number_of_updates(real, tmp_path):
     row, = evaluate_sets(dict(Full='full'), real, str(tmp_path), seeds=(0, ), jobs=0)
-    assert (row['updates'], row['images']) == (6, 3)
+    assert (row.updates, row.images) == (6, 3)
 
 
 def test_finished_runs_are_skipped(real, tmp_path):
@@ -69,9 +70,9 @@ def test_several_sets_of_a_method(real, tmp_path):
     """Every set gets a student per seed."""
     folders = [toy_student.voc_set(tmp_path / f'a{k}', [k]) for k in (1, 2)]
     rows = evaluate_sets(dict(a=folders), real, str(tmp_path / 'work'), seeds=(0, 1), jobs=0)
-    assert [(row['set'], row['seed'], row['last']['score']) for row in rows] == [
+    assert [(row.set, row.seed, row.last['score']) for row in rows] == [
         (folders[0], 0, 100.), (folders[0], 1, 100.), (folders[1], 0, 0.), (folders[1], 1, 0.)]
-    assert len({row['key'] for row in rows}) == 4
+    assert len({row.key for row in rows}) == 4
     with pytest.raises(ValueError, match='method a: a folder is twice'):
         evaluate_sets(dict(a=[folders[0]] * 2), real, str(tmp_path), jobs=0)
     with pytest.raises(ValueError, match='method a: no folder'):
@@ -85,8 +86,8 @@ def test_best_on_the_test_split(real, tmp_path):
     toy_student.voc_set(real['test_dataloader']['dataset']['data_root'], [1], 'test')
     sets = dict(a=toy_student.voc_set(tmp_path / 'a', [2]))
     row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
-    assert (row['best'], row['last']) == (dict(score=50.), dict(score=12.5))
-    assert row['select'] == 'test' and row['num_classes'] == 2
+    assert (row.best, row.last) == (dict(score=50.), dict(score=12.5))
+    assert row.select == 'test' and row.num_classes == 2
 
 
 def manifest(folder, method, images):
@@ -118,8 +119,8 @@ def test_a_rate_for_each_method_is_picked_on_the_validation_split(real, tmp_path
                 two=toy_student.voc_set(tmp_path / 'two', [2]))
     one, two = evaluate_sets(sets, real, str(tmp_path / 'w'), (0, ), 0, lr_grid=(0.25, 0.5, 1.))
     # On the test split, 4, the larger rate would have been better for both.
-    assert (one['lr'], two['lr']) == (1., 0.5)
-    assert one['last'] == dict(score=-200.)  # 1 - |1 - 4|
+    assert (one.lr, two.lr) == (1., 0.5)
+    assert one.last == dict(score=-200.)  # 1 - |1 - 4|
 
 
 def test_a_rate_is_picked_on_held_out_images_where_there_is_no_validation(real, tmp_path, capsys):
@@ -173,7 +174,7 @@ def test_a_failing_method_does_not_lose_the_others(real, tmp_path, capsys):
         evaluate(real, sets, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
     with open(tmp_path / 'work' / 'results.json') as f:
         methods = {row['method']: row for row in json.load(f)['methods']}
-    assert methods['good']['last']['score'] == dict(mean=100., std=0.)
+    assert methods['good']['last']['score'] == dict(mean=100., std=None)
     assert (methods['bad']['runs'], methods['bad']['failed']) == (0, 1)
     out = capsys.readouterr().out
     assert 'optimizer: SGD lr 1\n' in out and 'length: 4 updates\n' in out
@@ -188,5 +189,5 @@ def test_a_dying_worker_does_not_lose_the_others(real, tmp_path):
     sets = dict(deadly=toy_student.voc_set(tmp_path / 'deadly', [666]),
                 good=toy_student.voc_set(tmp_path / 'good', [1]))
     deadly, good = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=1)
-    assert deadly['error'] == 'its worker process died with exit code 9 (out of memory?)'
-    assert good['last'] == dict(score=100.)
+    assert deadly.error == 'its worker process died with exit code 9 (out of memory?)'
+    assert good.last == dict(score=100.)

@@ -33,7 +33,7 @@ def test_evaluate(protocol, tmp_path, capsys):
 
 def test_sets_are_looked_at_before_anything_is_prepared(protocol, tmp_path, monkeypatch):
     """A teacher may take hours; a name is mistyped in seconds."""
-    monkeypatch.setattr(import_module('mmdd.apis.evaluate'), 'prepare',
+    monkeypatch.setattr(import_module('mmdd.benchmark.evaluate'), 'prepare',
                         lambda cfg: pytest.fail('too early'))
     folder = toy_student.voc_set(tmp_path / 'a', [1])
     error = run('evaluate.py', protocol, '--sets', f'a={folder}', f'b={tmp_path / "nowhere"}',

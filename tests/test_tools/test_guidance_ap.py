@@ -21,7 +21,8 @@ from probes.average_precision import (
     set_folder,
 )
 
-from mmdd.apis import distill, ensure_checkpoint
+from mmdd.apis import distill
+from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.structures import DistilledSample, DistillSlot
 
 TOOL = osp.join(osp.dirname(__file__), '../../tools/analysis_tools/guidance_ap.py')

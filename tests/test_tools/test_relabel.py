@@ -8,8 +8,8 @@ import soft_sets
 import tiny
 from mmengine.config import Config
 
-from mmdd.apis import ensure_checkpoint
 from mmdd.datasets.soft_labels import SoftLabelStore
+from mmdd.engine.train_job import ensure_checkpoint
 
 TOOL = osp.join(osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))), 'tools',
                 'relabel.py')

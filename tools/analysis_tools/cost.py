@@ -1,28 +1,26 @@
-"""Tabulate what distilled sets cost: time to deploy and to distill, denoiser passes, memory.
+"""Tabulate what distilled sets cost: time to deploy and to distill, NFE, memory.
 
     python tools/analysis_tools/cost.py work_dirs/a/distilled D4M=work_dirs/b/distilled \\
         --out cost.md --plot cost.svg
 
 'deploy' is a one-time cost of a real set (training a proxy, fine-tuning, scoring, statistics),
-'distill' for every distilled set. Sets from before denoiser passes were counted show '-'.
+'distill' for every distilled set. NFE is the number of denoiser evaluations; sets from before it
+was counted show '-'.
 """
 import argparse
 
 from mmdd.benchmark.report.cost import (
-    COLUMNS,
     PICTURES,
-    STAGE_COLUMNS,
     TABLES,
     check_suffix,
-    cost_rows,
+    cost_table,
     read_costs,
     save_bars,
-    stage_rows,
+    stage_table,
     write_table,
 )
 from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
-from mmdd.utils.table import print_table
 
 
 def parse_args():
@@ -41,8 +39,8 @@ def main():
         if path:
             check_suffix(path, known)
     costs = read_costs(args.sets)
-    print_table('Cost of sets', COLUMNS, cost_rows(costs))
-    print_table('Stages', STAGE_COLUMNS, stage_rows(costs))
+    cost_table(costs).print('Cost of sets')
+    stage_table(costs).print('Stages')
     if args.out:
         write_table(args.out, costs)
         print(f'tables: {args.out}')

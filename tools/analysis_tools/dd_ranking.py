@@ -8,18 +8,16 @@ random set has as many images as the others. Any metric serves: accuracy, mAP or
 """
 import argparse
 import os.path as osp
+from dataclasses import asdict
 
-from mmdd.benchmark.dd_ranking import rank_protocols
+from mmdd.benchmark.dd_ranking import SCORES, rank_protocols
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.summary import mean_std_text
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.table import print_table
-
-SCORES = ('HLR', 'IOR', 'LRS', 'ARS')
 
 
 def parse_args():
@@ -72,13 +70,12 @@ def main():
         ready(args.soft, args.work_dir), args.work_dir, ready(args.noaug, args.work_dir),
         args.seeds, args.jobs, full=args.full, metric=args.metric, which=args.which, w=args.w,
         gamma=args.gamma, **options)
-    names = [name for name in SCORES if all(name in score for score in scores.values())]
+    names = [name for name in SCORES if all(name in one.values for one in scores.values())]
     print_table('DD-Ranking, percent', ['set'] + names, [
-        [method] + [mean_std_text({key: 100 * value for key, value in score[name].items()},
-                               len(score['runs'])) for name in names]
-        for method, score in scores.items()])
+        [method] + [one.values[name].scaled(100).text for name in names]
+        for method, one in scores.items()])
     path = osp.join(args.work_dir, 'scores.json')
-    atomic_write_json(path, scores)
+    atomic_write_json(path, {method: asdict(one) for method, one in scores.items()})
     print(f'scores: {path}')
 
 

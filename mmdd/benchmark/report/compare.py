@@ -1,41 +1,20 @@
 """What changed between two benchmarks: figures, settings, sets, versions."""
-import json
-import math
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from .tables import Cell, Table, mean_cell, student_title
+from mmdd.utils.mean_std import MeanStd
+from mmdd.utils.table import Cell, Table, signed
+from ..results import Results
 
-# Columns of :func:`compare_rows`.
-COLUMNS = ('group', 'students', 'method', 'metric', 'A', 'B', 'B − A', 'beyond the spread')
 Key = Tuple[str, str, str, str]
+Pair = Tuple[Optional[MeanStd], Optional[MeanStd]]
 
 
-def read_results(path: str) -> Dict[str, Any]:
-    """The ``results.json`` of a benchmark.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is no such file.
-    """
-    try:
-        with open(path, encoding='utf-8') as f:
-            content = json.load(f)
-        content['groups'], content['versions']
-        return content
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f'{path} not found; give the results.json of a benchmark') from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no results.json of a benchmark ({type(error).__name__}: '
-                         f'{error})') from None
-
-
-def compare_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
+def compare_figures(before: Results, after: Results) -> Table:
     """Every figure of two benchmarks beside each other.
 
     Args:
-        before: Content of ``results.json``, A.
-        after: That of another run, B.
+        before: Results A.
+        after: Those of another run, B.
 
     Returns:
         Table: One row for each group, kind of student, method and metric that either has: both
@@ -43,43 +22,45 @@ def compare_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table:
         root of the summed variances ('yes', 'no', '-' where one is missing).
     """
     a, b = dict(_figures(before)), dict(_figures(after))
-    table = Table(list(COLUMNS), [])
-    for key in dict.fromkeys([*a, *b]):
-        one, two = a.get(key), b.get(key)
-        cells = [Cell(part) for part in key] + [
-            mean_cell(value and value[0], value[1] if value else 0) for value in (one, two)]
-        table.rows.append(cells + (_difference(one[0], two[0]) if one and two else
-                                   [Cell('-'), Cell('-')]))
-    return table
+    rows = [(key, (a.get(key), b.get(key))) for key in dict.fromkeys([*a, *b])]
+    return Table.build(rows, [
+        ('group', lambda row: row[0][0]), ('students', lambda row: row[0][1]),
+        ('method', lambda row: row[0][2]), ('metric', lambda row: row[0][3]),
+        ('A', lambda row: row[1][0]), ('B', lambda row: row[1][1]),
+        ('B − A', lambda row: _difference(row[1])),
+        ('beyond the spread', lambda row: _is_beyond(row[1]))])
 
 
-def _figures(results: Mapping[str, Any]) -> Iterator[Tuple[Key, Tuple[Mapping[str, float], int]]]:
-    for group in results['groups']:
-        for student in group['students']:
-            for row in student['rows']:
-                for metric, value in (row.get('last') or {}).items():
-                    yield (group['name'], student_title(student), row['method'], metric), (
-                        value, row['runs'])
+def _figures(results: Results) -> Iterator[Tuple[Key, MeanStd]]:
+    for group in results.groups:
+        for student in group.students:
+            for name, row in student.measured.items():
+                for metric, value in row.means().items():
+                    yield (group.name, student.title, name, metric), value
 
 
-def _difference(one: Mapping[str, float], two: Mapping[str, float]) -> List[Cell]:
-    change = two['mean'] - one['mean']
-    spread = math.hypot(one['std'], two['std'])
-    return [Cell(f'{change:+.1f}'.replace('-', '−'), change),
-            Cell('yes' if abs(change) > spread else 'no')]
+def _difference(pair: Pair) -> Optional[Cell]:
+    return None if None in pair else signed(pair[1].mean - pair[0].mean)
 
 
-def compare_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> List[str]:
+def _is_beyond(pair: Pair) -> Optional[str]:
+    if None in pair:
+        return None
+    gap = pair[1] - pair[0]
+    return 'yes' if abs(gap.mean) > (gap.std or 0.) else 'no'
+
+
+def compare_settings(before: Results, after: Results) -> List[str]:
     """Lines for what else differs: commit, machine, versions, protocols and sets."""
-    lines = [f'{name}: {before.get(name)} -> {after.get(name)}' for name in ('commit', 'title')
-             if before.get(name) != after.get(name)]
+    lines = [f'{name}: {getattr(before, name)} -> {getattr(after, name)}'
+             for name in ('commit', 'title') if getattr(before, name) != getattr(after, name)]
     for part in ('machine', 'versions', 'settings'):
-        lines += _changes(part, before.get(part) or {}, after.get(part) or {})
-    a, b = (dict(_protocols(results)) for results in (before, after))
+        lines += _changes(part, getattr(before, part), getattr(after, part))
+    a, b = _protocols(before), _protocols(after)
     for name in a:
         lines += _changes(f'students of {name}', a[name], b.get(name, a[name]))
-    a, b = (dict(_sets(results)) for results in (before, after))
-    changed = sorted({name for name in set(a) & set(b) if a[name] != b[name]})
+    a, b = _sets(before), _sets(after)
+    changed = sorted(name for name in set(a) & set(b) if a[name] != b[name])
     if changed:
         lines.append(f'sets of another job: {", ".join(changed)}')
     return lines
@@ -90,16 +71,12 @@ def _changes(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> List[
             for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)]
 
 
-def _protocols(results: Mapping[str, Any]) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-    for group in results['groups']:
-        for student in group['students']:
-            yield f'{group["name"]}, {student_title(student)}', student['settings']['shared']
+def _protocols(results: Results) -> Dict[str, Mapping[str, Any]]:
+    return {f'{group.name}, {student.title}': student.settings.shared
+            for group in results.groups for student in group.students}
 
 
-def _sets(results: Mapping[str, Any]) -> Iterator[Tuple[str, List[Any]]]:
+def _sets(results: Results) -> Dict[str, List[Any]]:
     """What was distilled for a method: fingerprints of its jobs."""
-    for group in results['groups']:
-        for method in group['methods']:
-            jobs = [entry['facts']['job'] for entry in method['sets'] if entry['facts']]
-            if jobs:
-                yield f'{group["name"]}, {method["method"]}', jobs
+    return {f'{group.name}, {method.name}': [facts['job'] for facts in method.facts]
+            for group in results.groups for method in group.methods if method.facts}

@@ -2,24 +2,31 @@
 import csv
 import io
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 
 from mmdd.utils.io import atomic_path, atomic_write_text
-from mmdd.utils.table import markdown_table
+from mmdd.utils.table import Column, Table
+from ..set_facts import read_set_manifest, set_cost
 from .plots import COLOURS, legend_below, save_svg, themed
-from .set_cost import set_cost
-from .set_facts import read_set_manifest
 
-COLUMNS = ('set', 'method', 'images', 'deploy (s)', 'distill (s)', 'denoiser passes',
-           'passes per image', 's per kept image', 'host MiB', 'GPU MiB')
-STAGE_COLUMNS = ('set', 'stage', 'kind', 'seconds', 'denoiser passes')
 TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
-Costs = Mapping[str, Mapping[str, Any]]
 
 
-def read_costs(sets: Sequence[str]) -> Dict[str, Dict[str, Any]]:
+@dataclass
+class Cost:
+    """What making a set cost: its method, its images, and :func:`set_cost`."""
+    method: str
+    images: int
+    cost: Dict[str, Any]
+
+
+Costs = Mapping[str, Cost]
+
+
+def read_costs(sets: Sequence[str]) -> Dict[str, Cost]:
     """What making sets cost.
 
     Args:
@@ -27,21 +34,21 @@ def read_costs(sets: Sequence[str]) -> Dict[str, Dict[str, Any]]:
             as in ``UniDD=work_dirs/a/distilled``.
 
     Returns:
-        dict: By name: ``method``, ``images`` (how many) and ``cost`` (:func:`set_cost`).
+        dict: Cost by name of the set.
 
     Raises:
         FileNotFoundError: If a folder holds no finished set.
         ValueError: If a manifest is damaged or a name is given twice.
     """
-    costs: Dict[str, Dict[str, Any]] = {}
+    costs: Dict[str, Cost] = {}
     for entry in sets:
         named, _, path = entry.rpartition('=') if not osp.exists(entry) else ('', '', entry)
         folder, name = find_set(path), named or path.rstrip('/')
         if name in costs:
             raise ValueError(f'{name!r} is given twice; name the sets apart, as NAME=FOLDER')
         content = read_set_manifest(folder)
-        costs[name] = dict(method=content.get('method') or '-', images=len(content['images']),
-                           cost=set_cost(content))
+        costs[name] = Cost(content.get('method') or '-', len(content['images']),
+                           set_cost(content))
     return costs
 
 
@@ -55,42 +62,51 @@ def find_set(path: str) -> str:
         if osp.isfile(osp.join(folder, 'manifest.json')):
             return folder
         if osp.isdir(osp.join(folder, '_job')):
-            raise FileNotFoundError(f'{folder} holds a set that is not finished; go on with its '
+            raise FileNotFoundError(f'{folder} holds a set that is not finished; resume its '
                                     f'job by --resume')
     what = 'holds no distilled set' if osp.isdir(path) else 'is no folder'
     raise FileNotFoundError(f'{path} {what}; give the folder of a set, with its manifest.json')
 
 
-def cost_rows(costs: Costs) -> List[List[str]]:
-    """Cells of ``COLUMNS``, a row for each set; '-' where a manifest does not say."""
-    rows = []
-    for name, entry in costs.items():
-        cost, images = entry['cost'], entry['images']
-        passes, peak = cost.get('denoiser_passes'), cost.get('peak_memory_mib') or {}
-        rows.append([
-            name, entry['method'], str(images), number(cost.get('deploy_seconds'), 1),
-            number(cost.get('distill_seconds'), 1), number(passes),
-            number(None if passes is None else passes / images, 1),
-            number(cost.get('seconds_per_kept'), 3), number(peak.get('host')),
-            number(peak.get('gpu'))])
-    return rows
+def cost_table(costs: Costs) -> Table:
+    """A row for each set; '-' where a manifest does not say."""
+    def figure(title: str, value: Callable[[Cost], Optional[float]], digits: int = 0) -> Column:
+        return title, lambda item: thousands(value(item[1]), digits)
+
+    def field(title: str, key: str, digits: int = 0) -> Column:
+        return figure(title, lambda one: one.cost.get(key), digits)
+
+    def memory(title: str, key: str) -> Column:
+        return figure(title, lambda one: (one.cost.get('peak_memory_mib') or {}).get(key))
+
+    def nfe_per_image(one: Cost) -> Optional[float]:
+        passes = one.cost.get('denoiser_passes')
+        return None if passes is None else passes / one.images
+
+    return Table.build(costs.items(), [
+        ('set', lambda item: item[0]), ('method', lambda item: item[1].method),
+        ('images', lambda item: str(item[1].images)), field('deploy (s)', 'deploy_seconds', 1),
+        field('distill (s)', 'distill_seconds', 1), field('NFE', 'denoiser_passes'),
+        figure('NFE per image', nfe_per_image, 1),
+        field('s per kept image', 'seconds_per_kept', 3), memory('host MiB', 'host'),
+        memory('GPU MiB', 'gpu')])
 
 
-def stage_rows(costs: Costs) -> List[List[str]]:
-    """Cells of ``STAGE_COLUMNS``: one-time costs of a real set first, then the longest."""
-    rows = []
-    for name, entry in costs.items():
-        stages = entry['cost'].get('stages') or {}
-        for stage, one in sorted(stages.items(), key=lambda item: (
-                item[1]['kind'] != 'deploy', -item[1]['seconds'])):
-            rows.append([name, stage, one['kind'], number(one['seconds'], 1),
-                         number(one.get('denoiser_passes'))])
-    return rows
+def stage_table(costs: Costs) -> Table:
+    """Stages of every set: one-time costs of a real set first, then the longest."""
+    stages = [(name, stage, one) for name, entry in costs.items() for stage, one in sorted(
+        (entry.cost.get('stages') or {}).items(),
+        key=lambda item: (item[1]['kind'] != 'deploy', -item[1]['seconds']))]
+    return Table.build(stages, [
+        ('set', lambda item: item[0]), ('stage', lambda item: item[1]),
+        ('kind', lambda item: item[2]['kind']),
+        ('seconds', lambda item: thousands(item[2]['seconds'], 1)),
+        ('NFE', lambda item: thousands(item[2].get('denoiser_passes')))])
 
 
-def number(value: Any, digits: int = 0) -> str:
-    """A number as text, '-' for None."""
-    return '-' if value is None else f'{value:,.{digits}f}'
+def thousands(value: Optional[float], digits: int = 0) -> Optional[str]:
+    """A number as text with separators; None for None."""
+    return None if value is None else f'{value:,.{digits}f}'
 
 
 def write_table(path: str, costs: Costs) -> None:
@@ -100,16 +116,15 @@ def write_table(path: str, costs: Costs) -> None:
         ValueError: If the suffix is another one.
     """
     check_suffix(path, TABLES)
-    tables: List[Tuple[Sequence[str], List[List[str]]]] = [
-        (COLUMNS, cost_rows(costs)), (STAGE_COLUMNS, stage_rows(costs))]
+    tables = [cost_table(costs), stage_table(costs)]
     if path.endswith('.md'):
-        text = '\n'.join(markdown_table(columns, rows) for columns, rows in tables if rows)
+        text = '\n\n'.join(table.markdown for table in tables if table.rows) + '\n'
     else:
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator='\n')
-        for i, (columns, rows) in enumerate(tables):
-            writer.writerows([[]] * bool(i) + [columns])
-            writer.writerows([cell.replace(',', '') for cell in row] for row in rows)
+        for i, table in enumerate(tables):
+            writer.writerows([[]] * bool(i) + [table.columns])
+            writer.writerows([cell.replace(',', '') for cell in row] for row in table.texts)
         text = stream.getvalue()
     atomic_write_text(path, text)
 
@@ -117,7 +132,7 @@ def write_table(path: str, costs: Costs) -> None:
 def cost_bars(costs: Costs, theme: str = 'light') -> Figure:
     """Deployment and distillation stacked, and peak memory beside them, a bar for each set."""
     names = list(costs)[::-1]
-    entries = [costs[name]['cost'] for name in names]
+    entries = [costs[name].cost for name in names]
     unit, seconds = time_unit(max(
         ((cost.get('deploy_seconds') or 0.) + (cost.get('distill_seconds') or 0.)
          for cost in entries), default=0.))

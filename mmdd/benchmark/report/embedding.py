@@ -13,7 +13,8 @@ from mmdd.datasets.annotations import load_image
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.state import read_arrays, write_arrays
-from .set_facts import read_set_manifest
+from ..results import GroupResult
+from ..set_facts import read_set_manifest
 
 REAL = 'real'
 MAX_METHODS = 6
@@ -32,7 +33,7 @@ def check_embedding(method: Optional[str]) -> None:
                          'or choose tsne')
 
 
-def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
+def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
                 num_real: int = 1000, num_each: int = 300) -> Optional[Dict[str, np.ndarray]]:
     """Place the real set and the first sets of the methods in one plane.
 
@@ -41,7 +42,7 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
     ``<work_dir>/embeddings``.
 
     Args:
-        group: A group of ``results.json``.
+        group: What was measured.
         work_dir: Work dir of the benchmark.
         method: 'tsne' or 'umap'.
         num_real: Real images at most, spread over the set.
@@ -51,25 +52,22 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
         dict: (N, 2) coordinates by name, the real set first; None without a
         proxy or without sets.
     """
-    judge = next((method for method in group['methods'] if method.get('proxy_config')
-                  and osp.isfile(method.get('checkpoint') or '')), None)
-    steps = list(group['ablation'])[:-1]
-    folders = {method['method']: method['sets'][0]['folder'] for method in group['methods']
-               if method['sets'] and method['sets'][0]['facts'] and method['method'] not in steps}
-    folders = dict(list(folders.items())[-MAX_METHODS:])
-    if judge is None or not folders:
+    judge = next((one for one in group.methods
+                  if one.proxy_config and osp.isfile(one.checkpoint or '')), None)
+    shown = [one for one in group.methods if one.sets and one.sets[0].facts
+             and one.name not in group.ablation[:-1]][-MAX_METHODS:]
+    if judge is None or not shown:
         return None
-    jobs = [[name, method['sets'][0]['facts']['job']] for name in folders
-            for method in group['methods'] if method['method'] == name]
-    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge['method']]).encode())
+    jobs = [[one.name, one.sets[0].facts['job']] for one in shown]
+    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge.name]).encode())
     path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
     found = read_arrays(path, ('names', ))
     if found is None:
         setup()
-        paths = {REAL: real_paths(judge['dataset'], num_real)}
-        paths.update({name: set_paths(folder, num_each) for name, folder in folders.items()})
-        proxy = MODELS.build(dict(judge['proxy_config'], checkpoint=judge['checkpoint']))
-        features = {name: image_features(proxy, files, judge['image_size'])
+        paths = {REAL: real_paths(judge.dataset, num_real)}
+        paths.update({one.name: set_paths(one.sets[0].folder, num_each) for one in shown})
+        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))
+        features = {name: image_features(proxy, files, judge.image_size)
                     for name, files in paths.items()}
         points = embed(features, method)
         found = dict(names=np.array(list(points)),
@@ -78,7 +76,7 @@ def embed_group(group: Mapping[str, Any], work_dir: str, method: str = 'tsne',
     return {str(name): found[f'points{i}'] for i, name in enumerate(found['names'])}
 
 
-def spread_over(items: Sequence[Any], num: int) -> List[Any]:
+def evenly_chosen(items: Sequence[Any], num: int) -> List[Any]:
     """At most ``num`` items at even distances."""
     if len(items) <= num:
         return list(items)
@@ -90,13 +88,13 @@ def real_paths(dataset: Mapping[str, Any], num: int) -> List[str]:
     built = DATASETS.build(dict(dataset))
     built.full_init()
     return [built.get_data_info(int(i))['img_path']
-            for i in spread_over(range(len(built)), num)]
+            for i in evenly_chosen(range(len(built)), num)]
 
 
 def set_paths(folder: str, num: int) -> List[str]:
     """Image files of a distilled set, at most ``num``, at even distances."""
     images = read_set_manifest(folder)['images']
-    return [osp.join(folder, entry['files'][0]) for entry in spread_over(images, num)]
+    return [osp.join(folder, entry['files'][0]) for entry in evenly_chosen(images, num)]
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 import yaml
 
 from mmdd.utils.config import resolve_path
+from mmdd.utils.mean_std import MeanStd
 
 METAFILE = 'metafile.yml'
 # Names under which one metric goes in metafiles, protocols and mm* packages.
@@ -61,7 +62,7 @@ def paper_entry(config: str) -> Dict[str, Any]:
 
 
 def paper_values(config: str, metrics: Sequence[str],
-                 student: str = '') -> Dict[str, Dict[str, Optional[float]]]:
+                 student: str = '') -> Dict[str, MeanStd]:
     """The paper's values of a config, in the columns of a protocol.
 
     Args:
@@ -71,10 +72,10 @@ def paper_values(config: str, metrics: Sequence[str],
             with ``Student`` count for that student alone.
 
     Returns:
-        dict: ``dict(mean=, std=)`` by column; ``std`` is None where the paper gives
-        none. Columns without a value are left out.
+        dict: The value by column; its ``std`` is None where the paper gives none. Columns
+        without a value are left out.
     """
-    found: Dict[str, Dict[str, Optional[float]]] = {}
+    found: Dict[str, MeanStd] = {}
     for result in paper_entry(config).get('results', []):
         owner = result.get('Student')
         if metric_key(owner or '') != metric_key(student) and (owner or student):
@@ -84,7 +85,7 @@ def paper_values(config: str, metrics: Sequence[str],
     return found
 
 
-def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, Dict[str, Optional[float]]]:
+def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, MeanStd]:
     """Values by column from a ``Metrics`` mapping.
 
     A value is a number with its deviation under ``<metric>_std``, a text like
@@ -102,16 +103,16 @@ def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, Dict[str, Optio
         value = _mean_std(given.get(metric_key(column)))
         if value is None:
             continue
-        if value['std'] is None:
-            deviation = [_mean_std(item) for name, item in node.items()
-                         if re.fullmatch(r'.*[ _-]std', str(name), re.I)
-                         and metric_key(str(name)[:-4]) == metric_key(column)]
-            value['std'] = next((entry['mean'] for entry in deviation if entry), None)
+        if value.std is None:
+            deviations = [_mean_std(item) for name, item in node.items()
+                          if re.fullmatch(r'.*[ _-]std', str(name), re.I)
+                          and metric_key(str(name)[:-4]) == metric_key(column)]
+            value = MeanStd(value.mean, next((one.mean for one in deviations if one), None))
         found[column] = value
     return found
 
 
-def _mean_std(value: Any) -> Optional[Dict[str, Optional[float]]]:
+def _mean_std(value: Any) -> Optional[MeanStd]:
     if isinstance(value, Mapping):
         parts = [value.get('mean'), value.get('std')]
     elif isinstance(value, (list, tuple)):
@@ -123,7 +124,7 @@ def _mean_std(value: Any) -> Optional[Dict[str, Optional[float]]]:
     numbers = [_number(part) for part in parts]
     if not numbers or numbers[0] is None or not math.isfinite(numbers[0]):
         return None
-    return dict(mean=numbers[0], std=numbers[1] if len(numbers) > 1 else None)
+    return MeanStd(numbers[0], numbers[1] if len(numbers) > 1 else None)
 
 
 def _number(value: Any) -> Optional[float]:

@@ -1,9 +1,10 @@
 """Plots of a benchmark, drawn without a display and without global state."""
 import io
+import math
 import os.path as osp
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib import rc_context
@@ -11,8 +12,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from mmdd.utils.io import atomic_write_text
-from .set_facts import mean_facts
-from .tables import paper_of
+from mmdd.utils.mean_std import MeanStd
+from ..results import GroupResult, MethodResult, StudentResult
 
 # Colours that stay apart for colour-blind readers, in light and in dark (Okabe and Ito).
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6bb1', '#7f7f7f')
@@ -21,74 +22,60 @@ THEMES = dict(light=dict(ink='#1f2328', faint='#d0d7de'),
               dark=dict(ink='#e6edf3', faint='#3d444d'))
 
 
+# Position, mean, standard deviation (None of single runs) and the paper's value.
+Point = Tuple[float, float, Optional[float], Optional[MeanStd]]
+
+
 @dataclass
 class Series:
-    """One line or row of dots.
+    """One line of a plot, from left to right."""
+    name: str  # what the legend calls it
+    x: List[float]
+    y: List[float]
+    std: List[float]  # zeros of single runs
+    paper: List[float]  # NaN where there is none
 
-    Attributes:
-        name: What the legend calls it.
-        x: Positions.
-        y: Means.
-        std: Standard deviations; zeros of single runs.
-        paper: The paper's values, NaN where there is none.
-    """
-    name: str
-    x: List[float] = field(default_factory=list)
-    y: List[float] = field(default_factory=list)
-    std: List[float] = field(default_factory=list)
-    paper: List[float] = field(default_factory=list)
-
-    def add(self, x: float, value: Mapping[str, float],
-            paper: Optional[Mapping[str, Any]] = None) -> None:
-        """Append a point."""
-        self.x.append(float(x))
-        self.y.append(value['mean'])
-        self.std.append(value['std'])
-        self.paper.append(float('nan') if not paper else paper['mean'])
-
-    def ordered(self) -> 'Series':
-        """The same points from left to right."""
-        order = np.argsort(self.x, kind='stable')
-        return Series(self.name, *([values[i] for i in order] for values in (
-            self.x, self.y, self.std, self.paper)))
+    @classmethod
+    def of(cls, name: str, points: Sequence[Point]) -> 'Series':
+        """A line through points in any order."""
+        points = sorted(points, key=lambda point: point[0])
+        return cls(name, [float(x) for x, *_ in points], [mean for _, mean, *_ in points],
+                   [std or 0. for _, _, std, _ in points],
+                   [paper.mean if paper else math.nan for *_, paper in points])
 
 
-def measured_rows(student: Mapping[str, Any]) -> Dict[str, Mapping[str, Any]]:
-    """Rows with at least one finished run, by method."""
-    return {row['method']: row for row in student['rows'] if row['runs']}
-
-
-def budget_series(group: Mapping[str, Any], student: Mapping[str, Any],
-                  metric: str) -> List[Series]:
-    """Metric against images, one series per method that has several budgets.
+def budget_series(group: GroupResult, student: StudentResult, metric: str) -> List[Series]:
+    """Metric against images, one series per curve that has several budgets.
 
     The spread is that between the means of the sets; where there is one set, over its students.
     """
-    rows, found = measured_rows(student), {}
-    for method in group['methods']:
-        row = rows.get(method['method'])
-        if row and method['sets'] and not method.get('sweep'):
-            between = ((row.get('sets') or {}).get('between') or {}).get('last')
-            value = dict(row['last'][metric], **({'std': between[metric]} if between else {}))
-            found.setdefault(method['curve'], Series(method['curve'])).add(
-                row['images'], value,
-                paper_of(method, student['student']).get(metric))
-    several = [series.ordered() for series in found.values() if len(set(series.x)) > 1]
-    return several
+    found: Dict[str, List[Point]] = {}
+    for method in _measured(group, student):
+        if method.sets and not method.sweep:
+            row = student.runs_of(method)
+            mean, between = row.mean(metric), row.between_sets(metric)
+            found.setdefault(method.curve, []).append((
+                row.first.images, mean.mean, mean.std if between is None else between,
+                method.paper_of(student.name, metric)))
+    lines = [Series.of(name, points) for name, points in found.items()]
+    return [line for line in lines if len(set(line.x)) > 1]
 
 
-def sweep_series(group: Mapping[str, Any], student: Mapping[str, Any],
+def sweep_series(group: GroupResult, student: StudentResult,
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
-    rows, found = measured_rows(student), {}
-    for method in group['methods']:
-        sweep, row = method.get('sweep'), rows.get(method['method'])
-        if row and sweep and isinstance(sweep['value'], (int, float)):
-            lines = found.setdefault(sweep['label'], {})
-            lines.setdefault(sweep['base'], Series(sweep['base'])).add(
-                sweep['value'], row['last'][metric],
-                paper_of(method, student['student']).get(metric))
-    return {key: [series.ordered() for series in lines.values()] for key, lines in found.items()}
+    found: Dict[str, Dict[str, List[Point]]] = {}
+    for method in _measured(group, student):
+        sweep, mean = method.sweep, student.runs_of(method).mean(metric)
+        if sweep and isinstance(sweep['value'], (int, float)):
+            found.setdefault(sweep['label'], {}).setdefault(sweep['base'], []).append(
+                (sweep['value'], mean.mean, mean.std, method.paper_of(student.name, metric)))
+    return {key: [Series.of(name, points) for name, points in lines.items()]
+            for key, lines in found.items()}
+
+
+def _measured(group: GroupResult, student: StudentResult) -> List[MethodResult]:
+    return [method for method in group.methods if student.runs_of(method).finished]
 
 
 def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str = 'light',
@@ -121,52 +108,47 @@ def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str =
         return figure
 
 
-def methods_figure(group: Mapping[str, Any], student: Mapping[str, Any], metric: str,
+def methods_figure(group: GroupResult, student: StudentResult, metric: str,
                    theme: str = 'light') -> Figure:
     """Every student as a dot, every method's mean as a line: how far the methods lie apart."""
-    rows = measured_rows(student)
-    names = [method['method'] for method in group['methods'] if method['method'] in rows]
+    rows = [student.runs_of(method) for method in _measured(group, student)]
     with themed(theme):
-        figure, axes = new_figure(6.2, 0.9 + 0.42 * len(names), xlabel=metric)
-        for i, name in enumerate(names):
-            values = [run['last'][metric] for run in student['runs']
-                      if run['method'] == name and 'error' not in run]
-            height = len(names) - 1 - i
+        figure, axes = new_figure(6.2, 0.9 + 0.42 * len(rows), xlabel=metric)
+        for i, row in enumerate(rows):
+            values, mean = row.values(metric), row.mean(metric).mean
+            height, colour = len(rows) - 1 - i, COLOURS[i % len(COLOURS)]
             offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.]
             axes.plot(values, height + np.asarray(offsets), 'o', markersize=4, alpha=0.8,
-                      color=COLOURS[i % len(COLOURS)], label=name)
-            mean = rows[name]['last'][metric]['mean']
-            axes.plot([mean, mean], [height - 0.32, height + 0.32], linewidth=2.5,
-                      color=COLOURS[i % len(COLOURS)])
-        axes.set_yticks(range(len(names)), names[::-1])
+                      color=colour, label=row.method)
+            axes.plot([mean, mean], [height - 0.32, height + 0.32], linewidth=2.5, color=colour)
+        axes.set_yticks(range(len(rows)), [row.method for row in rows[::-1]])
         axes.grid(axis='y', visible=False)
         return figure
 
 
-def ablation_figure(group: Mapping[str, Any], student: Mapping[str, Any],
+def ablation_figure(group: GroupResult, student: StudentResult,
                     theme: str = 'light') -> Optional[Figure]:
     """Bars of the methods that add one component each; None where none is measured."""
-    rows = measured_rows(student)
-    methods = {method['method']: method for method in group['methods']}
-    names = [name for name in group['ablation'] if name in rows]
-    if not names:
+    measured = {method.name: method for method in _measured(group, student)}
+    methods = [measured[name] for name in group.ablation if name in measured]
+    if not methods:
         return None
-    metrics = group['metrics']
+    metrics = group.metrics
     width = 0.8 / len(metrics)
     with themed(theme):
         figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
         for k, metric in enumerate(metrics):
-            x = np.arange(len(names)) + (k - (len(metrics) - 1) / 2) * width
-            values = [rows[name]['last'][metric] for name in names]
-            axes.bar(x, [v['mean'] for v in values], width * 0.92,
-                     yerr=[v['std'] for v in values], capsize=3, color=COLOURS[k % len(COLOURS)],
-                     ecolor=THEMES[theme]['ink'], label=metric)
-            papers = [paper_of(methods[name], student['student']).get(metric) for name in names]
-            given = [(a, p['mean']) for a, p in zip(x, papers) if p]
+            x = np.arange(len(methods)) + (k - (len(metrics) - 1) / 2) * width
+            means = [student.runs_of(method).mean(metric) for method in methods]
+            axes.bar(x, [mean.mean for mean in means], width * 0.92,
+                     yerr=[mean.std or 0. for mean in means], capsize=3,
+                     color=COLOURS[k % len(COLOURS)], ecolor=THEMES[theme]['ink'], label=metric)
+            papers = [method.paper_of(student.name, metric) for method in methods]
+            given = [(position, paper.mean) for position, paper in zip(x, papers) if paper]
             if given:
                 axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6,
                           color=THEMES[theme]['ink'], label=f'{metric} (paper)')
-        axes.set_xticks(range(len(names)), names)
+        axes.set_xticks(range(len(methods)), [method.name for method in methods])
         axes.grid(axis='x', visible=False)
         legend_below(figure, axes)
         return figure
@@ -194,11 +176,9 @@ def embedding_figure(points: Mapping[str, np.ndarray], theme: str = 'light') -> 
         return figure
 
 
-def cost_figure(group: Mapping[str, Any], theme: str = 'light') -> Optional[Figure]:
+def cost_figure(group: GroupResult, theme: str = 'light') -> Optional[Figure]:
     """Seconds per kept image and peak memory of every method; None where nothing is known."""
-    costs = {method['method']: mean_facts([
-        entry['facts'] for entry in method['sets'] if entry['facts']])
-             for method in group['methods']}
+    costs = {method.name: method.cost for method in group.methods}
     names = [name for name, cost in costs.items() if cost][::-1]
     if not names:
         return None

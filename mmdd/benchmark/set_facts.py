@@ -7,10 +7,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.utils.training_record import read_record
-from .set_cost import set_cost
 
 SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
            'versions', 'metrics')
+# Stages of the loop that are a one-time cost of a real set, for sets whose manifest does not say.
+DEPLOY_STAGES = ('prepare', )
 
 
 def read_set_manifest(folder: str) -> Dict[str, Any]:
@@ -41,8 +42,8 @@ def set_facts(folder: str) -> Dict[str, Any]:
 
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
-        ``job`` (fingerprint), ``label_sources`` (images by source), ``score``
-        and ``judge_score`` (:func:`spread` or None), ``per_class`` (images and objects of each
+        ``job`` (fingerprint), ``label_sources`` (images by source), ``score`` and
+        ``judge_score`` (:func:`score_range` or None), ``per_class`` (images and objects of each
         class; None of an older manifest), ``rounds`` (mean tries per slot) and ``cost``
         (:func:`set_cost`).
     """
@@ -53,17 +54,17 @@ def set_facts(folder: str) -> Dict[str, Any]:
         images=len(images), classes=len(content.get('classes') or ()),
         job=(content.get('job') or {}).get('fingerprint'),
         label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
-        score=spread([entry['score'] for entry in images if entry.get('score') is not None]),
-        judge_score=spread([entry['judge_score'] for entry in images
-                            if entry.get('judge_score') is not None]),
+        score=score_range([entry['score'] for entry in images if entry.get('score') is not None]),
+        judge_score=score_range([entry['judge_score'] for entry in images
+                                 if entry.get('judge_score') is not None]),
         per_class=content.get('per_class'),
         rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
         cost=set_cost(content))
     return facts
 
 
-def spread(values: Sequence[float]) -> Optional[Dict[str, float]]:
-    """Mean, sample standard deviation, least, median and greatest; None of nothing."""
+def score_range(values: Sequence[float]) -> Optional[Dict[str, float]]:
+    """Mean, sample standard deviation, minimum, median and maximum; None of nothing."""
     if not values:
         return None
     return dict(mean=statistics.fmean(values), min=min(values), max=max(values),
@@ -71,7 +72,7 @@ def spread(values: Sequence[float]) -> Optional[Dict[str, float]]:
                 std=statistics.stdev(values) if len(values) > 1 else 0.)
 
 
-def mean_facts(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
+def mean_cost(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
     """Cost of a method, the mean over its sets.
 
     Args:
@@ -91,6 +92,33 @@ def mean_facts(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
         for key, value in values.items():
             found.setdefault(key, []).append(float(value))
     return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def set_cost(content: Mapping[str, Any]) -> Dict[str, Any]:
+    """The cost of a set.
+
+    Args:
+        content: Manifest of the set. One from before mmdd counted denoiser evaluations has
+            seconds and memory all the same.
+
+    Returns:
+        dict: As :meth:`mmdd.engine.cost.CostLog.report`; of an older manifest the keys that
+        it knows.
+    """
+    if content.get('cost'):
+        return dict(content['cost'])
+    images = content['images']
+    mean = statistics.fmean(float(entry.get('seconds') or 0.) for entry in images)
+    made = content.get('images_made') or len(images)
+    cost: Dict[str, Any] = dict(
+        seconds_per_image=mean, seconds_per_kept=mean * made / len(images),
+        peak_memory_mib=dict(content.get('peak_memory_mib') or {}), stages={})
+    seconds = content.get('stage_seconds') or {}
+    for name, value in seconds.items():
+        kind = 'deploy' if name in DEPLOY_STAGES else 'distill'
+        cost['stages'][name] = dict(kind=kind, seconds=value)
+        cost[f'{kind}_seconds'] = cost.get(f'{kind}_seconds', 0.) + value
+    return cost
 
 
 def proxy_facts(checkpoint: Optional[str]) -> Optional[Dict[str, Any]]:

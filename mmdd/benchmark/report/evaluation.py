@@ -1,0 +1,79 @@
+"""The report of an evaluation: what students learned from sets, as a table and as files."""
+import os.path as osp
+from dataclasses import asdict
+from typing import List, Mapping, Optional, Sequence
+
+from mmdd.protocols.results import BEST, LAST, MethodRuns
+from mmdd.utils.io import atomic_write_json, atomic_write_text
+from mmdd.utils.table import Column, Table, markdown_text, number
+from ..results import StudentResult
+from .notes import FULL_NOTE, reading_notes, spread_notes
+from .write import markdown_list
+
+
+def write_evaluation(student: StudentResult, work_dir: str, title: str,
+                     notes: Sequence[str] = ()) -> None:
+    """Print the table and write ``results.json`` and ``results.md``.
+
+    Args:
+        student: What was measured.
+        work_dir: Where the files go.
+        title: Line above the table.
+        notes: More lines below the table.
+    """
+    table, warned = evaluation_table(student.methods), student.warnings
+    below = evaluation_notes(student.methods) + list(notes)
+    table.print(title)
+    for line in [f'Warning: {line}' for line in warned] + list(notes):
+        print(line, flush=True)
+    parts = [f'# {markdown_text(title)}', table.markdown,
+             *(f'**Warning**: {markdown_text(line)}' for line in warned), markdown_list(below),
+             '## Protocol', markdown_list(student.settings.lines)]
+    atomic_write_text(osp.join(work_dir, 'results.md'), '\n\n'.join(parts) + '\n')
+    atomic_write_json(osp.join(work_dir, 'results.json'), dict(
+        title=title, methods=[row.to_json() for row in student.methods.values()],
+        runs=[asdict(run) for run in student.runs], protocol=asdict(student.settings),
+        warnings=warned, notes=below))
+
+
+def evaluation_table(methods: Mapping[str, MethodRuns]) -> Table:
+    """Per method images, updates, seconds, runs, and the last and best value of each metric."""
+    finished = [row for row in methods.values() if row.finished]
+
+    def measured(title: str, value) -> Column:
+        return title, lambda row: number(value(row), 0) if row.finished else None
+
+    columns: List[Column] = [
+        ('method', lambda row: row.method + (' *' if row.full else '')),
+        measured('images', lambda row: row.first.images),
+        measured('updates', lambda row: row.first.updates),
+        measured('s per run', lambda row: row.seconds), ('runs', _runs)]
+    if any(row.first.lr is not None for row in finished):
+        columns.append(('lr (picked)', _rate))
+    metrics = list(finished[0].first.last) if finished else []
+    for which in (LAST, BEST):
+        if any(row.first.metrics(which) for row in finished):
+            columns += [(f'{metric} ({which})',
+                         lambda row, metric=metric, which=which: row.mean(metric, which))
+                        for metric in metrics]
+    return Table.build(methods.values(), columns)
+
+
+def _runs(row: MethodRuns) -> str:
+    return (f'{len(row.finished)}' + (f' on {len(row.by_set)} sets' if len(row.by_set) > 1 else '')
+            + (f' ({row.failed} failed)' if row.failed else ''))
+
+
+def _rate(row: MethodRuns) -> Optional[str]:
+    return f'{row.first.lr:g}' if row.finished and row.first.lr is not None else None
+
+
+def evaluation_notes(methods: Mapping[str, MethodRuns]) -> List[str]:
+    """How the figures of the table are to be read."""
+    rows = methods.values()
+    lines = reading_notes(rows) + spread_notes(rows)
+    picked = [f'{row.method} {_rate(row)}' for row in rows if _rate(row)]
+    if picked:
+        lines.append(f'Learning rates picked per method, not on the test split: '
+                     f'{", ".join(picked)}.')
+    return lines + [FULL_NOTE] * any(row.full for row in rows)

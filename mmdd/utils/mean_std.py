@@ -1,0 +1,32 @@
+"""A mean with its standard deviation."""
+import math
+import statistics
+from dataclasses import dataclass
+from typing import Optional, Sequence
+
+
+@dataclass(frozen=True)
+class MeanStd:
+    """A mean and its sample standard deviation (n - 1), which is None of a single value."""
+    mean: float
+    std: Optional[float] = None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> 'MeanStd':
+        """Of one or more values."""
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+    def __sub__(self, other: 'MeanStd') -> 'MeanStd':
+        """The difference of the means, and the root of the summed variances."""
+        known = None not in (self.std, other.std)
+        return MeanStd(self.mean - other.mean,
+                       math.hypot(self.std, other.std) if known else None)
+
+    def scaled(self, factor: float) -> 'MeanStd':
+        """Both multiplied by a number."""
+        return MeanStd(factor * self.mean, None if self.std is None else factor * self.std)
+
+    @property
+    def text(self) -> str:
+        """'mean ± std' with one decimal; without a deviation the mean alone."""
+        return f'{self.mean:.1f}' + ('' if self.std is None else f' ± {self.std:.1f}')
