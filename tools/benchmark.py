@@ -20,11 +20,12 @@ import shlex
 import sys
 
 from mmdd.benchmark.dry_run import describe_benchmark
+from mmdd.benchmark.methods import config_title
 from mmdd.benchmark.report.compare import compare_figures, compare_settings
 from mmdd.benchmark.report.embedding import check_embedding
 from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import benchmark, make_plan
-from mmdd.benchmark.suite import config_title, read_suite
+from mmdd.benchmark.suite import read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 

@@ -6,12 +6,13 @@ from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.student import plan_runs, read_result
-from mmdd.protocols.workers import default_jobs
 from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
+from mmdd.utils.pool import default_jobs
+from .jobs import set_workers
 from .run import method_sets
 from .set_facts import set_facts
-from .set_jobs import Plan, SetJob, default_workers, describe_set_jobs
+from .set_jobs import Plan, SetJob, describe_set_jobs
 from .suite import Group
 
 
@@ -106,7 +107,7 @@ def describe_time(sets: Work, students: Work, stated: Mapping[str, float],
                   jobs: Optional[int] = None) -> Tuple[str, Optional[float]]:
     """How long what is left may take: one line, and minutes, None where nothing tells."""
     seconds, parts = 0., []
-    for name, work, workers in (('set', sets, 1 if jobs == 0 else default_workers()),
+    for name, work, workers in (('set', sets, set_workers(jobs)),
                                 ('student', students, 1 if jobs == 0 else jobs or default_jobs())):
         if not work.left:
             continue

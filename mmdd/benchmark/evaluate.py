@@ -5,7 +5,7 @@ from mmengine.config import Config
 
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.protocol import FULL, read_protocol, set_content
-from mmdd.protocols.results import MethodRuns, by_method, warnings_of
+from mmdd.protocols.results import MethodRuns, Run, by_method, warnings_of
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import (
     Sets,
@@ -13,8 +13,10 @@ from mmdd.protocols.student import (
     evaluate_sets,
     method_folders,
     plan_runs,
+    train_runs,
 )
 from mmdd.protocols.teacher import ensure_teacher
+from mmdd.protocols.training import StudentRun
 from mmdd.utils.config import ConfigType, load_config, merge_options
 from .random_baseline import with_random
 from .report.evaluation import write_evaluation
@@ -68,7 +70,11 @@ def evaluate(protocol: ConfigType,
     notes: List[str] = []
     if random:
         sets, notes = with_random(source, cfg, sets, work_dir, jobs)
-    student = train_students('', cfg, sets, work_dir, seeds, jobs, full_seeds, lr_grid, notes)
+    planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
+    print('\n'.join([*describe_runs(planned), *notes]), flush=True)
+    runs = train_runs(planned, jobs) if not lr_grid else evaluate_sets(
+        sets, cfg, work_dir, seeds, jobs, full_seeds, lr_grid)
+    student = student_result('', cfg, planned, runs)
     write_evaluation(student, work_dir, f'Students, {len(seeds)} seeds', notes)
     failed = [run for run in student.runs if run.error]
     if failed:
@@ -78,22 +84,18 @@ def evaluate(protocol: ConfigType,
     return student.methods
 
 
-def train_students(name: str, protocol: Config, sets: Sets, work_dir: str, seeds: Sequence[int],
-                   jobs: Optional[int], full_seeds: Optional[Sequence[int]],
-                   lr_grid: Optional[Sequence[float]] = None,
-                   notes: Sequence[str] = ()) -> StudentResult:
-    """Say what will be trained, and train it: one kind of student on every set.
+def student_result(name: str, protocol: Config, planned: Sequence[StudentRun],
+                   runs: Sequence[Run]) -> StudentResult:
+    """What the students of one kind made of all sets.
 
     Args:
         name: What the student is called.
-        protocol: See :func:`read_protocol`; its data and weights must be there.
-        sets: See :func:`evaluate_sets`, as for the other arguments.
-        notes: More lines to print before.
+        protocol: See :func:`read_protocol`.
+        planned: See :func:`plan_runs`.
+        runs: Their results.
     """
-    planned, task = plan_runs(sets, protocol, work_dir, seeds, full_seeds), protocol.protocol.task
-    print('\n'.join([*describe_runs(planned), *notes]), flush=True)
-    runs = evaluate_sets(sets, protocol, work_dir, seeds, jobs, full_seeds, lr_grid)
-    return StudentResult(name, protocol.pretty_text, protocol_settings(planned, task), runs,
+    task = protocol.protocol.task
+    return StudentResult(name, protocol.pretty_text, protocol_settings(planned, task), list(runs),
                          warnings_of(by_method(runs), task))
 
 

@@ -1,6 +1,7 @@
 """The baseline that always stands beside a method: random real images at the same budget."""
 import copy
 import os.path as osp
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
@@ -10,7 +11,8 @@ from mmdd.protocols.protocol import protocol_classes
 from mmdd.protocols.student import Sets, method_folders, missing_random
 from mmdd.registry import MODELS
 from mmdd.utils.config import ConfigType, load_config
-from .isolated import distill_isolated
+from mmdd.utils.jobs import run_jobs
+from .distillation import distill_job
 
 RANDOM = 'Random'
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '
@@ -94,7 +96,7 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
         while name in added:
             name += ' (added)'
         number = max(len(folders[method]) for method in methods)
-        made = [_random_set(source, budget, seed, work_dir, jobs) for seed in range(number)]
+        made = _random_sets(source, budget, number, work_dir, jobs)
         added[name] = made if number > 1 else made[0]
         notes.append(f'{name}: {images} real images drawn at random '
                      f'({budget["type"]} {budget["n"]}), added beside {", ".join(methods)}.')
@@ -110,18 +112,21 @@ def random_budget(protocol: Config, folder: str, images: int) -> Dict[str, Any]:
     return dict(type='Total', n=images)
 
 
-def _random_set(source: Config, budget: Dict[str, Any], seed: int, work_dir: str,
-                jobs: Optional[int]) -> str:
-    """Make one random set unless it is there; returns its folder."""
+def _random_sets(source: Config, budget: Dict[str, Any], number: int, work_dir: str,
+                 jobs: Optional[int]) -> List[str]:
+    """Make random sets unless they are there; returns their folders."""
     job = random_job(source)
     job.train_cfg.budget = budget
     job.train_cfg.pop('out_dir', None)
-    job.model.seed = seed
-    name = f'{budget["type"].lower()}{budget["n"]}_seed{seed}'
-    place = osp.join(work_dir, 'random', name)
-    folder = osp.join(place, 'distilled')
-    print(f'random real images, {name}: {folder}', flush=True)
-    error = distill_isolated(job.to_dict(), place, spawn=jobs != 0)
-    if error:
-        raise ValueError(f'the random baseline cannot be made: {error}; --no-random leaves it out')
-    return folder
+    stem = osp.join(work_dir, 'random', f'{budget["type"].lower()}{budget["n"]}')
+    # Without a target: whether a set that is there is of this config, the distillation says.
+    made = [replace(distill_job(
+        f'random real images, {osp.basename(stem)}_seed{seed}', job.to_dict(),
+        f'{stem}_seed{seed}', {'model.seed': seed}, ''), target=None, threads=None)
+        for seed in range(number)]
+    errors = run_jobs(made, min(1, 1 if jobs is None else jobs))
+    for one in made:
+        if one.name in errors:
+            raise ValueError(f'the random baseline cannot be made: {errors[one.name]}; see '
+                             f'{one.log}; --no-random leaves it out')
+    return [osp.join(one.name, 'distilled') for one in made]

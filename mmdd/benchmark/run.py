@@ -3,28 +3,24 @@ import os.path as osp
 from datetime import UTC, datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from mmengine.config import Config
-
 from mmdd.datasets.manifest import versions
-from mmdd.engine.prepare import prepare
 from mmdd.protocols.adapters import check_job_fits
-from mmdd.protocols.protocol import FULL, read_protocol, set_content, set_files
-from mmdd.protocols.teacher import ensure_teacher
-from mmdd.protocols.workers import kept_workers
+from mmdd.protocols.protocol import FULL
+from mmdd.protocols.student import describe_runs, run_result
 from mmdd.utils.cli import BAD_INPUT, one_line
-from mmdd.utils.config import ConfigType, plain
+from mmdd.utils.config import plain
 from mmdd.utils.machine import commit, machine_facts
 from mmdd.utils.mean_std import MeanStd
 from .dd_ranking import group_scores
-from .evaluate import train_students
+from .evaluate import student_result
+from .jobs import FULL_METHOD, Suite, Trained
+from .methods import Method
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.write import write_benchmark
 from .results import ALL, GroupResult, MethodResult, Results, SetResult, StudentResult
 from .set_facts import proxy_facts, set_facts
-from .set_jobs import Plan, SetJob, distill_sets, is_deterministic, plan_sets
-from .suite import Group, Method, add_random_baselines, load_groups
-
-FULL_METHOD = 'Full'
+from .set_jobs import Plan, SetJob, is_deterministic, plan_sets
+from .suite import Group, add_random_baselines, load_groups
 
 
 def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
@@ -77,14 +73,11 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         title, command, _now(), commit(), machine_facts(), versions(), settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
-    distill_sets(plan, spawn=jobs != 0)
-    with kept_workers():
-        for group, members in plan:
-            print(f'== {group.name}', flush=True)
-            results.groups.append(measure_group(
-                group, members, osp.join(work_dir, 'students'), seeds, jobs, full_seeds,
-                students))
-            write_benchmark(results, work_dir, embedding=None, report=False)
+    suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
+    suite.run()
+    for group, members in plan:
+        print(f'== {group.name}', flush=True)
+        results.groups.append(measure_group(suite, group, members, students))
     results.created = _now()
     write_benchmark(results, work_dir, embedding=embedding)
     if results.failures:
@@ -114,10 +107,9 @@ def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str,
     return plan_sets(groups, work_dir, sets)
 
 
-def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Sequence[int],
-                  jobs: Optional[int], full_seeds: Optional[Sequence[int]],
+def measure_group(suite: Suite, group: Group, members: List[SetJob],
                   students: Union[str, Sequence[str]]) -> GroupResult:
-    """Train the students of a group."""
+    """What a benchmark made of a group."""
     protocol, protocols = group.protocol.protocol, group.students(students)
     facts = [_facts(job) for job in members]
     result = GroupResult(
@@ -127,7 +119,7 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
     for name, source in protocols.items():
         try:
             result.students.append(_measure(
-                name, source, group, members, work_dir, seeds, jobs, full_seeds, result))
+                name, suite.trained(group, members, source), result))
         except BAD_INPUT as error:  # a group must not end the others
             result.failures.append(f'students{f" {name}" if name else ""}: {one_line(error)}')
     result.methods = [
@@ -141,31 +133,17 @@ def measure_group(group: Group, members: List[SetJob], work_dir: str, seeds: Seq
     return result
 
 
-def _measure(name: str, source: ConfigType, group: Group, members: List[SetJob], work_dir: str,
-             seeds: Sequence[int], jobs: Optional[int], full_seeds: Optional[Sequence[int]],
-             result: GroupResult) -> StudentResult:
-    """Train one kind of student; repeated sets and failures are added to ``result``."""
-    cfg = read_protocol(source)
-    prepare(cfg)
-    cfg = ensure_teacher(cfg, work_dir)
-    sets = method_sets(group, [job for job in members if not job.error], bool(group.full))
-    for method, folders in list(sets.items()):
-        try:
-            sets[method] = distinct_sets(cfg, folders)
-        except BAD_INPUT as error:
-            result.failures.append(f'{method}: {one_line(error)}')
-            del sets[method]
-            continue
-        line = (f'{method}: {len(folders)} sets hold {len(sets[method])} different ones; each is '
-                f'trained on once')
-        if len(sets[method]) < len(folders) and line not in result.repeats:
-            result.repeats.append(line)
-    if not sets:
+def _measure(name: str, trained: Trained, result: GroupResult) -> StudentResult:
+    """One kind of student; repeated sets and failures are added to ``result``."""
+    result.failures += trained.failures
+    result.repeats += [line for line in trained.repeats if line not in result.repeats]
+    if not trained.runs:
         raise ValueError('no set is there to train on')
-    student = train_students(name, cfg, sets, work_dir, seeds, jobs, full_seeds)
+    print('\n'.join(describe_runs(trained.runs)), flush=True)
+    runs = [run_result(run, trained.errors.get(run.key)) for run in trained.runs]
     result.failures += [f'{run.method} student {run.seed}: {run.error}; see {run.log}'
-                        for run in student.runs if run.error]
-    return student
+                        for run in runs if run.error]
+    return student_result(name, trained.config, trained.runs, runs)
 
 
 def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
@@ -178,20 +156,6 @@ def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, Li
     if full:
         sets[FULL_METHOD] = [FULL]
     return sets
-
-
-def distinct_sets(protocol: Config, folders: Sequence[str]) -> List[str]:
-    """Check sets and leave out those whose content an earlier one has.
-
-    Raises:
-        FileNotFoundError: See :func:`set_content`.
-        ValueError: See :func:`set_content`.
-    """
-    found: Dict[str, str] = {}
-    for folder in folders:
-        content = set_content(protocol, folder)
-        found.setdefault(set_files(protocol, folder, content)['sha256'], folder)
-    return list(found.values())
 
 
 def _facts(job: SetJob) -> Optional[Dict[str, Any]]:

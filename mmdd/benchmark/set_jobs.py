@@ -1,27 +1,23 @@
-"""The distillations of a benchmark: which there are, which are done, doing the rest."""
+"""The sets of a benchmark: which there are, which are done, how long one may take."""
 import copy
 import os.path as osp
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import DefaultScope, Registry
 
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import build_pool, changes_images, describe_parts, describe_raw_samples
 from mmdd.engine.journal import Journal
 from mmdd.models.coresets import CoresetBaseline
-from mmdd.protocols.workers import default_jobs
-from mmdd.registry import MODELS
+from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
-from mmdd.utils.components import class_of
-from mmdd.utils.config import fingerprint, load_config, plain
-from .isolated import distill_isolated
-from .suite import Group, Method
+from mmdd.utils.config import fingerprint
+from mmdd.utils.signature import defaults_of
+from .methods import Method
+from .preparations import is_trained_here
+from .suite import Group
 
 
 @dataclass
@@ -160,12 +156,6 @@ def is_deterministic(cfg: Config) -> bool:
     return fixed and not cfg.model.get('set_stages') and not cfg.model.get('refiners')
 
 
-def is_trained_here(proxy: Any) -> bool:
-    """Whether distilling trains a proxy where its weights are missing."""
-    return proxy.get('cfg') is not None and getattr(
-        class_of(MODELS, proxy), 'trained_by_job', True)
-
-
 def describe_set_jobs(plan: Plan) -> List[str]:
     """One line per method: how many of its sets are finished."""
     lines = []
@@ -182,183 +172,28 @@ def describe_set_jobs(plan: Plan) -> List[str]:
     return lines
 
 
-def distill_sets(plan: Plan, spawn: bool = True, workers: Optional[int] = None) -> None:
-    """Distill what is not finished; failures stay with their job.
-
-    Jobs that build data or train weights come first, side by side where they do not do the
-    same; what is left then runs side by side, the longest first. Methods that only refine the
-    images of another method come last and take them over.
-
-    Args:
-        plan: See :func:`plan_sets`; the field ``error`` of failed jobs is filled in.
-        spawn: Whether each job gets a process of its own; without, one after another.
-        workers: Jobs at once; :func:`default_workers` if None.
-    """
-    jobs: Dict[str, List[SetJob]] = {}
-    for _, members in plan:
-        for job in members:
-            jobs.setdefault(job.work_dir, []).append(job)
-    pending = [same for same in jobs.values() if not _finished(same)]
-    kept = sum(1 for same in jobs.values() if not same[0].error) - len(pending)
-    pending.sort(key=lambda same: same[0].base is not None)
-    pending[1:] = sorted(pending[1:], key=lambda same: (
-        same[0].base is not None, -expected_length(same[0])))
-    if kept:
-        print(f'{kept} of {len(jobs)} sets are finished already', flush=True)
-    workers = 1 if not spawn else workers or default_workers()
-    progress = _Progress(len(pending))
-    for batch in _batches(pending):
-        _distill_together(batch, workers, spawn, progress)
-
-
-def _batches(pending: Sequence[List[SetJob]]) -> Iterator[List[List[SetJob]]]:
-    """Split jobs into those that may run at the same time, one batch after another.
-
-    The next batch is decided when the one before has run.
-    """
-    left, begun = [(same, *preparations(same[0].config)) for same in pending], set()
-    while True:
-        batch, later, taken = [], [], set()
-        for same, steps, weights in left:
-            unmet = steps - begun | {path for path in weights if not osp.isfile(path)}
-            if unmet and not unmet & taken:
-                batch.append((same, steps))
-                taken |= unmet
-            else:
-                later.append((same, steps, weights))
-        if not batch:
-            break
-        yield [same for same, _ in batch]
-        left, begun = later, begun.union(*(steps for _, steps in batch))
-    for based in (False, True):
-        batch = [same for same, _, _ in left if (same[0].base is not None) == based]
-        if batch:
-            yield batch
-
-
-def _distill_together(batch: List[List[SetJob]], workers: int, spawn: bool,
-                      progress: '_Progress') -> None:
-    """Distill sets side by side; a single one has all CPU threads."""
-    workers = min(workers, len(batch))
-    threads = None if workers == 1 else max(1, default_jobs() // workers)
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(lambda same: _distill_set(same, spawn, threads, progress), batch))
-
-
-class _Progress:
-    """Counts finished sets and prints lines with the remaining time."""
-
-    def __init__(self, total: int) -> None:
-        self.total, self.done, self.begin = total, 0, time.perf_counter()
-
-    def finish(self, job: SetJob, seconds: float) -> None:
-        """Count a set and say how long the others will take."""
-        self.done += 1
-        eta = (time.perf_counter() - self.begin) / self.done * (self.total - self.done)
-        print(f'[set {self.done}/{self.total}] {job.method.name} seed {job.seed}: '
-              f'{"failed: " + job.error if job.error else job.folder} ({seconds:.0f} s, '
-              f'eta of all sets {eta:.0f} s)', flush=True)
-
-
-def _distill_set(same: List[SetJob], spawn: bool, threads: Optional[int],
-                 progress: _Progress) -> None:
-    """Distill one set, which several methods may share, and say so."""
-    job, start = same[0], time.perf_counter()
-    method = job.method
-    print(f'{method.name} seed {job.seed}: {method.config_name or "random baseline"}', flush=True)
-    config = method.config if method.config_name else method.cfg.to_dict()
-    options = dict(job.options)
-    if job.base is not None and job.base.done:
-        options['train_cfg.reuse'] = job.base.folder
-    error = distill_isolated(config, job.work_dir, options, spawn, threads, label=method.folder)
-    if not error and not job.done:
-        error = f'no {MANIFEST} in {job.folder} afterwards'
-    for twin in same:
-        twin.error = error
-    progress.finish(job, time.perf_counter() - start)
-
-
-def default_workers() -> int:
-    """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one."""
-    return 1 if torch.cuda.is_available() else min(default_jobs(), 4)
-
-
 def expected_length(job: SetJob) -> float:
     """What sorts jobs by their length: about the denoiser passes, 0 where images are copied.
 
     Images per budget unit x steps x branches; a step with guidance counts twice, an image that
-    is chosen from a pool as many times.
+    is chosen from a pool as many times. What a config leaves open, its component says.
     """
     cfg = job.method.cfg
-    diffusion = cfg.model.get('diffusion')
-    if diffusion is None:
+    if cfg.model.get('diffusion') is None:
         return 0.
-    budget = cfg.train_cfg.budget
+    budget, diffusion = cfg.train_cfg.budget, _complete(MODELS, cfg.model.diffusion)
     passes = float(next((budget[key] for key in ('n', 'percent') if key in budget), 1))
-    steps = diffusion.get('steps') or 50
-    passes *= steps * (2 if (diffusion.get('cfg_scale') or 2) > 1 else 1)
+    passes *= diffusion['steps'] * (2 if diffusion['cfg_scale'] > 1 else 1)
     pool = build_pool(cfg)
-    passes *= pool.samplings(steps) if pool else 1
+    passes *= pool.samplings(diffusion['steps']) if pool else 1
     passes *= 1 + any(changes_images(hook) for hook in cfg.get('custom_hooks') or [])
     for stage in cfg.model.get('set_stages') or []:
-        passes *= stage.get('pool', 1)
+        passes *= _complete(TASK_UTILS, stage).get('pool') or 1
     return passes
 
 
-def preparations(cfg: Any) -> Tuple[Set[str], Set[str]]:
-    """What a job does before it distills, and would do twice beside a job like it.
-
-    Returns:
-        tuple: fingerprints of its steps, such as making data; and the checkpoints that it
-        trains where they are missing, its own and those they build on.
-    """
-    steps, weights = set(), set()
-    for node in _steps(plain(load_config(cfg).to_dict())):
-        if node.get('checkpoint'):
-            weights.add(node['checkpoint'])
-        else:
-            steps.add(fingerprint(node))
-    return steps, weights
-
-
-def _steps(node: Any) -> Iterator[Dict[str, Any]]:
-    """Entries of ``prepare`` and nodes that say how they are trained, through their configs."""
-    if isinstance(node, list):
-        for value in node:
-            yield from _steps(value)
-    if not isinstance(node, dict):
-        return
-    yield from node.get('prepare') or []
-    for value in node.get('prepare') or []:
-        yield from _steps_of(value.get('config'))
-    if node.get('cfg') and node.get('checkpoint'):
-        yield node
-        yield from _steps_of(node['cfg'])
-    for key, value in node.items():
-        if key not in ('cfg', 'prepare'):
-            yield from _steps(value)
-
-
-def _steps_of(training: Any) -> List[Dict[str, Any]]:
-    """The same for a training config, as :func:`load_config` takes it; files are read once."""
-    return _steps_of_file(training) if isinstance(training, str) else _read_steps(training)
-
-
-def _read_steps(training: Any) -> List[Dict[str, Any]]:
-    try:
-        return list(_steps(plain(load_config(training or {}).to_dict())))
-    except (FileNotFoundError, ValueError):  # the job itself says so
-        return []
-
-
-_steps_of_file = lru_cache(maxsize=None)(_read_steps)
-
-
-def _finished(same: List[SetJob]) -> bool:
-    """Whether nothing is to be done; a folder of something else is a failure."""
-    try:
-        return same[0].done
-    except ValueError as error:
-        for job in same:
-            job.error = str(error)
-        return True
+def _complete(registry: Registry, node: Mapping[str, Any]) -> Dict[str, Any]:
+    """A component's config with the defaults of its class; a type unknown here has none."""
+    kind = registry.get(node['type']) if isinstance(node['type'], str) else node['type']
+    given = {key: value for key, value in node.items() if value is not None}
+    return {'steps': 1, 'cfg_scale': 1., **(defaults_of(kind) if kind else {}), **given}

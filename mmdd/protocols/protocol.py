@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmdd.datasets.manifest import check_set_files
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, fingerprint, load_config
-from mmdd.utils.io import sha256, sha256_once
+from mmdd.utils.io import sha256_once
 from .adapters import (
     TASKS,
     SetContent,
@@ -263,5 +263,5 @@ def weights_of(node: Any) -> List[str]:
     files = [node.get('checkpoint'), node.get('load_from')]
     if isinstance(node.get('labels'), str):
         files.append(osp.join(node['labels'], 'labels.json'))
-    found = [sha256(file) for file in files if isinstance(file, str) and osp.isfile(file)]
+    found = [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
     return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]

@@ -1,19 +1,12 @@
-"""Students: one stock training per set and seed, in worker processes, resumable."""
-import copy
+"""Students: which sets, seeds and rates, planned once, and their jobs and results."""
 import math
-import os
 import os.path as osp
-import re
-import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, fields
-from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
-
-from mmengine.config import Config
+from dataclasses import fields, replace
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmdd.utils.config import ConfigType
-from mmdd.utils.state import is_whole_checkpoint, read_state, write_state
+from mmdd.utils.jobs import Job, run_jobs
+from mmdd.utils.state import read_state
 from .adapters import read_manifest
 from .lr_search import best_rates, search_protocol
 from .protocol import (
@@ -21,69 +14,18 @@ from .protocol import (
     protocol_classes,
     read_protocol,
     run_key,
-    selection,
     set_content,
     set_files,
     student_config,
 )
 from .results import Run, is_random_method
-from .resume import ResumeHook
-from .scalars_hook import StudentScalarsHook
 from .settings import protocol_settings
-from .workers import execute
+from .training import StudentRun, train_logged, with_labels
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
 # What a result file holds at least.
 RESULT = {'images', 'seed', 'updates', 'seconds', 'last', 'best'}
-
-
-@dataclass
-class StudentRun:
-    """One training and its test.
-
-    Attributes:
-        key: Name of the run, see :func:`run_key`.
-        method: Name of the set.
-        folder: Folder of the set, or 'full'.
-        seed: Seed of the training.
-        images: Images of the set; None if only the training will tell.
-        listed: Images that the lists of the full real set name, where they tell.
-        config: The student's config as plain dicts.
-        protocol: The field ``protocol`` as plain dicts.
-        work_dir: Where the training writes; the result is ``<work_dir>.json``.
-        lr: Learning rate in place of the protocol's.
-    """
-    key: str
-    method: str
-    folder: str
-    seed: int
-    images: Optional[int]
-    listed: Optional[int]
-    config: Dict[str, Any]
-    protocol: Dict[str, Any]
-    work_dir: str
-    lr: Optional[float] = None
-
-    @property
-    def result_file(self) -> str:
-        """The JSON file that exists once the run is finished."""
-        return f'{self.work_dir}.json'
-
-    @property
-    def resume_file(self) -> str:
-        """What a training that was killed goes on from."""
-        return osp.join(self.work_dir, 'resume.pth')
-
-    @property
-    def log_file(self) -> str:
-        """Everything the run printed."""
-        return osp.join(self.work_dir, 'output.log')
-
-    @property
-    def evaluation_dir(self) -> str:
-        """The work dir that all runs share."""
-        return osp.dirname(osp.dirname(self.work_dir))
 
 
 def evaluate_sets(sets: Sets,
@@ -130,7 +72,7 @@ def evaluate_sets(sets: Sets,
                              + ': add one of the same size (model=dict(type="RandomCoreset"))')
     rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
     runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds, rates)
-    return _train_all(runs, jobs)
+    return train_runs(runs, jobs)
 
 
 def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
@@ -210,7 +152,7 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
             for run in plan_runs(first, cfg, work_dir, seeds[:1],
                                  rates={method: rate for method in first})]
     print(f'{how}, {len(lr_grid)} rates for each of {len(first)} methods', flush=True)
-    rates = best_rates(_train_all(runs, jobs))
+    rates = best_rates(train_runs(runs, jobs))
     for method, rate in rates.items():
         print(f'{method}: ' + ("all rates failed, the protocol's is kept" if rate is None
                             else f'lr {rate:g}'), flush=True)
@@ -233,142 +175,48 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     return {method: number for method, number in images.items() if number not in random}
 
 
-def _train_all(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
-    """Train what is not finished; returns the results of all runs."""
-    pending = list({run.key: run for run in runs if read_result(run) is None}.values())
-    pending.sort(key=lambda run: run.folder != FULL)  # the longest runs first
-    if len(pending) < len(runs):
-        print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
-    _write_labels(pending)
-    errors: Dict[str, str] = {}
-    begin = time.time()
-    for done, (run, error) in enumerate(execute(_guarded, pending, jobs), 1):
-        eta = (time.time() - begin) / done * (len(pending) - done)
-        if error:
-            errors[run.key] = error
-        rate = '' if run.lr is None else f' lr {run.lr:g}'
-        text = f'failed: {error}; see {run.log_file}' if error else _brief(read_result(run))
-        print(f'[{done}/{len(pending)}] {run.method} seed {run.seed}{rate}: {text}, '
-              f'eta {eta:.0f} s', flush=True)
-    return [_result(run, errors.get(run.key)) for run in runs]
+def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
+    """Train what is not finished.
 
-
-def _write_labels(pending: Sequence[StudentRun]) -> None:
-    """Write stored soft labels once, before several workers would."""
-    for folder in dict.fromkeys(run.folder for run in pending):
-        run = next(run for run in pending if run.folder == folder)
-        try:
-            _with_labels(run)
-        except Exception as error:  # the run itself fails again, and says so
-            print(f'{run.method}: no soft labels ({" ".join(str(error).split())[:200]})',
-                  flush=True)
-
-
-def _with_labels(run: StudentRun) -> Config:
-    """The config of a run; stored soft labels that its protocol asks for are there then."""
-    if run.config.get('soft_labels') is None:
-        return Config(run.config)
-    from .label_writer import prepare_student
-    return prepare_student(run.config, run.evaluation_dir)
-
-
-def train_student(run: StudentRun) -> Dict[str, Any]:
-    """Train and test one student and write its result file.
-
-    A training that was killed goes on where it last saved, see :class:`ResumeHook`.
+    Args:
+        runs: See :func:`plan_runs`.
+        jobs: See :func:`evaluate_sets`.
 
     Returns:
-        dict: What its result file holds.
+        list[Run]: The results of all runs, see :func:`evaluate_sets`.
     """
-    from mmengine.registry import DefaultScope
-    from mmengine.runner import find_latest_checkpoint
-
-    from mmdd.utils.runner import build_runner
-    begin = time.time()
-    cfg = _with_labels(run)
-    hook = ResumeHook(run.resume_file)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-        training = copy.deepcopy(cfg)
-        if osp.isfile(run.resume_file) and is_whole_checkpoint(run.resume_file):
-            print(f'going on from {run.resume_file}', flush=True)
-            training.load_from, training.resume = run.resume_file, True
-        runner = build_runner(training, run.work_dir, tidy=False)
-        runner.register_hook(hook)
-        runner.train()
-        seconds = hook.elapsed
-        last = find_latest_checkpoint(run.work_dir)
-        best = runner.message_hub.runtime_info.get('best_ckpt')
-        accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
-        result = dict(
-            images=run.images or _num_images(runner.train_dataloader.dataset), seed=run.seed,
-            updates=math.ceil(runner.iter / accumulated), seconds=round(seconds, 1),
-            last_step=_step(last), best_step=best and _step(best), last=_test(cfg, last, run),
-            best=None, select=selection(cfg), num_classes=run.protocol.get('num_classes'))
-        if best:
-            same = result['best_step'] == result['last_step']
-            result['best'] = result['last'] if same else _test(cfg, best, run)
-    result['total_seconds'] = round(hook.seconds + time.time() - begin, 1)
-    write_state(run.result_file, result)
-    if osp.isfile(run.resume_file):
-        os.remove(run.resume_file)
-    return result
+    pending = list({run.key: run for run in runs if read_result(run) is None}.values())
+    if len(pending) < len(runs):
+        print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
+    labels: Dict[str, Job] = {}
+    for run in pending:
+        job = None if run.folder in labels else label_job(run)
+        if job is not None:
+            labels[run.folder] = job
+    students = [replace(student_job(run), needs=[labels[run.folder].name]
+                        if run.folder in labels else ()) for run in pending]
+    errors = run_jobs([*labels.values(), *students], jobs)
+    return [run_result(run, errors.get(run.key)) for run in runs]
 
 
-def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
-    """Metrics of a checkpoint on the test split, in a Runner of its own.
-
-    A Runner that trained would test the raw weights where a hook keeps an average.
-    """
-    from mmdd.utils.runner import build_runner
-    cfg = copy.deepcopy(cfg)
-    cfg.load_from, cfg.resume = checkpoint, False
-    runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
-    runner.register_hook(StudentScalarsHook(_step(checkpoint)))
-    measured = runner.test()
-    values = {}
-    for column, key in run.protocol['metrics'].items():
-        # Some metrics report nothing at all where nothing was detected.
-        if measured and key not in measured:
-            raise ValueError(f'protocol.metrics: {key!r} is not among {sorted(measured)}')
-        value = float(measured.get(key, 0.)) * run.protocol.get('scale', 1.)
-        values[column] = round(value, 4)
-    return values
+def student_job(run: StudentRun) -> Job:
+    """The job that trains a student; the full real set takes longest and goes first."""
+    rate = '' if run.lr is None else f' lr {run.lr:g}'
+    return Job(run.key, f'{run.method} seed {run.seed}{rate}', train_logged, (run, ),
+               target=run.result_file, log=run.log_file, order=(run.folder != FULL, ),
+               result=lambda: _brief(read_result(run)))
 
 
-def _step(checkpoint: str) -> int:
-    """The iteration (or epoch) in the name of a checkpoint."""
-    return int(re.findall(r'(?:iter|epoch)_(\d+)', osp.basename(checkpoint))[-1])
+def label_job(run: StudentRun) -> Optional[Job]:
+    """The job that writes the stored soft labels of a run's set, before several students would."""
+    if run.config.get('soft_labels') is None:
+        return None
+    return Job(f'labels {run.key}', f'{run.method}: soft labels', _write_labels, (run, ),
+               lock='labels', threads=None, alone=True)
 
 
-def _num_images(dataset: Any) -> int:
-    """Images of a dataset without repetitions."""
-    inner = getattr(dataset, 'dataset', None)
-    repeated = inner is not None and len(dataset) >= len(inner)
-    return _num_images(inner) if repeated else len(dataset)
-
-
-def _guarded(run: StudentRun) -> Optional[str]:
-    """Train in the log file's presence; returns one line where it failed."""
-    os.makedirs(run.work_dir, exist_ok=True)
-    with open(run.log_file, 'a' if osp.isfile(run.resume_file) else 'w', encoding='utf-8') as log:
-        with redirect_stdout(log), redirect_stderr(log):
-            try:
-                train_student(run)
-                return None
-            except Exception as error:  # one method's failure must not end the others
-                traceback.print_exc(file=log)
-                return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
-            finally:
-                _forget(log)
-
-
-def _forget(stream: TextIO) -> None:
-    """Take a stream that will be closed from the loggers, which outlive it in this process."""
-    from mmengine.logging import MMLogger
-    for logger in MMLogger._instance_dict.values():
-        for handler in list(logger.handlers):
-            if getattr(handler, 'stream', None) is stream:
-                logger.removeHandler(handler)
+def _write_labels(run: StudentRun) -> None:
+    with_labels(run)
 
 
 def read_result(run: StudentRun) -> Optional[Run]:
@@ -392,7 +240,8 @@ def _identity(run: StudentRun) -> Dict[str, Any]:
     return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr)
 
 
-def _result(run: StudentRun, error: Optional[str]) -> Run:
+def run_result(run: StudentRun, error: Optional[str]) -> Run:
+    """The result of a run that is finished, or that failed."""
     return Run(**_identity(run), error=error, log=run.log_file) if error else read_result(run)
 
 

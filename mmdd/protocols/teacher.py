@@ -1,7 +1,7 @@
 """Teachers and soft labels of student protocols, made where they are missing."""
 import copy
 import os.path as osp
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -34,17 +34,31 @@ def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
         ValueError: If the checkpoint cannot be read, or the real set is missing.
     """
     cfg = read_protocol(protocol)
-    schedule = cfg.protocol.get('schedule') or {}
-    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
-        return cfg
-    teacher = dict(schedule.teacher or {})
-    training = teacher_config(cfg) if teacher.get('cfg') is None else load_config(teacher['cfg'])
-    checkpoint = teacher.get('checkpoint')
-    if checkpoint is None:
-        checkpoint = osp.join(work_dir, f'teacher_{fingerprint(training)[:8]}.pth')
-    ensure_checkpoint(training, checkpoint)
-    schedule.teacher = dict(teacher, cfg=training.to_dict(), checkpoint=checkpoint)
+    planned = planned_teacher(cfg, work_dir)
+    if planned is not None:
+        training, checkpoint = planned
+        ensure_checkpoint(training, checkpoint)
+        schedule = cfg.protocol.schedule
+        schedule.teacher = dict(schedule.teacher or {}, cfg=training.to_dict(),
+                                checkpoint=checkpoint)
     return cfg
+
+
+def planned_teacher(protocol: Config, work_dir: str) -> Optional[Tuple[Config, str]]:
+    """Training config and checkpoint of a protocol's teacher; None without one.
+
+    Args:
+        protocol: See :func:`read_protocol`.
+        work_dir: See :func:`ensure_teacher`.
+    """
+    schedule = protocol.protocol.get('schedule') or {}
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+        return None
+    teacher = schedule.teacher or {}
+    training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
+        teacher['cfg'])
+    return training, teacher.get('checkpoint') or osp.join(
+        work_dir, f'teacher_{fingerprint(training)[:8]}.pth')
 
 
 def teacher_config(protocol: Config) -> Config:

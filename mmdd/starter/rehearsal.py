@@ -17,7 +17,8 @@ from mmdd.engine.preflight import check_budget
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.adapters import read_manifest
 from mmdd.protocols.protocol import num_updates, read_protocol
-from mmdd.protocols.student import plan_runs, read_result, train_student
+from mmdd.protocols.student import plan_runs, read_result
+from mmdd.protocols.training import train_student
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.compat import setup

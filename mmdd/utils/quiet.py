@@ -1,7 +1,12 @@
 """Jobs that work for a parent: output goes to a file, news to the parent's screen."""
+import os
+import os.path as osp
 import sys
+import traceback
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Iterator, List, TextIO, Tuple
+from typing import Any, Callable, Iterator, List, Optional, TextIO, Tuple
+
+from .cli import one_line
 
 # Screen and prefix of the parents that listen, the innermost last.
 _PARENTS: List[Tuple[TextIO, str]] = []
@@ -34,3 +39,19 @@ def tell_parent(text: str) -> None:
     if _PARENTS:
         screen, prefix = _PARENTS[-1]
         print(f'{prefix}{text}', file=screen, flush=True)
+
+
+def work_quietly(path: str, label: str, work: Callable[..., Any], *args: Any) -> Optional[str]:
+    """Work within :func:`quiet`; a failure leaves its traceback in the file.
+
+    Returns:
+        str: None, or one line that says why it failed.
+    """
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    with quiet(path, label):
+        try:
+            work(*args)
+        except Exception as error:  # one job's failure must not end the others
+            traceback.print_exc()
+            return one_line(error)[:300]
+    return None

@@ -44,6 +44,17 @@ DOC_TYPES = dict(int=int, float=float, bool=bool, str=str, dict=dict, list=list,
                  none=type(None), optional=type(None))
 
 
+def defaults_of(cls: type) -> Dict[str, Any]:
+    """The default values of a class's settings, those of its bases among them."""
+    found: Dict[str, Any] = {}
+    for base in inspect.getmro(cls):
+        if base is not object and '__init__' in vars(base):
+            for p in inspect.signature(base.__init__).parameters.values():
+                if p.default is not p.empty:
+                    found.setdefault(p.name, p.default)
+    return found
+
+
 @cache
 def settings_of(cls) -> Optional[Mapping[str, Any]]:
     """The arguments of a class or function with the types that they may have.

@@ -10,16 +10,16 @@ import yaml
 from mmengine.config import Config
 from run_tool import ROOT, run
 
-from mmdd.benchmark.isolated import distill_isolated
+from mmdd.benchmark.distillation import distill_job
+from mmdd.benchmark.jobs import Suite
+from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.benchmark.results import Results
-from mmdd.benchmark.run import distinct_sets, make_plan
-from mmdd.benchmark.set_jobs import SetJob, distill_sets, preparations
-from mmdd.benchmark.suite import budget_text, config_title, group_methods, read_suite
+from mmdd.benchmark.run import make_plan
+from mmdd.benchmark.suite import group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
-from mmdd.protocols.protocol import read_protocol
-from mmdd.utils.config import fingerprint
+from mmdd.utils.jobs import run_jobs
 from mmdd.utils.mean_std import MeanStd
 
 
@@ -107,14 +107,15 @@ def test_a_failed_method_does_not_end_the_others(tmp_path, config, capsys):
 
 
 def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
-    (_, (job, )), = make_plan(dict(A=config('a', model='RandomCoreset')), str(tmp_path), 1)
+    plan = make_plan(dict(A=config('a', model='RandomCoreset')), str(tmp_path), 1)
+    (_, (job, )), = plan
     assert not job.done
     os.makedirs(osp.join(job.folder, '_job/attempts'))
     with open(osp.join(job.folder, '_job', 'job.json'), 'w') as f:
         json.dump(dict(job.description, model='other', fingerprint='x'), f)
     with open(osp.join(job.folder, '_job/attempts/000000_r0.json'), 'w') as f:
         f.write('{}')
-    distill_sets([(None, [job])], spawn=False)
+    Suite(plan, str(tmp_path / 'students'), [0], workers=0).run()
     assert 'holds a distilled set of another config (other model)' in job.error
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
 
@@ -165,77 +166,6 @@ def test_a_method_that_does_not_fit_its_protocol_stops_everything(tmp_path, conf
     assert not osp.exists(tmp_path / 'w')
 
 
-def test_what_a_job_prepares(tmp_path):
-    """Steps and weights are found through the configs of what is trained."""
-    scenes = dict(type='DigitScenes', root=str(tmp_path))
-    (tmp_path / 'inner.py').write_text(f'prepare = [{scenes!r}]\nmodel = dict()\n')
-    (tmp_path / 'outer.py').write_text(
-        f'prepare = [dict(type="TrainedCheckpoint", config={str(tmp_path / "inner.py")!r}, '
-        f'checkpoint="backbone.pth")]\n')
-    proxy = dict(cfg=[str(tmp_path / 'outer.py'), str(tmp_path / 'outer.py')],
-                 checkpoint='proxy.pth')
-    assert preparations(dict(model=dict(proxy=proxy, extractor=dict(cfg='x')))) == (
-        {fingerprint(scenes)}, {'proxy.pth', 'backbone.pth'})
-    assert preparations(dict(prepare=[dict(type='A')], hooks=[dict(proxy)])) == (
-        {fingerprint(scenes), fingerprint(dict(type='A'))}, {'proxy.pth', 'backbone.pth'})
-    assert preparations(dict(model=dict(type='RandomCoreset'))) == (set(), set())
-
-
-def test_what_prepares_comes_first(tmp_path, config, monkeypatch):
-    """One job builds the data, shared weights are trained once, others side by side."""
-    parts = {name: dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / f'{name}.pth'))
-             for name in 'ab'}
-    model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'))
-    group, = group_methods({name: Config(dict(
-        tiny.coreset_job(tmp_path, more, 2), prepare=[dict(type='DigitScenes')],
-        evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')),
-        custom_hooks=hooks)) for name, more, hooks in (
-            ('Copies', dict(type='UniformCoreset'), []), ('Samples', model, []),
-            ('Guides', model, [dict(type='TaskGuidanceHook')]),
-            ('Tunes a', dict(model, fine_tune=parts['a']), []),
-            ('Tunes a as well', dict(model, fine_tune=dict(parts['a']), seed=1), []),
-            ('Tunes b', dict(model, fine_tune=parts['b']), []))})
-    jobs = [SetJob(method, 0, str(tmp_path / method.name), {}) for method in group.methods]
-    begun = []
-
-    def distill(same, spawn, threads, progress):
-        name = same[0].method.name
-        begun.append((name, threads))
-        if name.startswith('Tunes'):
-            open(parts[name[6]]['checkpoint'], 'w').close()
-
-    monkeypatch.setattr('mmdd.benchmark.set_jobs._distill_set', distill)
-    monkeypatch.setattr('mmdd.benchmark.set_jobs.default_jobs', lambda: 4)
-    monkeypatch.setattr(SetJob, 'done', property(lambda self: False))
-    distill_sets([(group, jobs)], workers=1)
-    assert begun == [(name, None) for name in (
-        'Copies', 'Tunes a', 'Tunes b', 'Guides', 'Samples', 'Tunes a as well')]
-    begun.clear()
-    for part in parts.values():
-        os.remove(part['checkpoint'])
-    distill_sets([(group, jobs)], workers=2)
-    # None: alone, with all threads
-    assert begun[0] == ('Copies', None)
-    assert sorted(begun[1:3]) == [('Tunes a', 2), ('Tunes b', 2)]
-    assert sorted(begun[3:]) == [('Guides', 2), ('Samples', 2), ('Tunes a as well', 2)]
-
-
-def test_weights_that_could_not_be_trained_are_tried_by_one_job_at_a_time(
-        tmp_path, config, monkeypatch):
-    part = dict(cfg=dict(max_iters=1), checkpoint=str(tmp_path / 'never.pth'))
-    model = dict(type='UniDD', diffusion=dict(type='StableDiffusion'), fine_tune=part)
-    group, = group_methods({str(seed): Config(dict(
-        tiny.coreset_job(tmp_path, dict(model, seed=seed), 2),
-        evaluation=dict(protocol=toy_student.protocol(tmp_path / 'real')))) for seed in range(3)})
-    jobs = [SetJob(method, 0, str(tmp_path / method.name), {}) for method in group.methods]
-    begun = []
-    monkeypatch.setattr('mmdd.benchmark.set_jobs._distill_set',
-                        lambda same, spawn, threads, progress: begun.append(threads))
-    monkeypatch.setattr(SetJob, 'done', property(lambda self: False))
-    distill_sets([(group, jobs)], workers=2)
-    assert begun == [None] * 3
-
-
 def test_equal_sets_are_made_once(tmp_path, config, protocol):
     """Two protocols, hence two groups, on one set."""
     other = tmp_path / 'other_protocol.py'
@@ -263,14 +193,6 @@ def test_a_method_that_no_seed_changes_has_one_set(tmp_path, config):
              for method in group.methods}
     assert seeds == dict(Centers=[0], Herding=[0], Started=[0, 1, 2], Random=[0, 1, 2],
                          Staged=[0, 1, 2])
-
-
-def test_equal_sets_of_a_method_are_trained_on_once(tmp_path):
-    """The files decide, not the folders."""
-    cfg = read_protocol(toy_student.protocol(tmp_path / 'real'))
-    folders = [toy_student.voc_set(tmp_path / name, targets) for name, targets in (
-        ('a', [1, 2]), ('b', [1, 2]), ('c', [2, 3]), ('d', [1, 2]))]
-    assert distinct_sets(cfg, folders) == [folders[0], folders[2]]
 
 
 def test_students_and_papers_values(tmp_path, config, protocol):
@@ -409,8 +331,9 @@ def test_a_distillation_that_kills_its_process(tmp_path, config):
     with open(deadly, 'a') as f:
         f.write('import multiprocessing\nimport os\n'
                 'if multiprocessing.parent_process():\n    os._exit(9)\n')
-    error = distill_isolated(deadly, str(tmp_path / 'w'))
-    assert error.startswith('its process died with exit code 9')
+    job = distill_job('Deadly', deadly, str(tmp_path / 'w'), {}, '')
+    assert run_jobs([job], 1) == {
+        job.name: 'its worker process died with exit code 9 (out of memory?)'}
 
 
 def test_budgets_in_words():

@@ -15,7 +15,8 @@ from mmdd.datasets.manifest import check_set_files
 from mmdd.models.students.soft_label_classifier import SoftLabelClassifier  # noqa: F401
 from mmdd.protocols import resume
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.student import evaluate_sets, plan_runs, train_student
+from mmdd.protocols.student import evaluate_sets, plan_runs
+from mmdd.protocols.training import train_student
 from mmdd.utils.io import sha256
 
 NOISE = np.random.default_rng(0).bytes(200)

@@ -11,7 +11,8 @@ from mmengine.registry import HOOKS
 from mmdd.models.students.soft_label_classifier import SoftLabelClassifier  # noqa: F401
 from mmdd.protocols import resume
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.student import plan_runs, train_student
+from mmdd.protocols.student import plan_runs
+from mmdd.protocols.training import train_student
 from mmdd.utils.checkpoint import read_checkpoint
 
 

@@ -1,4 +1,4 @@
-"""Imports what most jobs need, for :func:`mmdd.protocols.workers.worker_context`.
+"""Imports what most jobs need, for :func:`mmdd.utils.pool.worker_context`.
 
 Nothing is computed here, so that no threads are running when a job is forked.
 """

@@ -1,0 +1,220 @@
+"""The jobs of a benchmark: data and weights, sets, and students as soon as their set is there."""
+import os.path as osp
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+
+from mmengine.config import Config
+
+from mmdd.engine.preflight import check_job
+from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.student import label_job, plan_runs, read_result, student_job
+from mmdd.protocols.teacher import ensure_teacher
+from mmdd.protocols.training import StudentRun
+from mmdd.utils.cli import BAD_INPUT, one_line
+from mmdd.utils.config import ConfigType, fingerprint
+from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
+from mmdd.utils.pool import default_jobs
+from .distillation import distill_job
+from .preparations import Preparations
+from .set_jobs import Plan, SetJob, expected_length
+from .suite import Group
+
+FULL_METHOD = 'Full'
+# After data and weights: the full real set, whose students take longest, then sets.
+FULL_SET, SETS, STUDENTS = 2, 3, 4
+
+
+def set_workers(workers: Optional[int] = None) -> int:
+    """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one.
+
+    Args:
+        workers: Processes at once; :func:`default_jobs` if None.
+    """
+    import torch
+    most = 1 if torch.cuda.is_available() else min(default_jobs(), 4)
+    return max(1, min(most, most if workers is None else workers))
+
+
+@dataclass
+class Trained:
+    """The students of one group under one protocol.
+
+    Attributes:
+        config: The protocol with its teacher.
+        runs: Runs of every set that differs from the others of its method.
+        errors: Why runs failed, by their keys.
+        failures: One line for each set that has no students.
+        repeats: One line for each method whose sets are not all different.
+    """
+    config: Config
+    runs: List[StudentRun] = field(default_factory=list)
+    errors: Dict[str, str] = field(default_factory=dict)
+    failures: List[str] = field(default_factory=list)
+    repeats: List[str] = field(default_factory=list)
+
+
+class Suite:
+    """Everything that a benchmark does, as a graph of jobs.
+
+    Args:
+        plan: See :func:`plan_sets`; the field ``error`` of sets that fail is filled in.
+        work_dir: Where students go.
+        seeds: Seeds of the students.
+        full_seeds: Seeds of those of the full real set; ``seeds`` if None.
+        students: See :meth:`Group.students`.
+        workers: Processes at once; :func:`default_jobs` if None, 0 works in this process.
+    """
+
+    def __init__(self, plan: Plan, work_dir: str, seeds: Sequence[int],
+                 full_seeds: Optional[Sequence[int]] = None,
+                 students: Union[str, Sequence[str]] = 'default',
+                 workers: Optional[int] = None) -> None:
+        self.plan, self.work_dir, self.workers = plan, work_dir, workers
+        self.seeds, self.full_seeds = list(seeds), full_seeds
+        self.sets: Dict[str, List[SetJob]] = {}
+        for _, members in plan:
+            for job in members:
+                self.sets.setdefault(job.work_dir, []).append(job)
+        self.jobs: Dict[str, Job] = {}
+        self.protocols: Dict[str, Config] = {}
+        self.complete: Dict[str, Config] = {}
+        self.planned: Dict[str, List[StudentRun]] = {}
+        self.errors: Dict[str, str] = {}
+        pending = self._pending()
+        at_once = max(1, min(set_workers(workers), len(pending)))
+        places = default_jobs() if workers is None else workers
+        self.how: Dict[str, Any] = dict(places=max(1, places // at_once),
+                                        threads=max(1, default_jobs() // at_once))
+        self.shared = Preparations(osp.dirname(osp.abspath(work_dir)), **self.how)
+        for job in pending:
+            self._try(job.work_dir, self._add_set, job)
+        for group, members in plan:
+            for source in group.students(students).values():
+                self._try('', self._add_students, group, members, source)
+
+    def _try(self, name: str, add: Callable[..., None], *args: Any) -> None:
+        """Add jobs; one that cannot be is a failure, and trained() says so of a protocol."""
+        try:
+            add(*args)
+        except BAD_INPUT as error:
+            self.errors[name] = one_line(error)
+
+    def _pending(self) -> List[SetJob]:
+        """Sets that are not finished, those first that others build on."""
+        pending, kept = [], 0
+        for work_dir, (job, *_) in self.sets.items():
+            try:
+                if job.done:
+                    kept += 1
+                else:
+                    pending.append(job)
+            except ValueError as error:  # the folder of something else
+                self.errors[work_dir] = one_line(error)
+        if kept:
+            print(f'{kept} of {len(self.sets)} sets are finished already', flush=True)
+        return sorted(pending, key=lambda job: job.base is not None)
+
+    def _add_set(self, job: SetJob) -> None:
+        config, options, method = job.config, dict(job.options), job.method
+        needs = self.shared.of_set(config)
+        if any(self.shared.jobs[name].target for name in needs):  # before hours go into weights
+            config.work_dir = job.work_dir
+            check_job(config, resume=True)
+        if job.base is not None and job.base.work_dir not in self.errors:
+            options['train_cfg.reuse'] = job.base.folder
+            needs += {job.base.work_dir} & set(self.jobs)
+        self.jobs[job.work_dir] = distill_job(
+            f'{method.name} seed {job.seed}',
+            method.config if method.config_name else method.cfg.to_dict(), job.work_dir, options,
+            method.folder, needs=needs, order=(SETS, -expected_length(job)), **self.how)
+
+    def _add_students(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> None:
+        """Add the students of a group under one protocol."""
+        config = read_protocol(source)
+        mark = fingerprint(config)
+        self.protocols[mark] = config
+        ready = self.shared.of_protocol(config, self.work_dir)
+        folders = {job.folder: job for job in members if job.work_dir not in self.errors}
+        for folder, job in {**folders, **({FULL: None} if group.full else {})}.items():
+            name = f'{mark} {folder}'
+            if name in self.jobs:  # of another group
+                continue
+            needs = [*ready, *({job.work_dir} & set(self.jobs) if job else ())]
+            title = job.method.name if job else FULL_METHOD
+            self.jobs[name] = Job(name, f'{title}: students', needs=needs,
+                                  plan=partial(self._plan_students, mark, title, folder))
+            seeds = self.seeds if job or self.full_seeds is None else self.full_seeds
+            for place, seed in enumerate(seeds):
+                self.jobs[f'{name} {seed}'] = Job(
+                    f'{name} {seed}', f'{title} student {seed}', needs=[name],
+                    order=(STUDENTS if job else FULL_SET, ),
+                    plan=partial(self._plan_student, name, place))
+
+    def _plan_students(self, mark: str, title: str, folder: str, job: Job) -> None:
+        """Plan the runs of a set, once it is there, and the stored labels that they need."""
+        if mark not in self.complete:
+            self.complete[mark] = ensure_teacher(self.protocols[mark], self.work_dir)
+        runs = plan_runs({title: folder}, self.complete[mark], self.work_dir, self.seeds,
+                         self.full_seeds)
+        self.planned[job.name] = runs
+        labels = label_job(runs[0])
+        if labels is not None:
+            job.work, job.args, job.lock = labels.work, labels.args, labels.lock
+            job.threads, job.alone = labels.threads, labels.alone
+
+    def _plan_student(self, name: str, place: int, job: Job) -> None:
+        run = self.planned[name][place]
+        if read_result(run) is None:
+            one = student_job(run)
+            job.work, job.args, job.target = one.work, one.args, one.target
+            job.log, job.result = one.log, one.result
+
+    def run(self, report: Reporter = print_event) -> None:
+        """Do everything; what fails is in ``errors`` by the names of the jobs."""
+        jobs = [*self.shared.jobs.values(), *self.jobs.values()]
+        self.errors.update(run_jobs(jobs, self.workers, report))
+        for work_dir, same in self.sets.items():
+            log = self.jobs[work_dir].log if work_dir in self.jobs else ''
+            for job in same:
+                job.error = self.errors.get(work_dir)
+                if job.error and osp.isfile(log):
+                    job.error += f'; see {log}'
+
+    def trained(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> Trained:
+        """What :meth:`run` made of the students of a group under one protocol.
+
+        Raises:
+            ValueError: If the protocol is unusable.
+        """
+        mark = fingerprint(read_protocol(source))
+        found = Trained(self.complete.get(mark, self.protocols[mark]))
+        folders: Dict[str, List[str]] = {}
+        for job in members:
+            if not job.error:
+                folders.setdefault(job.method.name, []).append(job.folder)
+        if group.full:
+            folders[FULL_METHOD] = [FULL]
+        for method, own in folders.items():
+            self._collect(found, mark, method, own)
+        return found
+
+    def _collect(self, found: Trained, mark: str, method: str, folders: List[str]) -> None:
+        """Add the runs of a method; of sets with the same content only those of the first."""
+        runs: Dict[str, StudentRun] = {}
+        there = 0
+        for folder in folders:
+            name = f'{mark} {folder}'
+            if name in self.errors:
+                found.failures.append(f'{method}: {self.errors[name]}')
+                continue
+            there += 1
+            for run in self.planned[name]:
+                runs.setdefault(run.key, replace(run, method=method))
+                if f'{name} {run.seed}' in self.errors:
+                    found.errors[run.key] = self.errors[f'{name} {run.seed}']
+        different = len({run.folder for run in runs.values()})
+        if different < there:
+            found.repeats.append(f'{method}: {there} sets hold {different} different ones; each '
+                                 f'is trained on once')
+        found.runs += runs.values()

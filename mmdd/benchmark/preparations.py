@@ -1,0 +1,129 @@
+"""What sets and students of a benchmark share and is made once: data, and trained weights."""
+import os.path as osp
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+
+from mmengine.config import Config
+
+from mmdd.engine.distill_job import read_job, ready_fine_tuned, ready_weights
+from mmdd.engine.prepare import prepare
+from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.protocols.teacher import planned_teacher
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.components import class_of
+from mmdd.utils.config import fingerprint, import_custom_modules, load_config
+from mmdd.utils.jobs import Job
+from mmdd.utils.quiet import work_quietly
+
+# Jobs that others wait for go first.
+DATA, WEIGHTS = (0, ), (1, )
+
+
+class Preparations:
+    """The jobs that make what several sets and students need, each of them once.
+
+    Args:
+        work_dir: Work dir of the benchmark; the output goes to its ``prepare.log``.
+        places: Places of a job that trains weights, see :class:`Job`.
+        threads: Its CPU threads.
+    """
+
+    def __init__(self, work_dir: str, places: int = 1, threads: Optional[int] = None) -> None:
+        self.log = osp.join(work_dir, 'prepare.log')
+        self.training = dict(order=WEIGHTS, places=places, threads=threads)
+        self.jobs: Dict[str, Job] = {}
+
+    def of_config(self, config: Config) -> List[str]:
+        """Names of the jobs for the entries of ``prepare``, in order.
+
+        What an entry trains needs the data of its own config; a checkpoint that is there needs
+        nothing.
+        """
+        names: List[str] = []
+        content = config.to_dict()
+        for entry in content.get('prepare') or []:
+            path = entry.get('checkpoint')
+            step = dict(prepare=[entry], custom_imports=content.get('custom_imports'))
+            if path:
+                names += self._weights(path, entry.get('config'), names, _build, step)
+                continue
+            kind = str(entry.get('type')).removeprefix('mmdd.')
+            names.append(self._add(
+                fingerprint(dict(entry, type=kind)), f'data of {kind}', names, _build, step,
+                order=DATA))
+        return names
+
+    def of_set(self, config: Config) -> List[str]:
+        """The same for a distillation, with the weights that it would train.
+
+        Args:
+            config: Its config; weights without a place of their own are left to it.
+        """
+        names = self.of_config(config)
+        for part in ('proxy', 'judge', 'fine_tune'):
+            node = config.model.get(part)
+            if node is None or part != 'fine_tune' and not is_trained_here(node):
+                continue
+            if isinstance(node.get('checkpoint'), str):
+                # Shards of classes have files of their own, which the training knows.
+                names += self._weights(node.checkpoint, node.get('cfg'), names, _train,
+                                       config.to_dict(), part,
+                                       whole=not node.get('classes_per_shard'))
+        return names
+
+    def of_protocol(self, config: Config, work_dir: str) -> List[str]:
+        """The same for a student protocol, with the weights of its teacher.
+
+        Args:
+            config: See :func:`read_protocol`.
+            work_dir: Where a teacher without a place of its own goes.
+        """
+        names = self.of_config(config)
+        planned = planned_teacher(config, work_dir)
+        if planned is not None:
+            training, path = planned
+            names += self._weights(path, training, names, ensure_checkpoint, training.to_dict(),
+                                   path)
+        return names
+
+    def _weights(self, path: str, training: Any, needs: Sequence[str], work: Callable[..., Any],
+                 *args: Any, whole: bool = True) -> List[str]:
+        """The job that trains a checkpoint, unless it is there."""
+        if osp.isfile(path):
+            return []
+        try:
+            inner = self.of_config(load_config(training or {}))
+        except (FileNotFoundError, ValueError):  # the job itself says so
+            inner = []
+        return [self._add(path, path, [*needs, *inner], work, *args,
+                          target=path if whole else None, **self.training)]
+
+    def _add(self, name: str, label: str, needs: Sequence[str], work: Callable[..., Any],
+             *args: Any, **more: Any) -> str:
+        if name not in self.jobs:  # what it needs is there already, so there is no circle
+            self.jobs[name] = Job(
+                name, label, work_quietly, (self.log, osp.basename(label), work, *args),
+                list(needs), log=self.log, alone=True, **more)
+        return name
+
+
+def is_trained_here(network: Any) -> bool:
+    """Whether distilling trains a proxy or judge where its weights are missing."""
+    return network.get('cfg') is not None and getattr(
+        class_of(MODELS, network), 'trained_by_job', True)
+
+
+def _build(step: Mapping[str, Any]) -> None:
+    setup()
+    cfg = load_config(step)
+    import_custom_modules(cfg)
+    prepare(cfg)
+
+
+def _train(config: Mapping[str, Any], part: str) -> None:
+    setup()
+    cfg = read_job(config)
+    if part == 'fine_tune':
+        ready_fine_tuned(cfg)
+    else:
+        ready_weights(cfg.model[part], '', part)

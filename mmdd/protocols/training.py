@@ -1,0 +1,173 @@
+"""One student: its training, its test and its files, resumable."""
+import copy
+import math
+import os
+import os.path as osp
+import re
+import time
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, TextIO
+
+from mmengine.config import Config
+
+from mmdd.utils.state import is_whole_checkpoint, write_state
+from .protocol import selection
+from .resume import ResumeHook
+from .scalars_hook import StudentScalarsHook
+
+
+@dataclass
+class StudentRun:
+    """One training and its test.
+
+    Attributes:
+        key: Name of the run, see :func:`run_key`.
+        method: Name of the set.
+        folder: Folder of the set, or 'full'.
+        seed: Seed of the training.
+        images: Images of the set; None if only the training will tell.
+        listed: Images that the lists of the full real set name, where they tell.
+        config: The student's config as plain dicts.
+        protocol: The field ``protocol`` as plain dicts.
+        work_dir: Where the training writes; the result is ``<work_dir>.json``.
+        lr: Learning rate in place of the protocol's.
+    """
+    key: str
+    method: str
+    folder: str
+    seed: int
+    images: Optional[int]
+    listed: Optional[int]
+    config: Dict[str, Any]
+    protocol: Dict[str, Any]
+    work_dir: str
+    lr: Optional[float] = None
+
+    @property
+    def result_file(self) -> str:
+        """The JSON file that exists once the run is finished."""
+        return f'{self.work_dir}.json'
+
+    @property
+    def resume_file(self) -> str:
+        """What a training that was killed goes on from."""
+        return osp.join(self.work_dir, 'resume.pth')
+
+    @property
+    def log_file(self) -> str:
+        """Everything the run printed."""
+        return osp.join(self.work_dir, 'output.log')
+
+    @property
+    def evaluation_dir(self) -> str:
+        """The work dir that all runs share."""
+        return osp.dirname(osp.dirname(self.work_dir))
+
+
+def with_labels(run: StudentRun) -> Config:
+    """The config of a run; stored soft labels that its protocol asks for are there then."""
+    if run.config.get('soft_labels') is None:
+        return Config(run.config)
+    from .label_writer import prepare_student
+    return prepare_student(run.config, run.evaluation_dir)
+
+
+def train_student(run: StudentRun) -> Dict[str, Any]:
+    """Train and test one student and write its result file.
+
+    A training that was killed goes on where it last saved, see :class:`ResumeHook`.
+
+    Returns:
+        dict: What its result file holds.
+    """
+    from mmengine.registry import DefaultScope
+    from mmengine.runner import find_latest_checkpoint
+
+    from mmdd.utils.runner import build_runner
+    begin = time.time()
+    cfg = with_labels(run)
+    hook = ResumeHook(run.resume_file)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        training = copy.deepcopy(cfg)
+        if osp.isfile(run.resume_file) and is_whole_checkpoint(run.resume_file):
+            print(f'going on from {run.resume_file}', flush=True)
+            training.load_from, training.resume = run.resume_file, True
+        runner = build_runner(training, run.work_dir, tidy=False)
+        runner.register_hook(hook)
+        runner.train()
+        seconds = hook.elapsed
+        last = find_latest_checkpoint(run.work_dir)
+        best = runner.message_hub.runtime_info.get('best_ckpt')
+        accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+        result = dict(
+            images=run.images or _num_images(runner.train_dataloader.dataset), seed=run.seed,
+            updates=math.ceil(runner.iter / accumulated), seconds=round(seconds, 1),
+            last_step=_step(last), best_step=best and _step(best), last=_test(cfg, last, run),
+            best=None, select=selection(cfg), num_classes=run.protocol.get('num_classes'))
+        if best:
+            same = result['best_step'] == result['last_step']
+            result['best'] = result['last'] if same else _test(cfg, best, run)
+    result['total_seconds'] = round(hook.seconds + time.time() - begin, 1)
+    write_state(run.result_file, result)
+    if osp.isfile(run.resume_file):
+        os.remove(run.resume_file)
+    return result
+
+
+def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
+    """Metrics of a checkpoint on the test split, in a Runner of its own.
+
+    A Runner that trained would test the raw weights where a hook keeps an average.
+    """
+    from mmdd.utils.runner import build_runner
+    cfg = copy.deepcopy(cfg)
+    cfg.load_from, cfg.resume = checkpoint, False
+    runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
+    runner.register_hook(StudentScalarsHook(_step(checkpoint)))
+    measured = runner.test()
+    values = {}
+    for column, key in run.protocol['metrics'].items():
+        # Some metrics report nothing at all where nothing was detected.
+        if measured and key not in measured:
+            raise ValueError(f'protocol.metrics: {key!r} is not among {sorted(measured)}')
+        value = float(measured.get(key, 0.)) * run.protocol.get('scale', 1.)
+        values[column] = round(value, 4)
+    return values
+
+
+def _step(checkpoint: str) -> int:
+    """The iteration (or epoch) in the name of a checkpoint."""
+    return int(re.findall(r'(?:iter|epoch)_(\d+)', osp.basename(checkpoint))[-1])
+
+
+def _num_images(dataset: Any) -> int:
+    """Images of a dataset without repetitions."""
+    inner = getattr(dataset, 'dataset', None)
+    repeated = inner is not None and len(dataset) >= len(inner)
+    return _num_images(inner) if repeated else len(dataset)
+
+
+def train_logged(run: StudentRun) -> Optional[str]:
+    """Train in the log file's presence; returns one line where it failed."""
+    os.makedirs(run.work_dir, exist_ok=True)
+    with open(run.log_file, 'a' if osp.isfile(run.resume_file) else 'w', encoding='utf-8') as log:
+        with redirect_stdout(log), redirect_stderr(log):
+            try:
+                train_student(run)
+                return None
+            except Exception as error:  # one method's failure must not end the others
+                traceback.print_exc(file=log)
+                return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
+            finally:
+                _forget(log)
+
+
+def _forget(stream: TextIO) -> None:
+    """Take a stream that will be closed from the loggers, which outlive it in this process."""
+    from mmengine.logging import MMLogger
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if getattr(handler, 'stream', None) is stream:
+                logger.removeHandler(handler)
