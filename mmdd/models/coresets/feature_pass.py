@@ -6,12 +6,13 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
 from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.shards import do_shards
 from mmdd.utils.state import read_arrays, write_arrays
 
 # Batches per block: what a rank does at a time, and what a killed job may lose.
@@ -58,15 +59,9 @@ class FeaturePass:
         Raises:
             ValueError: If an image cannot be read, or its features are not finite.
         """
-        mine = range(len(self.blocks))[get_rank()::get_world_size()] if self.shared else range(
-            len(self.blocks))
-        progress = Progress(self.name, sum(len(self.blocks[i]) for i in mine))
-        found = {}
-        with ThreadPoolExecutor(4) as pool:
-            for i in mine:
-                found[i] = self._block(i, pool, progress)
+        found = do_shards(self.name, [len(block) for block in self.blocks], self._block,
+                          self.shared)
         if self.shared:
-            barrier()
             if get_rank() != 0:
                 return None
             found.update({i: self._load(i) for i in range(len(self.blocks)) if i not in found})
