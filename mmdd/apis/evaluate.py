@@ -4,8 +4,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from mmdd.datasets.manifest import read_manifest
 from mmdd.engine.prepare import prepare
-from mmdd.protocols.adapters import read_manifest
 from mmdd.protocols.protocol import FULL, protocol_classes, read_protocol, set_content
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import (

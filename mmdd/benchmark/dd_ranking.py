@@ -10,7 +10,7 @@ from mmdd.evaluation.robust_scores import (
 )
 from mmdd.protocols.lr_search import LR_GRID
 from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.schedule_rules import SoftRule
+from mmdd.protocols.recipes import SoftRule
 from mmdd.protocols.student import evaluate_sets
 from mmdd.protocols.summary import mean_std
 from mmdd.registry import TASK_UTILS

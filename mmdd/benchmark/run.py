@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 from mmdd.datasets.manifest import versions
 from mmdd.engine.prepare import prepare
-from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import FULL, read_protocol, set_content, set_files
+from mmdd.protocols.sets import check_job_fits
 from mmdd.protocols.settings import protocol_settings
 from mmdd.protocols.student import describe_runs, evaluate_sets, plan_runs
 from mmdd.protocols.summary import summarize, warnings_of

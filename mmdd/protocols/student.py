@@ -12,9 +12,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, TextIO, Union
 
 from mmengine.config import Config
 
+from mmdd.datasets.manifest import read_manifest
+from mmdd.engine.hooks.resume_hook import ResumeHook
 from mmdd.utils.config import ConfigType
 from mmdd.utils.state import is_whole_checkpoint, read_state, write_state
-from .adapters import read_manifest
 from .lr_search import best_rates, search_protocol
 from .protocol import (
     FULL,
@@ -26,7 +27,6 @@ from .protocol import (
     set_files,
     student_config,
 )
-from .resume import ResumeHook
 from .scalars_hook import StudentScalarsHook
 from .settings import arm_line, protocol_settings, settings_lines
 from .workers import execute

@@ -12,8 +12,8 @@ from mmengine.registry import DefaultScope
 from mmdd.datasets.checks import open_real_set
 from mmdd.engine.distill_job import read_job
 from mmdd.engine.preflight import check_budget, check_part, parts_of
-from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import has_validation, read_protocol
+from mmdd.protocols.sets import check_job_fits
 from mmdd.registry import TASK_UTILS
 from mmdd.starter.init_job import init_job
 from mmdd.utils.compat import setup

@@ -353,4 +353,4 @@ def test_a_job_whose_protocol_is_for_other_classes(tmp_path, monkeypatch):
     assert (job.work_dir / 'distilled/manifest.json').exists()
     said, = warnings
     assert 'evaluation.protocol does not fit this job' in said
-    assert "class 0 is 'bird' in the set and '0' in the protocol" in said
+    assert "class 0 is 'bird' there and '0' in the protocol" in said
