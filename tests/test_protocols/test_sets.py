@@ -6,14 +6,18 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmdd.datasets import ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
+from mmdd.datasets import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
+from mmdd.datasets.formats import SetFormat
+from mmdd.datasets.formats.set_format import listed_names
 from mmdd.protocols.protocol import set_content, set_files, student_config
 from mmdd.protocols.sets import (
     check_job_fits,
     full_content,
     protocol_classes,
+    read_set,
     wanted_format,
 )
+from mmdd.registry import FORMATS
 from mmdd.structures import DistilledSample, DistillSlot
 
 NAMES = ('zebra', 'cat', 'dog')
@@ -237,6 +241,38 @@ def test_classes_of_folders(tmp_path):
     assert protocol_classes(protocol('voc', None, type='VOCDataset'))[:2] == (
         'aeroplane', 'bicycle')
     assert len(protocol_classes(protocol('segmentation', None, type='PascalVOCDataset'))) == 21
+
+
+class FlatWriter(BaseWriter):
+    """Of a plug-in."""
+
+
+class FlatFormat(SetFormat):
+    """Images beside one list of names and labels."""
+    name, task, marker, writer = 'flat', 'classification', 'flat.txt', FlatWriter
+
+    def reads(self, leaf):
+        return leaf['type'] == 'FlatDataset'
+
+    def check(self, folder, file, classes):
+        return [(name, ) for name in listed_names(folder, file)]
+
+    def student_dataset(self, folder, file, leaf, classes):
+        return dict(data_root=folder, ann_file=file)
+
+
+def test_a_format_is_one_class(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS.module_dict, 'FlatFormat', FlatFormat)
+    (tmp_path / 'flat.txt').write_text('b.png\n\na.png\n')
+    flat = protocol('classification', type='FlatDataset')
+    assert wanted_format(flat).name == 'flat'
+    assert wanted_format(protocol('classification')).name == 'class-folder'
+    content = read_set(flat, str(tmp_path))
+    assert (content.images, content.files) == (2, ['flat.txt', 'b.png', 'a.png'])
+    assert content.changes == dict(data_root=str(tmp_path), ann_file='flat.txt')
+    with pytest.raises(ValueError, match='is in flat layout, the protocol reads class-folder .*: '
+                                         'distill with ClassFolderWriter instead of FlatWriter'):
+        read_set(protocol('classification'), str(tmp_path))
 
 
 def test_layout_of_a_protocol():

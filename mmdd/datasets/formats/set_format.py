@@ -115,8 +115,8 @@ class SetFormat:
 
 
 def all_formats() -> List[SetFormat]:
-    """Every format that is registered."""
-    return [kind() for kind in FORMATS.module_dict.values()]
+    """Every format that is registered, the newest first: a plug-in's comes before ours."""
+    return [kind() for kind in reversed(FORMATS.module_dict.values())]
 
 
 def format_of(dataset: Any) -> SetFormat:
