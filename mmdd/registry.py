@@ -20,6 +20,8 @@ LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='mmdd', locations=['mmdd.e
 # datasets of our own
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='mmdd', locations=['mmdd.datasets'])
+# formats of sets: how they are written, checked and read; mmengine has no such registry
+FORMATS = Registry('format', scope='mmdd', locations=['mmdd.datasets.formats'])
 # the order in which the real set is read
 DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='mmdd', locations=['mmdd.datasets'])

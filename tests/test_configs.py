@@ -19,11 +19,12 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import PARAM_SCHEDULERS, TRANSFORMS, DefaultScope, root
 from mmpretrain.registry import BATCH_AUGMENTS
 
+from mmdd.datasets.views import read_classes
 from mmdd.engine.distill_job import KNOWN_KEYS
 from mmdd.engine.parts import parts_of
-from mmdd.models.proxies.base import read_classes, strip_init_cfg
-from mmdd.protocols.adapters import check_job_fits
+from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.sets import check_job_fits
 from mmdd.registry import HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.components import check_part
 from mmdd.utils.config import plain

@@ -18,8 +18,8 @@ from paper_rows import (
 
 from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_wnids
-from mmdd.models.proxies.base import read_classes
-from mmdd.protocols.protocol import num_updates
+from mmdd.datasets.views import read_classes
+from mmdd.protocols.recipes.lengths import num_updates
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 

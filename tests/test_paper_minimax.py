@@ -18,8 +18,8 @@ from paper_rows import (
 
 from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_wnids, imagenet_indices
+from mmdd.datasets.views import read_classes
 from mmdd.models import MinimaxFineTuner
-from mmdd.models.proxies.base import read_classes
 from mmdd.registry import TASK_UTILS
 
 PAPER = read_yaml('tests/paper_tables/minimax.yml')

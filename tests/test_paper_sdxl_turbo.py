@@ -24,7 +24,7 @@ from paper_rows import (
 
 from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_names
-from mmdd.models.proxies.base import read_classes
+from mmdd.datasets.views import read_classes
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import RealAnnotation
 

@@ -323,6 +323,6 @@ def test_another_set_of_classes_is_no_student_of_this_protocol(coresets, tmp_pat
                        'configs/_base_/protocols/dc_dsa.py')
     classes = CIFAR[::-1]
     protocol.train_dataloader.dataset.metainfo = dict(classes=classes)
-    with pytest.raises(ValueError, match="class 0 is 'airplane' in the set and 'truck'"):
+    with pytest.raises(ValueError, match="class 0 is 'airplane' there and 'truck'"):
         evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), jobs=0)
     assert not os.listdir(tmp_path)

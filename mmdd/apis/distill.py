@@ -7,8 +7,8 @@ from mmengine.dist import get_rank
 from mmengine.logging import print_log
 
 from mmdd.engine.distill_job import read_job, run_distillation
-from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.sets import check_job_fits
 from mmdd.utils.config import ConfigType
 
 

@@ -10,8 +10,8 @@ from mmdd.evaluation.robust_scores import (
 )
 from mmdd.protocols.lr_search import LR_GRID
 from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.recipes import SoftRule
 from mmdd.protocols.results import MethodRuns, Run, by_method
-from mmdd.protocols.schedule_rules import SoftRule
 from mmdd.protocols.student import evaluate_sets
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
-from mmdd.protocols.adapters import read_manifest
+from mmdd.datasets.manifest import read_manifest
 from mmdd.protocols.protocol import protocol_classes
 from mmdd.protocols.student import Sets, method_folders, missing_random
 from mmdd.registry import MODELS

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdd.datasets.manifest import versions
-from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import FULL
+from mmdd.protocols.sets import check_job_fits
 from mmdd.protocols.student import describe_runs, run_result
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import plain

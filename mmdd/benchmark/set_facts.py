@@ -1,11 +1,10 @@
 """What the manifest of a distilled set says of it: budget, scores, cost."""
-import json
 import os.path as osp
 import statistics
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from mmdd.datasets.manifest import MANIFEST
+from mmdd.datasets.manifest import MANIFEST, read_manifest
 from mmdd.utils.training_record import read_record
 
 SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
@@ -21,16 +20,9 @@ def read_set_manifest(folder: str) -> Dict[str, Any]:
         FileNotFoundError: If there is none: the set is not finished.
         ValueError: If it is damaged.
     """
-    path = osp.join(folder, MANIFEST)
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'{path} not found: the set is not finished')
-    try:
-        with open(path, encoding='utf-8') as f:
-            content = json.load(f)
-        content['images'][0]['files'][0]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f'{path} is damaged ({type(error).__name__}: {error}); distill the set '
-                         f'again') from None
+    content = read_manifest(folder, images=True)
+    if not content:
+        raise FileNotFoundError(f'{osp.join(folder, MANIFEST)} not found: the set is not finished')
     return content
 
 

@@ -6,7 +6,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 import yaml
 from mmengine.config import Config
 
-from mmdd.protocols.protocol import leaf_dataset, read_protocol
+from mmdd.datasets.views import leaf_dataset
+from mmdd.protocols.protocol import read_protocol
 from mmdd.utils.config import ConfigType, fingerprint, plain, resolve_path, suggestion
 from mmdd.utils.names import slug
 from mmdd.utils.sections import check_section

@@ -14,7 +14,7 @@ from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
 from .formats.voc_xml import read_voc_xml
-from .manifest import MANIFEST, is_reduced
+from .manifest import MANIFEST, is_reduced, read_manifest
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
@@ -56,7 +56,7 @@ def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile]
                          f'class folders')
     if num < 1:
         raise ValueError(f'{num} images make no sheet; give --num 1 or more')
-    manifest, entries = read_manifest(folder)
+    manifest, entries = find_manifest(folder)
     coco = read_coco(folder)
     images = sorted(entries or coco) or find_images(folder)
     if not images:
@@ -99,21 +99,16 @@ def known_classes(manifest: Dict[str, Any], labels: List[Labels]) -> List[str]:
     return sorted({name for label in labels for name in label.names})
 
 
-def read_manifest(folder: str) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
-    """The manifest of a distilled set, and its entries by the path of their image.
+def find_manifest(folder: str) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]]]:
+    """The manifest of a distilled set or of a work dir's, and its entries by path of the image.
 
     Both are empty where there is no manifest.
     """
     for root in (folder, osp.join(folder, 'distilled')):
-        path = osp.join(root, MANIFEST)
-        if osp.isfile(path):
-            try:
-                with open(path, encoding='utf-8') as f:
-                    manifest = json.load(f)
-                return manifest, {osp.join(root, entry['files'][0]): entry
-                                  for entry in manifest['images']}
-            except (ValueError, KeyError, TypeError, IndexError) as e:
-                raise ValueError(f'{path} is damaged ({type(e).__name__}: {e})') from None
+        manifest = read_manifest(root, images=True)
+        if manifest:
+            return manifest, {osp.join(root, entry['files'][0]): entry
+                              for entry in manifest['images']}
     return {}, {}
 
 

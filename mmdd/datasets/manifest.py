@@ -1,5 +1,6 @@
 """manifest.json: where every image of a distilled set comes from."""
 import importlib.metadata
+import json
 import os
 import os.path as osp
 import platform
@@ -76,6 +77,30 @@ def write_manifest(out_dir: str, images: List[Dict[str, Any]], set_files: List[s
         **summary, versions=versions(), images=images,
         sha256={file: sha256(osp.join(out_dir, file)) for file in files}))
     return path
+
+
+def read_manifest(folder: str, images: bool = False) -> Dict[str, Any]:
+    """The manifest of a set; empty where there is none.
+
+    Args:
+        folder: Folder of the set.
+        images: Whether it must list images, each with its files.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    path = osp.join(folder, MANIFEST)
+    if not osp.isfile(path):
+        return {}
+    try:
+        with open(path, encoding='utf-8') as f:
+            content = dict(json.load(f))
+        if images:
+            content['images'][0], [entry['files'][0] for entry in content['images']]
+        return content
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f'{path} is damaged ({type(error).__name__}: {error}); distill the set '
+                         f'again') from None
 
 
 def check_set_files(folder: str, manifest: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmdd.registry import DATA_SAMPLERS, DATASETS
 from mmdd.utils.io import sha256
 from .soft_labels import SoftLabelStore
+from .views import check_class_order
 
 
 def set_digest(dataset: Any) -> str:
@@ -104,13 +105,11 @@ class SoftLabelDataset:
 
     def _check_set(self) -> None:
         settings, folder = self.store.settings, self.store.folder
-        classes = list(self.metainfo.get('classes') or ())
         if settings['images'] != len(self):
             raise ValueError(f'{folder} has soft labels of {settings["images"]} images, the set '
                              f'has {len(self)}; write labels for this set')
-        if classes and settings['classes'] and classes != settings['classes']:
-            raise ValueError(f'{folder} has soft labels of other classes than the set, or in '
-                             f'another order; write labels for this set')
+        check_class_order(folder, settings['classes'], 'the set', self.metainfo.get('classes'),
+                          'write labels for this set')
         if settings['set'] != set_digest(self.dataset):
             raise ValueError(f'{folder} has soft labels of a set with other images; write labels '
                              f'for this set')

@@ -14,6 +14,7 @@ from mmdd.datasets.checks import check_real_set
 from mmdd.datasets.class_counts import count_classes, report_counts
 from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
 from mmdd.datasets.originals import with_originals
+from mmdd.datasets.views import check_class_order
 from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import remove_leftovers
@@ -332,8 +333,5 @@ def check_proxy_classes(proxy, classes: Tuple[str, ...], part: str = 'proxy') ->
     Raises:
         ValueError: If it was trained on other class names or another order.
     """
-    names: Optional[tuple] = getattr(proxy, 'classes', None)
-    if names is not None and names != classes:
-        raise ValueError(
-            f'the {part} was trained on classes {names[:5]}... ({len(names)}), the real set has '
-            f'{classes[:5]}... ({len(classes)}): names and order must agree')
+    check_class_order(f'the {part}', getattr(proxy, 'classes', None), 'the real set', classes,
+                      'names and order must agree: train it on the real set')

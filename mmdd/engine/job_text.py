@@ -1,5 +1,4 @@
 """What a distillation job says of itself at its beginning and at its end."""
-import json
 import os.path as osp
 import statistics
 from datetime import timedelta
@@ -10,7 +9,7 @@ from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
 from mmdd.datasets.class_counts import NAMED, short
-from mmdd.datasets.manifest import MANIFEST
+from mmdd.datasets.manifest import read_manifest
 from .hooks.contact_sheet_hook import SHEET
 
 # Stages of `cost` that take less of the time than this are not named.
@@ -64,8 +63,7 @@ def closing_lines(runner: Runner) -> List[str]:
         runner: Runner whose ``DistillLoop`` has written the set.
     """
     folder = runner.train_loop.out_dir
-    with open(osp.join(folder, MANIFEST), encoding='utf-8') as f:
-        made = json.load(f)
+    made = read_manifest(folder)
     sheet = osp.join(runner.work_dir, SHEET)
     facts = {
         'images': f'{made["budget_met"]} of {made["budget_asked"]} met, '

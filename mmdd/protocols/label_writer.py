@@ -20,15 +20,15 @@ from mmdd.datasets.soft_labels import (
     planned_size,
     row_type,
 )
-from mmdd.models.proxies.base import read_classes, reads_rgb
+from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
+from mmdd.models.proxies.base import reads_rgb
 from mmdd.models.students.soft_label_classifier import Teacher
 from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.photograph import upright_size
 from mmdd.utils.progress import Progress
-from .adapters import leaf_dataset
-from .schedule_rules import check_classes
+from .recipes.soft import CLASSES_FIX
 
 # What the labels replay, whatever the protocol says: it must say the same.
 AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk')
@@ -194,7 +194,8 @@ def check_labels(cfg: Config, folder: str) -> None:
         raise ValueError(f'{folder} has soft labels of {store.epochs} epochs, the schedule needs '
                          f'{wanted.epochs}; write more with {command} or set '
                          f'protocol.schedule.pool={store.epochs}')
-    check_classes(read_classes(cfg, 'mmpretrain'), settings['classes'])
+    check_class_order('the teacher', settings['classes'], 'the set',
+                      read_classes(cfg, 'mmpretrain'), CLASSES_FIX)
     if settings['topk'] is not None and settings['temperature'] != wanted.temperature:
         raise ValueError(f'{folder} keeps the top {settings["topk"]} classes at temperature '
                          f'{settings["temperature"]:g}, the student has {wanted.temperature:g}; '

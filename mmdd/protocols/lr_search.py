@@ -4,54 +4,14 @@ import math
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmdd.registry import DATASETS
-from .adapters import leaf_dataset, leaf_datasets
+from mmdd.datasets.subset import EVERY
+from mmdd.datasets.views import leaf_dataset, leaf_datasets, wrapped_datasets
 from .protocol import has_validation
 from .results import Run, by_method
 
 # Of DD-Ranking, https://arxiv.org/abs/2505.13300
 LR_GRID = (0.001, 0.005, 0.01, 0.05, 0.1)
-# Share of the real training set that is held out where there is no validation split: 1 / EVERY.
-EVERY = 10
-
-
-@DATASETS.register_module()
-class HeldOut:
-    """Every n-th image of a dataset, or all the others.
-
-    Args:
-        dataset: Config of a stock dataset.
-        held: Whether these are the images held out.
-        every: n.
-    """
-
-    limits = dict(every=dict(low=2))
-
-    def __init__(self, dataset: Dict[str, Any], held: bool, every: int = EVERY) -> None:
-        self.dataset = ROOT_DATASETS.build(dataset)
-        self.indices = [i for i in range(len(self.dataset)) if (i % every == 0) == held]
-
-    @property
-    def metainfo(self) -> dict:
-        """Classes and more of the stock dataset."""
-        return self.dataset.metainfo
-
-    def full_init(self) -> None:
-        """Read the stock dataset; wrappers ask for it."""
-        if hasattr(self.dataset, 'full_init'):
-            self.dataset.full_init()
-
-    def get_data_info(self, index: int) -> dict:
-        """What the stock dataset knows of an image."""
-        return self.dataset.get_data_info(self.indices[index])
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[self.indices[index]]
 
 
 def search_protocol(protocol: Config) -> Tuple[Config, str]:
@@ -82,9 +42,8 @@ def search_protocol(protocol: Config) -> Tuple[Config, str]:
 
 def _hold_out(cfg: Config) -> None:
     """Make every tenth training image the test split, and take it from 'full'."""
-    parent, inner = None, cfg.train_dataloader.dataset
-    while 'dataset' in inner:  # inside the repetitions, so that no repeated image slips through
-        parent, inner = inner, inner['dataset']
+    # Inside the repetitions, so that no repeated image slips through.
+    *wrappers, inner = wrapped_datasets(cfg.train_dataloader.dataset)
     # Filters stay: both halves must count the same images.
     held = copy.deepcopy(inner)
     pipeline = leaf_dataset(cfg.test_dataloader.dataset).get('pipeline')
@@ -98,15 +57,9 @@ def _hold_out(cfg: Config) -> None:
             _keep_instances(held)
     cfg.test_dataloader.dataset = dict(type='mmdd.HeldOut', dataset=held, held=True)
     rest = dict(type='mmdd.HeldOut', dataset=copy.deepcopy(inner), held=False)
-    if parent is None:
-        cfg.protocol.rest = rest
-    else:
-        repeated = copy.deepcopy(cfg.train_dataloader.dataset)
-        node = repeated
-        while 'dataset' in node['dataset']:
-            node = node['dataset']
-        node['dataset'] = rest
-        cfg.protocol.rest = repeated
+    for wrapper in reversed(wrappers):
+        rest = dict(wrapper, dataset=rest)
+    cfg.protocol.rest = rest
 
 
 def _keep_instances(dataset: Dict[str, Any]) -> None:

@@ -6,28 +6,15 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
-from mmdd.datasets.manifest import check_set_files
+from mmdd.datasets.formats import SetContent, all_formats
+from mmdd.datasets.manifest import check_set_files, read_manifest
+from mmdd.datasets.views import leaf_dataset, leaf_datasets, loader_dataset
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, fingerprint, load_config
 from mmdd.utils.io import sha256_once
-from .adapters import (
-    TASKS,
-    SetContent,
-    adapt,
-    full_content,
-    leaf_dataset,
-    leaf_datasets,
-    protocol_classes,
-    read_manifest,
-)
 from .checks import check_protocol
-from .schedules import num_updates, param_schedulers
-
-__all__ = [
-    'FULL', 'has_validation', 'leaf_dataset', 'leaf_datasets', 'num_updates', 'param_schedulers',
-    'protocol_classes', 'read_protocol', 'run_key', 'scale_lr', 'selection', 'set_content',
-    'set_files', 'student_config', 'swap_dataset', 'weights_of'
-]
+from .recipes.lengths import param_schedulers
+from .sets import full_content, protocol_classes, read_set
 
 FULL = 'full'
 # What a dataset config keeps where its set is read by another dataset class.
@@ -62,24 +49,21 @@ def read_protocol(config: ConfigType) -> Config:
     if not isinstance(protocol, dict):
         raise ValueError(f'{name} has neither a field protocol=dict(task=..., metrics=...) nor '
                          f'evaluation=dict(protocol=...)')
-    if protocol.get('task') not in TASKS or not protocol.get('metrics'):
-        raise ValueError(f'{name}: protocol needs metrics and a task of {sorted(TASKS)}, '
+    tasks = sorted({each.task for each in all_formats()})
+    if protocol.get('task') not in tasks or not protocol.get('metrics'):
+        raise ValueError(f'{name}: protocol needs metrics and a task of {tasks}, '
                          f'got task {protocol.get("task")!r}')
     check_protocol(name, cfg)
     for part, missing in (
             ('model', not (cfg.get('model') or {}).get('type')),
-            ('training set', not _is_set(cfg, 'train')), ('test set', not _is_set(cfg, 'test')),
+            ('training set', 'type' not in loader_dataset(cfg, 'train_dataloader')),
+            ('test set', 'type' not in loader_dataset(cfg, 'test_dataloader')),
             ('train_cfg', cfg.get('train_cfg') is None),
             ('optim_wrapper', cfg.get('optim_wrapper') is None)):
         if missing:
             raise ValueError(f'{name}: the protocol has no {part}; a fragment of '
                              f'configs/_base_/protocols is listed after a model and a dataset')
     return cfg
-
-
-def _is_set(cfg: Config, split: str) -> bool:
-    dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
-    return bool(dataset) and 'type' in leaf_dataset(dataset)
 
 
 def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
@@ -113,13 +97,12 @@ def set_content(protocol: Config, folder: str) -> SetContent:
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`adapt` and :func:`check_set_files`.
+        ValueError: See :func:`read_set` and :func:`check_set_files`.
     """
-    if folder != FULL:
-        check_set_files(folder, read_manifest(folder))
-        return adapt(protocol, folder)
-    images, lines = full_content(protocol)
-    return SetContent(images, lines, {})
+    if folder == FULL:
+        return full_content(protocol)
+    check_set_files(folder, read_manifest(folder))
+    return read_set(protocol, folder)
 
 
 def student_config(protocol: Config, folder: str, seed: int,
@@ -227,7 +210,7 @@ def set_files(protocol: Config, folder: str,
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`adapt`.
+        ValueError: See :func:`read_set`.
     """
     content = content or set_content(protocol, folder)
     if folder == FULL:

@@ -4,9 +4,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
-from .adapters import leaf_dataset
+from mmdd.datasets.views import leaf_dataset
 from .protocol import selection
-from .schedules import endless_warm_up, num_updates, param_schedulers
+from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
 PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',

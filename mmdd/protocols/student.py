@@ -4,10 +4,10 @@ import os.path as osp
 from dataclasses import fields, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+from mmdd.datasets.manifest import read_manifest
 from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
 from mmdd.utils.state import read_state
-from .adapters import read_manifest
 from .lr_search import best_rates, search_protocol
 from .protocol import (
     FULL,

@@ -12,7 +12,7 @@ from mmdd.utils import compat
 from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
 from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
-from .schedule_rules import set_image_size
+from .recipes.base import set_image_size
 
 # How a teacher is trained that has no config of its own.
 TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'

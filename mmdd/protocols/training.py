@@ -12,9 +12,9 @@ from typing import Any, Dict, Optional, TextIO
 
 from mmengine.config import Config
 
+from mmdd.engine.hooks.resume_hook import ResumeHook
 from mmdd.utils.state import is_whole_checkpoint, write_state
 from .protocol import selection
-from .resume import ResumeHook
 from .scalars_hook import StudentScalarsHook
 
 

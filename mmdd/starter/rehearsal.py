@@ -12,11 +12,12 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmdd.datasets.checks import EMPTY
+from mmdd.datasets.manifest import read_manifest
 from mmdd.engine.distill_job import read_job, run_distillation
 from mmdd.engine.preflight import check_budget
 from mmdd.engine.prepare import prepare
-from mmdd.protocols.adapters import read_manifest
-from mmdd.protocols.protocol import num_updates, read_protocol
+from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.recipes.lengths import num_updates
 from mmdd.protocols.student import plan_runs, read_result
 from mmdd.protocols.training import train_student
 from mmdd.registry import TASK_UTILS

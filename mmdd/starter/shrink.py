@@ -7,10 +7,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
+from mmdd.datasets.views import leaf_datasets
 from mmdd.engine.preflight import build_set_stages
 from mmdd.models.diffusions import DiT, StableDiffusion, StableDiffusionXL
 from mmdd.models.proxies.base import strip_init_cfg
-from mmdd.protocols.adapters import leaf_datasets
 from mmdd.registry import MODELS
 from mmdd.utils.config import load_config
 

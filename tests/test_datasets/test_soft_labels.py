@@ -264,7 +264,7 @@ def test_labels_can_be_used_again(digits, labels):
 
 @pytest.mark.parametrize('change, message', [
     (dict(images=9), 'soft labels of 9 images, the set has 10'),
-    (dict(classes=list(CLASSES[::-1])), 'other classes than the set, or in another order'),
+    (dict(classes=list(CLASSES[::-1])), 'has the classes of the set in another order: class 0 is'),
     (dict(set='other'), 'a set with other images'),
 ])
 def test_labels_of_another_set(digits, labels, tmp_path, change, message):

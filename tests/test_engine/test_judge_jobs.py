@@ -179,7 +179,7 @@ def test_what_is_refused(job, tmp_path, weights, whole):
     names = tiny.CLASSES[1:] + tiny.CLASSES[:1]
     config['model']['judge']['cfg']['train_dataloader']['dataset']['metainfo'] = dict(
         classes=names)
-    refused(config, 'the judge was trained on classes', tmp_path)
+    refused(config, 'the judge has the classes of the real set in another order', tmp_path)
 
 
 @pytest.mark.parametrize('ranks, round', [

@@ -217,7 +217,7 @@ def test_a_changed_image_or_a_damaged_file_is_made_again(tiny_sd, members, tmp_p
 
 def test_ranks_share_the_classes(tiny_sd, members, tmp_path, monkeypatch):
     """Two ranks one after the other: each does its classes, together the same files."""
-    module = 'mmdd.models.statistics.class_statistics'
+    module = 'mmdd.utils.shards'
     monkeypatch.setattr(f'{module}.get_world_size', lambda: 2)
     monkeypatch.setattr(f'{module}.barrier', lambda: None)
     counted = []

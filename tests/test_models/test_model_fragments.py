@@ -10,9 +10,10 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
 from mmdd.apis import train
+from mmdd.datasets.views import read_classes
 from mmdd.engine.train_job import last_metrics
 from mmdd.models import ClassifierProxy, SegmentorProxy
-from mmdd.models.proxies.base import read_classes, strip_init_cfg
+from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.utils.config import load_config
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))

@@ -34,9 +34,9 @@ def stages(monkeypatch):
             self.skipped += number
             super().skip(number)
 
-    for module in ('coresets.feature_pass', 'coresets.herding', 'coresets.cover',
-                   'statistics.class_statistics', 'prompters.vlm_asking'):
-        monkeypatch.setattr(f'mmdd.models.{module}.Progress', Recorded)
+    for module in ('utils.shards', 'models.coresets.herding', 'models.coresets.cover',
+                   'models.prompters.vlm_asking'):
+        monkeypatch.setattr(f'mmdd.{module}.Progress', Recorded)
     return lambda: [(one.title, one.total, one.steps, one.skipped) for one in made]
 
 

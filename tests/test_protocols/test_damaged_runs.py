@@ -12,8 +12,8 @@ import toy_student
 from test_resume import Killer, by_updates, outcome, run_of
 
 from mmdd.datasets.manifest import check_set_files
+from mmdd.engine.hooks import resume_hook
 from mmdd.models.students.soft_label_classifier import SoftLabelClassifier  # noqa: F401
-from mmdd.protocols import resume
 from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.student import evaluate_sets, plan_runs
 from mmdd.protocols.training import train_student
@@ -82,7 +82,7 @@ def test_a_damaged_resume_file_starts_the_student_again(real, tmp_path, told, sp
 
 
 def test_a_student_that_lost_its_resume_file_ends_the_same(digits, tmp_path, monkeypatch, told):
-    monkeypatch.setattr(resume, 'EVERY', 0.)
+    monkeypatch.setattr(resume_hook, 'EVERY', 0.)
     folder = soft_sets.digit_set(digits, tmp_path / 'ten')
     whole, weights = outcome(run_of(by_updates(digits), folder, tmp_path / 'whole', 11))
     run = run_of(by_updates(digits), folder, tmp_path / 'part', 11)

@@ -7,11 +7,9 @@ import toy_student
 from mmengine.config import Config
 from PIL import Image
 
+from mmdd.datasets.views import leaf_dataset
 from mmdd.protocols.protocol import (
     has_validation,
-    leaf_dataset,
-    num_updates,
-    protocol_classes,
     read_protocol,
     run_key,
     scale_lr,
@@ -20,6 +18,8 @@ from mmdd.protocols.protocol import (
     student_config,
     swap_dataset,
 )
+from mmdd.protocols.recipes.lengths import num_updates
+from mmdd.protocols.sets import protocol_classes
 
 LEAF = dict(type='VOCDataset', data_root='real', ann_file='a.txt', metainfo=dict(classes=('0', )),
             pipeline=[dict(type='LoadImageFromFile')])

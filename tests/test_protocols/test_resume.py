@@ -8,8 +8,8 @@ import toy_student
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from mmdd.engine.hooks import resume_hook
 from mmdd.models.students.soft_label_classifier import SoftLabelClassifier  # noqa: F401
-from mmdd.protocols import resume
 from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.student import plan_runs
 from mmdd.protocols.training import train_student
@@ -67,7 +67,7 @@ def outcome(run):
 
 @pytest.mark.parametrize('protocol, at', [(by_epochs, 11), (by_updates, 11)])
 def test_a_killed_student_goes_on(digits, tmp_path, monkeypatch, protocol, at):
-    monkeypatch.setattr(resume, 'EVERY', 0.)
+    monkeypatch.setattr(resume_hook, 'EVERY', 0.)
     folder = soft_sets.digit_set(digits, tmp_path / 'ten')
     whole, weights = outcome(run_of(protocol(digits), folder, tmp_path / 'whole', at))
     run = run_of(protocol(digits), folder, tmp_path / 'part', at)
@@ -89,7 +89,7 @@ def test_a_killed_student_goes_on(digits, tmp_path, monkeypatch, protocol, at):
 
 
 def test_a_short_training_writes_no_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(resume.ResumeHook, '_save', lambda self, runner: 1 / 0)
+    monkeypatch.setattr(resume_hook.ResumeHook, '_save', lambda self, runner: 1 / 0)
     protocol = toy_student.protocol(tmp_path / 'real')
     run, = plan_runs(dict(a=toy_student.voc_set(tmp_path / 'a', [1])), protocol,
                      str(tmp_path / 'work'), [0])

@@ -7,9 +7,11 @@ import pytest
 import toy_student
 
 from mmdd.apis import evaluate
+from mmdd.datasets.subset import HeldOut
+from mmdd.datasets.views import leaf_dataset
 from mmdd.protocols import evaluate_sets
-from mmdd.protocols.lr_search import HeldOut, search_protocol
-from mmdd.protocols.protocol import leaf_dataset, read_protocol, student_config
+from mmdd.protocols.lr_search import search_protocol
+from mmdd.protocols.protocol import read_protocol, student_config
 from mmdd.protocols.student import missing_random, pick_rates
 
 

@@ -13,8 +13,8 @@ from mmdd.datasets.checks import open_real_set
 from mmdd.engine.distill_job import read_job
 from mmdd.engine.parts import parts_of
 from mmdd.engine.preflight import check_budget
-from mmdd.protocols.adapters import check_job_fits
 from mmdd.protocols.protocol import has_validation, read_protocol
+from mmdd.protocols.sets import check_job_fits
 from mmdd.registry import TASK_UTILS
 from mmdd.starter.init_job import init_job
 from mmdd.utils.compat import setup

@@ -10,7 +10,7 @@ from mmdd.models.label_samplers import BaseLabelSampler
 from mmdd.models.prompters import BasePrompter
 from mmdd.models.refiners import BaseRefiner
 from mmdd.models.set_stages import SetStage
-from mmdd.protocols.schedules import ScheduleRule
+from mmdd.protocols.recipes import ScheduleRule
 from mmdd.registry import DATA_SAMPLERS, DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.signature import limits_of, settings_of
 

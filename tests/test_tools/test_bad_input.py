@@ -195,7 +195,8 @@ def test_box_outside(job):
 def test_objects_of_other_classes_are_passed_over(job, monkeypatch):
     """As mmdet does, but not in silence; a class that looks misspelt is an error."""
     said = []
-    monkeypatch.setattr('mmdd.datasets.checks.print_log', lambda text, *_, **__: said.append(text))
+    monkeypatch.setattr('mmdd.datasets.formats.voc.print_log',
+                        lambda text, *_, **__: said.append(text))
     _, xml = job.image()
     rewrite(xml, r'<name>\d</name>', '<name>zebra</name>')
     dataset = open_real_set(job.cfg.train_dataloader.dataset)
@@ -218,7 +219,8 @@ def test_unknown_class_everywhere(job):
 def test_classes_of_the_proxy(job):
     job.cfg.train_dataloader.dataset.metainfo.classes = tuple('1234567890')
     message = job.error()
-    assert 'the proxy was trained on classes' in message and 'order' in message
+    assert ("the proxy has the classes of the real set in another order: class 0 is '0' there and "
+            "'1' in the real set; names and order must agree") in message
 
 
 def test_broken_annotation(job):

@@ -16,7 +16,7 @@ from mmengine.runner import checkpoint as upstream
 from mmengine.runner import find_latest_checkpoint
 
 from mmdd.apis import train
-from mmdd.protocols.resume import random_state, set_random_state
+from mmdd.engine.hooks.resume_hook import random_state, set_random_state
 from mmdd.utils.checkpoint import read_checkpoint, unsafe_names, weights_of
 from mmdd.utils.compat import setup
 from mmdd.utils.plain_types import UnsafeFileError

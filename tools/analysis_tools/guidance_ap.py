@@ -11,7 +11,6 @@ outlines in white, what the proxy sees coloured, the sets of a slot side by side
 of --out.
 """
 import argparse
-import json
 import os.path as osp
 
 import torch
@@ -23,7 +22,7 @@ from probes.average_precision import (
     set_folder,
 )
 
-from mmdd.datasets.manifest import MANIFEST
+from mmdd.datasets.manifest import read_manifest
 from mmdd.registry import MODELS
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
@@ -87,10 +86,9 @@ def build_networks(args, cfg, folders):
 def set_classes(folders):
     """Class names by the manifest of the first set that is finished."""
     for folder in folders.values():
-        path = osp.join(folder, MANIFEST)
-        if osp.isfile(path):
-            with open(path, encoding='utf-8') as f:
-                return json.load(f)['classes']
+        manifest = read_manifest(folder)
+        if manifest:
+            return manifest['classes']
     raise ValueError('neither the proxy nor a finished set says the class names: finish one of '
                      'the jobs')
 

@@ -2,14 +2,16 @@
 import os
 import os.path as osp
 import re
-from typing import List, Sequence, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
-from mmdd.registry import TASK_UTILS
+from mmdd.registry import FORMATS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_copy, atomic_save_image, atomic_write_text
 from mmdd.utils.photograph import read_array
-from ..class_names import class_wnids, table_of
+from ..class_names import class_wnids, synset_names, table_of
+from ..file_checks import missing_file, read_list, shorten
 from .base import BaseWriter
+from .set_format import SetFormat, listed_names, require_files
 
 # What mmpretrain's CustomDataset takes for an image.
 READ_SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
@@ -124,3 +126,134 @@ def _only_label(labels: Sequence[int], slot: int) -> int:
 def _kept_suffix(path: str) -> str:
     suffix = osp.splitext(path)[1]
     return suffix if suffix.lower() in READ_SUFFIXES else ''
+
+
+@FORMATS.register_module()
+class ClassFolderFormat(SetFormat):
+    """Lines of image and class index; the names of the folders do not matter."""
+
+    name = 'class-folder'
+    task = 'classification'
+    marker = 'meta/*.txt'
+    writer = ClassFolderWriter
+
+    def check(self, folder: str, file: str,
+              classes: Optional[Sequence[str]]) -> List[Tuple[str, ...]]:
+        """The images; labels must be class indices."""
+        images = []
+        for line in listed_names(folder, file):
+            path, _, label = line.rpartition(' ')
+            if not path or not label.isdigit():
+                raise ValueError(f'{folder}: {file} has the line {line!r}; expected an image and '
+                                 f'its class index')
+            if classes and int(label) >= len(classes):
+                raise ValueError(f'{folder}: {file} gives {path} class {label}, the protocol has '
+                                 f'classes 0 to {len(classes) - 1}')
+            images.append(f'{_split(file)}/{path}')
+        require_files(folder, file, images)
+        return [(image, ) for image in images]
+
+    def student_dataset(self, folder: str, file: str, leaf: Dict[str, Any],
+                        classes: Optional[Sequence[str]]) -> Dict[str, Any]:
+        """The dataset class of the protocol, by the list and not by the folders."""
+        # ``split`` is ImageNet's short form of the other two.
+        return dict(data_root=folder, ann_file=file, data_prefix=_split(file),
+                    **(dict(split='') if leaf.get('split') else {}))
+
+    def is_format_of(self, dataset: Any) -> bool:
+        """Whether it is a ``CustomDataset`` of mmpretrain, such as ``ImageNet``."""
+        return hasattr(dataset, 'with_label')
+
+    def list_problems(self, dataset: Any, classes: Tuple[str, ...]) -> Iterator[str]:
+        """Problems of the list, or of the folders where there is none."""
+        if not dataset.with_label:
+            return
+        if dataset.ann_file:
+            yield label_list_problem(dataset.ann_file, len(classes))
+        else:
+            yield from class_folder_problems(dataset.img_prefix, classes, dataset.extensions)
+
+
+def _split(file: str) -> str:
+    """The split, and so the folder of images, of ``meta/<split>.txt``."""
+    return osp.splitext(osp.basename(file))[0]
+
+
+def label_list_problem(path: str, num_classes: int) -> str:
+    """The first problem of a list of 'path label' lines, '' if there is none."""
+    for number, line in enumerate(read_list(path), 1):
+        label = line.strip().rsplit(' ', 1)[-1]
+        if not re.fullmatch(r'\d+', label) or ' ' not in line.strip():
+            return (f'{path}:{number}: {line[:60]!r} is not an image path, a blank and a class '
+                    f'index; correct the line')
+        if num_classes and int(label) >= num_classes:
+            return (f'{path}:{number}: class index {label}, but the dataset has {num_classes} '
+                    f'classes (0 to {num_classes - 1}); correct the line or metainfo.classes')
+    return ''
+
+
+def class_folder_problems(root: str, classes: Tuple[str, ...],
+                          suffixes: Sequence[str]) -> Iterator[str]:
+    """Problems of class folders, whose sorted names number the classes.
+
+    Args:
+        root: The folder that holds them.
+        classes: Class names of the dataset; empty where the folders name them.
+        suffixes: Suffixes of images.
+    """
+    if not osp.isdir(root):
+        yield (f'{root}: the class folders are missing; check data_root and data_prefix of '
+               f'train_dataloader.dataset')
+        return
+    folders = sorted(entry.name for entry in os.scandir(root)
+                     if entry.is_dir() and not entry.name.startswith('.'))
+    if classes:
+        yield _folder_name_problem(root, folders, classes)
+    for folder in folders:
+        yield _image_problem(osp.join(root, folder), tuple(suffixes))
+
+
+def _image_problem(folder: str, suffixes: Tuple[str, ...]) -> str:
+    """The problem of a class folder without images, or with a link that leads nowhere."""
+    found = False
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if name.lower().endswith(suffixes):
+                path, found = osp.join(base, name), True
+                if osp.islink(path) and not osp.exists(path):
+                    return missing_file(path, 'image')
+    return '' if found else (f'{folder}: the class has no images; add some, or remove the folder '
+                             f'and the class')
+
+
+def _folder_name_problem(root: str, folders: List[str], classes: Tuple[str, ...]) -> str:
+    known = [_folder_names(folder) for folder in folders]
+    wanted = [_normal(name) for name in classes]
+    everything: Set[str] = set().union(*known)
+    unknown = [folder for folder, names in zip(folders, known) if not names & set(wanted)]
+    missing = [name for name, key in zip(classes, wanted) if key not in everything]
+    # Folders of other words than the class names can only be counted.
+    comparable = len(missing) < len(classes)
+    if len(folders) != len(classes) or (comparable and (unknown or missing)):
+        details = (f'; unknown folders: {shorten(unknown) or "none"}; classes without a folder: '
+                   f'{shorten(missing) or "none"}') if comparable else ''
+        return (f'{root}: {len(folders)} class folders for {len(classes)} classes{details}; '
+                f'correct metainfo.classes or the folders')
+    for i, (folder, names, key) in enumerate(zip(folders, known, wanted)):
+        if comparable and key not in names:
+            words = synset_names().get(folder)
+            meaning = f' ({words.split(",")[0]})' if words else ''
+            return (f'{root}: sorted folder {i} is {folder}{meaning}, but class {i} is '
+                    f'{classes[i]!r}; list metainfo.classes in the order of the sorted folders')
+    return ''
+
+
+def _folder_names(folder: str) -> Set[str]:
+    """What a folder may be called: its name without an index, or the words of its wnid."""
+    words = synset_names().get(folder)
+    return {_normal(folder)} if words is None else {_normal(w) for w in words.split(', ')}
+
+
+def _normal(name: str) -> str:
+    name = re.sub(r'^\d+[._-]+(?=.)', '', name.split(',')[0])
+    return re.sub(r'[\W_]+', '_', name.lower()).strip('_')

@@ -1,11 +1,15 @@
 """Pascal VOC files: annotation XML, image-set lists, the mask palette."""
+import math
+import os
 import os.path as osp
 import xml.etree.ElementTree as ET
+from functools import cache
 from typing import Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from mmdd.utils.io import atomic_write_text
+from ..file_checks import missing_file
 
 
 def voc_palette() -> np.ndarray:
@@ -115,6 +119,49 @@ def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:
                          f'it') from None
     return (np.array(bboxes, np.float32).reshape(-1, 4),
             [obj.findtext('name') or '?' for obj in objects])
+
+
+def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
+    """The problem of a VOC annotation: missing, unreadable, an object without a box.
+
+    Objects of other classes are no problem: mmdet passes over them.
+    """
+    if not osp.isfile(path):
+        return missing_file(path, 'annotation')
+    problem, names = _read_xml(path, os.stat(path).st_mtime_ns)
+    boxless = [name for name, has_box in names if name in classes and not has_box]
+    if not problem and boxless:
+        problem = (f'{path}: an object {boxless[0]!r} has no bndbox with four numbers; correct '
+                   f'the annotation')
+    return problem
+
+
+def xml_names(path: str) -> List[str]:
+    """Class names of the objects of a sound VOC annotation."""
+    return [name for name, _ in _read_xml(path, os.stat(path).st_mtime_ns)[1]]
+
+
+@cache
+def _read_xml(path: str, changed: int) -> Tuple[str, Tuple[Tuple[str, bool], ...]]:
+    """The problem of a file, and of each object the name and whether it has a box."""
+    try:
+        root = ET.parse(path).getroot()
+    except (ET.ParseError, OSError, ValueError, LookupError) as e:
+        return f'{path}: cannot be read as a VOC annotation ({e}); correct or remove it', ()
+    for tag in ('width', 'height') if root.find('size') is not None else ():
+        text = root.findtext(f'size/{tag}')
+        if not (text or '').strip().isdecimal():
+            return f'{path}: size/{tag} must be a number of pixels, got {text!r}; correct it', ()
+    return '', tuple((str(obj.findtext('name')), _has_box(obj))
+                     for obj in root.findall('object'))
+
+
+def _has_box(obj: ET.Element) -> bool:
+    try:
+        return all(math.isfinite(float(obj.findtext(f'bndbox/{tag}')))
+                   for tag in ('xmin', 'ymin', 'xmax', 'ymax'))
+    except (TypeError, ValueError):
+        return False
 
 
 def write_image_set(path: str, names: Iterable[str]) -> None:

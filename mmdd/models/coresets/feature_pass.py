@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
@@ -14,6 +14,7 @@ from mmdd.utils.finite import check_features
 from mmdd.utils.io import atomic_path
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.shards import do_shards
 from mmdd.utils.state import read_arrays, write_arrays
 
 # Batches per block: what a rank does at a time, and what a killed job may lose.
@@ -60,19 +61,10 @@ class FeaturePass:
         Raises:
             ValueError: If an image cannot be read, or its features are not finite.
         """
-        mine = range(len(self.blocks))[get_rank()::get_world_size()] if self.shared else range(
-            len(self.blocks))
-        progress = Progress(self.name, sum(len(self.blocks[i]) for i in mine))
-        found = {}
-        with ThreadPoolExecutor(4) as pool:
-            for i in mine:
-                block = self._block(i, pool, progress)
-                if self.folder is None:
-                    found[i] = block
-        if self.shared:
-            barrier()
-            if get_rank() != 0:
-                return None
+        do = self._block if self.folder is None else self._stored
+        found = do_shards(self.name, [len(block) for block in self.blocks], do, self.shared)
+        if self.shared and get_rank() != 0:
+            return None
         if self.folder is not None and self.blocks:
             return self._mapped()
         parts = list(found.values())
@@ -92,6 +84,10 @@ class FeaturePass:
             store.flush()
         # Copy on write: a selector that changes its features changes no file.
         return torch.from_numpy(np.load(path, mmap_mode='c'))
+
+    def _stored(self, index: int, pool: ThreadPoolExecutor, progress: Progress) -> None:
+        """Do a block that is on disk then, and in no memory."""
+        self._block(index, pool, progress)
 
     def _block(self, index: int, pool: ThreadPoolExecutor, progress: Progress) -> np.ndarray:
         features = self._load(index)

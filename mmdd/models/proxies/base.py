@@ -5,20 +5,19 @@ from typing import List, Optional, Sequence, Tuple, Union
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
-from mmengine.fileio import list_from_file
 from mmengine.model import BaseModule
-from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor
 
+from mmdd.datasets.views import loader_dataset, read_classes
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.compat import fix_checkpoint_loading
 from mmdd.utils.config import load_config, resolve_path
 from mmdd.utils.finite import check_weights
 from mmdd.utils.plain_types import UnsafeFileError
-from .view import dataset_config, test_pipeline
+from .view import test_pipeline
 
 # The packages whose models are proxies, one for each task.
 PROXY_SCOPES = {'mmpretrain', 'mmdet', 'mmseg'}
@@ -199,27 +198,8 @@ def reads_rgb(cfg) -> bool:
 
     Pipelines read files as BGR. mmpretrain's CIFAR sets hold RGB arrays.
     """
-    kind = dataset_config(cfg, 'train_dataloader', 'test_dataloader').get('type', '')
+    kind = loader_dataset(cfg, 'train_dataloader', 'test_dataloader').get('type', '')
     return getattr(kind, '__name__', kind).rpartition('.')[2] in ('CIFAR10', 'CIFAR100')
-
-
-def read_classes(cfg, scope: str) -> Optional[Tuple[str, ...]]:
-    """Class names of the training set of a config, see :attr:`TaskProxy.classes`.
-
-    Args:
-        cfg: Training config of a mm* model.
-        scope: Registry scope of that mm* package.
-    """
-    dataset = dataset_config(cfg, 'train_dataloader')
-    names = (dataset.get('metainfo') or {}).get('classes') or dataset.get('classes')
-    if isinstance(names, str):
-        names = list_from_file(resolve_path(names))
-    if names is None and dataset:
-        with ROOT_DATASETS.switch_scope_and_registry(dataset.get('_scope_', scope)) as registry:
-            kind = dataset['type']
-            kind = registry.get(kind) if isinstance(kind, str) else kind
-        names = getattr(kind, 'METAINFO', {}).get('classes')
-    return None if names is None else tuple(names)
 
 
 def read_test_scale(cfg) -> Tuple[Optional[Tuple[int, int]], bool]:

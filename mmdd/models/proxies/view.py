@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmdd.datasets.views import loader_dataset
+
 # Steps of other names that hold one of these words change the size in a way not known here.
 _WORDS = ('resize', 'crop', 'pad', 'testtimeaug')
 
@@ -47,20 +49,9 @@ class InputView:
         return images
 
 
-def dataset_config(cfg: Mapping, *names: str) -> Mapping:
-    """The innermost dataset of the first of these dataloaders that a config has."""
-    for name in names:
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset and ('dataset' in dataset or 'datasets' in dataset):
-            dataset = dataset.get('dataset') or dataset['datasets'][0]
-        if dataset:
-            return dataset
-    return {}
-
-
 def test_pipeline(cfg: Mapping) -> Sequence[Mapping]:
     """The test pipeline of a training config, or that for validation; () without one."""
-    return dataset_config(cfg, 'test_dataloader', 'val_dataloader').get('pipeline') or ()
+    return loader_dataset(cfg, 'test_dataloader', 'val_dataloader').get('pipeline') or ()
 
 
 def resize(images: Tensor, size: Tuple[int, int], interpolation: str = 'bilinear',

@@ -8,13 +8,13 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
 from mmdd.structures import RealAnnotation
 from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed, generator
+from mmdd.utils.shards import do_shards
 from mmdd.utils.state import read_arrays, write_arrays
 
 Arrays = Dict[str, np.ndarray]
@@ -106,15 +106,8 @@ class ClassStatistics:
         self._common = json.dumps(dict(
             self.settings(), autoencoder=diffusion.autoencoder_digest(), size=self._size,
             num=num, seed=seed), sort_keys=True)
-        shared = self._folder is not None and get_world_size() > 1
-        labels = range(len(self._members))
-        mine = labels[get_rank()::get_world_size()] if shared else labels
-        progress = Progress('latents of the real set', sum(len(self._members[i]) for i in mine))
-        with ThreadPoolExecutor(4) as pool:
-            for label in mine:
-                self._class(label, pool, progress)
-        if shared:
-            barrier()
+        do_shards('latents of the real set', [len(own) for own in self._members], self._class,
+                  shared=self._folder is not None)
 
     def read(self, label: int) -> Arrays:
         """The statistics of a class.

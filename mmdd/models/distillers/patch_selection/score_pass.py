@@ -8,6 +8,7 @@ from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
 
 from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
+from mmdd.utils.shards import do_shards
 from .compositor import read_resized
 from .score_store import ScoreStore
 
@@ -48,12 +49,8 @@ class ScorePass:
         missing = self.store.missing(self.keys)
         barrier()  # every rank has looked before one writes
         shards = [missing[i:i + SHARD] for i in range(0, len(missing), SHARD)]
-        mine = shards[get_rank()::get_world_size()]
-        progress = Progress('scores of the real set', sum(len(shard) for shard in mine))
-        with ThreadPoolExecutor(4) as pool:
-            for shard in mine:
-                self._shard(shard, pool, progress)
-        barrier()
+        do_shards('scores of the real set', [len(shard) for shard in shards],
+                  lambda i, pool, progress: self._shard(shards[i], pool, progress))
         self.store.refresh()
         return self.keys
 

@@ -6,15 +6,18 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
-from mmdd.datasets import ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
-from mmdd.protocols.adapters import (
-    check_class_order,
+from mmdd.datasets import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
+from mmdd.datasets.formats import SetFormat
+from mmdd.datasets.formats.set_format import listed_names
+from mmdd.protocols.protocol import set_content, set_files, student_config
+from mmdd.protocols.sets import (
     check_job_fits,
     full_content,
     protocol_classes,
-    wanted_layout,
+    read_set,
+    wanted_format,
 )
-from mmdd.protocols.protocol import set_content, set_files, student_config
+from mmdd.registry import FORMATS
 from mmdd.structures import DistilledSample, DistillSlot
 
 NAMES = ('zebra', 'cat', 'dog')
@@ -156,10 +159,10 @@ def test_content(tmp_path, kind):
 @pytest.mark.parametrize('kind', list(WRITERS))
 def test_classes_in_another_order_are_refused(tmp_path, kind):
     folder = write_set(tmp_path, kind)
-    with pytest.raises(ValueError, match="in another order: class 0 is 'zebra' in the set and "
+    with pytest.raises(ValueError, match="in another order: class 0 is 'zebra' there and "
                                          "'cat' in the protocol; distill"):
         set_content(protocol(kind, ('cat', 'zebra', 'dog')), folder)
-    with pytest.raises(ValueError, match="other classes than the protocol.*class 1 is 'cat' in"):
+    with pytest.raises(ValueError, match="other classes than the protocol.*class 1 is 'cat'"):
         set_content(protocol(kind, ('zebra', 'horse', 'dog')), folder)
 
 
@@ -168,13 +171,6 @@ def test_categories_in_another_order_are_refused_without_a_manifest(tmp_path):
     folder = write_set(tmp_path, 'coco', manifest=False)
     with pytest.raises(ValueError, match='in another order'):
         set_content(protocol('coco', ('cat', 'zebra', 'dog')), folder)
-
-
-def test_the_first_difference_is_named():
-    check_class_order('f', None, NAMES)
-    check_class_order('f', list(NAMES), NAMES)
-    with pytest.raises(ValueError, match="class 2 is 'dog' in the set and missing in the"):
-        check_class_order('f', NAMES, NAMES[:2])
 
 
 @pytest.mark.parametrize('of_set, of_protocol, message', [
@@ -206,7 +202,7 @@ def test_a_job_that_does_not_fit_its_protocol(written, read, message):
     with pytest.raises(ValueError, match=message):
         check_job_fits(job(written), protocol(read))
     with pytest.raises(ValueError, match="the real set of train_dataloader has the classes of the "
-                                         "protocol in another order: class 1 is 'cat' in"):
+                                         "protocol in another order: class 1 is 'cat' there"):
         check_job_fits(job(read), protocol(read, (NAMES[0], NAMES[2], NAMES[1])))
     other = job(read)
     other.train_cfg.writer.type = 'WriterOfAPlugin'  # whose layout is not known here
@@ -247,8 +243,40 @@ def test_classes_of_folders(tmp_path):
     assert len(protocol_classes(protocol('segmentation', None, type='PascalVOCDataset'))) == 21
 
 
+class FlatWriter(BaseWriter):
+    """Of a plug-in."""
+
+
+class FlatFormat(SetFormat):
+    """Images beside one list of names and labels."""
+    name, task, marker, writer = 'flat', 'classification', 'flat.txt', FlatWriter
+
+    def reads(self, leaf):
+        return leaf['type'] == 'FlatDataset'
+
+    def check(self, folder, file, classes):
+        return [(name, ) for name in listed_names(folder, file)]
+
+    def student_dataset(self, folder, file, leaf, classes):
+        return dict(data_root=folder, ann_file=file)
+
+
+def test_a_format_is_one_class(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS.module_dict, 'FlatFormat', FlatFormat)
+    (tmp_path / 'flat.txt').write_text('b.png\n\na.png\n')
+    flat = protocol('classification', type='FlatDataset')
+    assert wanted_format(flat).name == 'flat'
+    assert wanted_format(protocol('classification')).name == 'class-folder'
+    content = read_set(flat, str(tmp_path))
+    assert (content.images, content.files) == (2, ['flat.txt', 'b.png', 'a.png'])
+    assert content.changes == dict(data_root=str(tmp_path), ann_file='flat.txt')
+    with pytest.raises(ValueError, match='is in flat layout, the protocol reads class-folder .*: '
+                                         'distill with ClassFolderWriter instead of FlatWriter'):
+        read_set(protocol('classification'), str(tmp_path))
+
+
 def test_layout_of_a_protocol():
-    assert [wanted_layout(protocol(kind)) for kind in WRITERS] == [
+    assert [wanted_format(protocol(kind)).name for kind in WRITERS] == [
         'class-folder', 'VOC', 'COCO', 'mask']
 
 
@@ -260,12 +288,12 @@ def test_the_full_set_is_counted(tmp_path, kind):
                  segmentation='VOC2012/ImageSets/Segmentation/train.txt')
     cfg = protocol(kind, data_root=folder, **(
         dict(ann_file=lists[kind]) if kind in lists else {}))
-    images, lines = full_content(cfg)
-    assert images == 4 and lines
+    content = full_content(cfg)
+    assert content.images == 4 and content.files and content.changes == {}
     twice = Config(cfg.to_dict())
     leaf = cfg.train_dataloader.dataset
     twice.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=dict(
         type='ConcatDataset', datasets=[leaf, leaf]))
-    assert full_content(twice)[0] == 8
+    assert full_content(twice).images == 8
     with pytest.raises(FileNotFoundError, match='the full real set'):
         full_content(protocol(kind))

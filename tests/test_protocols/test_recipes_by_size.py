@@ -4,12 +4,9 @@ import toy_student
 from mmengine.config import Config
 
 from mmdd.protocols.protocol import read_protocol, student_config
-from mmdd.protocols.schedules import (
-    EpochsByIPC,
-    ScheduleRule,
-    ShortWarmUp,
+from mmdd.protocols.recipes import EpochsByIPC, ScheduleRule, ShortWarmUp
+from mmdd.protocols.recipes.lengths import (
     endless_warm_up,
-    images_per_class,
     num_updates,
     set_epochs,
 )
@@ -32,7 +29,6 @@ def test_an_order_of_the_table_does_not_matter():
     rule = EpochsByIPC(dict(reversed(TABLE.items())), above=300)
     assert [rule.epochs(ipc, 10) for ipc in (1, 10, 50, 200, 500, 900)] == [
         3000, 2000, 1500, 1000, 500, 300]
-    assert images_per_class(25, 10) == 2.5
 
 
 def training():

@@ -1,0 +1,108 @@
+"""How long a training is and what counts it: updates, epochs, parameter schedulers."""
+import math
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmengine.config import Config
+
+from mmdd.datasets.views import wrapped_datasets
+
+# Fields of a parameter scheduler that count epochs (or iterations).
+LENGTHS = ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'milestones')
+
+
+def num_updates(cfg: Config, images: int) -> int:
+    """Optimizer steps of a training on one device.
+
+    Args:
+        cfg: Training config.
+        images: Images of its training set, without repetitions.
+    """
+    accumulated = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    if 'max_iters' in cfg.train_cfg:
+        return math.ceil(cfg.train_cfg.max_iters / accumulated)
+    loader = cfg.train_dataloader
+    *wrappers, _ = wrapped_datasets(loader.dataset)
+    repeats = math.prod(wrapper.get('times', 1) for wrapper in wrappers)
+    cut = math.floor if loader.get('drop_last') else math.ceil
+    per_epoch = cut(images * repeats / loader.batch_size)
+    return math.ceil(cfg.train_cfg.max_epochs * per_epoch / accumulated)
+
+
+def param_schedulers(cfg: Config) -> List[Dict[str, Any]]:
+    """The parameter schedulers of a training, themselves; none or one are lists as well."""
+    nodes = cfg.get('param_scheduler') or []
+    return [nodes] if isinstance(nodes, dict) else list(nodes)
+
+
+def set_schedulers(cfg: Config, key: str, value: Any) -> None:
+    """Give all parameter schedulers that have a field another value of it, in place."""
+    for node in param_schedulers(cfg):
+        if key in node:
+            node[key] = value
+
+
+def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] = None) -> None:
+    """Give a training another number of epochs.
+
+    Args:
+        cfg: Training config with ``train_cfg.max_epochs``, changed in place.
+        epochs: Epochs.
+        milestones: Steps as fractions of the epochs; None scales what the
+            parameter schedulers count, by the change of the epochs.
+
+    Raises:
+        ValueError: If the training counts iterations.
+    """
+    old = cfg.train_cfg.get('max_epochs')
+    if not old:
+        raise ValueError('protocol.schedule sets epochs, but train_cfg has no max_epochs: use '
+                         'EpochBasedTrainLoop')
+    cfg.train_cfg.max_epochs = epochs
+    for node in param_schedulers(cfg):
+        if not node.get('by_epoch', True):
+            continue
+        for key in LENGTHS:
+            if node.get(key) is None:
+                continue
+            if key == 'milestones':
+                node[key] = ([round_down(f * epochs) for f in milestones] if milestones else
+                             [round_down(m * epochs / old) for m in node[key]])
+            else:
+                node[key] = round_down(node[key] * epochs / old)
+
+
+def set_length(cfg: Config, epochs: int, val_interval: int,
+               milestones: Optional[Sequence[float]] = None) -> None:
+    """Set the epochs of a training and how often it is evaluated and saved, in place.
+
+    Args:
+        cfg: Student config.
+        epochs: Epochs.
+        val_interval: Epochs between two evaluations.
+        milestones: Steps of the learning rate as shares of the epochs.
+    """
+    set_epochs(cfg, epochs, milestones)
+    cfg.train_cfg.val_interval = max(1, val_interval)
+    hook = cfg.get('default_hooks', {}).get('checkpoint')
+    if hook:  # beside the best one: ten to go on from
+        hook.interval = max(1, epochs // 10)
+
+
+def warm_ups(cfg: Config) -> List[Dict[str, Any]]:
+    """The schedulers of a training that raise the learning rate over a number of updates."""
+    return [node for node in param_schedulers(cfg) if not node.get('by_epoch', True)
+            and str(node['type']).endswith('LinearLR') and not node.get('begin')
+            and node.get('end') is not None]
+
+
+def endless_warm_up(cfg: Config, updates: int) -> Optional[str]:
+    """Words for a warm-up that a training of so many updates does not come to the end of."""
+    longest = max((node['end'] for node in warm_ups(cfg)), default=0)
+    if longest < updates or 'max_iters' in cfg.train_cfg and longest == updates:
+        return None
+    return f'its warm-up of {longest} updates never ends'
+
+
+def round_down(value: float) -> int:
+    """Round down, with room for the error of fractions such as 2 / 3."""
+    return math.floor(value + 1e-6)

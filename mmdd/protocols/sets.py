@@ -1,0 +1,147 @@
+"""The set that a student trains on: a folder in the format of its protocol, or the real set."""
+import glob
+import json
+import os
+import os.path as osp
+from typing import Any, Dict, List, Optional, Tuple
+
+from mmengine.config import Config
+
+from mmdd.datasets.formats import SetContent, SetFormat, all_formats
+from mmdd.datasets.manifest import IMAGE_SUFFIXES, read_manifest
+from mmdd.datasets.views import check_class_order, leaf_dataset, leaf_datasets, read_classes
+from mmdd.utils.io import sha256
+
+ORDER_FIX = 'distill with the metainfo.classes of the protocol'
+
+
+def read_set(protocol: Config, folder: str) -> SetContent:
+    """Check a set and say how the protocol's training set is pointed to it.
+
+    Args:
+        protocol: Student protocol, see :func:`mmdd.protocols.protocol.read_protocol`.
+        folder: Folder of the set.
+
+    Raises:
+        FileNotFoundError: If the folder or a file of the set is missing.
+        ValueError: If the set is empty, of another task or format, or its classes
+            are not those of the protocol, in the same order.
+    """
+    if not osp.isdir(folder):
+        raise FileNotFoundError(f'set folder {folder} not found')
+    wanted = wanted_format(protocol)
+    if not wanted.lists(folder):
+        raise _misfit(protocol, folder, wanted)
+    classes = protocol_classes(protocol)
+    check_class_order(folder, read_manifest(folder).get('classes'), 'the protocol', classes,
+                      ORDER_FIX)
+    return wanted.content(folder, leaf_dataset(protocol.train_dataloader.dataset), classes)
+
+
+def wanted_format(protocol: Config) -> SetFormat:
+    """The format that the protocol's training set reads: detection has two."""
+    leaf = leaf_dataset(protocol.train_dataloader.dataset)
+    return next(each for each in all_formats()
+                if each.task == protocol.protocol.task and each.reads(leaf))
+
+
+def _misfit(protocol: Config, folder: str, wanted: SetFormat) -> Exception:
+    """Why a folder without the wanted lists cannot be used."""
+    other = next((each for each in all_formats() if each.lists(folder)), None)
+    if other is None:
+        return FileNotFoundError(f'{folder} is not a set in {wanted.name} layout: {wanted.marker} '
+                                 f'not found')
+    if other.task != wanted.task:
+        return ValueError(f'{folder} is a {other.task} set ({other.name} layout), the protocol is '
+                          f'for {wanted.task}: give a protocol for {other.task}')
+    kind = leaf_dataset(protocol.train_dataloader.dataset)['type']
+    return ValueError(f'{folder} is in {other.name} layout, the protocol reads {wanted.name} '
+                      f'layout ({kind}): distill with {wanted.writer.__name__} instead of '
+                      f'{other.writer.__name__}, or give a protocol that reads {other.name} '
+                      f'layout')
+
+
+def protocol_classes(protocol: Config) -> Optional[Tuple[str, ...]]:
+    """Class names by index of the protocol's training set.
+
+    They come from its config, from its dataset class, or from the sorted folders of the
+    real set where these are the classes; None where nothing tells.
+    """
+    return _known_classes(protocol, protocol.protocol.task)
+
+
+def _known_classes(cfg: Config, task: str) -> Optional[Tuple[str, ...]]:
+    names = read_classes(cfg, cfg.get('default_scope') or 'mmengine')
+    leaf = leaf_dataset(cfg.train_dataloader.dataset)
+    if not names and task == 'classification' and not leaf.get('ann_file'):
+        folders = glob.glob(osp.join(glob.escape(_image_folder(leaf)), '*', ''))
+        names = tuple(sorted(osp.basename(osp.dirname(name)) for name in folders))
+    return names or None
+
+
+def _image_folder(leaf: Dict[str, Any]) -> str:
+    """Folder of the images of a dataset config."""
+    prefix = leaf.get('data_prefix') or leaf.get('split') or ''
+    if not isinstance(prefix, str):
+        prefix = prefix.get('img_path') or prefix.get('img') or ''
+    return osp.join(leaf.get('data_root') or '', prefix)
+
+
+def check_job_fits(job: Config, protocol: Config) -> None:
+    """Check, before anything is distilled, that a protocol can read what a job will write.
+
+    Args:
+        job: Distillation config.
+        protocol: Student protocol.
+
+    Raises:
+        ValueError: If the writer's format or the classes of the real set are not the protocol's.
+    """
+    wanted, writer = wanted_format(protocol), str(job.train_cfg.writer['type']).rpartition('.')[2]
+    written = next((each for each in all_formats() if each.writer.__name__ == writer), wanted)
+    if written.name != wanted.name:
+        raise ValueError(f'{writer} writes {written.name} layout, the protocol of '
+                         f'evaluation.protocol is for {wanted.task} and reads {wanted.name} '
+                         f'layout: take {wanted.writer.__name__}, or another protocol')
+    check_class_order('the real set of train_dataloader', _known_classes(job, wanted.task),
+                      'the protocol', protocol_classes(protocol), ORDER_FIX)
+
+
+def full_content(protocol: Config) -> SetContent:
+    """The full real set of a protocol.
+
+    Returns:
+        SetContent: Number of listed images (None where files do not tell), and in place of
+        files lines that identify it: lists by their content, folders by their file names
+        and sizes.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+    """
+    counts, lines = [], []
+    for leaf in leaf_datasets(protocol.train_dataloader.dataset):
+        count, own = _listed(leaf) if leaf.get('ann_file') else _walked(_image_folder(leaf))
+        counts.append(count)
+        lines += own
+    return SetContent(sum(counts) if all(counts) else None, lines, {})
+
+
+def _listed(leaf: Dict[str, Any]) -> Tuple[int, List[str]]:
+    """Images that the list of a dataset config names, and a line that identifies it."""
+    path = osp.join(leaf.get('data_root') or '', leaf['ann_file'])
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'the full real set: {path} not found')
+    with open(path, encoding='utf-8') as f:
+        count = (len(json.load(f)['images']) if path.endswith('.json') else
+                 sum(bool(line.strip()) for line in f))
+    return count, [f'{path} {sha256(path)}']
+
+
+def _walked(folder: str) -> Tuple[int, List[str]]:
+    """Images below a folder, and a line for each of its files."""
+    lines = [f'{osp.relpath(file, folder)} {osp.getsize(file)}'
+             for base, _, names in sorted(os.walk(folder))
+             for file in sorted(osp.join(base, name) for name in names)]
+    if not lines:
+        raise FileNotFoundError(f'the full real set: no files in {folder}')
+    return sum(line.rsplit(' ', 1)[0].lower().endswith(IMAGE_SUFFIXES) for line in lines), lines
