@@ -165,15 +165,15 @@ def images(folder):
 @pytest.mark.slow
 def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
     found = []
-    for workers in (0, 1, 2):
+    for workers in (1, 2):
         suite = suite_of(tmp_path / str(workers), digits, dict(
             Random=(dict(type='RandomCoreset'), {}), Uniform=(dict(type='UniformCoreset'), {})),
-            sets=2, workers=workers)
+            workers=workers)
         suite.run()
         (group, members), = suite.plan
         assert not any(job.error for job in members)
         rows = suite.trained(group, members, group.protocol).runs
         found.append(([images(job.folder) for job in members],
                       [(run.method, run.seed, run.images) for run in rows]))
-    assert found[0] == found[1] == found[2] and len(found[0][0]) == 3
+    assert found[0] == found[1] and len(found[0][0]) == 2 and len(found[0][1]) == 4
     assert all(len(files) > 4 for files in found[0][0])
