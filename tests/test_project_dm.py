@@ -11,7 +11,7 @@ from test_projects import load_module
 from torch import nn
 
 from mmdd.apis import distill
-from mmdd.datasets.journal import Journal
+from mmdd.engine.journal import Journal
 from mmdd.structures import IPC, RealAnnotation, Total
 
 NETWORK = dict(type='mmdd.ConvNet', widths=(8, 8), conv_bias=True, final_pool=True, flatten=True)
