@@ -1,5 +1,5 @@
 """Real-set views, the digit-scenes builder, writers and the manifest."""
-from .annotations import annotations_from_batch, check_boxes, load_image
+from .annotations import annotations_from_batch, load_image
 from .checks import check_real_set
 from .digit_scenes import DigitScenes
 from .formats import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
@@ -11,5 +11,5 @@ from .subset import ClassSubset
 __all__ = [
     'BaseWriter', 'COCOWriter', 'ClassFolderWriter', 'ClassSubset', 'DigitScenes',
     'ReplaySampler', 'SegMapWriter', 'SoftLabelDataset', 'VOCWriter', 'WholeSetSampler',
-    'annotations_from_batch', 'check_boxes', 'check_real_set', 'load_image', 'write_manifest'
+    'annotations_from_batch', 'check_real_set', 'load_image', 'write_manifest'
 ]

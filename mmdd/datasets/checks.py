@@ -11,10 +11,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmdd.structures import DistillSlot, RealAnnotation
+from mmdd.structures import DistillSlot, RealAnnotation, check_boxes
 from mmdd.utils.cli import one_line
 from mmdd.utils.progress import Progress
-from .annotations import annotations_from_batch, check_boxes
+from .annotations import annotations_from_batch
 from .file_checks import image_problem, mask_problem, xml_names, xml_problem
 from .list_checks import (
     class_folder_problems,
@@ -103,7 +103,7 @@ def check_writer(writer, dataset) -> None:
         ValueError: If not: boxes or masks are missing, or class names do not fit.
     """
     first = first_annotation(dataset)
-    slot = DistillSlot(0, 0, first.size, first.labels, first.bboxes, mask=first.mask)
+    slot = DistillSlot(0, 0, first.size, target=first.target)
     writer.follow(dataset)
     writer.check(tuple(dataset.metainfo['classes']), [slot])
 

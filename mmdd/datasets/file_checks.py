@@ -13,8 +13,8 @@ from typing import List, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmdd.structures import check_mask
 from mmdd.utils.photograph import is_sideways, upright_size
-from .annotations import check_mask
 
 UNREADABLE = (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError,
               ValueError)

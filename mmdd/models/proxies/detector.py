@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import BoxTarget, DistilledSample, DistillSlot, Target
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
@@ -175,7 +175,7 @@ class DetectorProxy(TaskProxy):
                 self.score_mode])
         return torch.tensor(scores)
 
-    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
         """Detections of at least ``relabel_thr`` as boxes inside the image."""
         predictions = self.predict(images) if predictions is None else predictions
         height, width = images.shape[-2:]
@@ -185,20 +185,20 @@ class DetectorProxy(TaskProxy):
             bboxes = found.bboxes.clamp_min(0).minimum(limit)
             keep = (found.scores >= self.relabel_thr) & (
                 (bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
-            labels.append(dict(bboxes=bboxes[keep].numpy(), labels=found.labels[keep].numpy()))
+            labels.append(BoxTarget(found.labels[keep].numpy(), bboxes[keep].numpy()))
         return labels
 
     def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
         """Whether any detection becomes a label, see ``relabel_thr``."""
-        return [len(label['labels']) > 0 for label in self.relabel(images, predictions)]
+        return [len(label.labels) > 0 for label in self.relabel(images, predictions)]
 
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
-              predictions: Optional[list] = None) -> List[dict]:
+              predictions: Optional[list] = None) -> List[Target]:
         """The detections of :meth:`relabel` and the slots' boxes that none of them matches.
 
         See :func:`merge_boxes`.
         """
-        return [merge_boxes(sample.slot.bboxes, sample.slot.labels, **label)
+        return [merge_boxes(sample.slot.target, label)
                 for sample, label in zip(samples, self.relabel(images, predictions))]
 
     @torch.no_grad()
