@@ -105,11 +105,11 @@ class ComposedLabelSampler(BaseLabelSampler):
 
     def check(self, annotation: RealAnnotation) -> None:
         """Check that the real set has boxes or masks."""
-        if not annotation.target.composable:
+        if annotation.target.uncomposed:
             raise ValueError(
                 f'ComposedLabelSampler composes boxes or masks, and {annotation.path} has '
-                f'neither: an image of a classification set has one label; set '
-                f"model.label_sampler to dict(type='RandomLabelSampler')")
+                f'{annotation.target.uncomposed}; set model.label_sampler to '
+                f"dict(type='RandomLabelSampler')")
 
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
                seed: int, canvas: Canvas) -> List[Layout]:

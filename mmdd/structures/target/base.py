@@ -37,14 +37,15 @@ class Target:
         task: What a prompter asks about: 'classification', 'detection' or 'segmentation'.
         has_objects: Whether it says where things are; a class does not.
         counts_objects: Whether each label is one object.
-        composable: Whether its objects can be put together with those of other images.
+        uncomposed: Why its objects cannot be put together with those of other images; '' where
+            they can.
         note: What a COCO file says of the labels of synthetic images.
     """
     parts: ClassVar[Tuple[str, ...]] = ()
     task: ClassVar[str] = 'classification'
     has_objects: ClassVar[bool] = True
     counts_objects: ClassVar[bool] = False
-    composable: ClassVar[bool] = False
+    uncomposed: ClassVar[str] = ''
     note: ClassVar[str] = ''
     bboxes: Optional[np.ndarray] = None
     mask: Optional[np.ndarray] = None

@@ -19,7 +19,6 @@ class BoxTarget(Target):
     parts = ('bboxes', )
     task = 'detection'
     counts_objects = True
-    composable = True
     note = 'boxes alone, segmentation is empty and area is that of the box'
 
     def __init__(self, labels: np.ndarray, bboxes: np.ndarray) -> None:

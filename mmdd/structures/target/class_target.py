@@ -11,6 +11,7 @@ class ClassTarget(Target):
     """The class of a whole image."""
 
     has_objects = False
+    uncomposed = 'neither: an image of a classification set has one label'
 
     @classmethod
     def reads(cls, sample: Any) -> bool:

@@ -29,7 +29,6 @@ class MaskTarget(Target):
 
     parts = ('mask', )
     task = 'segmentation'
-    composable = True
 
     def __init__(self, labels: np.ndarray, mask: Union[np.ndarray, bytes]) -> None:
         super().__init__(labels)
