@@ -180,9 +180,9 @@ def test_features_tell_the_classes_of_unseen_photographs(features):
 def test_a_trained_proxy_reads_the_images_as_it_was_trained(classifier):
     images = torch.cat([pixels(path) for path in files('test')])
     truth = labels('test')
-    found = torch.tensor([int(entry['labels'][0]) for entry in classifier.relabel(images)])
+    found = torch.tensor([int(entry.labels[0]) for entry in classifier.relabel(images)])
     assert (found == truth).float().mean() >= 0.88  # 91.5 % on all test images
-    blue = torch.tensor([int(entry['labels'][0])
+    blue = torch.tensor([int(entry.labels[0])
                          for entry in classifier.relabel(images.flip(1))])
     assert (blue == truth).float().mean() < (found == truth).float().mean()
     slots = [DistillSlot(i, i, (32, 32), np.array([int(k)])) for i, k in enumerate(truth)]
@@ -220,7 +220,7 @@ def test_unidd_with_a_trained_proxy(tmp_path, weights):
         entry = by_file[path]
         image = pixels(path)
         assert image.shape == (1, 3, 32, 32)
-        assert int(proxy.relabel(image)[0]['labels'][0]) == label
+        assert int(proxy.relabel(image)[0].labels[0]) == label
         asked = CIFAR.index(osp.dirname(entry['source']))
         slot = DistillSlot(0, 0, (32, 32), np.array([asked]))
         # PNGs lose nothing: the score in the manifest is that of the file

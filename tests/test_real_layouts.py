@@ -55,7 +55,7 @@ def test_boxes_of_photographs(root, year, split, classes):
     for layout in layouts:
         own = [(c, *(box[2:] - box[:2])) for source in layout.sources
                for c, box in zip(known[source.image_id].labels,
-                                 known[source.image_id].scaled_bboxes((512, 512)))]
+                                 known[source.image_id].resized((512, 512)).bboxes)]
         for c, box in zip(layout.labels, layout.bboxes):
             assert (box >= 0).all() and (box <= 512).all()
             sides = box[2:] - box[:2]

@@ -239,7 +239,7 @@ def test_a_trained_proxy_tells_roads_from_skies(street_proxy):
     for path in sorted(glob(real('camvid/img_dir/test/*.jpg')))[::20]:
         mask = mask_of(path.replace('img_dir', 'ann_dir').replace('.jpg', '.png'))
         image = pixels(path)
-        found = proxy.relabel(image)[0]['mask']
+        found = proxy.relabel(image)[0].mask
         right.append((found == mask)[mask != 255].mean())
         slots = [DistillSlot(0, 0, mask.shape, np.unique(m), mask=m)
                  for m in (mask, mask[::-1].copy())]
@@ -262,7 +262,7 @@ def test_unidd_relabels_streets(street_proxy, tmp_path):
         assert mask.shape == (SIZE, SIZE)
         assert entry['classes'] == [STREET[i] for i in np.unique(mask)]
         # the proxy sees nearly the same in the JPEG as in what was sampled
-        seen = judge.relabel(pixels(image))[0]['mask']
+        seen = judge.relabel(pixels(image))[0].mask
         assert (seen == mask).mean() > 0.8
         assert entry['prompt'].startswith('a photo of a sky')
         assert osp.isfile(real(f'camvid/img_dir/val/{entry["source"]}.jpg'))
@@ -311,6 +311,6 @@ def test_a_student_of_a_coreset(coresets, short_voc, tmp_path):
     pairs = []
     for name in ids('val')[::52]:
         image = pixels(f'{VOC}/JPEGImages/{name}.jpg')
-        pairs.append((student.relabel(image)[0]['mask'],
+        pairs.append((student.relabel(image)[0].mask,
                       mask_of(f'{VOC}/SegmentationClass/{name}.png')))
     assert row.last['mIoU'] == pytest.approx(mean_iou(pairs, 21), abs=0.2)

@@ -2,6 +2,7 @@
 import copy
 import os.path as osp
 
+from mmdd.datasets import DigitInstances
 from mmdd.datasets.digit_scenes import CLASSES, DigitScenes
 
 WORDS = list(CLASSES) + (
@@ -13,6 +14,11 @@ def digit_scenes(root, train=12, size=32, singles=10):
     """A digit-scenes set of a few images."""
     return DigitScenes(str(root), num_scenes=dict(train=train, val=3, test=4),
                        num_singles=dict(train=singles, val=0, test=0), size=size).build()
+
+
+def digit_instances(root, train=12, size=32):
+    """The same scenes in COCO format, with a mask for each digit."""
+    return DigitInstances(str(root), dict(train=train, val=3, test=4), size).build()
 
 
 def stable_diffusion(**kwargs):

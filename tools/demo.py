@@ -11,6 +11,8 @@ import argparse
 import os.path as osp
 import time
 
+import numpy as np
+
 from mmdd.apis import benchmark
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.datasets.gallery import read_gallery
@@ -48,7 +50,8 @@ def draw(work_dir):
     for folder in folders:
         found, names = read_gallery(folder, IMAGES)
         for tile in found:
-            tile.labels = [CLASSES.index(names[label]) for label in tile.labels]
+            tile.target = tile.target.with_parts(
+                labels=np.array([CLASSES.index(names[label]) for label in tile.target.labels]))
         tiles += found
     return save_contact_sheet(osp.join(work_dir, 'demo.png'), tiles, CLASSES, columns=IMAGES)
 

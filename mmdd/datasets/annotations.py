@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
-from mmdd.structures import BACKGROUND, IGNORE, RealAnnotation, encode_mask
+from mmdd.structures import RealAnnotation, read_target
 from mmdd.utils.photograph import read_rgb
 
 
@@ -45,87 +45,12 @@ def with_unique_ids(annotations: Sequence[RealAnnotation]) -> List[RealAnnotatio
 
 
 def _read_sample(sample, classes: Sequence[str]) -> RealAnnotation:
-    if 'gt_instances' in sample:
-        return _detection(sample)
-    if 'gt_sem_seg' in sample:
-        return _segmentation(sample, classes)
-    if 'gt_label' in sample:
-        return _classification(sample)
-    raise ValueError(
-        f'{sample.get("img_path", "an image")}: the pipeline gives no label; end it with '
-        f'PackDetInputs, PackSegInputs or PackInputs, after loading the annotations')
-
-
-def _classification(sample) -> RealAnnotation:
-    path = sample.img_path
-    image_id = f'{osp.basename(osp.dirname(path))}/{osp.basename(path)}'
-    size = tuple(int(v) for v in sample.get('ori_shape', (0, 0))[:2])
-    return RealAnnotation(image_id=image_id, path=path, size=size,
-                          labels=sample.gt_label.cpu().numpy().astype(np.int64).reshape(-1))
-
-
-def _segmentation(sample, classes: Sequence[str]) -> RealAnnotation:
-    mask = sample.gt_sem_seg.data.cpu().numpy().reshape(sample.gt_sem_seg.shape[-2:])
-    present = check_mask(mask, len(classes), sample.get('seg_map_path') or sample.img_path)
-    labels = [i for i in present if classes[i] != BACKGROUND]
-    return RealAnnotation(
-        image_id=osp.splitext(osp.basename(sample.img_path))[0], path=sample.img_path,
-        size=tuple(mask.shape), labels=np.array(labels, np.int64),
-        mask_png=encode_mask(mask.astype(np.uint8)))
-
-
-def check_mask(mask: np.ndarray, num_classes: int, where: str) -> List[int]:
-    """Check the class indices of a mask and return those that occur, without 255.
-
-    Raises:
-        ValueError: If one is unknown; the message says which and where.
-    """
-    present = [int(i) for i in np.unique(mask) if i != IGNORE]
-    unknown = [i for i in present if not 0 <= i < num_classes]
-    if unknown:
+    found = read_target(sample, classes)
+    if found is None:
         raise ValueError(
-            f'{where}: the mask holds the class ids {unknown[:8]}, but the dataset has '
-            f'{num_classes} classes (0 to {num_classes - 1}, {IGNORE} is ignored); correct the '
-            f'mask, metainfo.classes or reduce_zero_label')
-    return present
-
-
-def _detection(sample) -> RealAnnotation:
-    instances = sample.gt_instances
-    bboxes = instances.bboxes
-    bboxes = getattr(bboxes, 'tensor', bboxes).cpu().numpy().astype(np.float32).reshape(-1, 4)
-    height, width = _size(sample)
-    image_id = str(sample.img_id)
-    check_boxes(bboxes, (height, width), sample.img_path)
-    # COCO's right and bottom edges may be those of the image; VOC's are pixels inside.
-    limit = np.array([width, height] * 2, np.float32)
-    return RealAnnotation(
-        image_id=image_id, path=sample.img_path, size=(height, width),
-        labels=instances.labels.cpu().numpy().astype(np.int64),
-        bboxes=np.clip(bboxes, 0, limit))
-
-
-def _size(sample) -> Tuple[int, int]:
-    if 'height' in sample:
-        return int(sample.height), int(sample.width)
-    return tuple(int(v) for v in sample.ori_shape[:2])
-
-
-def check_boxes(bboxes: np.ndarray, size: Tuple[int, int], where: str) -> None:
-    """Check that boxes lie in their image, with a tolerance of one pixel.
-
-    Raises:
-        ValueError: If one does not, or has no area; the message says which.
-    """
-    height, width = size
-    for box in bboxes:
-        x1, y1, x2, y2 = box
-        if x1 < -1 or y1 < -1 or x2 > width + 1 or y2 > height + 1:
-            raise ValueError(
-                f'{where}: box {box.tolist()} leaves the {width}x{height} image; correct its '
-                f'annotation')
-        if x2 <= x1 or y2 <= y1:
-            raise ValueError(f'{where}: box {box.tolist()} is empty; correct its annotation')
+            f'{sample.get("img_path", "an image")}: the pipeline gives no label; end it with '
+            f'PackDetInputs, PackSegInputs or PackInputs, after loading the annotations')
+    return RealAnnotation(found.image_id, sample.img_path, found.size, target=found.target)
 
 
 def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarray:

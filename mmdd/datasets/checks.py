@@ -8,10 +8,10 @@ import numpy as np
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
-from mmdd.structures import DistillSlot, RealAnnotation
+from mmdd.structures import DistillSlot, RealAnnotation, check_boxes
 from mmdd.utils.cli import one_line
 from mmdd.utils.progress import Progress
-from .annotations import annotations_from_batch, check_boxes
+from .annotations import annotations_from_batch
 from .file_checks import image_problem
 from .formats import SetFormat, format_of
 from .views import leaf_datasets, plain_datasets
@@ -95,7 +95,7 @@ def check_writer(writer, dataset) -> None:
         ValueError: If not: boxes or masks are missing, or class names do not fit.
     """
     first = first_annotation(dataset)
-    slot = DistillSlot(0, 0, first.size, first.labels, first.bboxes, mask=first.mask)
+    slot = DistillSlot(0, 0, first.size, target=first.target)
     writer.follow(dataset)
     writer.check(tuple(dataset.metainfo['classes']), [slot])
 

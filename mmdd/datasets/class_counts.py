@@ -19,17 +19,17 @@ def count_classes(samples: Sequence[DistilledSample],
         classes: Class names by index; 'background' is no class to count.
 
     Returns:
-        dict: By class name ``images``, how many hold the class, and where images have boxes
-        ``objects``.
+        dict: By class name ``images``, how many hold the class, and where each label
+        is an object ``objects``.
     """
-    boxes = any(sample.bboxes is not None for sample in samples)
+    counted = any(sample.target.counts_objects for sample in samples)
     found: Dict[str, Dict[str, int]] = {}
     for index, name in enumerate(classes):
         if name == BACKGROUND:
             continue
         objects = [int((sample.labels == index).sum()) for sample in samples]
         found[name] = dict(images=sum(number > 0 for number in objects))
-        if boxes:
+        if counted:
             found[name]['objects'] = sum(objects)
     return found
 

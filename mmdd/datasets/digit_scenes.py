@@ -39,11 +39,13 @@ class Scene:
         bboxes: (M, 4) float32, xyxy in pixels, right and bottom exclusive.
         labels: (M,) int64 in [0, 9].
         mask: (H, W) uint8, 0 background, class index + 1 on a digit.
+        masks: (M, H, W) bool, the pixels of each digit that can be seen.
     """
     image: np.ndarray
     bboxes: np.ndarray
     labels: np.ndarray
     mask: np.ndarray
+    masks: np.ndarray
 
 
 @lru_cache(maxsize=1)
@@ -139,6 +141,7 @@ def render_scene(rng: np.random.Generator,
     count = int(rng.integers(1, 5)) if num_digits is None else num_digits
     boxes: List[np.ndarray] = []
     labels: List[int] = []
+    owner = np.zeros((size, size), np.uint8)
     for _ in range(count):
         index = int(rng.choice(pool))
         glyph = _glyph(index, max(4, round(size * rng.uniform(*scale))))
@@ -155,12 +158,15 @@ def render_scene(rng: np.random.Generator,
         digit = int(_handwriting()[1][index])
         mask[window][glyph > 0.5] = digit + 1
         boxes.append(box)
+        owner[window][glyph > 0.5] = len(boxes)
         labels.append(digit)
     return Scene((image * 255).round().astype(np.uint8), np.stack(boxes),
-                 np.array(labels, np.int64), mask)
+                 np.array(labels, np.int64), mask,
+                 owner == np.arange(1, len(boxes) + 1)[:, None, None])
 
 
-def _scene_rng(seed: int, split: str, kind: int, index: int):
+def scene_rng(seed: int, split: str, kind: int, index: int) -> np.random.Generator:
+    """Source of the randomness of one scene; ``kind`` tells scenes, singles and streams apart."""
     return np.random.default_rng([seed, _SPLIT_KEY[split], kind, index])
 
 
@@ -185,6 +191,9 @@ class DigitScenes:
             or digit scenes that were built with other settings.
     """
 
+    splits = tuple(HANDWRITING)
+    folders = ('VOC2007', 'single')
+    stamp = 'digit_scenes.txt'
     limits = dict(num_scenes=dict(low=0), num_singles=dict(low=0), size=dict(low=16),
                   seed=dict(low=0))
 
@@ -214,7 +223,7 @@ class DigitScenes:
 
     def build(self) -> str:
         """Write the dataset if it is not there yet and return ``root``."""
-        stamp = osp.join(self.root, 'digit_scenes.txt')
+        stamp = osp.join(self.root, self.stamp)
         begun = f'{stamp}.part'
         if osp.isfile(stamp):
             with open(stamp, 'rb') as f:
@@ -227,7 +236,7 @@ class DigitScenes:
                     f'({found.strip()}); give another root')
             set_aside(stamp, 'it does not say what the scenes are', 'they are made again')
         elif not osp.isfile(begun):
-            for name in ('VOC2007', 'single'):
+            for name in self.folders:
                 if osp.exists(osp.join(self.root, name)):
                     raise ValueError(
                         f'{osp.join(self.root, name)} is not of digit scenes; nothing was '
@@ -250,7 +259,7 @@ class DigitScenes:
 
     def _write_scene(self, split: str, index: int) -> None:
         voc = osp.join(self.root, 'VOC2007')
-        scene = render_scene(_scene_rng(self.seed, split, 0, index), self.size, split)
+        scene = render_scene(scene_rng(self.seed, split, 0, index), self.size, split)
         name = self._name(split, index)
         atomic_save_image(osp.join(voc, 'JPEGImages', f'{name}.jpg'), scene.image)
         atomic_save_image(osp.join(voc, 'SegmentationClass', f'{name}.png'),
@@ -260,7 +269,7 @@ class DigitScenes:
                       [CLASSES[i] for i in scene.labels], segmented=True)
 
     def _write_single(self, split: str, index: int) -> None:
-        rng = _scene_rng(self.seed, split, 1, index)
+        rng = scene_rng(self.seed, split, 1, index)
         label = index % len(CLASSES)
         scene = render_scene(rng, self.size, split, 1, (0.55, 0.95), label)
         path = osp.join(self.root, 'single', split, CLASSES[label],
@@ -293,7 +302,7 @@ def scene_stream(seed: int, size: int = 64, single_share: float = 0.4,
     """
     index = start
     while True:
-        rng = _scene_rng(seed, split, 2, index)
+        rng = scene_rng(seed, split, 2, index)
         if rng.random() < single_share:
             yield render_scene(rng, size, split, 1, (0.55, 0.95))
         else:

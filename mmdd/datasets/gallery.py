@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmdd.structures import reduce_zero_label
+from mmdd.structures import IGNORE, Target, make_target, reduce_zero_label
 from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
@@ -24,15 +24,24 @@ class Labels:
     """What is known of an image of a set.
 
     Attributes:
-        bboxes: (M, 4) float32 xyxy.
+        bboxes: (M, 4) float32 xyxy; None without boxes.
         names: M class names of the boxes.
         mask: File of its mask; '' without one.
         group: Name of its class, where it lies in a class folder.
     """
-    bboxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    bboxes: Optional[np.ndarray] = None
     names: List[str] = field(default_factory=list)
     mask: str = ''
     group: str = ''
+
+    def target(self, classes: List[str], reduced: bool = False) -> Target:
+        """The boxes where there are some, else the mask, whose ids may be ``reduced``."""
+        if self.names or not self.mask:
+            labels = np.array([classes.index(name) for name in self.names], np.int64)
+            return make_target(labels, bboxes=self.bboxes)
+        mask = read_mask(self.mask)
+        mask = reduce_zero_label(mask) if reduced else mask
+        return make_target(np.unique(mask[mask != IGNORE]), mask=mask)
 
 
 def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile], List[str]]:
@@ -75,12 +84,9 @@ def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile]
 
 def make_tile(path: str, labels: Labels, classes: List[str],
               entry: Optional[Dict[str, Any]], reduced: bool = False) -> Tile:
-    """One tile: boxes where there are some, else the mask, whose ids may be ``reduced``."""
-    mask = read_mask(labels.mask) if labels.mask and not labels.names else None
-    if mask is not None and reduced:
-        mask = reduce_zero_label(mask)
-    return Tile(read_image(path), labels.bboxes, [classes.index(name) for name in labels.names],
-                caption=caption(path, labels, entry), mask=mask)
+    """One tile; see :meth:`Labels.target`."""
+    return Tile(read_image(path), labels.target(classes, reduced),
+                caption=caption(path, labels, entry))
 
 
 def known_classes(manifest: Dict[str, Any], labels: List[Labels]) -> List[str]:

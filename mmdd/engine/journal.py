@@ -25,8 +25,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from mmdd.datasets.manifest import MANIFEST
-from mmdd.structures import DistilledSample, DistillSlot
-from mmdd.structures.mask import mask_from_text, mask_to_text
+from mmdd.structures import DistilledSample, DistillSlot, load_target
 from mmdd.utils.io import UNFINISHED, atomic_save_image, sha256, strict_json, without_non_finite
 from mmdd.utils.state import DAMAGED, Damaged, free_name, load_state, set_aside, write_state
 from .plan_file import plan_mark, read_plan, write_plan
@@ -297,14 +296,12 @@ class Journal:
             image: Whether to read a synthetic image too.
         """
         record = self.read(key)
-        bboxes, failure = record['bboxes'], record.get('failure', '')
+        failure = record.get('failure', '')
         return DistilledSample(
             slot=slot,
             image=self.read_image(key) if image and not record['path'] and not failure else None,
             path=record['path'],
-            labels=np.array(record['labels'], np.int64),
-            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
-            mask=mask_from_text(record['mask']),
+            target=load_target(record),
             score=record['score'], judge_score=record.get('judge_score'),
             rank=record.get('rank'), accepted=record['accepted'],
             label_source=record['label_source'], seconds=record['seconds'],
@@ -331,9 +328,7 @@ def sample_record(sample: DistilledSample) -> Dict[str, Any]:
                     failure=sample.failure or None)
     return dict(
         slot=sample.slot.id, round=sample.slot.round, seed=sample.slot.seed, path=sample.path,
-        labels=np.asarray(sample.labels).tolist(),
-        bboxes=None if sample.bboxes is None else np.round(sample.bboxes, 3).tolist(),
-        mask=mask_to_text(sample.mask), score=sample.score, accepted=bool(sample.accepted),
+        **sample.target.to_dict(), score=sample.score, accepted=bool(sample.accepted),
         label_source=sample.label_source, seconds=round(sample.seconds, 4), stats=stats,
         **{key: value for key, value in optional.items() if value is not None})
 

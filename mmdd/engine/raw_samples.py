@@ -62,6 +62,6 @@ class RawSamples:
             failure = record.get('failure', '')
             samples.append(DistilledSample(
                 slot, image=None if failure else self.journal.read_image(key),
-                labels=slot.labels, bboxes=slot.bboxes, mask=slot.mask, failure=failure,
+                target=slot.target, failure=failure,
                 seconds=record['seconds'], stats=dict(record['stats'], reused=1)))
         return samples

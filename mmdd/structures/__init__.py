@@ -13,10 +13,23 @@ from .mask import (
 )
 from .sample_sequence import SampleSequence
 from .slot import DistilledSample, DistillSlot, slot_seed
+from .target import (
+    BoxTarget,
+    ClassTarget,
+    MaskTarget,
+    Target,
+    check_boxes,
+    check_mask,
+    load_target,
+    make_target,
+    read_target,
+)
 
 __all__ = [
-    'BACKGROUND', 'BaseBudget', 'Canvas', 'ComposedLayout', 'DENOISE_STAGES', 'DenoiseState',
-    'DistillSlot', 'DistilledSample', 'Ground', 'IGNORE', 'IPC', 'Layout', 'Part', 'Ratio',
-    'RealAnnotation', 'SampleSequence', 'Source', 'Total', 'decode_mask', 'encode_mask',
-    'reduce_zero_label', 'resize_mask', 'restore_zero_label', 'slot_seed'
+    'BACKGROUND', 'BaseBudget', 'BoxTarget', 'Canvas', 'ClassTarget', 'ComposedLayout',
+    'DENOISE_STAGES', 'DenoiseState', 'DistillSlot', 'DistilledSample', 'Ground', 'IGNORE',
+    'IPC', 'Layout', 'MaskTarget', 'Part', 'Ratio', 'RealAnnotation', 'SampleSequence',
+    'Source', 'Target', 'Total', 'check_boxes', 'check_mask', 'decode_mask', 'encode_mask',
+    'load_target', 'make_target', 'read_target', 'reduce_zero_label', 'resize_mask',
+    'restore_zero_label', 'slot_seed'
 ]

@@ -4,7 +4,7 @@ from typing import ClassVar, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .mask import decode_mask, resize_mask
+from .target import UNSET, Labelled, Target, resolve
 
 
 class Source(NamedTuple):
@@ -60,47 +60,32 @@ class Canvas:
     background: Optional[int] = None
 
 
-class Layout:
+class Layout(Labelled):
     """The objects of one slot; what label samplers return and prompters describe.
+
+    It is made with a ``target``, or with ``labels``, ``bboxes`` and ``mask_png`` (a mask as a
+    compressed PNG). ``labels``, ``bboxes`` and ``mask`` are read from it.
 
     Attributes:
         image_id: Name by which prompts are kept: of the real image, or of the composition.
         path: The real image; '' where there is no single one.
-        size: (height, width) that ``bboxes`` and the mask are in pixels of; (0, 0) where
-            neither is there and the dataset does not say.
-        labels: (M,) int64 class indices: the class in classification, one per object in
-            detection, the classes present (without 'background') in segmentation.
-        bboxes: (M, 4) float32 xyxy in pixels of ``size``; None if the task has no boxes.
-        mask_png: The mask as a compressed PNG; None if the task has no masks.
+        size: (height, width) that the target is in pixels of; (0, 0) where it says nothing of
+            places and the dataset does not say.
+        target: What it shows.
         sources: The real images that the labels come from.
     """
     image_id: str
     path: str
     size: Tuple[int, int]
-    labels: np.ndarray
-    bboxes: Optional[np.ndarray]
-    mask_png: Optional[bytes]
+    target: Target
     sources: Tuple[Source, ...]
 
-    @property
-    def mask(self) -> Optional[np.ndarray]:
-        """(H, W) uint8 class indices, 255 to ignore; None without a mask."""
-        return None if self.mask_png is None else decode_mask(self.mask_png)
-
-    def scaled_bboxes(self, size: Tuple[int, int]) -> Optional[np.ndarray]:
-        """Boxes (M, 4) after stretching the image to ``size`` (height, width)."""
-        if self.bboxes is None:
-            return None
-        factor = np.array([size[1] / self.size[1], size[0] / self.size[0]] * 2, np.float32)
-        return self.bboxes * factor
-
-    def scaled_mask(self, size: Tuple[int, int]) -> Optional[np.ndarray]:
-        """Mask of ``size`` (height, width) after stretching the image, nearest neighbour."""
-        mask = self.mask
-        return None if mask is None else resize_mask(mask, size)
+    def resized(self, size: Tuple[int, int]) -> Target:
+        """The target after stretching the image to ``size`` (height, width)."""
+        return self.target.resized(self.size, size)
 
 
-@dataclass
+@dataclass(init=False)
 class RealAnnotation(Layout):
     """The labels of one real image, and where to find it; see :class:`Layout`.
 
@@ -109,9 +94,18 @@ class RealAnnotation(Layout):
     image_id: str
     path: str
     size: Tuple[int, int]
-    labels: np.ndarray
-    bboxes: Optional[np.ndarray] = None
-    mask_png: Optional[bytes] = None
+    target: Target
+
+    def __init__(self,
+                 image_id: str,
+                 path: str,
+                 size: Tuple[int, int],
+                 labels: np.ndarray = UNSET,
+                 bboxes: Optional[np.ndarray] = UNSET,
+                 mask_png: Optional[bytes] = UNSET,
+                 target: Optional[Target] = None) -> None:
+        self.image_id, self.path, self.size = image_id, path, size
+        self.target = resolve(target, labels=labels, bboxes=bboxes, mask=mask_png)
 
     @property
     def sources(self) -> Tuple[Source, ...]:
@@ -119,7 +113,7 @@ class RealAnnotation(Layout):
         return (Source(self.image_id, self.path), )
 
 
-@dataclass
+@dataclass(init=False)
 class ComposedLayout(Layout):
     """Objects of several real images on one canvas; see :class:`Layout`.
 
@@ -129,10 +123,22 @@ class ComposedLayout(Layout):
     """
     image_id: str
     size: Tuple[int, int]
-    labels: np.ndarray
+    target: Target
     sources: Tuple[Source, ...]
-    bboxes: Optional[np.ndarray] = None
-    mask_png: Optional[bytes] = None
-    parts: Tuple[Part, ...] = ()
-    grounds: Tuple[Ground, ...] = ()
+    parts: Tuple[Part, ...]
+    grounds: Tuple[Ground, ...]
     path: ClassVar[str] = ''
+
+    def __init__(self,
+                 image_id: str,
+                 size: Tuple[int, int],
+                 labels: np.ndarray = UNSET,
+                 sources: Tuple[Source, ...] = (),
+                 bboxes: Optional[np.ndarray] = UNSET,
+                 mask_png: Optional[bytes] = UNSET,
+                 parts: Tuple[Part, ...] = (),
+                 grounds: Tuple[Ground, ...] = (),
+                 target: Optional[Target] = None) -> None:
+        self.image_id, self.size, self.sources = image_id, size, sources
+        self.target = resolve(target, labels=labels, bboxes=bboxes, mask=mask_png)
+        self.parts, self.grounds = parts, grounds

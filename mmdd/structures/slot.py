@@ -1,31 +1,30 @@
 """One synthetic image: what is to be made, and what came out."""
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
 from mmdd.utils.seed import derive_seed
-from .mask import mask_from_text, mask_to_text
+from .target import UNSET, Labelled, Target, load_target, part_names, resolve
 
 
-@dataclass
-class DistillSlot:
+@dataclass(init=False)
+class DistillSlot(Labelled):
     """One synthetic image to be made.
 
-    Everything random about the image comes from ``seed``.
+    Everything random about the image comes from ``seed``. It is made with a ``target``, or with
+    ``labels``, ``bboxes`` and ``mask``, which are also read from it.
 
     Attributes:
         id: Position in the plan, from 0.
         seed: Seed of the image; another one for every round.
         size: (height, width) in pixels.
-        labels: (M,) int64 class indices asked for.
-        bboxes: (M, 4) float32 xyxy in pixels of ``size``; None without boxes.
+        target: The label asked for, in pixels of ``size``.
         prompt: Text for the diffusion model.
         source: Id of the real image that the labels come from; '' where they come from
             several, or from none.
         source_path: File of that image.
         round: How often the slot was tried before.
-        mask: (H, W) uint8 class indices of ``size``, 255 to ignore; None without masks.
         group: Which of the budget's groups the image belongs to: for images per
             class the class, else 0.
         prototype: What the image starts from, in plain numbers and text of the
@@ -38,21 +37,37 @@ class DistillSlot:
     id: int
     seed: int
     size: Tuple[int, int]
-    labels: np.ndarray
-    bboxes: Optional[np.ndarray] = None
-    prompt: str = ''
-    source: str = ''
-    source_path: str = ''
-    round: int = 0
-    mask: Optional[np.ndarray] = None
-    group: int = 0
-    prototype: Optional[Dict[str, Any]] = None
-    sources: Tuple[str, ...] = ()
-    original: Optional[Dict[str, Any]] = None
+    target: Target
+    prompt: str
+    source: str
+    source_path: str
+    round: int
+    group: int
+    prototype: Optional[Dict[str, Any]]
+    sources: Tuple[str, ...]
+    original: Optional[Dict[str, Any]]
 
-    def __post_init__(self) -> None:
-        if self.source and not self.sources:
-            self.sources = (self.source, )
+    def __init__(self,
+                 id: int,
+                 seed: int,
+                 size: Tuple[int, int],
+                 labels: np.ndarray = UNSET,
+                 bboxes: Optional[np.ndarray] = UNSET,
+                 prompt: str = '',
+                 source: str = '',
+                 source_path: str = '',
+                 round: int = 0,
+                 mask: Optional[np.ndarray] = UNSET,
+                 group: int = 0,
+                 prototype: Optional[Dict[str, Any]] = None,
+                 sources: Tuple[str, ...] = (),
+                 original: Optional[Dict[str, Any]] = None,
+                 target: Optional[Target] = None) -> None:
+        self.id, self.seed, self.size, self.round, self.group = id, seed, size, round, group
+        self.target = resolve(target, labels=labels, bboxes=bboxes, mask=mask)
+        self.prompt, self.prototype, self.original = prompt, prototype, original
+        self.source, self.source_path = source, source_path
+        self.sources = (source, ) if source and not sources else sources
 
     def retry(self, base_seed: int, round: int) -> 'DistillSlot':
         """The same slot for another round, with that round's fresh seed."""
@@ -60,11 +75,8 @@ class DistillSlot:
 
     def to_dict(self) -> Dict[str, Any]:
         """The slot as plain numbers and text; ``sources`` only where there are several."""
-        entry = asdict(self)
-        entry['size'] = list(self.size)
-        entry['labels'] = self.labels.tolist()
-        entry['bboxes'] = None if self.bboxes is None else np.round(self.bboxes, 3).tolist()
-        entry['mask'] = mask_to_text(self.mask)
+        entry = {name: value for name, value in vars(self).items() if name != 'target'}
+        entry.update(self.target.to_dict(), size=list(self.size))
         if len(self.sources) > 1:
             entry['sources'] = list(self.sources)
         else:
@@ -76,11 +88,10 @@ class DistillSlot:
     @classmethod
     def from_dict(cls, entry: Dict[str, Any]) -> 'DistillSlot':
         """The slot that :meth:`to_dict` described."""
-        bboxes = entry['bboxes']
-        return cls(**dict(
-            entry, size=tuple(entry['size']), labels=np.array(entry['labels'], np.int64),
-            bboxes=None if bboxes is None else np.array(bboxes, np.float32).reshape(-1, 4),
-            mask=mask_from_text(entry.get('mask')), sources=tuple(entry.get('sources', ()))))
+        own = {name: value for name, value in entry.items()
+               if name != 'labels' and name not in part_names()}
+        return cls(**dict(own, size=tuple(entry['size']), target=load_target(entry),
+                          sources=tuple(entry.get('sources', ()))))
 
 
 def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:
@@ -88,17 +99,18 @@ def slot_seed(base_seed: int, slot_id: int, round: int = 0) -> int:
     return derive_seed('slot', base_seed, slot_id, round)
 
 
-@dataclass
-class DistilledSample:
+@dataclass(init=False)
+class DistilledSample(Labelled):
     """What was made for a slot.
+
+    It is made with a ``target``, or with ``labels``, ``bboxes`` and ``mask``, which are also
+    read from it.
 
     Attributes:
         slot: The slot it was made for.
         image: (H, W, 3) uint8 RGB; None where ``path`` is copied as it is.
         path: Real image file of a coreset sample.
-        labels: (M,) int64 class indices of the final label.
-        bboxes: (M, 4) float32 xyxy in pixels; None without boxes.
-        mask: (H, W) uint8 class indices, 255 to ignore; None without masks.
+        target: The final label, in pixels of the image.
         score: Proxy score in [0, 1]; None where nothing scored it.
         judge_score: Score in [0, 1] by the judge, which does not guide; None without one.
         rank: What compares the attempts at a slot that all were rejected, higher is better;
@@ -112,21 +124,42 @@ class DistilledSample:
             image passes a network twice; not kept on disk.
     """
     slot: DistillSlot
-    image: Optional[np.ndarray] = None
-    path: str = ''
-    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    bboxes: Optional[np.ndarray] = None
-    mask: Optional[np.ndarray] = None
-    score: Optional[float] = None
-    judge_score: Optional[float] = None
-    rank: Optional[float] = None
-    accepted: bool = True
-    label_source: str = 'slot'
-    seconds: float = 0.
-    stats: Dict[str, float] = field(default_factory=dict)
-    failure: str = ''
-    predictions: Dict[str, Tuple[np.ndarray, Any]] = field(
-        default_factory=dict, repr=False, compare=False)
+    image: Optional[np.ndarray]
+    path: str
+    target: Target
+    score: Optional[float]
+    judge_score: Optional[float]
+    rank: Optional[float]
+    accepted: bool
+    label_source: str
+    seconds: float
+    stats: Dict[str, float]
+    failure: str
+    predictions: Dict[str, Tuple[np.ndarray, Any]] = field(repr=False, compare=False)
+
+    def __init__(self,
+                 slot: DistillSlot,
+                 image: Optional[np.ndarray] = None,
+                 path: str = '',
+                 labels: np.ndarray = UNSET,
+                 bboxes: Optional[np.ndarray] = UNSET,
+                 mask: Optional[np.ndarray] = UNSET,
+                 score: Optional[float] = None,
+                 judge_score: Optional[float] = None,
+                 rank: Optional[float] = None,
+                 accepted: bool = True,
+                 label_source: str = 'slot',
+                 seconds: float = 0.,
+                 stats: Optional[Dict[str, float]] = None,
+                 failure: str = '',
+                 predictions: Optional[Dict[str, Tuple[np.ndarray, Any]]] = None,
+                 target: Optional[Target] = None) -> None:
+        self.slot, self.image, self.path = slot, image, path
+        self.target = resolve(target, labels=labels, bboxes=bboxes, mask=mask)
+        self.score, self.judge_score, self.rank = score, judge_score, rank
+        self.accepted, self.label_source, self.failure = accepted, label_source, failure
+        self.seconds, self.stats = seconds, {} if stats is None else stats
+        self.predictions = {} if predictions is None else predictions
 
     def fail(self, reason: str) -> None:
         """Turn the sample into a failed attempt: no image, no score, the labels of its slot.
@@ -136,6 +169,5 @@ class DistilledSample:
         """
         self.failure, self.accepted, self.image, self.path = reason, False, None, ''
         self.score = self.judge_score = self.rank = None
-        self.labels, self.bboxes, self.mask = self.slot.labels, self.slot.bboxes, self.slot.mask
-        self.label_source = 'slot'
+        self.target, self.label_source = self.slot.target, 'slot'
         self.predictions.clear()

@@ -1,8 +1,8 @@
 """Contact sheets: images with boxes, masks, class names and scores."""
 import colorsys
 import math
-from dataclasses import dataclass, field
-from typing import List, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Any, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -24,20 +24,14 @@ class Tile:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        bboxes: (M, 4) xyxy in pixels.
-        labels: (M,) class indices of the boxes.
-        asked: (A, 4) boxes that were asked for, drawn thin and white.
+        target: What it shows, drawn in colour: a :class:`~mmdd.structures.Target`.
+        asked: What was asked for, drawn thin and white; one too.
         caption: Text under the picture.
-        mask: (H, W) uint8 class indices, drawn as translucent colours.
-        asked_mask: (H, W) uint8, the mask that was asked for, a thin white outline.
     """
     image: np.ndarray
-    bboxes: Optional[np.ndarray] = None
-    labels: Sequence[int] = field(default_factory=tuple)
-    asked: Optional[np.ndarray] = None
+    target: Any = None
+    asked: Any = None
     caption: str = ''
-    mask: Optional[np.ndarray] = None
-    asked_mask: Optional[np.ndarray] = None
 
 
 def class_colour(index: int) -> Tuple[int, int, int]:
@@ -57,27 +51,53 @@ def draw_tile(tile: Tile, classes: Sequence[str], side: int) -> np.ndarray:
     method = cv2.INTER_NEAREST if factor > 2 else cv2.INTER_AREA
     canvas = np.full((side + 16, side, 3), 24, np.uint8)
     picture = np.ascontiguousarray(cv2.resize(tile.image, size, interpolation=method))
-    if tile.mask is not None:
-        picture = _overlay(picture, _shown(tile.mask, classes, size))
-    if tile.asked_mask is not None:
-        _outline(picture, _shown(tile.asked_mask, classes, size))
-    for box in [] if tile.asked is None else tile.asked:
-        x1, y1, x2, y2 = (int(round(float(v) * factor)) for v in box)
-        cv2.rectangle(picture, (x1, y1), (x2, y2), ASKED, 1)
-    for box, label in zip([] if tile.bboxes is None else tile.bboxes, tile.labels):
-        x1, y1, x2, y2 = (int(round(float(v) * factor)) for v in box)
-        cv2.rectangle(picture, (x1, y1), (x2, y2), class_colour(int(label)), 2)
-        _write(picture, str(classes[int(label)]), x1 + 2, max(10, y1 + 11))
-    if tile.mask is not None:
-        _name_regions(picture, _shown(tile.mask, classes, size), classes)
+    if tile.target is not None:
+        tile.target.shade(picture, classes)
+    if tile.asked is not None:
+        tile.asked.outline(picture, classes, factor)
+    if tile.target is not None:
+        tile.target.draw(picture, classes, factor)
     canvas[:size[1], :size[0]] = picture
     cv2.putText(canvas, tile.caption[:side // 6], (2, side + 12), cv2.FONT_HERSHEY_SIMPLEX, 0.35,
                 (220, 220, 220), 1, cv2.LINE_AA)
     return canvas
 
 
-def _shown(mask: np.ndarray, classes: Sequence[str], size: Tuple[int, int]) -> np.ndarray:
-    """The mask as (height, width) int32 of the picture, -1 where nothing is drawn."""
+def shade_mask(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
+    """Lay a mask (H, W) uint8 over a picture in the colours of its classes, in place."""
+    shown = _shown(mask, classes, picture)
+    colours = np.zeros_like(picture)
+    for index in _ids(shown):
+        colours[shown == index] = class_colour(index)
+    mixed = cv2.addWeighted(picture, 1 - OPACITY, colours, OPACITY, 0)
+    np.copyto(picture, mixed, where=(shown >= 0)[..., None])
+
+
+def outline_mask(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
+    """Draw the thin white outlines of a mask (H, W) uint8, in place."""
+    shown = _shown(mask, classes, picture)
+    for index in _ids(shown):
+        contours, _ = cv2.findContours((shown == index).astype(np.uint8), cv2.RETR_LIST,
+                                       cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, contours, -1, ASKED, 1)
+
+
+def name_regions(picture: np.ndarray, mask: np.ndarray, classes: Sequence[str]) -> None:
+    """Write each class of a mask (H, W) uint8 once, in the middle of where it is thickest."""
+    shown = _shown(mask, classes, picture)
+    for index in _ids(shown):
+        inside = np.pad((shown == index).astype(np.uint8), 1)
+        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(depth.argmax(), depth.shape)
+        name = str(classes[index]) if index < len(classes) else str(index)
+        width = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0]
+        left = min(max(1, x - width // 2), max(1, picture.shape[1] - width - 2))
+        write_text(picture, name, int(left), int(min(max(10, y + 4), picture.shape[0] - 3)))
+
+
+def _shown(mask: np.ndarray, classes: Sequence[str], picture: np.ndarray) -> np.ndarray:
+    """The mask as (h, w) int32 of the picture, -1 where nothing is drawn."""
+    size = picture.shape[1], picture.shape[0]
     small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.int32)
     hidden = [IGNORE] + [i for i, name in enumerate(classes) if name == BACKGROUND]
     small[np.isin(small, hidden)] = -1
@@ -88,35 +108,8 @@ def _ids(shown: np.ndarray) -> List[int]:
     return [int(i) for i in np.unique(shown) if i >= 0]
 
 
-def _overlay(picture: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    colours = np.zeros_like(picture)
-    for index in _ids(shown):
-        colours[shown == index] = class_colour(index)
-    mixed = cv2.addWeighted(picture, 1 - OPACITY, colours, OPACITY, 0)
-    return np.where((shown >= 0)[..., None], mixed, picture)
-
-
-def _outline(picture: np.ndarray, shown: np.ndarray) -> None:
-    for index in _ids(shown):
-        contours, _ = cv2.findContours((shown == index).astype(np.uint8), cv2.RETR_LIST,
-                                       cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, contours, -1, ASKED, 1)
-
-
-def _name_regions(picture: np.ndarray, shown: np.ndarray, classes: Sequence[str]) -> None:
-    """Write each class once, in the middle of where it is thickest."""
-    for index in _ids(shown):
-        inside = np.pad((shown == index).astype(np.uint8), 1)
-        depth = cv2.distanceTransform(inside, cv2.DIST_L2, 3)[1:-1, 1:-1]
-        y, x = np.unravel_index(depth.argmax(), depth.shape)
-        name = str(classes[index]) if index < len(classes) else str(index)
-        width = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0]
-        left = min(max(1, x - width // 2), max(1, picture.shape[1] - width - 2))
-        _write(picture, name, int(left), int(min(max(10, y + 4), picture.shape[0] - 3)))
-
-
-def _write(picture: np.ndarray, text: str, x: int, y: int) -> None:
-    """White letters with a black rim."""
+def write_text(picture: np.ndarray, text: str, x: int, y: int) -> None:
+    """White letters with a black rim, in place; x and y are the left end of their base line."""
     # Bolder letters would be set wider, so the rim is made of shifted ones.
     for dx, dy, colour in ((-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, 255)):
         cv2.putText(picture, text, (x + dx, y + dy), cv2.FONT_HERSHEY_SIMPLEX, 0.38,

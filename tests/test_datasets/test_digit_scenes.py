@@ -139,7 +139,7 @@ def test_stock_mmdet_reads_the_boxes_that_were_drawn(digits):
     infos = tiny.read_stock(digits)
     assert len(infos) == 12
     for i in range(12):
-        scene = render_scene(digit_scenes._scene_rng(0, 'train', 0, i), 32, 'train')
+        scene = render_scene(digit_scenes.scene_rng(0, 'train', 0, i), 32, 'train')
         expected = [(box, label) for box, label in zip(
             (scene.bboxes - [0, 0, 1, 1]).tolist(), scene.labels.tolist())]
         assert [(list(map(float, box)), label)
@@ -148,7 +148,7 @@ def test_stock_mmdet_reads_the_boxes_that_were_drawn(digits):
 
 def test_masks_are_class_indices_to_any_reader(digits):
     for i in range(4):
-        scene = render_scene(digit_scenes._scene_rng(0, 'train', 0, i), 32, 'train')
+        scene = render_scene(digit_scenes.scene_rng(0, 'train', 0, i), 32, 'train')
         path = osp.join(digits, 'VOC2007', 'SegmentationClass', f'train_{i:06d}.png')
         with Image.open(path) as picture:
             assert picture.mode == 'P'

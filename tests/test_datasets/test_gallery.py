@@ -13,7 +13,7 @@ from mmdd.datasets import ClassFolderWriter, COCOWriter, SegMapWriter
 from mmdd.datasets.gallery import read_gallery
 from mmdd.datasets.manifest import image_entry, write_manifest
 from mmdd.engine.hooks.contact_sheet_hook import sample_tile
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import DistilledSample, DistillSlot, MaskTarget
 from mmdd.utils.picture import Tile, class_colour, draw_tile
 
 TOOL = osp.join(osp.dirname(__file__), '../../tools/browse.py')
@@ -28,10 +28,11 @@ def browse(monkeypatch, *argv):
 def test_voc_folder(digits):
     tiles, classes = read_gallery(str(digits), 5)
     assert len(tiles) == 5
-    assert all(len(tile.bboxes) == len(tile.labels) > 0 for tile in tiles)
-    assert all(0 <= tile.bboxes.min() and tile.bboxes.max() < 32 for tile in tiles)
+    targets = [tile.target for tile in tiles]
+    assert all(len(target.bboxes) == len(target.labels) > 0 for target in targets)
+    assert all(0 <= target.bboxes.min() and target.bboxes.max() < 32 for target in targets)
     assert set(classes) <= set('0123456789')
-    assert all(tile.mask is None for tile in tiles)
+    assert all(target.mask is None for target in targets)
     assert len(read_gallery(osp.join(digits, 'VOC2007'), 3)[0]) == 3
 
 
@@ -40,8 +41,8 @@ def test_masks_of_a_voc_folder(digits):
     tiles, classes = read_gallery(str(digits), 5, masks=True)
     assert classes[0] == 'background' and classes[1] == 'aeroplane'
     for tile in tiles:
-        assert len(tile.bboxes) == 0 and tile.mask.shape == tile.image.shape[:2]
-        assert 0 < tile.mask.max() < len(classes)
+        assert tile.target.bboxes is None and tile.target.mask.shape == tile.image.shape[:2]
+        assert 0 < tile.target.mask.max() < len(classes)
 
 
 def test_class_folders(digits):
@@ -62,7 +63,7 @@ def test_img_dir(tmp_path):
         (tmp_path / kind / 'train').mkdir(parents=True)
         Image.fromarray(np.full((4, 6), 5, np.uint8)).save(tmp_path / f'{kind}/train/a.{suffix}')
     (tile, ), classes = read_gallery(str(tmp_path), 4)
-    assert (tile.mask == 5).all() and classes == list('012345')
+    assert (tile.target.mask == 5).all() and classes == list('012345')
 
 
 def samples():
@@ -97,9 +98,10 @@ def test_distilled_sets_of_every_layout(tmp_path, writer, captions):
     for tile, sample in zip(tiles, made):
         assert np.abs(tile.image.astype(int) - sample.image).max() <= 3
         if isinstance(writer, COCOWriter):
-            assert tile.bboxes.tolist() == sample.bboxes.tolist() and tile.labels == [1]
+            assert tile.target.bboxes.tolist() == sample.bboxes.tolist()
+            assert tile.target.labels.tolist() == [1]
         elif isinstance(writer, SegMapWriter):
-            assert (tile.mask == sample.mask).all()
+            assert (tile.target.mask == sample.mask).all()
 
 
 def test_coco_folder_without_a_manifest(tmp_path):
@@ -107,7 +109,7 @@ def test_coco_folder_without_a_manifest(tmp_path):
     (tmp_path / 'distilled/manifest.json').unlink()
     tiles, classes = read_gallery(str(tmp_path), 2)
     assert [tile.caption for tile in tiles] == ['000000.jpg', '000002.jpg']
-    assert classes == ['tench, Tinca tinca'] and tiles[0].labels == [0]
+    assert classes == ['tench, Tinca tinca'] and tiles[0].target.labels.tolist() == [0]
 
 
 def test_images_of_a_running_job_are_left_out(tmp_path):
@@ -132,7 +134,7 @@ def test_distilled_set(digits, tmp_path):
     distilled(digits, tmp_path)
     tiles, _ = read_gallery(str(tmp_path), 64)
     assert [tile.caption for tile in tiles] == ['#0  0.91', '#1  rejected']
-    assert all(len(tile.bboxes) for tile in tiles)
+    assert all(len(tile.target.bboxes) for tile in tiles)
 
 
 def test_tool(digits, tmp_path, monkeypatch, capsys):
@@ -213,7 +215,8 @@ def test_overlay_and_outline():
     mask[60:, 60:] = 255
     asked = np.zeros((64, 64), np.uint8)
     asked[4:20, 4:20] = 1
-    tile = Tile(np.full((64, 64, 3), 100, np.uint8), mask=mask, asked_mask=asked)
+    tile = Tile(np.full((64, 64, 3), 100, np.uint8), MaskTarget(np.array([2]), mask),
+                MaskTarget(np.array([1]), asked))
     drawn = draw_tile(tile, CLASSES, 64).astype(int)
     expected = [round(.55 * 100 + .45 * c) for c in class_colour(2)]
     assert np.abs(drawn[34, 2] - expected).max() <= 1
@@ -237,5 +240,5 @@ def test_tile_of_a_sample(field):
     group = '' if field else 'tench  '
     assert tile.caption == f'#0  {group}0.88'
     assert sample_tile(reject, CLASSES).caption == f'#2  {group}rejected'
-    assert (tile.mask is None) == (field != 'mask') == (tile.asked_mask is None)
+    assert (tile.target.mask is None) == (field != 'mask') == (tile.asked.mask is None)
     assert draw_tile(tile, CLASSES, 48).shape == (64, 48, 3)

@@ -6,7 +6,7 @@ from scipy.ndimage import affine_transform
 from torch.testing import assert_close
 
 from mmdd.engine.hooks.guidance import RandomViews
-from mmdd.engine.hooks.guidance.random_views import ViewDraws, hue_matrices, move_slot
+from mmdd.engine.hooks.guidance.random_views import ViewDraws, hue_matrices
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import IGNORE, DistillSlot, slot_seed
 
@@ -132,6 +132,12 @@ def test_gradients_go_through_a_view():
     assert_close((gradient * direction).sum(), (ends[0] - ends[1]) / 2, atol=1e-8, rtol=1e-8)
     one, = torch.autograd.grad(views(images, draws)[[0, 2, 4]].sum(), images)
     assert one[0].any() and not one[1].any()
+
+
+def move_slot(slot, scale, shift, min_visible):
+    views = RandomViews(1, min_visible=min_visible)
+    moved, = views.move_slots([slot], drawn(1, scale=[scale], shift=[shift]))
+    return moved
 
 
 BOXES = [[4, 4, 16, 20], [0, 0, 8, 8], [24, 10, 32, 20]]

@@ -125,7 +125,7 @@ def test_predictions_equal_stock_mmpretrain(digits, images, to_rgb, divisor):
     labels = model.relabel(pictures.float() / 255)
     for m, label, s in zip(mine, labels, stock):
         assert_close(m, s.pred_score, atol=1e-5, rtol=1e-4)
-        assert label['labels'].tolist() == s.pred_label.tolist()
+        assert label.labels.tolist() == s.pred_label.tolist()
 
 
 @pytest.mark.parametrize('to_rgb', [True, False])

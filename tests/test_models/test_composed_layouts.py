@@ -57,7 +57,7 @@ def share(a, b):
 
 
 def same(a, b):
-    return (a.image_id == b.image_id and a.sources == b.sources and a.mask_png == b.mask_png
+    return (a.image_id == b.image_id and a.sources == b.sources and np.array_equal(a.mask, b.mask)
             and np.array_equal(a.labels, b.labels)
             and (a.bboxes is b.bboxes or np.array_equal(a.bboxes, b.bboxes)))
 

@@ -284,10 +284,10 @@ def test_relabelling_keeps_confident_boxes_inside_the_image(one, images):
         ([-5., -2, 10, 9], 1, .9), ([20., 20, 45, 31.7], 2, .5), ([3., 3, 9, 9], 3, .49),
         ([31., 5, 40, 9], 4, .9), ([5., 5, 5.5, 20], 5, .9))
     label, = one.relabel(images[:1], [detections])
-    assert label['labels'].tolist() == [1, 2]
-    assert label['bboxes'].tolist() == [[0, 0, 10, 9], [20, 20, 31, 31]]
+    assert label.labels.tolist() == [1, 2]
+    assert label.bboxes.tolist() == [[0, 0, 10, 9], [20, 20, 31, 31]]
     none, = one.relabel(images[:1], [found()])
-    assert none['bboxes'].shape == (0, 4) and len(none['labels']) == 0
+    assert none.bboxes.shape == (0, 4) and len(none.labels) == 0
 
 
 def test_predictions_are_made_where_none_are_given(one, images):
@@ -297,8 +297,8 @@ def test_predictions_are_made_where_none_are_given(one, images):
     assert_close(one.score(images, samples), one.score(images, samples, predictions))
     assert one.score(images, samples).max() > 0
     for a, b in zip(one.relabel(images), one.relabel(images, predictions)):
-        assert np.array_equal(a['bboxes'], b['bboxes'])
-        assert (a['bboxes'] >= 0).all() and (a['bboxes'] <= 31).all()
+        assert np.array_equal(a.bboxes, b.bboxes)
+        assert (a.bboxes >= 0).all() and (a.bboxes <= 31).all()
 
 
 def test_classes_come_from_the_config(proxy):

@@ -9,6 +9,11 @@ from mmdd.models.proxies.merging import (
     merge_masks,
     sure_objects,
 )
+from mmdd.structures import BoxTarget
+
+
+def boxes(corners, labels):
+    return BoxTarget(np.array(labels, np.int64), np.array(corners, np.float32).reshape(-1, 4))
 
 
 def test_ious_against_mmdet():
@@ -26,25 +31,24 @@ def test_merged_boxes():
     """Confirmed, contradicted, unseen, and overlapping by less than half."""
     slot = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [0, 20, 10, 30], [20, 20, 30, 30]])
     proxy = np.array([[1, 0, 10, 10], [20, 0, 29, 10], [26, 20, 36, 30], [40, 40, 45, 45]])
-    merged = merge_boxes(slot, np.array([1, 2, 3, 4]), proxy, np.array([1, 9, 4, 5]))
-    assert merged['labels'].tolist() == [1, 9, 4, 5, 3, 4]
-    assert merged['bboxes'].tolist() == np.concatenate([proxy, slot[2:]]).tolist()
-    assert merged['bboxes'].dtype == np.float32 and merged['labels'].dtype == np.int64
+    merged = merge_boxes(boxes(slot, [1, 2, 3, 4]), boxes(proxy, [1, 9, 4, 5]))
+    assert merged.labels.tolist() == [1, 9, 4, 5, 3, 4]
+    assert merged.bboxes.tolist() == np.concatenate([proxy, slot[2:]]).tolist()
+    assert merged.bboxes.dtype == np.float32 and merged.labels.dtype == np.int64
 
 
 @pytest.mark.parametrize('width, kept', [(5, 0), (4.9, 1)])
 def test_half_an_overlap_is_a_match(width, kept):
-    merged = merge_boxes(np.array([[0, 0, 10, 10]]), np.array([1]),
-                         np.array([[0, 0, width, 10]]), np.array([2]))
-    assert len(merged['labels']) == 1 + kept
+    merged = merge_boxes(boxes([[0, 0, 10, 10]], [1]), boxes([[0, 0, width, 10]], [2]))
+    assert len(merged.labels) == 1 + kept
 
 
 @pytest.mark.parametrize('slot, proxy', [(0, 2), (2, 0), (0, 0)])
 def test_one_side_is_empty(slot, proxy):
-    boxes = np.array([[0, 0, 4, 4], [8, 8, 12, 12]], np.float32)
-    merged = merge_boxes(boxes[:slot], np.arange(slot), boxes[:proxy], np.arange(proxy))
-    assert merged['bboxes'].tolist() == boxes[:slot + proxy].tolist()
-    assert merged['bboxes'].shape == (slot + proxy, 4)
+    both = [[0, 0, 4, 4], [8, 8, 12, 12]]
+    merged = merge_boxes(boxes(both[:slot], range(slot)), boxes(both[:proxy], range(proxy)))
+    assert merged.bboxes.tolist() == both[:slot + proxy]
+    assert merged.bboxes.shape == (slot + proxy, 4)
 
 
 def test_objects_of_a_mask():

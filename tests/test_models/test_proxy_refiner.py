@@ -193,7 +193,7 @@ def test_an_untrained_classifier_leaves_every_class(digits, threshold, score_mod
     samples = with_slot_labels(photographs(20, labels=[np.array([i % 10]) for i in range(20)]))
     ProxyRefiner(threshold)(samples, proxy)
     predicted = proxy.relabel(images_to_tensor(samples))
-    assert len({int(label['labels'][0]) for label in predicted}) < 10  # it would empty classes
+    assert len({int(label.labels[0]) for label in predicted}) < 10  # it would empty classes
     assert [int(s.labels[0]) for s in samples] == [i % 10 for i in range(20)]
     assert all(s.label_source == 'slot' and s.accepted == (threshold == 0) for s in samples)
 

@@ -159,8 +159,8 @@ def test_predictions_equal_stock_mmseg(segmentor_proxy, images, to_rgb, test_cfg
     logits = model.logits(pictures.float() / 255)
     for mine, label, s in zip(logits, model.relabel(pictures.float() / 255), stock):
         assert_close(mine, s.seg_logits.data, atol=1e-4, rtol=1e-4)
-        assert label['mask'].dtype == np.uint8
-        assert np.array_equal(label['mask'], s.pred_sem_seg.data[0].numpy())
+        assert label.mask.dtype == np.uint8
+        assert np.array_equal(label.mask, s.pred_sem_seg.data[0].numpy())
 
 
 @pytest.mark.parametrize('scale, keep_ratio, input_size', [
@@ -218,13 +218,13 @@ def hand_made(*rows):
 
 def test_relabelling(one, images):
     labels = one.relabel(None, [hand_made([0, 4], [4, 10]), hand_made([0, 0], [0, 0])])
-    assert [label['labels'].tolist() for label in labels] == [[4, 10], []]
-    assert labels[0]['mask'].tolist() == [[0, 4], [4, 10]] and labels[0]['mask'].dtype == np.uint8
-    assert labels[0]['labels'].dtype == np.int64
+    assert [label.labels.tolist() for label in labels] == [[4, 10], []]
+    assert labels[0].mask.tolist() == [[0, 4], [4, 10]] and labels[0].mask.dtype == np.uint8
+    assert labels[0].labels.dtype == np.int64
     # Without class names nothing says that index 0 is the background.
     one.cfg = copy.deepcopy(one.cfg)
     one.cfg.train_dataloader.dataset = dict(type='BaseSegDataset')
-    assert one.relabel(None, [hand_made([0, 4])])[0]['labels'].tolist() == [0, 4]
+    assert one.relabel(None, [hand_made([0, 4])])[0].labels.tolist() == [0, 4]
 
 
 def test_refinement(one, monkeypatch):

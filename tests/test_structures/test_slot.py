@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmdd.structures import DenoiseState, DistillSlot, RealAnnotation, slot_seed
+from mmdd.structures import DenoiseState, DistillSlot, slot_seed
 from mmdd.utils.seed import derive_seed, generator
 
 
@@ -53,13 +53,6 @@ def test_to_dict_is_json():
     assert entry['size'] == [32, 48] and entry['labels'] == [1, 2]
     assert np.allclose(entry['bboxes'], [[1, 2, 3, 4], [5, 6, 7.123, 8]], atol=1e-6)
     assert DistillSlot(0, 1, (2, 2), np.array([4])).to_dict()['bboxes'] is None
-
-
-def test_scaled_bboxes():
-    annotation = RealAnnotation('a', 'a.jpg', (100, 200), np.array([0]),
-                                np.array([[20, 10, 200, 100]], np.float32))
-    assert annotation.scaled_bboxes((50, 50)).tolist() == [[5, 5, 50, 50]]
-    assert annotation.scaled_bboxes((100, 200)).tolist() == [[20, 10, 200, 100]]
 
 
 def test_counters_belong_to_one_sample():

@@ -98,7 +98,7 @@ def test_tiles_show_the_same_slots_side_by_side():
     tiles = comparison_tiles([first, second], num=8, thr=0.65)
     assert [tile.caption for tile in tiles] == ['raw 1 0.60', 'other 1 0.60', 'raw 2 0.70',
                                                 'other 2 0.70']
-    assert [len(tile.bboxes) for tile in tiles] == [0, 0, 1, 1]
+    assert [len(tile.target.bboxes) for tile in tiles] == [0, 0, 1, 1]
 
 
 def test_foreign_folder(tmp_path):

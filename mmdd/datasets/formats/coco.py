@@ -7,8 +7,6 @@ from collections import Counter
 from functools import cache
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-import numpy as np
-
 from mmdd.registry import FORMATS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_write_text
@@ -21,7 +19,6 @@ from .set_format import SetFormat, require_files
 # The format of an original, see ``with_originals``.
 COCO = 'coco'
 
-BOXES = ('distilled by mmdd: boxes alone, segmentation is empty and area is that of the box')
 TAKEN_OVER = ('real images chosen by mmdd: annotations as in the real set, with new ids; '
               'original_id and original_file_name are those of the real set')
 
@@ -34,11 +31,11 @@ class COCOWriter(BaseWriter):
     thousandth of a pixel. The categories stand in the order of the classes:
     pycocotools keeps the order of the file, whatever the ids are.
 
-    Synthetic images are JPEGs of quality 98. They have boxes alone: ``segmentation``
-    is empty, ``area`` that of the box; ``info.description`` says so. Real images of a
-    coreset are copied byte for byte with their annotations as the real set has them:
-    polygons or RLE, area, iscrowd, any further key. Images and annotations are counted
-    anew; ``original_id`` and ``original_file_name`` of an image, and ``original_id`` of
+    Synthetic images are JPEGs of quality 98. Where they have boxes alone,
+    ``segmentation`` is empty and ``area`` that of the box; ``info.description`` says so.
+    Real images of a coreset are copied byte for byte with their annotations as the real set
+    has them: polygons or RLE, area, iscrowd, any further key. Images and annotations are
+    counted anew; ``original_id`` and ``original_file_name`` of an image, and ``original_id`` of
     an annotation, are those of the real set.
 
     Args:
@@ -84,19 +81,25 @@ class COCOWriter(BaseWriter):
                 id=sample.slot.id, file_name=osp.basename(file), height=height, width=width,
                 **({} if original is None else dict(original_id=original['id'],
                                                     original_file_name=original['file_name']))))
-            entries = (box_entries(sample, (height, width), ids) if original is None else
+            entries = (made_entries(sample, (height, width), ids) if original is None else
                        original_entries(sample.slot, dict(zip(classes, ids))))
             for entry in entries:
                 annotations.append(dict(entry, id=len(annotations) + 1))
         taken_over = any('original_id' in image for image in images)
         content = dict(
-            info=dict(description=TAKEN_OVER if taken_over else BOXES), licenses=[],
+            info=dict(description=TAKEN_OVER if taken_over else made_note(samples)), licenses=[],
             images=images, annotations=annotations,
             categories=[dict(id=i, name=name) for i, name in zip(ids, classes)])
         file = f'annotations/instances_{self.split}.json'
         atomic_write_text(osp.join(out_dir, file),
                           json.dumps(content, separators=(',', ':'), allow_nan=False) + '\n')
         return [file]
+
+
+def made_note(samples: Sequence[DistilledSample]) -> str:
+    """What a file says of the labels of synthetic images."""
+    notes = dict.fromkeys(sample.target.note for sample in samples)
+    return f'distilled by mmdd: {"; ".join(notes)}'
 
 
 def original_entries(slot: DistillSlot, category_ids: Dict[str, int]) -> List[Dict[str, Any]]:
@@ -111,23 +114,16 @@ def original_entries(slot: DistillSlot, category_ids: Dict[str, int]) -> List[Di
                  original_id=entry.get('id')) for entry in slot.original['annotations']]
 
 
-def box_entries(sample: DistilledSample, size: Sequence[int],
-                category_ids: Sequence[int]) -> List[Dict[str, Any]]:
-    """COCO annotations of a sample without their ids; boxes are xywh floats.
+def made_entries(sample: DistilledSample, size: Sequence[int],
+                 category_ids: Sequence[int]) -> List[Dict[str, Any]]:
+    """COCO annotations of a synthetic image without their ids.
 
-    Boxes are clipped to the image; those that are left without area are dropped.
+    See :meth:`~mmdd.structures.Target.coco_entries`.
     """
-    limit = np.array([size[1], size[0]] * 2, np.float64)
-    bboxes = np.clip(np.asarray(sample.bboxes, np.float64).reshape(-1, 4), 0, limit)
-    entries = []
-    for (x1, y1, x2, y2), label in zip(bboxes, sample.labels):
-        x, y, width, height = (round(float(v), 3) for v in (x1, y1, x2 - x1, y2 - y1))
-        if width > 0 and height > 0:
-            entries.append(dict(
-                image_id=sample.slot.id, category_id=category_ids[int(label)],
-                bbox=[x, y, width, height], area=round(width * height, 3), iscrowd=0,
-                segmentation=[]))
-    return entries
+    return [dict(image_id=sample.slot.id, category_id=category_ids[entry['label']],
+                 bbox=entry['bbox'], area=entry['area'], iscrowd=0,
+                 segmentation=entry['segmentation'])
+            for entry in sample.target.coco_entries(size)]
 
 
 @FORMATS.register_module()

@@ -62,12 +62,9 @@ class ContactSheetHook(Hook):
 
 def sample_tile(sample: DistilledSample, classes: Sequence[str]) -> Tile:
     """A tile with the labels that were asked for and those that are kept."""
-    plain = sample.bboxes is None and sample.mask is None
-    names = ' '.join(classes[i].split(',')[0] for i in sample.labels) if plain else ''
     score = '' if sample.score is None else f'{sample.score:.2f}'
     judged = '' if sample.judge_score is None else f'judge {sample.judge_score:.2f}'
     mark = '' if sample.accepted else 'rejected'
-    caption = '  '.join(word for word in (f'#{sample.slot.id}', names, score, judged, mark)
-                        if word)
-    return Tile(sample.image, sample.bboxes, sample.labels, asked=sample.slot.bboxes,
-                caption=caption, mask=sample.mask, asked_mask=sample.slot.mask)
+    caption = '  '.join(word for word in (
+        f'#{sample.slot.id}', sample.target.caption(classes), score, judged, mark) if word)
+    return Tile(sample.image, sample.target, sample.slot.target, caption)

@@ -193,13 +193,11 @@ class CoresetBaseline(DatasetDistiller):
 
     def _real_slot(self, index: int, source: RealAnnotation, group: int) -> DistillSlot:
         return DistillSlot(
-            id=index, seed=slot_seed(self.seed, index), size=source.size, labels=source.labels,
-            bboxes=source.bboxes, mask=source.mask, source=source.image_id,
-            source_path=source.path, group=group)
+            id=index, seed=slot_seed(self.seed, index), size=source.size, target=source.target,
+            source=source.image_id, source_path=source.path, group=group)
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
         """Hand over the chosen real images; their files are copied as they are."""
-        return [DistilledSample(slot, path=slot.source_path, labels=slot.labels,
-                                bboxes=slot.bboxes, mask=slot.mask, label_source='real')
-                for slot in slots]
+        return [DistilledSample(slot, path=slot.source_path, target=slot.target,
+                                label_source='real') for slot in slots]

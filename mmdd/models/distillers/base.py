@@ -279,8 +279,7 @@ class DatasetDistiller(BaseModel):
         sources = tuple(source.image_id for source in layout.sources)
         return DistillSlot(
             id=index, seed=slot_seed(self.seed, index), size=self.image_size,
-            labels=layout.labels, bboxes=layout.scaled_bboxes(self.image_size),
-            mask=layout.scaled_mask(self.image_size), prompt=prompt,
+            target=layout.resized(self.image_size), prompt=prompt,
             source=sources[0] if len(sources) == 1 else '', sources=sources,
             source_path=layout.sources[0].path if len(sources) == 1 else '', group=group,
             prototype=self.initializer and self.initializer.describe(layout))
@@ -289,14 +288,11 @@ class DatasetDistiller(BaseModel):
         """Annotations without boxes that are too small to be asked for."""
         usable, dropped = [], 0
         for annotation in self.annotations:
-            if annotation.bboxes is not None:
-                bboxes = annotation.scaled_bboxes(self.image_size)
-                keep = ((bboxes[:, 2:] - bboxes[:, :2]) >= self.min_box).all(1)
-                dropped += int((~keep).sum())
-                annotation = replace(annotation, labels=annotation.labels[keep],
-                                     bboxes=annotation.bboxes[keep])
-            if len(annotation.labels):
-                usable.append(annotation)
+            target = annotation.target.without_small(
+                self.min_box, annotation.size, self.image_size)
+            dropped += len(annotation.labels) - len(target.labels)
+            if len(target.labels):
+                usable.append(replace(annotation, target=target))
         if dropped:
             print_log(f'{dropped} boxes are smaller than {self.min_box} pixels at '
                       f'{self.image_size} and are not asked for', 'current')
@@ -334,8 +330,8 @@ class DatasetDistiller(BaseModel):
         pictures = to_uint8(images)
         faults = drawing_faults(images, pictures, stats)
         return [
-            DistilledSample(slot, image=image, labels=slot.labels, bboxes=slot.bboxes,
-                            mask=slot.mask, stats=stat, failure=fault, accepted=not fault)
+            DistilledSample(slot, image=image, target=slot.target, stats=stat, failure=fault,
+                            accepted=not fault)
             for slot, image, stat, fault in zip(slots, pictures, stats, faults)
         ]
 

@@ -65,8 +65,7 @@ class PrototypeDistiller(DatasetDistiller):
         before = len(self.annotations)
         super().collect(data_batch)
         for annotation in self.annotations[before:]:
-            if annotation.bboxes is not None or annotation.mask_png is not None or len(
-                    annotation.labels) != 1:
+            if annotation.target.has_objects or len(annotation.labels) != 1:
                 raise ValueError(
                     f'{type(self).__name__} distills classification sets, one class per image; '
                     f'{annotation.path} has boxes, a mask or another number of classes: use UniDD')

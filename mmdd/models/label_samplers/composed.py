@@ -105,11 +105,11 @@ class ComposedLabelSampler(BaseLabelSampler):
 
     def check(self, annotation: RealAnnotation) -> None:
         """Check that the real set has boxes or masks."""
-        if annotation.bboxes is None and annotation.mask_png is None:
+        if annotation.target.uncomposed:
             raise ValueError(
                 f'ComposedLabelSampler composes boxes or masks, and {annotation.path} has '
-                f'neither: an image of a classification set has one label; set '
-                f"model.label_sampler to dict(type='RandomLabelSampler')")
+                f'{annotation.target.uncomposed}; set model.label_sampler to '
+                f"dict(type='RandomLabelSampler')")
 
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
                seed: int, canvas: Canvas) -> List[Layout]:
@@ -136,7 +136,7 @@ class Composer:
         self.members = [np.flatnonzero(pool.labels == c) for c in range(pool.counts.shape[1])]
         self.areas = pool.areas
         self.uses = np.zeros(len(pool), np.int64)
-        self.masked = any(a.mask_png is not None for a in pool.annotations)
+        self.masked = any('mask' in a.target.parts for a in pool.annotations)
 
     def run(self, num: int) -> List[Layout]:
         """Return ``num`` layouts."""
@@ -212,19 +212,17 @@ class Composer:
         indices = [index for index, _ in objects]
         bboxes = np.stack([box for _, box in objects])
         images = [self.pool.annotations[i] for i in self.pool.image[indices]]
-        labels = self.pool.labels[indices]
         mask = self.label_map(objects) if self.masked else None
-        if images[0].bboxes is None:
-            background = self.pool.canvas.background
-            seen = [i for i in np.unique(mask) if i not in (IGNORE, background)]
-            labels, bboxes = np.array(seen, np.int64), None
+        target = images[0].target.composed(
+            self.pool.labels[indices], bboxes, mask, self.pool.canvas.background)
         sources = tuple(dict.fromkeys(Source(a.image_id, a.path) for a in images))
         png = None if mask is None else encode_mask(mask)
         parts = tuple(Part(image.path, int(self.pool.labels[index]), self.pool.boxes[index], place)
                       for image, (index, place) in zip(images, objects))
-        name = name_of([source.image_id for source in sources], labels, bboxes, png)
-        return ComposedLayout(name, self.pool.canvas.size, labels, sources, bboxes, png, parts,
-                              self.grounds(self.pool.image[indices].tolist(), name))
+        name = name_of([source.image_id for source in sources], target.labels, target.bboxes, png)
+        return ComposedLayout(
+            name, self.pool.canvas.size, sources=sources, target=target.packed(), parts=parts,
+            grounds=self.grounds(self.pool.image[indices].tolist(), name))
 
     def grounds(self, images: List[int], name: str) -> Tuple[Ground, ...]:
         """What may be the background of a layout: its own images, and random others."""
@@ -241,7 +239,7 @@ class Composer:
         fill = IGNORE if background is None else background
         mask = np.full(self.pool.canvas.size, fill, np.uint8)
         for index, box in objects:
-            if self.pool.annotations[self.pool.image[index]].mask_png is not None:
+            if 'mask' in self.pool.annotations[self.pool.image[index]].target.parts:
                 paint(mask, self.pool.patch(index), box, int(self.pool.labels[index]), fill)
         return mask
 

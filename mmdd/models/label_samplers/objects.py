@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 
 from mmdd.structures import IGNORE, Canvas, RealAnnotation, resize_mask
-from mmdd.structures.mask import connected_regions
 
 # An ignored rim around an object, as VOC draws it, is at most this share of the shorter side wide.
 RIM = 0.015
@@ -80,34 +79,20 @@ class ObjectPool:
     def patch(self, index: int) -> Patch:
         """The pixels of an object of an image with a mask."""
         annotation, label = self.annotations[self.image[index]], self.labels[index]
-        mask = annotation.scaled_mask(self.canvas.size)
-        x1, y1, x2, y2 = whole_pixels(self.boxes[index])
-        inside = mask == label
-        if annotation.bboxes is None:
-            # No two have the same box: regions that reach all four sides of it would cross.
-            own, = (region for region in connected_regions(inside)
-                    if region.box == (x1, y1, x2, y2))
-            inside = np.zeros_like(inside)
-            inside[y1:y2, x1:x2] = own.inside
+        target = annotation.resized(self.canvas.size)
+        x1, y1, x2, y2 = box = whole_pixels(self.boxes[index])
+        inside = target.object_pixels(label, box)
         margin = max(1, round(RIM * min(self.canvas.size)))
         near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * margin + 1, ) * 2, np.uint8))
-        rim = np.pad((mask == IGNORE) & (near > 0), margin)
+        rim = np.pad((target.mask == IGNORE) & (near > 0), margin)
         return Patch(inside[y1:y2, x1:x2], rim[y1:y2 + 2 * margin, x1:x2 + 2 * margin], margin)
 
 
 def objects_of(annotation: RealAnnotation, canvas: Canvas) -> Tuple[np.ndarray, np.ndarray]:
     """Labels (M,) and boxes (M, 4) on the canvas of the objects of one image, in a fixed order."""
-    if annotation.bboxes is not None:
-        height, width = canvas.size
-        labels = annotation.labels
-        boxes = np.clip(annotation.scaled_bboxes(canvas.size), 0, [width, height] * 2)
-    else:
-        mask = annotation.scaled_mask(canvas.size)
-        found = [(label, region.box) for label in annotation.labels
-                 for region in connected_regions(mask == label)]
-        labels = np.array([label for label, _ in found], np.int64)
-        boxes = np.array([box for _, box in found])
-    boxes = boxes.astype(np.float32).reshape(-1, 4)
+    height, width = canvas.size
+    labels, boxes = annotation.resized(canvas.size).objects()
+    boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32).reshape(-1, 4)
     keep = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= max(canvas.min_box, 1e-3)).all(1))
     order = keep[np.lexsort((*boxes[keep].T, labels[keep]))]
     return labels[order], boxes[order]

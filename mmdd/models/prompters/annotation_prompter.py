@@ -1,12 +1,10 @@
 """Contextual prompts from annotations alone (UniDD, section 3.2)."""
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence
 
-import cv2
 import numpy as np
 
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import ComposedLayout, Layout
-from mmdd.structures.mask import connected_regions
 from .base import BasePrompter
 from .class_prompter import enumerate_classes
 
@@ -64,7 +62,8 @@ class AnnotationPrompter(BasePrompter):
 
     def describe(self, annotation: Layout, classes: Sequence[str]) -> str:
         """Return objects, places, relations and background in one line."""
-        labels, boxes, areas = regions_of(annotation, self.regions == 'connected')
+        labels, boxes, areas = annotation.target.regions(
+            annotation.size, self.regions == 'connected')
         names = [classes[label] for label in labels]
         parts = [self.template.format(objects=enumerate_classes(names, self.plural))]
         if len(boxes):
@@ -100,53 +99,6 @@ class AnnotationPrompter(BasePrompter):
         if abs(dx) >= abs(dy):
             return 'left of' if dx < 0 else 'right of'
         return 'above' if dy < 0 else 'below'
-
-
-def regions_of(annotation: Layout,
-               connected: bool = False) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The objects of a layout and where they are.
-
-    Args:
-        annotation: A layout.
-        connected: Whether the connected regions of a mask are its objects, in place of all
-            pixels of a class.
-
-    Returns:
-        tuple: (M,) class indices; (M, 4) xyxy boxes in [0, 1] around the objects, regions or
-        pixels of a class; (M,) shares of the image that boxes and connected regions span, or
-        that the pixels of a class cover. The last two are empty where the layout has neither
-        boxes nor a mask.
-    """
-    if annotation.bboxes is not None:
-        boxes = annotation.scaled_bboxes((1, 1))
-        return annotation.labels, boxes, spans(boxes)
-    mask = annotation.mask
-    if mask is None:
-        return annotation.labels, np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-    height, width = mask.shape
-    found = [(label, *region) for label in annotation.labels
-             for region in mask_regions(mask == label, connected)]
-    boxes = np.array([box for _, box, _ in found], np.float32).reshape(-1, 4)
-    boxes /= np.array([width, height] * 2, np.float32)
-    pixels = np.array([number for _, _, number in found], np.float32)
-    return (np.array([label for label, _, _ in found], np.int64), boxes,
-            spans(boxes) if connected else pixels / mask.size)
-
-
-def mask_regions(inside: np.ndarray, connected: bool) -> List[Tuple[Tuple[int, ...], int]]:
-    """(xyxy box, number of pixels) of what a bool mask (H, W) shows.
-
-    One entry, or one for each connected region.
-    """
-    if connected:
-        return [(region.box, region.pixels) for region in connected_regions(inside)]
-    x, y, width, height = cv2.boundingRect(inside.astype(np.uint8))
-    return [((x, y, x + width, y + height), int(inside.sum()))]
-
-
-def spans(boxes: np.ndarray) -> np.ndarray:
-    """(M,) areas of boxes (M, 4)."""
-    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
 
 
 def place_of(box: np.ndarray) -> str:

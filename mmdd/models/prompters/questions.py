@@ -24,9 +24,7 @@ CLASS_QUESTION = ('This photo is one example of {classes}. Describe how objects 
 
 def task_of(annotation: Layout) -> str:
     """The task that an annotation is for: one of :data:`TASKS`."""
-    if annotation.mask_png is not None:
-        return 'segmentation'
-    return 'classification' if annotation.bboxes is None else 'detection'
+    return annotation.target.task
 
 
 def check_questions(questions: Union[str, Sequence[str], None]) -> Optional[List[str]]:

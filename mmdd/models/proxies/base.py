@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor
 
 from mmdd.datasets.views import loader_dataset, read_classes
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import DistilledSample, DistillSlot, Target
 from mmdd.utils.compat import fix_checkpoint_loading
 from mmdd.utils.config import load_config, resolve_path
 from mmdd.utils.finite import check_weights
@@ -145,8 +145,8 @@ class TaskProxy(BaseModule):
         """How good each sample is, (B,) in [0, 1]."""
         raise NotImplementedError
 
-    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
-        """Labels as the proxy sees them, fields as in :class:`DistilledSample`."""
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
+        """Labels as the proxy sees them."""
         raise NotImplementedError
 
     def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
@@ -154,8 +154,8 @@ class TaskProxy(BaseModule):
         raise NotImplementedError
 
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
-              predictions: Optional[list] = None) -> List[dict]:
-        """Labels of the slots and of the proxy together, fields as of :meth:`relabel`."""
+              predictions: Optional[list] = None) -> List[Target]:
+        """Labels of the slots and of the proxy together."""
         raise NotImplementedError
 
     def features(self, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import ClassTarget, DistilledSample, DistillSlot, Target
 from .base import TaskProxy, in_full
 from .softplus import with_softplus
 from .view import InputView, test_pipeline
@@ -142,10 +142,10 @@ class ClassifierProxy(TaskProxy):
         targets = self._targets([sample.slot for sample in samples], len(predictions[0]))
         return torch.stack([found[target] for found, target in zip(predictions, targets)])
 
-    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
-        """The most probable class of each image as ``labels`` (1,)."""
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
+        """The most probable class of each image."""
         predictions = self.predict(images) if predictions is None else predictions
-        return [dict(labels=np.array([int(found.argmax())], np.int64)) for found in predictions]
+        return [ClassTarget(np.array([int(found.argmax())], np.int64)) for found in predictions]
 
     def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
         """Whether the most probable class has at least ``relabel_thr``."""
@@ -153,7 +153,7 @@ class ClassifierProxy(TaskProxy):
         return [float(found.max()) >= self.relabel_thr - 1e-6 for found in predictions]
 
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
-              predictions: Optional[list] = None) -> List[dict]:
+              predictions: Optional[list] = None) -> List[Target]:
         """The proxy's class: an image has one, so there is nothing to bring together."""
         return self.relabel(images, predictions)
 

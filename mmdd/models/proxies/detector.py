@@ -7,7 +7,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.structures import DistilledSample, DistillSlot, Target, make_target
+from mmdd.structures.target.instance_target import resize_masks
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
@@ -115,12 +116,19 @@ class DetectorProxy(TaskProxy):
         bboxes = bboxes.clamp_min(0).minimum(limit)
         labels = torch.as_tensor(slot.labels, dtype=torch.long, device=bboxes.device)
         keep = ((bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
-        return InstanceData(bboxes=bboxes[keep], labels=labels[keep])
+        more = slot.target.instance_fields(size, keep.cpu().numpy())
+        if self.model.with_mask and 'masks' not in more:
+            raise ValueError(
+                f'DetectorProxy: {type(self.model).__name__} learns from masks, slot {slot.id} '
+                f'has boxes alone: read the real set with LoadAnnotations(with_mask=True)')
+        return InstanceData(bboxes=bboxes[keep], labels=labels[keep], **more)
 
     def _weigh(self, losses: dict, images: Tensor) -> Tensor:
         """Weighted sum of the chosen terms."""
         # Without any proposal mmdet leaves the terms of the RoI head out: they are 0.
         empty = ('cls', 'bbox') if self.model.with_roi_head else ()
+        if self.model.with_roi_head and self.model.with_mask:
+            empty += ('mask', )
         unknown = [f'loss_{name}' for name in self.terms
                    if f'loss_{name}' not in losses and name not in empty]
         if unknown:
@@ -137,7 +145,7 @@ class DetectorProxy(TaskProxy):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> List[InstanceData]:
-        """Detections with boxes in pixels of ``images``, on the CPU.
+        """Detections with boxes, and masks, in pixels of ``images``, on the CPU.
 
         ``finite`` of each says whether the backbone's maps were: mmdet finds nothing in those
         that are not.
@@ -157,6 +165,9 @@ class DetectorProxy(TaskProxy):
             detections.append(InstanceData(
                 bboxes=(found.bboxes / factor).cpu(), scores=found.scores.cpu(),
                 labels=found.labels.cpu(), metainfo=dict(finite=fine)))
+            if 'masks' in found:
+                detections[-1].masks = torch.from_numpy(resize_masks(
+                    found.masks.cpu().numpy(), tuple(images.shape[-2:])))
         return detections
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],
@@ -175,8 +186,8 @@ class DetectorProxy(TaskProxy):
                 self.score_mode])
         return torch.tensor(scores)
 
-    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
-        """Detections of at least ``relabel_thr`` as boxes inside the image."""
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
+        """Detections of at least ``relabel_thr`` as boxes inside the image, with their masks."""
         predictions = self.predict(images) if predictions is None else predictions
         height, width = images.shape[-2:]
         limit = torch.tensor([width - 1, height - 1] * 2, dtype=torch.float32)
@@ -185,20 +196,25 @@ class DetectorProxy(TaskProxy):
             bboxes = found.bboxes.clamp_min(0).minimum(limit)
             keep = (found.scores >= self.relabel_thr) & (
                 (bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
-            labels.append(dict(bboxes=bboxes[keep].numpy(), labels=found.labels[keep].numpy()))
+            masks = None
+            if 'masks' in found:
+                keep &= found.masks.flatten(1).any(1)
+                masks = found.masks[keep].numpy()
+            labels.append(make_target(
+                found.labels[keep].numpy(), bboxes=bboxes[keep].numpy(), masks=masks))
         return labels
 
     def is_sure(self, images: Tensor, predictions: Optional[list] = None) -> List[bool]:
         """Whether any detection becomes a label, see ``relabel_thr``."""
-        return [len(label['labels']) > 0 for label in self.relabel(images, predictions)]
+        return [len(label.labels) > 0 for label in self.relabel(images, predictions)]
 
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
-              predictions: Optional[list] = None) -> List[dict]:
+              predictions: Optional[list] = None) -> List[Target]:
         """The detections of :meth:`relabel` and the slots' boxes that none of them matches.
 
         See :func:`merge_boxes`.
         """
-        return [merge_boxes(sample.slot.bboxes, sample.slot.labels, **label)
+        return [merge_boxes(sample.slot.target, label)
                 for sample, label in zip(samples, self.relabel(images, predictions))]
 
     @torch.no_grad()

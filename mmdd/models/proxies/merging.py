@@ -1,15 +1,16 @@
 """Labels of a slot and of a proxy brought together."""
-from typing import Dict, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import cv2
 import numpy as np
+
+from mmdd.structures import BoxTarget
 
 # From which overlap two objects are the same place: the proxy speaks for the slot there.
 MATCH_IOU = 0.5
 
 
-def merge_boxes(slot_bboxes: np.ndarray, slot_labels: np.ndarray, bboxes: np.ndarray,
-                labels: np.ndarray, iou_thr: float = MATCH_IOU) -> Dict[str, np.ndarray]:
+def merge_boxes(slot: BoxTarget, found: BoxTarget, iou_thr: float = MATCH_IOU) -> BoxTarget:
     """Every object that the proxy is sure of, and the slot's objects that it does not contradict.
 
     An object of the slot is left out where an object of the proxy overlaps it with an IoU of
@@ -17,20 +18,15 @@ def merge_boxes(slot_bboxes: np.ndarray, slot_labels: np.ndarray, bboxes: np.nda
     another class contradicts it. Where the proxy sees nothing, the slot's object stays.
 
     Args:
-        slot_bboxes: (M, 4) xyxy of the slot.
-        slot_labels: (M,) its classes.
-        bboxes: (P, 4) xyxy that the proxy is sure of, in the same pixels.
-        labels: (P,) their classes.
+        slot: What was asked for.
+        found: What the proxy is sure of, in the same pixels.
         iou_thr: Least IoU of a match.
 
     Returns:
-        dict: ``bboxes`` float32 and ``labels`` int64, those of the proxy first.
+        BoxTarget: The objects of the proxy, then those of the slot.
     """
-    slot_bboxes = np.asarray(slot_bboxes, np.float32).reshape(-1, 4)
-    bboxes = np.asarray(bboxes, np.float32).reshape(-1, 4)
-    keep = (box_ious(slot_bboxes, bboxes) < iou_thr).all(1)
-    return dict(bboxes=np.concatenate([bboxes, slot_bboxes[keep]]),
-                labels=np.concatenate([labels, np.asarray(slot_labels)[keep]]).astype(np.int64))
+    return found.joined(slot.select(
+        (box_ious(slot.bboxes, found.bboxes) < iou_thr).all(1)))
 
 
 def box_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import BACKGROUND, IGNORE, DistilledSample, DistillSlot
+from mmdd.structures import (
+    BACKGROUND,
+    IGNORE,
+    DistilledSample,
+    DistillSlot,
+    MaskTarget,
+    Target,
+)
 from .base import TaskProxy, in_full
 from .merging import merge_masks, sure_objects
 from .view import InputView, test_pipeline
@@ -157,10 +164,10 @@ class SegmentorProxy(TaskProxy):
         # A mean of ones may round to a little more.
         return torch.tensor(scores).clamp(0, 1)
 
-    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[dict]:
-        """The most probable class of each pixel as ``mask``, those present as ``labels``.
+    def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
+        """The most probable class of each pixel, and those that are present.
 
-        The mask is (H, W) uint8. A class named 'background' is no label.
+        A class named 'background' is no label.
         """
         predictions = self.predict(images) if predictions is None else predictions
         return [self._labels(found.argmax(0).byte().cpu().numpy()) for found in predictions]
@@ -171,7 +178,7 @@ class SegmentorProxy(TaskProxy):
         return [bool(self._sure_objects(found)[1].any()) for found in predictions]
 
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
-              predictions: Optional[list] = None) -> List[dict]:
+              predictions: Optional[list] = None) -> List[Target]:
         """The slots' masks with the objects that the proxy is sure of, see :func:`merge_masks`."""
         predictions = self.predict(images) if predictions is None else predictions
         merged = [merge_masks(sample.slot.mask, *self._sure_objects(found), self._no_objects)
@@ -183,10 +190,10 @@ class SegmentorProxy(TaskProxy):
         """Indices that are no objects."""
         return [IGNORE] + [i for i, name in enumerate(self.classes or ()) if name == BACKGROUND]
 
-    def _labels(self, mask: np.ndarray) -> dict:
+    def _labels(self, mask: np.ndarray) -> MaskTarget:
         """A mask (H, W) uint8 with the classes that are present in it."""
         present = [i for i in np.unique(mask).tolist() if i not in self._no_objects]
-        return dict(labels=np.array(present, np.int64), mask=mask)
+        return MaskTarget(np.array(present, np.int64), mask)
 
     def _sure_objects(self, found: Tensor) -> Tuple[np.ndarray, np.ndarray]:
         """The most probable classes (H, W), and the objects among them that are sure."""

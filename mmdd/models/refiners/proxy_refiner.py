@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Tuple
 import torch
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import DistilledSample
+from mmdd.structures import DistilledSample, Target
 from mmdd.utils.finite import NO_SCORE
 from ..proxies import TaskProxy
 from ..proxies.scoring import predict_samples
@@ -128,11 +128,11 @@ class ProxyRefiner(BaseRefiner):
                predictions: list) -> None:
         """Give the samples the labels that the options ask for."""
         sure = proxy.is_sure(images, predictions)
-        found: Dict[str, List[dict]] = {}
+        found: Dict[str, List[Target]] = {}
         for i, sample in enumerate(samples):
             if sample.failure:
                 continue
-            has_objects = sample.slot.bboxes is not None or sample.slot.mask is not None
+            has_objects = sample.slot.target.has_objects
             if not sure[i] and has_objects and self.labels != 'slot':
                 # However sure the proxy is that nothing is there.
                 sample.score, sample.accepted = 0., False
@@ -144,6 +144,4 @@ class ProxyRefiner(BaseRefiner):
             if source not in found:
                 found[source] = (proxy.relabel(images, predictions) if source == 'proxy' else
                                  proxy.merge(images, samples, predictions))
-            label = found[source][i]
-            sample.labels, sample.bboxes = label['labels'], label.get('bboxes')
-            sample.mask, sample.label_source = label.get('mask'), source
+            sample.target, sample.label_source = found[source][i], source

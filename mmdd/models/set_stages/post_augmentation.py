@@ -77,7 +77,7 @@ class PostAugmentation(SetStage):
     def check(self, slots: Sequence[DistillSlot]) -> None:
         """Check that slots are for whole images with class labels, larger than the crop."""
         for slot in slots:
-            if slot.bboxes is not None or slot.mask is not None:
+            if slot.target.has_objects:
                 raise ValueError(
                     'PostAugmentation is for classification: it would move what boxes and masks '
                     'describe; leave it out of model.set_stages')

@@ -10,7 +10,16 @@ from mmdd.engine.journal import Journal
 from mmdd.models import TaskProxy
 from mmdd.models.proxies import detector, segmentor
 from mmdd.models.proxies.scoring import images_to_tensor
-from mmdd.structures import BACKGROUND, IGNORE, DistilledSample, DistillSlot
+from mmdd.structures import (
+    BACKGROUND,
+    IGNORE,
+    BoxTarget,
+    ClassTarget,
+    DistilledSample,
+    DistillSlot,
+    MaskTarget,
+    Target,
+)
 from mmdd.utils.picture import Tile
 
 IOU_THRS = np.arange(0.5, 1, 0.05).round(2).tolist()
@@ -202,11 +211,14 @@ def comparison_tiles(sets: Sequence[RawSet], num: int, thr: float) -> List[Tile]
 
 def seen_tile(sample: DistilledSample, found: Any, thr: float, caption: str) -> Tile:
     """One sample with what a network sees in it."""
+    asked = sample.slot.target
     if sample.slot.bboxes is not None:
         found = found[found.scores >= thr]
-        return Tile(sample.image, found.bboxes.numpy(), found.labels.tolist(),
-                    asked=sample.slot.bboxes, caption=caption)
-    if sample.slot.mask is not None:
-        return Tile(sample.image, mask=found.argmax(0).byte().numpy(),
-                    asked_mask=sample.slot.mask, caption=caption)
-    return Tile(sample.image, caption=f'{caption} as {int(found.argmax())}')
+        seen: Target = BoxTarget(found.labels.numpy(), found.bboxes.numpy())
+    elif sample.slot.mask is not None:
+        mask = found.argmax(0).byte().numpy()
+        seen = MaskTarget(np.unique(mask), mask)
+    else:
+        seen = ClassTarget(found.argmax(0, keepdim=True).numpy())
+        caption = f'{caption} as {int(found.argmax())}'
+    return Tile(sample.image, seen, asked, caption)

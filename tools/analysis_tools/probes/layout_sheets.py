@@ -60,8 +60,5 @@ def layout_tile(slot: DistillSlot, classes: List[str]) -> Tile:
     """A slot on a grey canvas: its boxes, else its mask, else its class as the caption."""
     canvas = np.full((*slot.size, 3), GREY, np.uint8)
     images = f'{len(slot.sources)} image{"s" if len(slot.sources) != 1 else ""}'
-    if slot.bboxes is not None:
-        return Tile(canvas, slot.bboxes, slot.labels, caption=f'#{slot.id}  of {images}')
-    names = '' if slot.mask is not None else ' '.join(classes[i] for i in slot.labels)
-    return Tile(canvas, mask=slot.mask, caption='  '.join(
-        part for part in (f'#{slot.id}', names, f'of {images}') if part))
+    return Tile(canvas, slot.target, caption='  '.join(
+        part for part in (f'#{slot.id}', slot.target.caption(classes), f'of {images}') if part))

@@ -3,13 +3,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import List, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import IGNORE, DistillSlot
+from mmdd.structures import DistillSlot
 from mmdd.utils.seed import generator
 
 PADDINGS = ('border', 'reflection', 'zeros')
@@ -157,9 +156,10 @@ class RandomViews:
         return F.grid_sample(x, grid, padding_mode=self.padding, align_corners=False)
 
     def move_slots(self, slots: Sequence[DistillSlot], draws: ViewDraws) -> List[DistillSlot]:
-        """The slots (num · B) whose boxes and masks fit the views."""
+        """The slots (num · B) whose targets fit the views."""
         places = zip(list(slots) * self.num, draws.scale.tolist(), draws.shift.tolist())
-        return [move_slot(slot, scale, shift, self.min_visible) for slot, scale, shift in places]
+        return [replace(slot, target=slot.target.moved(slot.size, scale, shift, self.min_visible))
+                for slot, scale, shift in places]
 
 
 def _per_image(values: Tensor, like: Tensor) -> Tensor:
@@ -174,40 +174,3 @@ def hue_matrices(turns: Tensor) -> Tensor:
     angle = (2 * math.pi * turns)[:, None, None]
     cross = torch.tensor([[0., -1., 1.], [1., 0., -1.], [-1., 1., 0.]]) / 3**0.5
     return angle.cos() * torch.eye(3) + (1 - angle.cos()) / 3 + angle.sin() * cross
-
-
-def move_slot(slot: DistillSlot, scale: float, shift: Sequence[float],
-              min_visible: float) -> DistillSlot:
-    """The slot of an image that was scaled about its centre, then shifted.
-
-    Args:
-        slot: A slot; its boxes and its mask are in pixels of ``size``.
-        scale: Factor by which things grow.
-        shift: Shares of width and height, in x and y.
-        min_visible: Share of its area below which a box is dropped.
-
-    Returns:
-        DistillSlot: With boxes clipped to the image, those of less than a pixel dropped; and
-        a mask of nearest pixels, 255 where they come from outside.
-    """
-    height, width = slot.size
-    bboxes, labels, mask = slot.bboxes, slot.labels, slot.mask
-    if bboxes is not None:
-        extent = np.array([width, height] * 2)
-        moved = (bboxes - extent / 2) * scale + extent / 2 + np.array([*shift] * 2) * extent
-        clipped = moved.clip(0, extent)
-        areas, left = ((b[:, 2:] - b[:, :2]).prod(1) for b in (moved, clipped))
-        keep = ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(1) & (left >= min_visible * areas)
-        bboxes, labels = clipped[keep].astype(np.float32), labels[keep]
-    if mask is not None:
-        rows, in_rows = _sources(height, scale, shift[1])
-        columns, in_columns = _sources(width, scale, shift[0])
-        mask = np.where(in_rows[:, None] & in_columns[None], mask[rows][:, columns],
-                        IGNORE).astype(mask.dtype)
-    return replace(slot, bboxes=bboxes, labels=labels, mask=mask)
-
-
-def _sources(size: int, scale: float, shift: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Which of ``size`` pixels each pixel of a view comes from, and whether it exists."""
-    places = (np.arange(size) + 0.5 - size / 2 - shift * size) / scale + size / 2
-    return np.floor(places.clip(0, size - 1)).astype(int), (places >= 0) & (places < size)

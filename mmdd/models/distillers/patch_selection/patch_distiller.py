@@ -87,7 +87,7 @@ class PatchDistiller(DatasetDistiller):
         before = len(self.annotations)
         super().collect(data_batch)
         for own in self.annotations[before:]:
-            if own.bboxes is not None or own.mask_png is not None or len(own.labels) != 1:
+            if own.target.has_objects or len(own.labels) != 1:
                 raise ValueError(
                     f'{own.path}: {type(self).__name__} distills classification sets, in which '
                     f'every image has one class and no boxes or masks; take UniDD for this one')
