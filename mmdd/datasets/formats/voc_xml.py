@@ -117,6 +117,12 @@ def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:
             [obj.findtext('name') or '?' for obj in objects])
 
 
+def read_difficult(path: str) -> List[bool]:
+    """Which objects of a sound annotation are marked difficult; mmdet's training ignores them."""
+    return [(obj.findtext('difficult') or '0').strip() == '1'
+            for obj in ET.parse(path).getroot().findall('object')]
+
+
 def write_image_set(path: str, names: Iterable[str]) -> None:
     """Write an ImageSets list: one image name a line."""
     atomic_write_text(path, ''.join(f'{name}\n' for name in names))
