@@ -7,7 +7,7 @@ import yaml
 
 from mmdd.utils.io import atomic_write_text
 from ..manifest import is_reduced
-from .config_text import read_config, without_folders
+from .config_text import public_config, public_path, read_config
 from .content import ExportContent
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
@@ -34,7 +34,7 @@ def write_card(content: ExportContent, path: str, name: str, files: str) -> None
         head=yaml.safe_dump(head(content, name, files), sort_keys=False, allow_unicode=True),
         name=name, content=content, made=provenance(content), real=holds_real_images(content),
         columns=columns(content), reduced=is_reduced(manifest),
-        config=without_folders(config).strip(), fence=fence(config, 3))
+        config=public_config(config).strip(), fence=fence(config, 3))
     atomic_write_text(path, text)
 
 
@@ -83,8 +83,9 @@ def _prior(content: ExportContent) -> str:
     if not isinstance(diffusion, dict):
         return ''
     weights = diffusion.get('pretrained')
+    tuned = ', fine-tuned on the real set' if model.get('fine_tune') else ''
     return f'{diffusion.get("type")}, ' + (
-        f'weights {without_folders(repr(weights))[1:-1]}' if weights else 'random weights')
+        f'weights {public_path(str(weights))}' if weights else 'random weights') + tuned
 
 
 def _real_sets(node: Any) -> List[str]:
@@ -96,8 +97,7 @@ def _real_sets(node: Any) -> List[str]:
     if 'dataset' in node:
         return _real_sets(node['dataset'])
     paths = [str(node[key]) for key in ('data_root', 'ann_file') if node.get(key)]
-    words = [str(node.get('type'))] + [without_folders(repr(path))[1:-1] for path in paths]
-    return [' '.join(words)]
+    return [' '.join([str(node.get('type')), *map(public_path, paths)])]
 
 
 def columns(content: ExportContent) -> Dict[str, str]:
@@ -129,5 +129,3 @@ def fence(text: str, least: int) -> str:
     """Backticks that do not occur in the text, so many at least."""
     longest = max(map(len, re.findall('`+', text)), default=0)
     return '`' * max(least, longest + 1)
-
-

@@ -6,6 +6,9 @@ from typing import Any, Dict
 
 # An absolute path as a whole string literal.
 _ABSOLUTE = re.compile(r"""(['"])(/(?:(?!\1)[^\n\\])+)\1""")
+# The name of an experiment is its work dir; a server's address is nobody else's business.
+_NAME = re.compile(r'^experiment_name = .*\n?', re.M)
+_SERVER = re.compile(r"""\b(base_url=)(['"]).*?\2""")
 
 
 def read_config(text: str) -> Dict[str, Any]:
@@ -33,7 +36,16 @@ def _value(node: ast.expr) -> Any:
     return node.value if isinstance(node, ast.Constant) else ast.unparse(node)
 
 
-def without_folders(text: str) -> str:
-    """Text in which every absolute path, as a string literal, is its last part alone."""
-    return _ABSOLUTE.sub(lambda found: f'{found[1]}.../{posixpath.basename(found[2].rstrip("/"))}'
-                                       f'{found[1]}', text)
+def public_config(text: str) -> str:
+    """A config without what belongs to the machine: folders above its files, servers.
+
+    Args:
+        text: The config; an absolute path in it is a string literal of its own.
+    """
+    text = _SERVER.sub(r'\1\2...\2', _NAME.sub('', text))
+    return _ABSOLUTE.sub(lambda found: found[1] + public_path(found[2]) + found[1], text)
+
+
+def public_path(path: str) -> str:
+    """A relative path or a name of the Hub as it is, of an absolute path the last part."""
+    return f'.../{posixpath.basename(path.rstrip("/"))}' if path.startswith('/') else path

@@ -7,7 +7,7 @@ from mmdd.utils.io import atomic_copy, atomic_write_text
 from mmdd.utils.progress import Progress
 from ..formats.base import image_size
 from .card import write_card
-from .content import DETECTION, SEGMENTATION, ExportImage, ExportContent, json_line
+from .content import DETECTION, SEGMENTATION, ExportContent, ExportImage, json_line
 
 SPLIT = 'train'
 ANNOTATIONS = f'annotations/instances_{SPLIT}.json'

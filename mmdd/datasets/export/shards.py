@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from mmdd.utils.io import writing
 from mmdd.utils.progress import Progress
 from .card import write_card
-from .content import ExportImage, ExportContent, json_line
+from .content import ExportContent, ExportImage, json_line
 
 DEFAULT_SIZE = '1000'
 

@@ -95,7 +95,7 @@ def render(content: ExportContent, views: Sequence[Dict[str, Any]]) -> str:
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
                               undefined=StrictUndefined)
     css, js = (Markup(_template(name)) for name in ('viewer.css', 'viewer.js'))
-    colours = ['#%02x%02x%02x' % class_colour(i) for i in range(len(content.classes))]
+    colours = [f'#{bytes(class_colour(i)).hex()}' for i in range(len(content.classes))]
     manifest = content.manifest
     name = f'{manifest.get("method", "set")}, {manifest.get("budget", "")}'.rstrip(', ')
     return environment.get_template('viewer.html').render(
