@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 
 from mmdd.datasets import ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 from mmdd.datasets.export import export_set
+from mmdd.utils.io import sha256
 
 BOXES = [[2.5, 3.0, 9.5, 11.25], [1.0, 2.0, 28.0, 17.0]]
 
@@ -101,18 +102,19 @@ def test_detection_of_voc(tmp_path):
     assert coco.loadImgs([0])[0] == dict(id=0, file_name='000000.jpg', height=20, width=30)
 
 
-def test_difficult_objects_count_as_crowds(tmp_path):
-    from mmdd.utils.io import sha256
-    folder = write_set(tmp_path / 'set', VOCWriter(), samples())
-    xml = osp.join(folder, 'VOC2007/Annotations/000000.xml')
-    text = read(xml).decode().replace('<difficult>0<', '<difficult>1<', 1)
-    (tmp_path / 'set/VOC2007/Annotations/000000.xml').write_text(text)
-    path = tmp_path / 'set/manifest.json'
-    manifest = json.loads(path.read_text())
-    manifest['sha256']['VOC2007/Annotations/000000.xml'] = sha256(xml)
-    path.write_text(json.dumps(manifest))
+@pytest.mark.parametrize('writer, file, old, new', [
+    (VOCWriter(), 'VOC2007/Annotations/000000.xml', '<difficult>0<', '<difficult>1<'),
+    (COCOWriter(), 'annotations/instances_train2017.json', '"iscrowd":0', '"iscrowd":1')])
+def test_what_training_ignores_is_marked(tmp_path, writer, file, old, new):
+    """Difficult objects of VOC and crowds of COCO both are crowds of the export."""
+    folder = write_set(tmp_path / 'set', writer, samples())
+    path, manifest = tmp_path / 'set' / file, tmp_path / 'set/manifest.json'
+    path.write_text(path.read_text().replace(old, new, 1))
+    content = json.loads(manifest.read_text())
+    content['sha256'][file] = sha256(str(path))
+    manifest.write_text(json.dumps(content))
     export_set(folder, str(tmp_path / 'out'), 'hub')
-    row = json.loads(read(tmp_path / 'out/train/metadata.jsonl').splitlines()[0])
+    row = json.loads((tmp_path / 'out/train/metadata.jsonl').read_text().splitlines()[0])
     assert row['objects']['iscrowd'] == [1, 0]
     coco = COCO(str(tmp_path / 'out/annotations/instances_train.json'))
     assert [a['iscrowd'] for a in coco.loadAnns(coco.getAnnIds(imgIds=[0]))] == [1, 0]
@@ -129,7 +131,8 @@ def test_segmentation(tmp_path, reduced):
     with Image.open(row['mask']['path']) as mask:
         assert np.unique(np.asarray(mask)).tolist() == ([0, 1, 2, 3] if reduced else
                                                         [0, 1, 2, 255])
-    assert ('0 is to be ignored' in card_of(out)[1]) == reduced
+    body = card_of(out)[1]
+    assert ('0 is to be ignored' in body) == reduced and '- `mask`: class index' in body
 
 
 def test_card(tmp_path):

@@ -8,7 +8,7 @@ import yaml
 from mmdd.utils.io import atomic_write_text
 from ..manifest import is_reduced
 from .config_text import public_config, public_path, read_config
-from .content import ExportContent
+from .content import SEGMENTATION, ExportContent
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
 # Least numbers of images and the Hub's names for them.
@@ -111,9 +111,10 @@ def columns(content: ExportContent) -> Dict[str, str]:
                  'none passed', label_source='where the label comes from',
         sources='ids of the real images that the label, or the image, comes from',
         label='class index', class_name='class name', class_names='classes asked for',
+        mask='class index of each pixel',
         objects='`bbox` (x, y, width, height in pixels), `categories` (class indices), `names`, '
                 '`area`, `iscrowd` (crowds of COCO, difficult objects of VOC)')
-    told = content.records()[0]
+    told = {*content.records()[0], *(['mask'] if content.task == SEGMENTATION else [])}
     return {key: text for key, text in known.items() if key in told}
 
 
