@@ -147,7 +147,7 @@ def test_the_forward_process(prior):
     assert_close(predicted[:2], noise[:2])
     assert_close(prior.clean_estimate(z, predicted, timesteps)[:2], clean[:2])
     for i, t in enumerate(timesteps):  # back to the velocity, at sigma = 1 too
-        assert_close(prior.scheduler_input(predicted[i:i + 1], z[i:i + 1], t),
+        assert_close(prior.as_velocity(predicted[i:i + 1], z[i:i + 1], t),
                      velocity[i:i + 1], atol=1e-4, rtol=1e-4)
     # pure noise: the clean estimate is z - 0.99 v instead of z - v
     last = prior.clean_estimate(z, predicted, timesteps)[2]
@@ -184,7 +184,7 @@ def test_guidance_by_a_quadratic_energy_in_closed_form(wrt):
         slope = 1 - sigma / 2 if wrt == 'latent' else alpha / (alpha**2 + sigma**2)
         # z_0 = z - sigma v, epsilon + lambda sigma grad L, and a velocity again
         change = 0.1 * sigma * slope * (z * (1 - sigma / 2) - 1)
-        z = z + (following - true) * (z / 2 + change / alpha)
+        z = z + (following - true) * (z / 2 + change / max(alpha, true - following))
         assert_close(state.latents, z, atol=1e-4, rtol=1e-4)
     assert torch.isfinite(z).all()
 
@@ -194,11 +194,29 @@ def test_guidance_by_a_quadratic_energy_in_closed_form(wrt):
     dict(inner_steps=1, inner_scale=.1), dict(max_norm=1.)], ids=lambda x: next(iter(x)))
 def test_guidance_brings_the_clean_estimate_nearer(options):
     prior = build('sd3')
+    prior.transformer.forward = Linear().forward
     far, near = Recorder('after_denoise'), Recorder('after_denoise')
     prior.sample(slots(), call_hook=caller(far))
     prior.sample(slots(), call_hook=caller(Quadratic(0.2, **options), near))
     energies = [Quadratic(1.).energy(seen.seen[-1]) for seen in (near, far)]
     assert (energies[0] < .98 * energies[1]).all()
+
+
+@pytest.mark.parametrize('steps', [1, 4, 50])
+def test_a_step_from_pure_noise_moves_by_the_change_itself(steps):
+    class Constant(GuidanceHook):
+        def guidance(self, state):
+            return torch.ones_like(state.latents)
+
+    prior, ends = build('flux', steps=steps), []
+    for scale in (0., 0.25):
+        recorder = Recorder('after_step')
+        prior.sample(slots(1), call_hook=caller(
+            Constant(scale, step='relative'), recorder))
+        ends.append(recorder.seen[0].latents)
+    noise = start(prior, 1)
+    moved = torch.full_like(noise, -.25 * noise.norm() / noise.numel()**.5)
+    assert_close(ends[1] - ends[0], moved, atol=.02, rtol=0)
 
 
 def test_recurrence_is_refused():

@@ -4,6 +4,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor
 
+from mmdd.structures import DenoiseState
+
 # Noise predictions stand for velocities up to this sigma, see :class:`FlowProcess`.
 MAX_SIGMA = 0.99
 
@@ -15,11 +17,14 @@ class FlowProcess:
     those of ``FlowMatchEulerDiscreteScheduler``, 1000 sigma with 1000 training steps.
 
     The velocity is v = epsilon - z_0, so epsilon = z_t + (1 - sigma) v and z_0 = z_t - sigma v.
-    Guidance changes the noise prediction, and a change of epsilon is one of
-    :math:`\Delta v = \Delta\epsilon / (1 - \sigma)`: at sigma = 1, where sampling starts, z_t is
-    the noise whatever the denoiser says. Between noise and velocity sigma is therefore at most
-    0.99, in both directions: what is not guided comes back as it was, no change is multiplied
-    by more than 100, and the clean estimate of that step is z_t - 0.99 v.
+    At sigma = 1, where sampling starts, z_t is the noise whatever the denoiser says. Between
+    noise and velocity sigma is therefore at most 0.99, in both directions: what is not guided
+    comes back as it was, and the clean estimate of that step is z_t - 0.99 v.
+
+    Guidance changes the noise prediction, which is a change of the velocity by
+    :math:`\Delta v = \Delta\epsilon / (1 - \sigma)`. A step to :math:`\sigma'` divides by no less
+    than :math:`\sigma - \sigma'`, so that it moves z by :math:`\Delta\epsilon` at most: from pure
+    noise by just that.
     """
 
     def sigmas_at(self, timesteps: Tensor) -> Tensor:
@@ -40,9 +45,16 @@ class FlowProcess:
         """The noise (B, C, h, w) that a velocity stands for, see :class:`ForwardProcess`."""
         return latents.float() + self.alphas_sigmas(timestep)[0] * output
 
-    def scheduler_input(self, noise: Tensor, latents: Tensor, t: Tensor) -> Tensor:
-        """The velocity (B, C, h, w) that a noise prediction stands for."""
-        return (noise - latents) / self.alphas_sigmas(t)[0]
+    def as_velocity(self, noise: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
+        """The velocity (B, C, h, w) that a noise prediction stands for: undoes as_noise."""
+        return (noise - latents) / self.alphas_sigmas(timestep)[0]
+
+    def scheduler_input(self, state: DenoiseState, latents: Tensor, t: Tensor) -> Tensor:
+        """The guided velocity (B, C, h, w), see above."""
+        sigmas, step = self.scheduler.sigmas, self.scheduler.index_for_timestep(t)
+        least = max(state.alpha, float(sigmas[step] - sigmas[step + 1]))
+        change = state.guided_noise - state.noise_pred
+        return self.as_velocity(state.noise_pred, latents, t) + change / least
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The velocity (B, C, h, w) from clean latents to noise."""

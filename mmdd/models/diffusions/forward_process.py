@@ -3,6 +3,8 @@ from typing import Any, Dict, Tuple
 
 from torch import Tensor
 
+from mmdd.structures import DenoiseState
+
 
 class ForwardProcess:
     """z_t = alpha_t z_0 + sigma_t epsilon by the betas of a diffusers scheduler.
@@ -110,9 +112,9 @@ class ForwardProcess:
         """What the denoiser sees of latents in the scheduler's units, (B, C, h, w)."""
         return self.scheduler.scale_model_input(latents, t)
 
-    def scheduler_input(self, noise: Tensor, latents: Tensor, t: Tensor) -> Tensor:
-        """What the scheduler takes for a noise prediction at z_t, (B, C, h, w)."""
-        return noise
+    def scheduler_input(self, state: DenoiseState, latents: Tensor, t: Tensor) -> Tensor:
+        """What the scheduler takes for the guided noise prediction at z_t, (B, C, h, w)."""
+        return state.guided_noise
 
     def _alpha_bar(self, t: Tensor) -> float:
         if float(self.scheduler.init_noise_sigma) != 1:

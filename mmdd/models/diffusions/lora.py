@@ -1,7 +1,7 @@
 """LoRA weights on the denoiser of a prior."""
 import importlib.util
 import os.path as osp
-from typing import Any, Mapping, Optional
+from typing import Any, List, Mapping, Optional
 
 from torch import nn
 
@@ -31,7 +31,7 @@ def check_lora(lora: Optional[Mapping[str, Any]]) -> Optional[str]:
     if not isinstance(lora, Mapping) or 'path' not in lora or set(lora) - {'path', 'scale'}:
         raise ValueError(f'{KEY} must be dict(path=<a safetensors file>, scale=1.), got {lora!r}')
     check_number(f'{KEY}.scale', lora.get('scale', 1.))
-    if importlib.util.find_spec('peft') is None:
+    if not has_peft():
         raise ValueError(f'{KEY} needs peft, which is not installed; run pip install peft')
     try:
         path = resolve_path(lora['path'])
@@ -44,7 +44,12 @@ def check_lora(lora: Optional[Mapping[str, Any]]) -> Optional[str]:
     return path
 
 
-def _names(path: str) -> list:
+def has_peft() -> bool:
+    """Whether peft is installed, which diffusers reads LoRA weights with."""
+    return importlib.util.find_spec('peft') is not None
+
+
+def _names(path: str) -> List[str]:
     from safetensors import SafetensorError, safe_open
     try:
         with safe_open(path, 'pt') as weights:

@@ -272,7 +272,7 @@ class SamplingLoop:
         options = {}
         if 'generator' in inspect.signature(self.scheduler.step).parameters:
             options['generator'] = state.generators
-        output = self.scheduler_input(state.guided_noise, x, t)
+        output = self.scheduler_input(state, x, t)
         return self.scheduler.step(output, t, x, **options).prev_sample
 
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
