@@ -154,6 +154,35 @@ def test_the_forward_process(prior):
     assert_close(last, noise[2] - MAX_SIGMA * velocity[2], atol=1e-4, rtol=1e-4)
 
 
+def test_every_latent_may_have_a_timestep_of_its_own():
+    for kind in ('sd3', 'flux'):
+        prior = build(kind, cfg_scale=1.)
+        z, condition = torch.randn(2, 4, 8, 4), prior.encode_conditions(slots())
+        both = prior.predict_noise(z, torch.tensor([200, 900]), condition)
+        for i, t in enumerate((200., 900.)):
+            alone = prior.predict_noise(z, torch.tensor(t), condition)[i]
+            assert_close(both[i], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_half_precision():
+    for kind in ('sd3', 'flux'):
+        prior = build(kind, dtype='bf16', energy_decoder=dict(
+            latent_channels=4, num_encoder_blocks=(1, ) * 4, num_decoder_blocks=(1, ) * 4,
+            encoder_block_out_channels=(8, ) * 4, decoder_block_out_channels=(8, ) * 4))
+        parts = prior.transformer, prior.text_encoder, prior.text_encoder_2
+        assert {part.dtype for part in parts} == {torch.bfloat16}
+        images, stats = prior.sample(slots(), call_hook=caller(Images(.1, step='relative')))
+        assert images.dtype == torch.float32 and torch.isfinite(images).all()
+        assert not any('skipped_gradients' in counted for counted in stats)
+
+
+class Images(GuidanceHook):
+    """How bright the decoded images are."""
+
+    def energy(self, state):
+        return state.decode(state.denoised).flatten(1).mean(1)
+
+
 class Quadratic(GuidanceHook):
     """Half the squared distance of the clean estimate to 1."""
 
