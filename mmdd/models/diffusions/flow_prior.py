@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents
+from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
 from .flow_process import FlowProcess
 from .loading import (
     check_small_decoder,
@@ -98,6 +98,7 @@ class FlowPrior(FlowProcess, BaseDiffusion):
         super().__init__(*self._schedule(folder, scheduler, steps))
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
+        warn_of_negative_prompt(negative_prompt, cfg_scale)
         self.offload_text_encoders = offload_text_encoders
         self.max_sequence_length = max_sequence_length
         self._prompts = PromptCache(CACHED_PROMPTS)

@@ -1,5 +1,4 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
-import warnings
 from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents
+from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -93,9 +92,7 @@ class StableDiffusion(BaseDiffusion):
         super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
-        if negative_prompt and cfg_scale <= 1:
-            warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
-                          stacklevel=2)
+        warn_of_negative_prompt(negative_prompt, cfg_scale)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype, variant)
