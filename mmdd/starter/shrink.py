@@ -9,7 +9,13 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from mmdd.datasets.views import leaf_datasets
 from mmdd.engine.preflight import build_set_stages
-from mmdd.models.diffusions import DiT, StableDiffusion, StableDiffusionXL
+from mmdd.models.diffusions import (
+    DiT,
+    Flux,
+    StableDiffusion,
+    StableDiffusion3,
+    StableDiffusionXL,
+)
 from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.registry import MODELS
 from mmdd.utils.config import load_config
@@ -25,7 +31,7 @@ LONGEST = 320
 TINY = 'configs/_base_/diffusions/{}.py'
 # Settings of a diffusion that its tiny stand-in keeps.
 KEPT = ('cfg_scale', 'cfg_channels', 'class_map', 'negative_prompt', 'original_size',
-        'crop_top_left', 'zero_empty_prompt')
+        'crop_top_left', 'zero_empty_prompt', 'embedded_guidance', 'use_t5')
 SIZE_KEYS = ('scale', 'scales', 'crop_size', 'size', 'img_scale')
 WORK_DIRS = 'work_dirs/'
 
@@ -97,7 +103,8 @@ def tiny_diffusion(node: Mapping[str, Any]) -> Dict[str, Any]:
     """
     kind = _kind(node)
     names = {StableDiffusionXL: 'tiny_random_xl', StableDiffusion: 'tiny_random',
-             DiT: 'tiny_random_dit'}
+             DiT: 'tiny_random_dit', StableDiffusion3: 'tiny_random_sd3',
+             Flux: 'tiny_random_flux'}
     name = next((name for cls, name in names.items()
                  if isinstance(kind, type) and issubclass(kind, cls)), None)
     if name is None:

@@ -28,9 +28,11 @@ class DenoiseState:
         num_steps: Number of denoising steps.
         step: Index of the current step, from 0.
         timestep: The scheduler's timestep t.
-        alpha_bar: Cumulative product of (1 - beta) at t, in (0, 1).
-        alpha: Factor of the clean latents in z_t = alpha z_0 + sigma epsilon.
-        sigma: Factor of the noise in z_t.
+        alpha_bar: Cumulative product of (1 - beta) at t, in (0, 1); with flow matching that
+            of the same signal-to-noise ratio.
+        alpha: Factor of the clean latents in z_t = alpha z_0 + sigma epsilon, above 0.
+        sigma: Factor of the noise in z_t. alpha^2 + sigma^2 = 1, with flow matching
+            alpha + sigma = 1.
         noise_pred: Raw noise prediction (B, C, h, w), fp32.
         guided_noise: Noise prediction that the scheduler will use; hooks add
             to it.
@@ -81,6 +83,15 @@ class DenoiseState:
             self.stats = [{} for _ in self.slots]
         if not self.guided_by:
             self.guided_by = [{} for _ in self.slots]
+
+    @property
+    def clean_slope(self) -> float:
+        """Jacobian of the clean estimate in z_t, a number, for latents of unit variance.
+
+        alpha / (alpha^2 + sigma^2): alpha itself where the process preserves the variance,
+        which the rounding keeps exact.
+        """
+        return self.alpha / round(self.alpha**2 + self.sigma**2, 9)
 
     def count(self, index: int, name: str, amount: float = 1) -> None:
         """Add ``amount`` to a counter of the slot at ``index`` of the batch."""

@@ -90,6 +90,20 @@ def test_tiny_diffusions_keep_kind_and_guidance(kind, size):
     assert sum(p.numel() for p in built.parameters()) < 1000 * size
 
 
+@pytest.mark.parametrize('kind, kept, size', [
+    ('StableDiffusion3', dict(use_t5=False, cfg_scale=4.5), 200),
+    ('Flux', dict(embedded_guidance=2.5, cfg_scale=1.), 200)])
+def test_tiny_priors_of_flow_matching(kind, kept, size):
+    node = tiny_diffusion(Config(dict(node=dict(
+        type=kind, pretrained='some/where', steps=50, scheduler=dict(shift=2.), **kept))).node)
+    built = MODELS.build(node)
+    assert type(built).__name__ == kind and built.steps == 4 and built.scheduler.shift == 2.
+    assert built.cfg_scale == kept['cfg_scale']
+    assert getattr(built, 'embedded_guidance', None) == kept.get('embedded_guidance')
+    assert getattr(built, 'text_encoder_3', None) is None
+    assert sum(p.numel() for p in built.parameters()) < 1000 * size
+
+
 def test_an_energy_decoder_stays_one():
     node = tiny_diffusion(load_config(
         'configs/_base_/unidd_digits_scenes.py').model.diffusion)

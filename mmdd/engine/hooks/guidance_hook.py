@@ -37,7 +37,8 @@ class GuidanceHook(Hook):
         scale: :math:`\lambda_s`; c for the other rules of ``step``.
         wrt: 'latent' takes the gradient through decoder and denoiser
             (equation 10); 'denoised' goes around the denoiser, with the
-            Jacobian of :math:`\hat z_0` replaced by :math:`\alpha_t`,
+            Jacobian of :math:`\hat z_0` replaced by :math:`\alpha_t`
+            (:math:`\alpha_t / (\alpha_t^2 + \sigma_t^2)` with flow matching),
             which is exact for latents of unit variance: cheaper, no graph
             through the denoiser.
         start: Share of the steps after which guidance begins, in [0, 1].
@@ -176,7 +177,7 @@ class GuidanceHook(Hook):
                 return self._gradient(state, estimate, state.latents, 0,
                                       retain_graph=state.graph_users > 0)[1]
             estimate = estimate.detach().requires_grad_()
-            return self._gradient(state, estimate, estimate, 0)[1] * state.alpha
+            return self._gradient(state, estimate, estimate, 0)[1] * state.clean_slope
 
     def estimate(self, state: DenoiseState) -> Tensor:
         """The clean estimate of ``branch``, (B, C, h, w).

@@ -3,11 +3,13 @@ from .base import BaseDiffusion
 from .dit import DiT
 from .features import FeatureAccessor
 from .fine_tuned import FineTuned
+from .flux import Flux
 from .sdxl import StableDiffusionXL
 from .stable_diffusion import StableDiffusion
+from .stable_diffusion3 import StableDiffusion3
 from .tokenizer import word_tokenizer
 
 __all__ = [
-    'BaseDiffusion', 'DiT', 'FeatureAccessor', 'FineTuned', 'StableDiffusion',
-    'StableDiffusionXL', 'word_tokenizer'
+    'BaseDiffusion', 'DiT', 'FeatureAccessor', 'FineTuned', 'Flux', 'StableDiffusion',
+    'StableDiffusion3', 'StableDiffusionXL', 'word_tokenizer'
 ]

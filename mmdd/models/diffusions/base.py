@@ -1,4 +1,5 @@
 """One interface over diffusers' latent diffusion models."""
+import warnings
 from typing import Any, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -20,10 +21,11 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
     all; steps are those of a diffusers scheduler.
 
     Args:
-        scheduler: A diffusers scheduler that takes noise predictions ('epsilon').
+        scheduler: A diffusers scheduler that takes noise predictions ('epsilon'), or
+            velocities with priors of flow matching.
         steps: Number of denoising steps.
         prediction_type: What the denoiser predicts: 'epsilon', the noise, or
-            'v_prediction', alpha epsilon - sigma z_0.
+            'v_prediction', alpha epsilon - sigma z_0; 'flow', epsilon - z_0.
 
     Attributes:
         cfg_scale: Scale of classifier-free guidance; above 1 the denoiser runs
@@ -164,6 +166,13 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
 
     def init_weights(self) -> None:
         """Keep the weights that were loaded."""
+
+
+def warn_of_negative_prompt(negative_prompt: str, cfg_scale: float) -> None:
+    """Say that a negative prompt has no branch to go into, where that is so."""
+    if negative_prompt and cfg_scale <= 1:
+        warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
+                      stacklevel=3)
 
 
 def draw_latents(posterior: Any,

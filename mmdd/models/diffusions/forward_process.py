@@ -1,7 +1,9 @@
 """The forward process of a prior, and what its denoiser predicts of it."""
-from typing import Tuple
+from typing import Any, Dict, Tuple
 
 from torch import Tensor
+
+from mmdd.structures import DenoiseState
 
 
 class ForwardProcess:
@@ -82,6 +84,37 @@ class ForwardProcess:
         """
         alphas, sigmas = self.alphas_sigmas(timesteps)
         return (latents - sigmas * noise) / alphas
+
+    def timestep_settings(self, steps: int, size: Tuple[int, int]) -> Dict[str, Any]:
+        """What the scheduler's ``set_timesteps`` is told beside the number of steps.
+
+        Args:
+            steps: Number of denoising steps.
+            size: (height, width) of the images.
+        """
+        return {}
+
+    def first_latents(self, noise: Tensor) -> Tensor:
+        """z_T (B, C, h, w) in the scheduler's units."""
+        return noise * self.scheduler.init_noise_sigma
+
+    def noised_start(self, init: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """z_t (B, C, h, w) of SDEdit, in the scheduler's units.
+
+        Args:
+            init: Clean latents (B, C, h, w).
+            noise: (B, C, h, w).
+            timesteps: The scheduler's timestep of the first step that is done, (B,).
+        """
+        return self.scheduler.add_noise(init, noise, timesteps)
+
+    def model_input(self, latents: Tensor, t: Tensor) -> Tensor:
+        """What the denoiser sees of latents in the scheduler's units, (B, C, h, w)."""
+        return self.scheduler.scale_model_input(latents, t)
+
+    def scheduler_input(self, state: DenoiseState, latents: Tensor, t: Tensor) -> Tensor:
+        """What the scheduler takes for the guided noise prediction at z_t, (B, C, h, w)."""
+        return state.guided_noise
 
     def _alpha_bar(self, t: Tensor) -> float:
         if float(self.scheduler.init_noise_sigma) != 1:

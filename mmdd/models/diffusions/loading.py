@@ -148,16 +148,16 @@ def check_small_decoder(small, full) -> None:
 
 
 def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], None],
-                   role: str = 'tokenizer'):
-    """The CLIP tokenizer of a folder, or one that knows a list of words."""
-    from transformers import CLIPTokenizer
+                   role: str = 'tokenizer', kind: str = 'CLIPTokenizer'):
+    """The tokenizer of a folder, by a class of transformers, or one that knows a list of words."""
+    import transformers
     if tokenizer is not None and not isinstance(tokenizer, str):
         return word_tokenizer(list(tokenizer))
     source = resolve_path(tokenizer) if tokenizer is not None else folder
     if source is None:
         raise ValueError(f'model.diffusion: give either pretrained or {role}')
     try:
-        return CLIPTokenizer.from_pretrained(
+        return getattr(transformers, kind).from_pretrained(
             source, **({} if tokenizer is not None else dict(subfolder=role)))
     except Exception as e:
         raise ValueError(f'cannot load the {role} of {source!r} ({first_line(e)})') from None
@@ -176,11 +176,28 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
             **dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
                    eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
                    max_position_embeddings=tokenizer.model_max_length), **settings}))
+    return _load_text_model(cls, folder, role, torch.float32, variant)
+
+
+def load_t5_encoder(folder: Optional[str], settings: Optional[dict], tokenizer,
+                    dtype: torch.dtype, variant: Optional[str], role: str):
+    """The T5 text encoder of a folder in ``dtype``, or a small one."""
+    from transformers import T5Config, T5EncoderModel
+    if folder is None:
+        if settings is None:
+            raise ValueError(f'model.diffusion: give either pretrained or {role}')
+        return T5EncoderModel(T5Config(**{
+            **dict(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
+                   eos_token_id=tokenizer.eos_token_id), **settings})).to(dtype)
+    return _load_text_model(T5EncoderModel, folder, role, dtype, variant)
+
+
+def _load_text_model(cls, folder: str, role: str, dtype: torch.dtype, variant: Optional[str]):
+    """A model of transformers from a subfolder, its weights checked."""
     try:
         with _without_bar(folder):
-            model = cls.from_pretrained(
-                folder, subfolder=role, use_safetensors=True, dtype=torch.float32,
-                variant=pick_variant(folder, role, variant))
+            model = cls.from_pretrained(folder, subfolder=role, use_safetensors=True, dtype=dtype,
+                                        variant=pick_variant(folder, role, variant))
     except Exception as e:
         raise ValueError(f'cannot load {role} weights of {folder!r} '
                          f'({type(e).__name__}: {first_line(e)})') from None

@@ -99,11 +99,11 @@ class SamplingLoop:
         if not 0 < strength <= 1:
             raise ValueError(f'{type(self).__name__}: strength must be in (0, 1], got {strength}')
         slots, steps = list(slots), steps or self.steps
-        self._set_timesteps(steps)
+        self._set_timesteps(steps, slots[0].size)
         timesteps, skip = list(self.scheduler.timesteps), 0
         state, noise = self._start(slots, len(timesteps))
         condition = self.encode_conditions(slots)
-        x = noise * self.scheduler.init_noise_sigma
+        x = self.first_latents(noise)
         if init is not None:
             skip = self._skipped_timesteps(steps, strength)
             timesteps = timesteps[skip:]
@@ -111,7 +111,7 @@ class SamplingLoop:
             if hasattr(self.scheduler, 'set_begin_index'):
                 self.scheduler.set_begin_index(skip)
             start = timesteps[0].view(1).expand(len(slots))
-            x = self.scheduler.add_noise(init.to(noise), noise, start)
+            x = self.noised_start(init.to(noise), noise, start)
         call_hook('before_sample', state=state)
         return SamplingRun(state, x, timesteps, condition, steps, skip)
 
@@ -166,7 +166,7 @@ class SamplingLoop:
         self.check_regrouping()
         first = picked[0][0]
         states = [(run.state, i) for run, i in picked]
-        self._set_timesteps(first.steps)
+        self._set_timesteps(first.steps, states[0][0].slots[0].size)
         if hasattr(self.scheduler, 'set_begin_index'):
             self.scheduler.set_begin_index(first.skipped + first.done)
         latents = torch.stack([run.latents[i] for run, i in picked])
@@ -199,9 +199,10 @@ class SamplingLoop:
         left = max(1, min(int(steps * strength), steps))
         return (steps - left) * getattr(self.scheduler, 'order', 1)
 
-    def _set_timesteps(self, steps: int) -> None:
+    def _set_timesteps(self, steps: int, size: Tuple[int, int]) -> None:
         try:
-            self.scheduler.set_timesteps(steps, device=self.device)
+            self.scheduler.set_timesteps(steps, device=self.device,
+                                         **self.timestep_settings(steps, size))
         except ValueError as e:
             raise ValueError(f'{type(self.scheduler).__name__}: {steps} steps: {e}') from None
 
@@ -236,7 +237,7 @@ class SamplingLoop:
         ``state.latents`` is always in variance-preserving units, also for
         schedulers that count in sigmas (``scale_model_input`` maps them).
         """
-        state.latents = self.scheduler.scale_model_input(x, t).detach()
+        state.latents = self.model_input(x, t).detach()
         state.timestep = int(t)
         state.alpha_bar = self._alpha_bar(t)
         state.alpha, state.sigma = self._alpha_sigma(t)
@@ -271,7 +272,8 @@ class SamplingLoop:
         options = {}
         if 'generator' in inspect.signature(self.scheduler.step).parameters:
             options['generator'] = state.generators
-        return self.scheduler.step(state.guided_noise, t, x, **options).prev_sample
+        output = self.scheduler_input(state, x, t)
+        return self.scheduler.step(output, t, x, **options).prev_sample
 
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
                  generators: List[torch.Generator]) -> Tensor:

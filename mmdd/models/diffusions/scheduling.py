@@ -10,10 +10,11 @@ PREDICTIONS = ('epsilon', 'v_prediction')
 SUPPORTED = ('supported are schedulers over betas, such as DDIMScheduler, DDPMScheduler, '
              'EulerDiscreteScheduler or DPMSolverMultistepScheduler, for denoisers that predict '
              "'epsilon' or 'v_prediction'")
+FLOW = 'FlowMatchEulerDiscreteScheduler'
 
 
-def build_scheduler(folder: Optional[str],
-                    settings: Optional[Mapping[str, Any]]) -> Tuple[Any, str]:
+def build_scheduler(folder: Optional[str], settings: Optional[Mapping[str, Any]],
+                    flow: bool = False) -> Tuple[Any, str]:
     """A diffusers scheduler that consumes noise predictions.
 
     A denoiser that predicts v is converted by the adapter, so guidance always
@@ -23,9 +24,12 @@ def build_scheduler(folder: Optional[str],
         folder: Folder in diffusers layout or hub id whose scheduler gives the settings that
             are not named; None has diffusers' defaults.
         settings: ``dict(type=<a diffusers scheduler>, ...)``; DDIM by default.
+        flow: Whether the prior is one of flow matching, which steps with
+            ``FlowMatchEulerDiscreteScheduler`` alone.
 
     Returns:
-        tuple: the scheduler, and what the denoiser predicts: 'epsilon' or 'v_prediction'.
+        tuple: the scheduler, and what the denoiser predicts: 'epsilon' or 'v_prediction', or
+        'flow', the velocity.
 
     Raises:
         ValueError: If there is no such scheduler, or it is of another kind of model: flow
@@ -33,7 +37,7 @@ def build_scheduler(folder: Optional[str],
     """
     import diffusers
     settings = dict(settings or {})
-    kind = settings.pop('type', 'DDIMScheduler')
+    kind = settings.pop('type', FLOW if flow else 'DDIMScheduler')
     cls = getattr(diffusers, kind, None)
     if cls is None or not hasattr(cls, 'set_timesteps'):
         known = [name for name in dir(diffusers) if name.endswith('Scheduler')]
@@ -42,27 +46,59 @@ def build_scheduler(folder: Optional[str],
     base = {} if folder is None else load_settings(cls, folder)
     trained_by = base.get('_class_name', kind)
     base.update(settings)
+    if flow:
+        check_flow(kind, trained_by, base)
+        return make(cls, base), 'flow'
     for name in (kind, trained_by):
         if 'Flow' in name:
-            raise ValueError(f'scheduler {name} is for flow matching, which is not supported; '
-                             f'{SUPPORTED}')
+            raise ValueError(f'scheduler {name} is for flow matching, which this prior is not: '
+                             f'StableDiffusion3 and Flux are; {SUPPORTED}')
     if base.get('use_flow_sigmas'):
-        raise ValueError(f'scheduler.use_flow_sigmas is for flow matching, which is not '
-                         f'supported; {SUPPORTED}')
+        raise ValueError(f'scheduler.use_flow_sigmas is for flow matching, which this prior is '
+                         f'not; {SUPPORTED}')
     prediction = base.get('prediction_type', 'epsilon')
     if prediction not in PREDICTIONS:
         raise ValueError(f'scheduler.prediction_type {prediction!r} is not supported; {SUPPORTED}')
     if 'clip_sample' in inspect.signature(cls).parameters:
         # Latents are no images: they lie beyond [-1, 1].
         base.setdefault('clip_sample', False)
-    try:
-        scheduler = cls.from_config(base, prediction_type='epsilon')
-    except Exception as e:  # whatever diffusers and torch make of the settings
-        raise ValueError(f'model.diffusion.scheduler: {kind} does not take these settings '
-                         f'({first_line(e)})') from None
+    scheduler = make(cls, base, prediction_type='epsilon')
     if not hasattr(scheduler, 'alphas_cumprod'):
         raise ValueError(f'scheduler.type {kind!r} is not supported: it has no betas; {SUPPORTED}')
     return scheduler, prediction
+
+
+def check_flow(kind: str, trained_by: str, settings: Mapping[str, Any]) -> None:
+    """Check that a scheduler is one for flow matching, from noise to images.
+
+    Args:
+        kind: Class of the scheduler.
+        trained_by: Class of the scheduler that comes with the weights.
+        settings: Settings of the scheduler.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    for name in (kind, trained_by):
+        if name != FLOW:
+            raise ValueError(f'scheduler {name} is not supported: StableDiffusion3 and Flux are '
+                             f'flow-matching priors; give scheduler.type {FLOW!r} and weights '
+                             f'of such a prior')
+    if settings.get('invert_sigmas'):
+        raise ValueError('scheduler.invert_sigmas is not supported: steps go from noise to images')
+
+
+def make(cls, settings: Mapping[str, Any], **kwargs) -> Any:
+    """A diffusers scheduler of these settings.
+
+    Raises:
+        ValueError: If it does not take them.
+    """
+    try:
+        return cls.from_config(dict(settings), **kwargs)
+    except Exception as e:  # whatever diffusers and torch make of the settings
+        raise ValueError(f'model.diffusion.scheduler: {cls.__name__} does not take these settings '
+                         f'({first_line(e)})') from None
 
 
 def load_settings(cls, folder: str) -> dict:
@@ -79,14 +115,15 @@ def load_settings(cls, folder: str) -> dict:
             f'model.diffusion.pretrained a complete diffusers folder or hub id') from None
 
 
-def check_scheduler(folder: Optional[str], settings: Optional[Mapping[str, Any]]) -> None:
+def check_scheduler(folder: Optional[str], settings: Optional[Mapping[str, Any]],
+                    flow: bool = False) -> None:
     """Check that a scheduler is supported, see :func:`build_scheduler`.
 
     Args:
         folder: What the scheduler comes from; a hub id is not asked for it.
-        settings: As for :func:`build_scheduler`.
+        settings, flow: As for :func:`build_scheduler`.
 
     Raises:
         ValueError: If it is not.
     """
-    build_scheduler(folder if folder is not None and osp.isdir(folder) else None, settings)
+    build_scheduler(folder if folder is not None and osp.isdir(folder) else None, settings, flow)

@@ -9,6 +9,7 @@ from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from .loading import load_text_encoder, load_tokenizer, pick_dtypes
 from .stable_diffusion import StableDiffusion
+from .tokenizer import token_ids
 from .weights import locate_weights
 
 
@@ -134,7 +135,7 @@ class StableDiffusionXL(StableDiffusion):
         hidden = []
         for tokenizer, encoder in ((self.tokenizer, self.text_encoder),
                                    (self.tokenizer_2, self.text_encoder_2)):
-            out = encoder(self._tokenize(tokenizer, prompts), output_hidden_states=True)
+            out = encoder(token_ids(tokenizer, prompts).to(self.device), output_hidden_states=True)
             hidden.append(out.hidden_states[-2])
         return torch.cat(hidden, -1), out.text_embeds
 

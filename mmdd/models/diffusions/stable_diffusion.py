@@ -1,16 +1,13 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
-import logging
-import warnings
 from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents
+from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -20,7 +17,9 @@ from .loading import (
     load_tokenizer,
     pick_dtypes,
 )
+from .lora import add_lora, check_lora
 from .scheduling import build_scheduler, check_scheduler
+from .tokenizer import token_ids
 from .weights import check_folder, locate_weights
 
 
@@ -56,6 +55,8 @@ class StableDiffusion(BaseDiffusion):
         unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
+        lora: ``dict(path=<a safetensors file>, scale=1.)`` is added to the denoiser, see
+            :func:`add_lora`.
         seed: Seed of the random weights of explicit networks.
 
     Raises:
@@ -82,6 +83,7 @@ class StableDiffusion(BaseDiffusion):
                  vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
                  tokenizer: Union[str, Sequence[str], None] = None,
+                 lora: Optional[dict] = None,
                  seed: int = 0) -> None:
         check_number('model.diffusion: cfg_scale', cfg_scale)
         dtype, decoder_dtype = pick_dtypes(dtype)
@@ -90,12 +92,11 @@ class StableDiffusion(BaseDiffusion):
         super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
-        if negative_prompt and cfg_scale <= 1:
-            warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
-                          stacklevel=2)
+        warn_of_negative_prompt(negative_prompt, cfg_scale)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype, variant)
+            add_lora(self.unet, lora, 'unet')
             self.vae = load_autoencoder(folder, vae, dtype, decoder_dtype, variant)
             self.tokenizer = load_tokenizer(folder, tokenizer)
             self.text_encoder = load_text_encoder(
@@ -117,6 +118,7 @@ class StableDiffusion(BaseDiffusion):
         """Check settings, and that the weights of a config are there and whole."""
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'))
+        check_lora(cfg.get('lora'))
         if cfg.get('pretrained') is not None:
             networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
             others = [name for name in cls.OTHERS if not cfg.get(name)]
@@ -172,21 +174,8 @@ class StableDiffusion(BaseDiffusion):
 
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Text embeddings (B, L, D) of prompts, one branch without guidance."""
-        tokens = self._tokenize(self.tokenizer, prompts)
+        tokens = token_ids(self.tokenizer, prompts).to(self.device)
         return self.text_encoder(tokens).last_hidden_state
-
-    def _tokenize(self, tokenizer, prompts: Sequence[str]) -> Tensor:
-        """Token ids (B, L) of prompts, cut to the length of the text encoder."""
-        length = tokenizer.model_max_length
-        tokens = tokenizer(list(prompts), padding='max_length', truncation=True,
-                           max_length=length, return_tensors='pt')
-        # Else transformers warns of errors that the cut above prevents.
-        full = tokenizer(list(prompts), verbose=False)['input_ids']
-        cut = sum(len(ids) > length for ids in full)
-        if cut:
-            print_log(f'{cut} prompts are longer than {length} tokens and were cut',
-                      'current', logging.WARNING)
-        return tokens.input_ids.to(self.device)
 
     @property
     def trained_size(self) -> Optional[Tuple[int, int]]:

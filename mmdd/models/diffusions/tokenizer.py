@@ -1,11 +1,35 @@
-"""A small CLIP tokenizer that knows a given list of words."""
+"""Token ids of prompts, and a small CLIP tokenizer that knows a given list of words."""
 import json
+import logging
 import os
 import os.path as osp
 import tempfile
-from typing import Sequence
+from typing import Any, Optional, Sequence
+
+from mmengine.logging import print_log
+from torch import Tensor
 
 START, END = '<|startoftext|>', '<|endoftext|>'
+
+
+def token_ids(tokenizer: Any, prompts: Sequence[str], length: Optional[int] = None) -> Tensor:
+    """Token ids (B, length) of prompts, padded; a prompt that is cut is told.
+
+    Args:
+        tokenizer: A tokenizer of transformers.
+        prompts: B prompts.
+        length: Most tokens of a prompt; that of the tokenizer if None.
+    """
+    length = length or tokenizer.model_max_length
+    tokens = tokenizer(list(prompts), padding='max_length', truncation=True, max_length=length,
+                       return_tensors='pt')
+    # Else transformers warns of errors that the cut above prevents.
+    full = tokenizer(list(prompts), verbose=False)['input_ids']
+    cut = sum(len(ids) > length for ids in full)
+    if cut:
+        print_log(f'{cut} prompts are longer than {length} tokens and were cut', 'current',
+                  logging.WARNING)
+    return tokens.input_ids
 
 
 def word_tokenizer(words: Sequence[str], max_length: int = 77):
