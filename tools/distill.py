@@ -3,7 +3,8 @@
     python tools/distill.py configs/unidd/faster-rcnn_digits_5pct.py
 
 Trains the proxy first where its checkpoint is missing. The distilled set goes
-to <work-dir>/distilled; add --resume to go on with an interrupted job. With --dry-run every step
+to <work-dir>/distilled; add --resume to go on with an interrupted job. With --shard I/N, for I
+from 0 to N-1, jobs of their own make a part each, see docs/slurm.md. With --dry-run every step
 runs on a few images with tiny random networks, in under a minute.
 """
 import argparse
@@ -22,6 +23,12 @@ def parse_args():
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', action='store_true',
                         help='resume the interrupted job in the work dir; without one, start it')
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument('--shard', metavar='I/N',
+                      help='make the part I (from 0) of N of the images, beside other jobs with '
+                           'the same --work-dir; the last one writes the set')
+    part.add_argument('--merge', action='store_true',
+                      help='make no image, write the set of shards that are finished')
     parser.add_argument('--dry-run', action='store_true',
                         help='try every step on a few images with tiny random networks; keeps '
                              'what it makes only where --work-dir is given')
@@ -42,7 +49,8 @@ def main():
         print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options)))
         return
     distill(args.config, work_dir=args.work_dir, resume=args.resume,
-            cfg_options=args.cfg_options, launcher=args.launcher)
+            cfg_options=args.cfg_options, launcher=args.launcher, shard=args.shard,
+            merge=args.merge)
 
 
 if __name__ == '__main__':
