@@ -9,6 +9,7 @@ import tiny
 from mmdd.apis import distill
 from mmdd.engine.journal import Journal
 from mmdd.models import BaseLabelSampler, RandomLabelSampler, UniDD
+from mmdd.models.label_samplers.layouts import sample_layouts
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistillSlot, RealAnnotation, Total
 
@@ -120,7 +121,8 @@ def test_a_sampler_of_the_old_kind_is_refused_before_the_job(digits, tmp_path):
 
 def test_a_pool_larger_than_the_real_set_composes_on():
     own = distiller(label_sampler=dict(CANDIDATES, objects=1))
-    layouts = own._sample_labels(own.annotations, 15, 0)
+    layouts = sample_layouts(own.label_sampler, own.annotations, 15, len(own.classes), 0,
+                             own.canvas)
     assert len(layouts) == 15
     assert np.bincount([int(a.labels[0]) for a in layouts]).tolist() in ([7, 8], [8, 7])
 

@@ -12,12 +12,12 @@ from mmdd.structures import (
     IGNORE,
     DistilledSample,
     DistillSlot,
+    check_mask,
     reduce_zero_label,
     restore_zero_label,
 )
 from mmdd.utils.io import atomic_save_image
 from mmdd.utils.photograph import upright_size
-from ..annotations import check_mask
 from ..file_checks import UNREADABLE, missing_file, read_list
 from ..manifest import is_reduced, read_manifest
 from ..views import plain_datasets

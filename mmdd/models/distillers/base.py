@@ -32,11 +32,12 @@ from mmdd.structures import (
     RealAnnotation,
     slot_seed,
 )
+from mmdd.utils.components import class_of
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.signature import check_overrides
 from mmdd.utils.stage_clock import StageClock
-from ..label_samplers import BaseLabelSampler
+from ..label_samplers.layouts import sample_layouts, usable_annotations
 from ..proxies.scoring import judge_samples
 from ..set_stages import SetStages
 from .pictures import drawing_faults, to_uint8
@@ -148,7 +149,7 @@ class DatasetDistiller(BaseModel):
         Raises:
             ValueError: If they do not go together.
         """
-        sampler, prompter = (component_class(cfg.get(name))
+        sampler, prompter = (class_of(TASK_UTILS, cfg.get(name))
                              for name in ('label_sampler', 'prompter'))
         if getattr(sampler, 'composes', False) and getattr(prompter, 'reads_images', False):
             raise ValueError(
@@ -234,7 +235,10 @@ class DatasetDistiller(BaseModel):
             ValueError: If the budget does not fit the real set.
         """
         num = budget.resolve(len(self.annotations), len(self.classes))
-        usable = self._usable_annotations()
+        usable, dropped = usable_annotations(self.annotations, self.canvas)
+        if dropped:
+            print_log(f'{dropped} boxes are smaller than {self.min_box} pixels at '
+                      f'{self.image_size} and are not asked for', 'current')
         if num > len(usable):
             raise ValueError(
                 f'{budget}: {num} images are asked for, but only {len(usable)} of '
@@ -260,20 +264,11 @@ class DatasetDistiller(BaseModel):
         groups = budget.groups([a.labels for a in usable], len(self.classes), num)
         for number, (members, quota) in enumerate(groups):
             seed = self.seed if len(groups) == 1 else derive_seed('group', self.seed, number)
-            picked = self._sample_labels(
-                [usable[i] for i in members], self.set_stages.slots(quota), seed)
+            picked = sample_layouts(
+                self.label_sampler, [usable[i] for i in members],
+                self.set_stages.slots(quota), len(self.classes), seed, self.canvas)
             chosen += [(layout, number) for layout in picked]
         return chosen
-
-    def _sample_labels(self, usable: List[RealAnnotation], num: int, seed: int) -> List[Layout]:
-        """``num`` layouts; a pool larger than the real set asks the sampler again."""
-        picked: List[Layout] = []
-        while len(picked) < num:
-            own = seed if not picked else derive_seed('pool', seed, len(picked))
-            need = min(num - len(picked), len(usable))
-            picked += check_layouts(self.label_sampler, self.label_sampler.sample(
-                usable, need, len(self.classes), own, self.canvas), need)
-        return picked
 
     def _slot(self, index: int, layout: Layout, prompt: str, group: int = 0) -> DistillSlot:
         sources = tuple(source.image_id for source in layout.sources)
@@ -283,20 +278,6 @@ class DatasetDistiller(BaseModel):
             source=sources[0] if len(sources) == 1 else '', sources=sources,
             source_path=layout.sources[0].path if len(sources) == 1 else '', group=group,
             prototype=self.initializer and self.initializer.describe(layout))
-
-    def _usable_annotations(self) -> List[RealAnnotation]:
-        """Annotations without boxes that are too small to be asked for."""
-        usable, dropped = [], 0
-        for annotation in self.annotations:
-            target = annotation.target.without_small(
-                self.min_box, annotation.size, self.image_size)
-            dropped += len(annotation.labels) - len(target.labels)
-            if len(target.labels):
-                usable.append(replace(annotation, target=target))
-        if dropped:
-            print_log(f'{dropped} boxes are smaller than {self.min_box} pixels at '
-                      f'{self.image_size} and are not asked for', 'current')
-        return usable
 
     def distill_step(self, slots: List[DistillSlot],
                      call_hook: Callable) -> List[DistilledSample]:
@@ -355,25 +336,3 @@ class DatasetDistiller(BaseModel):
             judge_samples(samples, self.judge)
         for refiner in self.refiners:
             refiner(samples, self.proxy)
-
-
-def component_class(node: Optional[Mapping[str, Any]]) -> Any:
-    """The class that a config of a task util names; None where there is no config."""
-    kind = node['type'] if node else None
-    return TASK_UTILS.get(kind) if isinstance(kind, str) else kind
-
-
-def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
-                  num: int) -> Sequence[Layout]:
-    """Check what a label sampler returned, and return it.
-
-    Raises:
-        ValueError: If these are not ``num`` layouts.
-    """
-    wrong = [layout for layout in layouts if not isinstance(layout, Layout)]
-    if wrong or len(layouts) != num:
-        found = f', one of type {type(wrong[0]).__name__}' if wrong else ''
-        raise ValueError(
-            f'{type(sampler).__name__}.sample must return {num} layouts, got {len(layouts)}'
-            f'{found}: return annotations, e.g. [annotations[i] for i in indices]')
-    return layouts
