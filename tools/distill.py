@@ -11,8 +11,9 @@ import argparse
 import os
 
 from mmdd.apis import distill
+from mmdd.starter.projection import read_pace
 from mmdd.starter.rehearsal import dry_distill
-from mmdd.utils.arguments import CfgOptions, ToolParser
+from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
 
 
@@ -32,6 +33,11 @@ def parse_args():
     parser.add_argument('--dry-run', action='store_true',
                         help='try every step on a few images with tiny random networks; keeps '
                              'what it makes only where --work-dir is given')
+    parser.add_argument('--seconds-per-image', metavar='S',
+                        help='with --dry-run: also say how long the job will sample, at so many '
+                             'seconds per image, or at those of an earlier set, given its folder')
+    parser.add_argument('--gpus', type=whole(1), default=1,
+                        help='GPUs that --seconds-per-image counts with (1)')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -39,6 +45,8 @@ def parse_args():
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.seconds_per_image is not None and not args.dry_run:
+        parser.error('argument --seconds-per-image: add --dry-run')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -46,7 +54,9 @@ def parse_args():
 def main():
     args = parse_args()
     if args.dry_run:
-        print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options)))
+        pace = (None if args.seconds_per_image is None else
+                read_pace(args.seconds_per_image, args.gpus))
+        print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options, pace)))
         return
     distill(args.config, work_dir=args.work_dir, resume=args.resume,
             cfg_options=args.cfg_options, launcher=args.launcher, shard=args.shard,

@@ -48,7 +48,7 @@ def distill(config: ConfigType,
     if shard is not None:
         cfg.train_cfg.shard = shard
     if merge:
-        cfg.train_cfg.merge = merge
+        cfg.train_cfg.merge_shards = True
     return run_distillation(cfg, resume, [warn_of_protocol])
 
 

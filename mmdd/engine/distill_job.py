@@ -87,7 +87,7 @@ def read_shards(cfg: Config) -> Tuple[Optional[Shard], Optional[str]]:
         ValueError: If the shard is none, there is nothing to merge, or the work dir cannot be
             written.
     """
-    text, merge = cfg.train_cfg.get('shard'), cfg.train_cfg.get('merge', False)
+    text, merge = cfg.train_cfg.get('shard'), cfg.train_cfg.get('merge_shards', False)
     if text is None and not merge:
         return None, None
     shard = None if merge else read_shard(text)

@@ -59,14 +59,15 @@ class DistillLoop(BaseLoop):
         reuse: Distilled set of a job that differs in having no refiners: its
             images are refined instead of being made again.
         shard: 'I/N' makes the slots of this shard alone, beside others in the same folder.
-        merge: Make no image; write the set of what shards have made.
+        merge_shards: Make no image; write the set of what shards have made.
         work_dir: Work dir of the job; None takes that of the Runner, where logs go.
 
     Attributes:
         written: Whether this process has written the set.
     """
 
-    runtime_settings = ('batch_size', 'resume', 'out_dir', 'reuse', 'shard', 'merge', 'work_dir')
+    runtime_settings = ('batch_size', 'resume', 'out_dir', 'reuse', 'shard',
+                        'merge_shards', 'work_dir')
     limits = dict(batch_size=dict(low=1), max_rounds=dict(low=1))
 
     def __init__(self,
@@ -80,7 +81,7 @@ class DistillLoop(BaseLoop):
                  resume: bool = False,
                  reuse: Optional[str] = None,
                  shard: Optional[str] = None,
-                 merge: bool = False,
+                 merge_shards: bool = False,
                  work_dir: Optional[str] = None) -> None:
         if batch_size < 1 or max_rounds < 1:
             raise ValueError(
@@ -98,10 +99,10 @@ class DistillLoop(BaseLoop):
         self.failures = FailureWatch()
         self.resume = resume
         self.reuse = reuse
-        self.shards = Shards(self.journal.folder, None if merge or shard is None else
+        self.shards = Shards(self.journal.folder, None if merge_shards or shard is None else
                              read_shard(shard), batch_size)
-        self.merge = merge
-        self.lock = lock_path(self.out_dir, self.shards.shard, merge)
+        self.merge = merge_shards
+        self.lock = lock_path(self.out_dir, self.shards.shard, merge_shards)
         self.work_dir = work_dir or runner.work_dir
         self.written = False
         self.records: Dict[Key, dict] = {}

@@ -4,7 +4,7 @@
 
 The slots are those of ImageNet-1K at 1, 10 and 100 images per class. The shards run one after the
 other in one process, with everything of a job but a network: each picture is the same small tile.
-Seconds are those of the CPU; 'journal' is the sum over all shards, which otherwise run at once.
+Seconds are those of the CPU; 'journaling' is the sum over all shards, which otherwise run at once.
 Growth is that of the time per slot from the size before: 1 is linear.
 """
 import argparse
@@ -12,7 +12,7 @@ import multiprocessing
 import tempfile
 from typing import Dict, Tuple
 
-from probes.simulated_ranks import PHASES, SimulatedRanks
+from probes.simulated_ranks import SimulatedLoop, simulate_ranks
 
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
@@ -38,7 +38,7 @@ def measure(case: Tuple[int, int, int, str]) -> Measured:
     """Measure one case in a folder that is removed."""
     slots, ranks, classes, folder = case
     with tempfile.TemporaryDirectory(dir=folder) as work_dir:
-        return SimulatedRanks(work_dir, classes, slots // classes, ranks).measure()
+        return simulate_ranks(work_dir, classes, slots // classes, ranks).found
 
 
 def main():
@@ -53,7 +53,7 @@ def main():
             with context.Pool(1) as pool:  # a process of its own, for its peak memory
                 found = pool.apply(measure, ((slots, ranks, args.classes, args.folder), ))
             cells = [f'{slots:,}', str(ranks)]
-            for phase in PHASES:
+            for phase in SimulatedLoop.phases:
                 each = found[phase]['seconds'] / slots
                 growth = f'{each / before[ranks, phase]:.2f}' if (ranks, phase) in before else '-'
                 before[ranks, phase] = each
@@ -61,7 +61,7 @@ def main():
                              f'growth {growth}, {found[phase]["mib"]:.0f} MiB')
             rows.append(cells)
             print(' | '.join(cells), flush=True)
-    print(markdown_table(('slots', 'shards', *PHASES), rows))
+    print(markdown_table(('slots', 'shards', *SimulatedLoop.phases), rows))
 
 
 if __name__ == '__main__':
