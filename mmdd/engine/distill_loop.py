@@ -215,7 +215,8 @@ class DistillLoop(BaseLoop):
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
-        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}')
+        own = f', {len(self.own_slots)} by shard {self.shards.shard}' if self.shards.shard else ''
+        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}{own}')
 
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
@@ -232,7 +233,8 @@ class DistillLoop(BaseLoop):
             for batch in batches:
                 self.run_iter(batch)
             barrier()
-        report_open_slots(self.own_slots, self._attempts(), self.max_rounds, self.distiller)
+        if self.shards.shard is None:
+            self._report()
 
     @property
     def own_slots(self) -> List[DistillSlot]:
@@ -248,6 +250,9 @@ class DistillLoop(BaseLoop):
         unfinished = self._unfinished()
         if unfinished:
             raise ValueError(unfinished)
+        self._report()
+
+    def _report(self) -> None:
         report_open_slots(self.slots, self._attempts(), self.max_rounds, self.distiller)
 
     def _unfinished(self) -> str:
@@ -338,4 +343,6 @@ class DistillLoop(BaseLoop):
         unfinished = self._unfinished()
         if unfinished:
             announce(unfinished, logging.WARNING)
-        return not unfinished
+            return False
+        self._report()
+        return True
