@@ -3,8 +3,8 @@
     python tools/distill.py configs/unidd/faster-rcnn_digits_5pct.py
 
 Trains the proxy first where its checkpoint is missing. The distilled set goes
-to <work-dir>/distilled; add --resume to go on with an interrupted job. With --shard I/N, for I
-from 0 to N-1, jobs of their own make a part each, see docs/slurm.md. With --dry-run every step
+to <work-dir>/distilled; add --resume to resume an interrupted job. With --shard I/N, for I from
+0 to N-1, jobs of their own make a part each, see docs/slurm.md. With --dry-run every step
 runs on a few images with tiny random networks, in under a minute.
 """
 import argparse

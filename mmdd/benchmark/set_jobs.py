@@ -173,7 +173,7 @@ def describe_set_jobs(plan: Plan) -> List[str]:
 
 
 def expected_length(job: SetJob) -> float:
-    """What sorts jobs by their length: about the denoiser passes, 0 where images are copied.
+    """What sorts jobs by their length: about the denoiser evaluations, 0 where images are copied.
 
     Images per budget unit x steps x branches; a step with guidance counts twice, an image that
     is chosen from a pool as many times. What a config leaves open, its component says.

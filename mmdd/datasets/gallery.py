@@ -13,7 +13,7 @@ from mmdd.structures import IGNORE, Target, make_target, reduce_zero_label
 from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
-from .formats.voc_xml import read_voc_xml
+from .formats.voc_xml import read_difficult, read_voc_xml
 from .manifest import MANIFEST, is_reduced, read_manifest
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
@@ -26,11 +26,13 @@ class Labels:
     Attributes:
         bboxes: (M, 4) float32 xyxy; None without boxes.
         names: M class names of the boxes.
+        ignored: M times whether training ignores the box: a crowd, a difficult object.
         mask: File of its mask; '' without one.
         group: Name of its class, where it lies in a class folder.
     """
     bboxes: Optional[np.ndarray] = None
     names: List[str] = field(default_factory=list)
+    ignored: List[bool] = field(default_factory=list)
     mask: str = ''
     group: str = ''
 
@@ -110,12 +112,17 @@ def find_manifest(folder: str) -> Tuple[Dict[str, Any], Dict[str, Dict[str, Any]
 
     Both are empty where there is no manifest.
     """
-    for root in (folder, osp.join(folder, 'distilled')):
-        manifest = read_manifest(root, images=True)
-        if manifest:
-            return manifest, {osp.join(root, entry['files'][0]): entry
-                              for entry in manifest['images']}
-    return {}, {}
+    root = find_distilled(folder)
+    if not root:
+        return {}, {}
+    manifest = read_manifest(root, images=True)
+    return manifest, {osp.join(root, entry['files'][0]): entry for entry in manifest['images']}
+
+
+def find_distilled(folder: str) -> str:
+    """The folder of a distilled set: ``folder`` or, in a work dir, ``distilled``; '' if none."""
+    return next((root for root in (folder, osp.join(folder, 'distilled'))
+                 if osp.isfile(osp.join(root, MANIFEST))), '')
 
 
 def read_coco(folder: str) -> Dict[str, Labels]:
@@ -142,17 +149,23 @@ def read_coco_file(path: str) -> Dict[str, Labels]:
         with open(path, encoding='utf-8') as f:
             content = json.load(f)
         names = {category['id']: category['name'] for category in content['categories']}
-        boxes: Dict[int, List[Tuple[List[float], str]]] = {}
+        boxes: Dict[int, List[Tuple[List[float], str, bool]]] = {}
         for annotation in content['annotations']:
             x, y, width, height = annotation['bbox']
             boxes.setdefault(annotation['image_id'], []).append(
-                ([x, y, x + width, y + height], names[annotation['category_id']]))
-        return {osp.join(folder, image['file_name']): Labels(
-            np.array([box for box, _ in boxes.get(image['id'], [])], np.float32).reshape(-1, 4),
-            [name for _, name in boxes.get(image['id'], [])]) for image in content['images']}
+                ([x, y, x + width, y + height], names[annotation['category_id']],
+                 bool(annotation.get('iscrowd'))))
+        return {osp.join(folder, image['file_name']): _labels_of(boxes.get(image['id'], []))
+                for image in content['images']}
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f'{path}: cannot be read as COCO annotations ({type(e).__name__}: {e}); '
                          f'correct or remove it') from None
+
+
+def _labels_of(boxes: List[Tuple[List[float], str, bool]]) -> Labels:
+    """Labels of an image from its boxes with name and whether training ignores them."""
+    return Labels(np.array([box for box, _, _ in boxes], np.float32).reshape(-1, 4),
+                  [name for _, name, _ in boxes], [crowd for _, _, crowd in boxes])
 
 
 def find_images(folder: str) -> List[str]:
@@ -185,6 +198,7 @@ def read_labels(path: str) -> Labels:
         mask = osp.join(parent, 'SegmentationClass', f'{name}.png')
         if osp.isfile(xml):
             labels.bboxes, labels.names = read_voc_xml(xml)
+            labels.ignored = read_difficult(xml)
     elif 'img_dir' in path.split(os.sep):
         head, tail = osp.splitext(path)[0].rsplit(f'img_dir{os.sep}', 1)
         labels, mask = Labels(), osp.join(head, 'ann_dir', f'{tail}.png')

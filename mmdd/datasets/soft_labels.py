@@ -159,7 +159,7 @@ class SoftLabelStore:
 
     @classmethod
     def create(cls, folder: str, settings: Dict[str, Any]) -> 'SoftLabelStore':
-        """Begin a store, or go on with one of the same settings; epochs may be added.
+        """Begin a store, or resume one of the same settings; epochs may be added.
 
         A damaged index or epoch is set aside, to be written again.
 

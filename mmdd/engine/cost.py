@@ -45,7 +45,7 @@ class CostLog:
         if not self.closed:
             write_state(self.path, dict(
                 stages=add_stages(self.earlier.get('stages') or {}, self.clock.report()),
-                peak_memory_mib=greatest(
+                peak_memory_mib=maxima(
                     [self.earlier.get('peak_memory_mib') or {}, peak_memory_mib()]),
                 ranks=max(self.earlier.get('ranks') or 1, get_world_size())))
 
@@ -89,7 +89,7 @@ class CostLog:
             denoiser_passes=sum(stage['denoiser_passes'] for stage in stages.values()),
             seconds_per_image=round(seconds / len(attempts), 4),
             seconds_per_kept=round(seconds / images, 4),
-            peak_memory_mib=greatest([rank['peak_memory_mib'] for rank in ranks]),
+            peak_memory_mib=maxima([rank['peak_memory_mib'] for rank in ranks]),
             ranks=sum(count_ranks(files).values()))
 
 
@@ -141,8 +141,8 @@ def count_ranks(files: Mapping[str, Mapping[str, Any]]) -> Dict[str, int]:
             if part != f'{WRITE}_' or len(counts) == 1}
 
 
-def greatest(peaks: Sequence[Mapping[str, int]]) -> Dict[str, int]:
-    """The greatest value of each key."""
+def maxima(peaks: Sequence[Mapping[str, int]]) -> Dict[str, int]:
+    """The largest value of each key."""
     return {key: max(peak[key] for peak in peaks if key in peak)
             for key in sorted({key for peak in peaks for key in peak})}
 

@@ -133,7 +133,7 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
 
 
 def ready_fine_tuned(cfg: Config) -> List[str]:
-    """Paths of the fine-tuned weights of a diffusion, one a shard: found or trained.
+    """Paths of the fine-tuned weights of a diffusion, one per shard: found or trained.
 
     Args:
         cfg: Config of a job with ``model.fine_tune``.

@@ -55,7 +55,7 @@ class DistillLoop(BaseLoop):
         batch_size: Slots that are denoised together on a rank.
         max_rounds: How often a slot is tried at most; one whose attempts all failed at least
             three times.
-        resume: Go on with a job that was interrupted.
+        resume: Resume a job that was interrupted.
         reuse: Distilled set of a job that differs in having no refiners: its
             images are refined instead of being made again.
         shard: 'I/N' makes the slots of this shard alone, beside others in the same folder.

@@ -92,7 +92,7 @@ def set_scalars(summary: Mapping[str, Any]) -> Dict[str, float]:
 
 
 def counts_text(per_class: Mapping[str, Mapping[str, int]]) -> Optional[str]:
-    """Least, median and greatest number of images of a class, and which have fewest or none.
+    """Least, median and largest number of images of a class, and which have fewest or none.
 
     Args:
         per_class: See :func:`mmdd.datasets.class_counts.count_classes`.

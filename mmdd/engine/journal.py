@@ -86,7 +86,7 @@ class Journal:
 
     def open(self, job: Dict[str, Any], resume: bool,
              owns: Callable[[int], bool] = lambda slot: True) -> None:
-        """Start a job in the folder, or go on with the one that is there.
+        """Start a job in the folder, or resume the one that is there.
 
         Damaged attempts of the job are set aside. What a job of another config left that had
         made nothing yet is kept beside, as ``_job.earlier``.

@@ -1,6 +1,6 @@
 """Masks as arrays, as PNG bytes and as text."""
 import base64
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -23,14 +23,14 @@ def decode_mask(data: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
 
 
-def mask_to_text(mask: Optional[np.ndarray]) -> Optional[str]:
-    """A mask as one word of text; None stays None."""
-    return None if mask is None else base64.b64encode(encode_mask(mask)).decode()
+def mask_to_text(mask: np.ndarray) -> str:
+    """A mask as one word of text."""
+    return base64.b64encode(encode_mask(mask)).decode()
 
 
-def mask_from_text(text: Optional[str]) -> Optional[np.ndarray]:
+def mask_from_text(text: str) -> np.ndarray:
     """The mask that :func:`mask_to_text` wrote."""
-    return None if text is None else decode_mask(base64.b64decode(text))
+    return decode_mask(base64.b64decode(text))
 
 
 class Region(NamedTuple):

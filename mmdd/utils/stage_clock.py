@@ -10,7 +10,7 @@ class StageCost:
     """Cost of one stage.
 
     Attributes:
-        deploy: Whether it is paid once for a real set, as the training of a proxy is, rather
+        deploy: Whether it is a one-time cost of a real set, as the training of a proxy is, rather
             than for every distilled set (the two bars of UniDD, figure 5).
         seconds: Wall-clock seconds.
         passes: Denoiser evaluations, one per image and branch.
@@ -45,7 +45,7 @@ class StageClock:
 
         Args:
             name: Name of the stage.
-            deploy: Whether it is paid once for a real set; as the stage around it if None,
+            deploy: Whether it is a one-time cost of a real set; as the stage around it if None,
                 False where there is none.
         """
         self.update()

@@ -13,8 +13,8 @@ import torch
 from mmdd.apis import distill
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.engine.journal import Journal
-from mmdd.models import DetectorProxy
-from mmdd.structures import DistilledSample, DistillSlot, slot_seed
+from mmdd.models import ComposedLabelSampler, DetectorProxy
+from mmdd.structures import DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.structures.target import InstanceTarget
 from mmdd.utils import compat
 
@@ -121,6 +121,13 @@ def test_masks_of_the_real_set(root, slots):
         scene = render_scene(scene_rng(0, 'train', 0, i), 32)
         assert np.array_equal(slot.target.masks, scene.masks)
         assert slot.bboxes.tolist() == scene.bboxes.tolist()
+
+
+def test_they_are_not_composed(slots):
+    """Of several images there would be boxes alone."""
+    one = RealAnnotation('a', 'a.jpg', (32, 32), target=slots[0].target)
+    with pytest.raises(ValueError, match='a.jpg has a mask for each object; set model.label_'):
+        ComposedLabelSampler().check(one)
 
 
 def test_the_mask_loss_guides(proxy, slots):

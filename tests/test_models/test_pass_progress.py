@@ -9,7 +9,7 @@ from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.models.coresets.herding import herd
 from mmdd.models.coresets.k_center import farthest_first
 from mmdd.models.prompters.answer_cache import AnswerCache
-from mmdd.models.prompters.vlm_asking import Interview, Question
+from mmdd.models.prompters.vlm_asking import Question, QuestionRound
 from mmdd.models.prompters.vlm_backend import Answer
 from mmdd.structures import RealAnnotation
 from mmdd.utils.progress import Progress
@@ -87,6 +87,6 @@ def test_answers(stages, tmp_path):
         def settings(self):
             return {}
 
-    interview = Interview(Backend(), AnswerCache(''), 1)
-    assert len(list(interview.ask([Question(str(i), '', 'what?') for i in range(3)]))) == 3
+    asked = QuestionRound(Backend(), AnswerCache(''), 1)
+    assert len(list(asked.ask([Question(str(i), '', 'what?') for i in range(3)]))) == 3
     assert stages() == [('a model', 3, [1] * 3, 0)]

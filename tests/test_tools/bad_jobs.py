@@ -185,5 +185,9 @@ COMMANDS: List[Tuple[str, str, str]] = [
     ('browse.py', '. --num 0', '--num'),
     ('browse.py', '. --side 1', '--side'),
     ('browse.py', '. --columns x', '--columns'),
+    ('export.py', 'nowhere --to hub --out x', 'nowhere'),
+    ('export.py', 'nowhere --to zip --out x', '--to'),
+    ('export.py', 'nowhere --to hub', '--out'),
+    ('export.py', 'nowhere --to webdataset --out x --shard-size 0', '--shard-size'),
     ('relabel.py', 'a.py --set x', '--out'),
 ]

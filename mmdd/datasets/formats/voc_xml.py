@@ -121,6 +121,12 @@ def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:
             [obj.findtext('name') or '?' for obj in objects])
 
 
+def read_difficult(path: str) -> List[bool]:
+    """Which objects of a sound annotation are marked difficult; mmdet's training ignores them."""
+    return [(obj.findtext('difficult') or '0').strip() == '1'
+            for obj in ET.parse(path).getroot().findall('object')]
+
+
 def xml_problem(path: str, classes: Tuple[str, ...]) -> str:
     """The problem of a VOC annotation: missing, unreadable, an object without a box.
 

@@ -22,7 +22,7 @@ class Question:
     text: str
 
 
-class Interview:
+class QuestionRound:
     """Asks a backend and keeps every answer at once.
 
     Args:

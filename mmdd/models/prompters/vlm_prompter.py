@@ -12,7 +12,7 @@ from .answers import clean_answer, names_any
 from .base import BasePrompter
 from .class_prompter import ClassPrompter, enumerate_classes
 from .questions import CLASS_QUESTION, QUESTIONS, TASKS, check_questions, task_of
-from .vlm_asking import Interview, Question
+from .vlm_asking import Question, QuestionRound
 from .vlm_backend import VLMBackend, VLMError
 
 
@@ -213,25 +213,25 @@ class VLMPrompter(BasePrompter):
         """
         if not questions:
             return
-        interview = Interview(self.backend, cache, self.max_failures)
+        asked = QuestionRound(self.backend, cache, self.max_failures)
         error = None
         try:
             self.backend.load()
-            for question, _ in interview.ask(questions):
+            for question, _ in asked.ask(questions):
                 yield question
         except VLMError as e:
             error = e
         finally:
             self.backend.release()
-            print_log(f'{self.backend.where}: {interview.calls} of {len(questions)} questions '
-                      f'answered, {interview.prompt_tokens:,} tokens in and '
-                      f'{interview.completion_tokens:,} out, kept in '
+            print_log(f'{self.backend.where}: {asked.calls} of {len(questions)} questions '
+                      f'answered, {asked.prompt_tokens:,} tokens in and '
+                      f'{asked.completion_tokens:,} out, kept in '
                       f'{cache.path or "memory"}', 'current')
-        if error is None and interview.failures:
-            error = interview.failures[-1][1]
+        if error is None and asked.failures:
+            error = asked.failures[-1][1]
         if error is not None:
             raise ValueError(
-                f'{error}; {len(questions) - interview.calls} of {len(questions)} questions are '
+                f'{error}; {len(questions) - asked.calls} of {len(questions)} questions are '
                 f'open, all answers are kept in {cache.path or "memory"}: fix it and start again '
                 f'with --resume')
 

@@ -137,7 +137,7 @@ class TaskProxy(BaseModule):
         raise NotImplementedError
 
     def predict(self, images: Tensor) -> list:
-        """Predictions for images (B, 3, H, W), one a sample."""
+        """Predictions for images (B, 3, H, W), one per sample."""
         raise NotImplementedError
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],

@@ -25,7 +25,7 @@ class ClassStatistics:
 
     A subclass writes :meth:`summarize` and nothing else. The images of a class go
     through the autoencoder in short batches, one class after the other; what is kept of
-    a class is one file, written when the class is finished. A killed job goes on with
+    a class is one file, written when the class is finished. A killed job resumes with
     the next class, ranks share the classes, and another job finds the files again
     where images, autoencoder and settings are the same.
 

@@ -1,0 +1,40 @@
+"""Export a distilled set: for the Hugging Face Hub, as WebDataset shards, or as a page.
+
+    python tools/export.py work_dirs/faster-rcnn_digits_5pct --to hub --out hub/digits
+    python tools/export.py SET --to webdataset --out shards --shard-size 256MB
+    python tools/export.py SET --to viewer --out page
+
+The files of the set are compared with its manifest.json first, images are copied byte for
+byte, and FOLDER appears when all of it is written. docs/export.md describes the three forms.
+"""
+import argparse
+
+from mmdd.datasets.export import TARGETS, export_set
+from mmdd.utils.arguments import ToolParser
+from mmdd.utils.cli import run_cli, stop
+
+
+def parse_args():
+    parser = ToolParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('set', help='a distilled set or its work dir')
+    parser.add_argument('--to', required=True, choices=TARGETS)
+    parser.add_argument('--out', required=True, metavar='FOLDER',
+                        help='folder to make; it must not be there, or be empty')
+    parser.add_argument('--shard-size', default='1000', metavar='SIZE',
+                        help='most that a tar file of --to webdataset holds: images, as in 1000 '
+                             '(the default), or megabytes, as in 256MB')
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    try:
+        number = export_set(args.set, args.out, args.to, args.shard_size)
+    except KeyboardInterrupt:
+        stop(f'interrupted: nothing was written to {args.out}')
+    print(f'{number} images: {args.out}')
+
+
+if __name__ == '__main__':
+    run_cli(main)
