@@ -340,6 +340,7 @@ class DistillLoop(BaseLoop):
         if finished < self.shards.count or self._has_manifest():
             return False
         self.shards.shard = None  # all slots from here on
+        self.journal.heal(self.job)
         unfinished = self._unfinished()
         if unfinished:
             announce(unfinished, logging.WARNING)

@@ -110,14 +110,14 @@ class Journal:
             if not exists:
                 write_state(self._job_file, job)
             else:
-                self._heal(job, owns)
+                self.heal(job, owns)
         except OSError as e:
             raise ValueError(
                 f'{self.out_dir} cannot be written ({e.strerror}); give another --work-dir'
             ) from None
 
-    def _heal(self, job: Dict[str, Any], owns: Callable[[int], bool]) -> None:
-        """Set aside what is damaged, and name what does not belong here."""
+    def heal(self, job: Dict[str, Any], owns: Callable[[int], bool] = lambda slot: True) -> None:
+        """Set aside what is damaged, and name what does not belong here, as :meth:`open` does."""
         try:
             load_state(self._job_file, is_job)
         except Damaged as error:

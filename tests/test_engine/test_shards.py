@@ -123,15 +123,17 @@ def test_a_merge_writes_what_is_gone_again(job, whole, tmp_path):
 
 
 def test_a_shard_looks_at_its_own_attempts_alone(job, tmp_path):
-    folder = run(job, tmp_path, shard='0/2')
+    folder = run(job, tmp_path, shard='0/3')
     damaged = Journal(folder)._path((0, 0), '.json')
     with open(damaged, 'w') as f:
         f.write('{')
-    run(job, tmp_path, shard='1/2')
+    run(job, tmp_path, shard='1/3')
     assert osp.isfile(damaged) and not osp.exists(f'{damaged}.damaged')
-    assert not osp.exists(osp.join(folder, 'manifest.json'))
-    run(job, tmp_path, shard='0/2')
+    # The last one is about to write the set, so it looks at all.
+    run(job, tmp_path, shard='2/3')
     assert osp.exists(f'{damaged}.damaged')
+    assert not osp.exists(osp.join(folder, 'manifest.json'))
+    run(job, tmp_path, shard='0/3')
     assert osp.isfile(osp.join(folder, 'manifest.json'))
 
 

@@ -93,6 +93,7 @@ class SimulatedLoop(DistillLoop):
         """Check that all is there, write the set and its manifest."""
         self.shards.shard = None
         self.records.clear()
+        self.journal.heal(self.job)
         self.check_finished()
         write_set(self, self._attempts())
 
