@@ -6,7 +6,6 @@ import sys
 
 import own_data
 import pytest
-from mmengine.config import Config
 
 from mmdd.engine.distill_job import read_job
 from mmdd.starter.init_job import init_job
@@ -67,7 +66,7 @@ def test_rounds_and_slots_are_those_of_the_job(tmp_path):
         'wall hours of sampling on 1 GPU: 1, at most 4 in 4 rounds']
     cfg.model.refiners = []
     assert describe_job(cfg, Pace(300.))[-1] == 'wall hours of sampling on 1 GPU: 1'
-    assert describe_job(cfg) == describe_job(Config(cfg), Pace(300.))[:-2]
+    assert describe_job(cfg) == describe_job(cfg, Pace(300.))[:-2]
 
 
 def test_a_projection_needs_a_dry_run():
