@@ -271,7 +271,7 @@ def test_a_student_of_all_images_learns(tmp_path):
         dict(protocol=dict(schedule=dict(image_size=32, epochs=14))))
     protocol.optim_wrapper.optimizer.lr = 0.03
     row, = evaluate_sets(dict(full='full'), protocol, str(tmp_path), seeds=[0], jobs=0)
-    assert 'error' not in row, row
+    assert not row.error, row
     assert (row.images, row.updates) == (200, 150)
     assert row.last['top1'] >= 16  # chance is 10; seeds 0 to 2 gave 22
 
@@ -287,7 +287,7 @@ def test_students_learn_from_coresets(name, coresets, tmp_path, capsys):
     assert 'Logging error' not in capsys.readouterr().err
     assert [row.method for row in rows] == ['random', 'herding']
     for row in rows:
-        assert 'error' not in row, row
+        assert not row.error, row
         assert (row.images, row.updates, row.num_classes) == (20, 4, 10)
         assert 0 <= row.last['top1'] <= 100 and row.last['top1'] % 1 == 0
         assert row.select is None and row.best is None
@@ -305,7 +305,7 @@ def test_students_of_a_trained_teacher(name, coresets, weights, tmp_path):
             SOFT[name], image_size=32, epochs=2, teacher=teacher))))
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0)
-    assert 'error' not in row, row
+    assert not row.error, row
     assert row.images == 20 and 0 <= row.last['top1'] <= 100
     if name == 'fkd_soft':
         folder, = glob(str(tmp_path / 'soft_labels' / '*'))

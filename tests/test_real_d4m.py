@@ -86,6 +86,6 @@ def test_students_learn_from_the_soft_labels_of_a_trained_teacher(folder, tmp_pa
             val_dataloader=dict(dataset=dict(data_root=MINI)),
             test_dataloader=dict(dataset=dict(data_root=MINI)))))
     row, = evaluate_sets(dict(D4M=folder), protocol, str(tmp_path), seeds=[0], jobs=0)
-    assert 'error' not in row, row
+    assert not row.error, row
     assert row.images == 10 * IPC and row.updates == 6
     assert 0 <= row.last['top1'] <= 100

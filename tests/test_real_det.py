@@ -216,7 +216,7 @@ def test_students_of_a_coco_set(coresets, lists, tmp_path):
     protocol.train_dataloader.batch_size = 3
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0, require_random=True)
-    assert 'error' not in row, row
+    assert not row.error, row
     assert (row.images, row.updates, row.num_classes) == (6, 4, 3)
     assert 0 <= row.last['mAP'] <= row.last['AP50'] <= 100
 

@@ -303,7 +303,7 @@ def test_a_student_of_a_coreset(coresets, short_voc, tmp_path):
     protocol = small(compose(*STUDENT, 'configs/_base_/protocols/seg_voc.py'), short_voc)
     row, = evaluate_sets(dict(random=coresets['random']), protocol, str(tmp_path), seeds=[0],
                          jobs=0, require_random=True)
-    assert 'error' not in row, row
+    assert not row.error, row
     assert (row.images, row.updates, row.num_classes) == (7, 2, 21)
     checkpoint = find_latest_checkpoint(str(tmp_path / 'runs' / row.key))
     student = MODELS.build(dict(type='mmdd.SegmentorProxy', cfg=protocol.to_dict(),

@@ -12,6 +12,8 @@ from mmdd.utils.components import class_of
 Part = Tuple[str, Registry, Mapping[str, Any]]
 # Networks that are built by other packages from configs of their own.
 NETWORKS = ('proxy', 'judge')
+# The setting that holds such a config.
+FOREIGN = 'cfg'
 # Parts of a distiller that mmdd names; what a method from outside adds is found by its type.
 KNOWN = dict(diffusion=MODELS, proxy=MODELS, judge=MODELS, label_sampler=TASK_UTILS,
              prompter=TASK_UTILS, initializer=TASK_UTILS, pool=TASK_UTILS,
@@ -61,7 +63,7 @@ def model_parts(model: Mapping[str, Any], inner: bool = True) -> Iterator[Part]:
 def inner_parts(where: str, node: Any, known: Tuple[str, ...] = ()) -> Iterator[Part]:
     """The components among the settings of a component, but those that are known."""
     for name, inner in node.items() if isinstance(node, Mapping) else ():
-        if name in known or not isinstance(inner, Mapping) or inner.get('type') is None:
+        if name in (*known, FOREIGN) or not isinstance(inner, Mapping) or not inner.get('type'):
             continue
         registry = next((r for r in (MODELS, TASK_UTILS) if class_of(r, inner)), INNER.get(name))
         if registry is not None:

@@ -61,7 +61,8 @@ def class_of(registry: Registry, node: Any) -> Any:
     if not isinstance(kind, str):
         return kind
     with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
-        return scoped.get(kind)
+        found = scoped.get(kind)
+    return found if callable(found) else None  # MMEngine also finds modules by their names
 
 
 def names_of(registry: Optional[Registry]) -> Set[str]:
