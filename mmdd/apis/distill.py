@@ -16,7 +16,9 @@ def distill(config: ConfigType,
             work_dir: Optional[str] = None,
             resume: bool = False,
             cfg_options: Optional[dict] = None,
-            launcher: Optional[str] = None) -> str:
+            launcher: Optional[str] = None,
+            shard: Optional[str] = None,
+            merge: bool = False) -> str:
     """Run a distillation job: check, prepare, train what is missing, distill.
 
     Trained where they are missing: the proxy, the judge, and the fine-tuned weights of the
@@ -28,6 +30,9 @@ def distill(config: ConfigType,
         resume: Resume an interrupted job in the same folder.
         cfg_options: Dotted options merged into the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'; the config's if None.
+        shard: 'I/N' makes this shard of N (counted from 0) in a folder that all share; the last
+            one to finish writes the set.
+        merge: Only write the set of shards that are finished.
 
     Returns:
         str: Folder of the distilled set.
@@ -40,6 +45,10 @@ def distill(config: ConfigType,
         cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
+    if shard is not None:
+        cfg.train_cfg.shard = shard
+    if merge:
+        cfg.train_cfg.merge_shards = True
     return run_distillation(cfg, resume, [warn_of_protocol])
 
 

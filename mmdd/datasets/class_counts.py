@@ -1,5 +1,6 @@
 """How many images and objects of a distilled set belong to each class."""
 import logging
+from collections import Counter
 from typing import Dict, List, Mapping, Sequence
 
 from mmengine.logging import print_log
@@ -23,15 +24,14 @@ def count_classes(samples: Sequence[DistilledSample],
         is an object ``objects``.
     """
     counted = any(sample.target.counts_objects for sample in samples)
-    found: Dict[str, Dict[str, int]] = {}
-    for index, name in enumerate(classes):
-        if name == BACKGROUND:
-            continue
-        objects = [int((sample.labels == index).sum()) for sample in samples]
-        found[name] = dict(images=sum(number > 0 for number in objects))
-        if counted:
-            found[name]['objects'] = sum(objects)
-    return found
+    images: Counter = Counter()
+    objects: Counter = Counter()
+    for sample in samples:
+        own = Counter(sample.labels.tolist())
+        images.update(own.keys())
+        objects.update(own)
+    return {name: dict(images=images[index], **(dict(objects=objects[index]) if counted else {}))
+            for index, name in enumerate(classes) if name != BACKGROUND}
 
 
 def report_counts(counts: Mapping[str, Mapping[str, int]]) -> None:

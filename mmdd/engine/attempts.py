@@ -22,6 +22,12 @@ def is_open(tried: Tried, round: int, max_rounds: int) -> bool:
         round < max_rounds or all_failed(earlier))
 
 
+def is_finished(tried: Tried, max_rounds: int, rounds: int) -> bool:
+    """Whether a slot is not to be tried any more in ``rounds`` rounds, see :func:`is_open`."""
+    return all(round in tried or not is_open(tried, round, max_rounds)
+               for round in range(rounds))
+
+
 def best_round(tried: Tried) -> int:
     """The round to keep: the first accepted one, else the best score, else the first.
 

@@ -11,6 +11,8 @@ from mmdd.utils.timing import peak_memory_mib, reset_peak_memory
 from mmdd.utils.training_record import training_records
 
 Stages = Dict[str, Dict[str, Any]]
+# The part of a divided job that makes no image and writes the set.
+WRITE = 'write'
 
 
 class CostLog:
@@ -24,11 +26,14 @@ class CostLog:
         folder: Folder of the journal.
         clock: Clock of this process.
         finished: Whether the set was finished before this process.
+        part: Name of the part of a divided job that this process runs, such as 'shard0003';
+            that of its first part gives the seconds.
     """
 
-    def __init__(self, folder: str, clock: StageClock, finished: bool = False) -> None:
+    def __init__(self, folder: str, clock: StageClock, finished: bool = False,
+                 part: str = '') -> None:
         self.folder = osp.join(folder, 'cost')
-        self.path = osp.join(self.folder, f'rank{get_rank()}.json')
+        self.path = osp.join(self.folder, f'{part and part + "_"}rank{get_rank()}.json')
         self.clock = clock
         self.earlier = read_cost(self.path)
         self.closed = finished and bool(self.earlier)
@@ -63,8 +68,9 @@ class CostLog:
             of the fullest rank) and ``ranks``.
         """
         self.save()
-        ranks = [cost for cost in map(read_cost, sorted(
-            glob.glob(osp.join(glob.escape(self.folder), 'rank*.json')))) if cost]
+        files = {path: cost for path in sorted(glob.glob(
+            osp.join(glob.escape(self.folder), '*rank*.json'))) if (cost := read_cost(path))}
+        ranks = list(files.values())
         stages = dict(training_stages(model), **sum_ranks(ranks))
         sampled = sum(record['stats'].get('denoiser_passes', 0) for record in attempts)
         screened = sum(record['stats'].get('screening_passes', 0) for record in attempts)
@@ -84,7 +90,7 @@ class CostLog:
             seconds_per_image=round(seconds / len(attempts), 4),
             seconds_per_kept=round(seconds / images, 4),
             peak_memory_mib=maxima([rank['peak_memory_mib'] for rank in ranks]),
-            ranks=max(rank['ranks'] for rank in ranks))
+            ranks=sum(count_ranks(files).values()))
 
 
 def read_cost(path: str) -> Dict[str, Any]:
@@ -119,6 +125,20 @@ def sum_ranks(ranks: Sequence[Mapping[str, Any]]) -> Stages:
             known = stages.setdefault(name, dict(stage, denoiser_passes=0))
             known['denoiser_passes'] += stage['denoiser_passes']
     return stages
+
+
+def count_ranks(files: Mapping[str, Mapping[str, Any]]) -> Dict[str, int]:
+    """Ranks of each part of a job that makes images.
+
+    Args:
+        files: What ranks wrote down by the path of their file.
+    """
+    counts: Dict[str, int] = {}
+    for path, cost in files.items():
+        part = osp.basename(path).partition('rank')[0]
+        counts[part] = max(counts.get(part, 1), cost['ranks'])
+    return {part: number for part, number in counts.items()
+            if part != f'{WRITE}_' or len(counts) == 1}
 
 
 def maxima(peaks: Sequence[Mapping[str, int]]) -> Dict[str, int]:

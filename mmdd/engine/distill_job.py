@@ -1,10 +1,9 @@
 """From a config to a distilled set."""
 import difflib
 import os.path as osp
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
@@ -20,12 +19,14 @@ from mmdd.utils.config import (
     merge_options,
     suggestion,
 )
+from mmdd.utils.locks import alone
 from mmdd.utils.runner import JobRunner
 from mmdd.utils.signature import check_value
 from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
-from .preflight import check_data, check_job, job_journal
+from .preflight import check_data, check_job, check_writable, job_journal
 from .prepare import init_launcher, prepare
+from .shards import Shard, lock_path, read_shard
 from .train_job import ensure_checkpoint
 
 
@@ -35,7 +36,8 @@ def run_distillation(cfg: Config,
     """Run a distillation job: check, prepare, train what is missing, distill.
 
     Trained where they are missing: the proxy, the judge, and the fine-tuned weights of the
-    diffusion.
+    diffusion. Of shards (``train_cfg.shard``) one at a time does what is done once; the others
+    wait. A shard resumes what it finds.
 
     Args:
         cfg: Config of the job, see :func:`read_job`; changed in place.
@@ -50,9 +52,11 @@ def run_distillation(cfg: Config,
     """
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
-    cfg.train_cfg.resume = resume
     init_launcher(cfg)
-    check_job(cfg, resume)
+    shard, lock = read_shards(cfg)
+    cfg.train_cfg.resume = resume = resume or lock is not None
+    with alone(lock):
+        check_job(cfg, resume)
     for check in checks:
         check(cfg)
     journal = job_journal(cfg)
@@ -60,20 +64,55 @@ def run_distillation(cfg: Config,
         print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
                   'current')
         return journal.out_dir
-    prepare(cfg)
+    with alone(lock):
+        prepare(cfg)
     check_data(cfg)
+    with alone(lock):
+        ready_networks(cfg)
+    if shard is not None:
+        cfg.train_cfg.update(out_dir=journal.out_dir, work_dir=cfg.work_dir)
+        cfg.work_dir = osp.join(cfg.work_dir, 'shards', f'{shard.index:04d}')
+    runner = JobRunner.from_cfg(cfg)
+    print_log('\n'.join(header_lines(runner)), runner.logger)
+    runner.train()
+    if runner.train_loop.written:
+        print_log('\n'.join(closing_lines(runner)), runner.logger)
+    return runner.train_loop.out_dir
+
+
+def read_shards(cfg: Config) -> Tuple[Optional[Shard], Optional[str]]:
+    """The shard that a job makes, and what it locks beside other shards; None without them.
+
+    Raises:
+        ValueError: If the shard is none, there is nothing to merge, or the work dir cannot be
+            written.
+    """
+    text, merge = cfg.train_cfg.get('shard'), cfg.train_cfg.get('merge_shards', False)
+    if text is None and not merge:
+        return None, None
+    shard = None if merge else read_shard(text)
+    journal = job_journal(cfg)
+    if merge and not osp.isfile(journal.plan_file):
+        raise ValueError(f'{journal.out_dir} holds no job to merge: run its shards first')
+    check_writable(cfg.work_dir)
+    return shard, lock_path(journal.out_dir, shard, merge)
+
+
+def ready_networks(cfg: Config) -> None:
+    """Give the networks of a job their checkpoints: found, downloaded or trained.
+
+    Args:
+        cfg: Config of the job, changed in place.
+
+    Raises:
+        ValueError: As :func:`ready_weights`.
+    """
     for name in ('proxy', 'judge'):
         network = cfg.model.get(name)
         if network is not None:
             network.checkpoint = ready_weights(network, cfg.work_dir, name)
     if cfg.model.get('fine_tune') is not None:
         cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
-    runner = JobRunner.from_cfg(cfg)
-    print_log('\n'.join(header_lines(runner)), runner.logger)
-    runner.train()
-    if get_rank() == 0:
-        print_log('\n'.join(closing_lines(runner)), runner.logger)
-    return runner.train_loop.out_dir
 
 
 def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:

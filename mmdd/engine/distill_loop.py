@@ -1,7 +1,7 @@
 """The loop that turns a real set into a distilled one."""
+import logging
 import os.path as osp
-from collections import Counter
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Callable, Dict, List, Optional, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
@@ -11,22 +11,21 @@ from torch.utils.data import DataLoader
 
 from mmdd.datasets.annotations import with_unique_ids
 from mmdd.datasets.checks import check_real_set
-from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.datasets.manifest import MANIFEST, image_entry, write_manifest
+from mmdd.datasets.manifest import MANIFEST
 from mmdd.datasets.originals import with_originals
-from mmdd.datasets.views import check_class_order
 from mmdd.registry import LOOPS, TASK_UTILS
-from mmdd.structures import DistilledSample, DistillSlot
-from mmdd.utils.io import remove_leftovers
+from mmdd.structures import DistillSlot
+from mmdd.utils.locks import alone
 from mmdd.utils.progress import Progress, announce
-from .attempts import best_round, count_made, is_open, report_open_slots, scalars
-from .cost import CostLog
-from .failures import ATTEMPTS, FailureWatch, all_failed, fail_bad_images, fail_bad_scores
+from .attempts import is_finished, is_open, report_open_slots, scalars
+from .cost import WRITE, CostLog
+from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
-from .job_text import set_scalars
-from .journal import Journal
+from .journal import Journal, Key
+from .parts import check_proxy_classes
 from .raw_samples import RawSamples
-from .stored_samples import StoredSamples
+from .set_writing import write_set
+from .shards import Shards, lock_path, read_shard
 
 
 @LOOPS.register_module()
@@ -44,7 +43,8 @@ class DistillLoop(BaseLoop):
     5. let the set stages choose and expand, write the set and close the manifest.
 
     Slots are sharded over ranks. Every finished attempt is on disk at once, so
-    a killed job is resumed with ``resume=True`` and yields the same set.
+    a killed job is resumed with ``resume=True`` and yields the same set. Shards are jobs of
+    their own for a part of the slots each; the last one to finish takes step 5.
 
     Args:
         runner: The Runner.
@@ -58,9 +58,16 @@ class DistillLoop(BaseLoop):
         resume: Resume a job that was interrupted.
         reuse: Distilled set of a job that differs in having no refiners: its
             images are refined instead of being made again.
+        shard: 'I/N' makes the slots of this shard alone, beside others in the same folder.
+        merge_shards: Make no image; write the set of what shards have made.
+        work_dir: Work dir of the job; None takes that of the Runner, where logs go.
+
+    Attributes:
+        written: Whether this process has written the set.
     """
 
-    runtime_settings = ('batch_size', 'resume', 'out_dir', 'reuse')
+    runtime_settings = ('batch_size', 'resume', 'out_dir', 'reuse', 'shard',
+                        'merge_shards', 'work_dir')
     limits = dict(batch_size=dict(low=1), max_rounds=dict(low=1))
 
     def __init__(self,
@@ -72,7 +79,10 @@ class DistillLoop(BaseLoop):
                  batch_size: int = 8,
                  max_rounds: int = 3,
                  resume: bool = False,
-                 reuse: Optional[str] = None) -> None:
+                 reuse: Optional[str] = None,
+                 shard: Optional[str] = None,
+                 merge_shards: bool = False,
+                 work_dir: Optional[str] = None) -> None:
         if batch_size < 1 or max_rounds < 1:
             raise ValueError(
                 f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
@@ -89,6 +99,13 @@ class DistillLoop(BaseLoop):
         self.failures = FailureWatch()
         self.resume = resume
         self.reuse = reuse
+        self.shards = Shards(self.journal.folder, None if merge_shards or shard is None else
+                             read_shard(shard), batch_size)
+        self.merge = merge_shards
+        self.lock = lock_path(self.out_dir, self.shards.shard, merge_shards)
+        self.work_dir = work_dir or runner.work_dir
+        self.written = False
+        self.records: Dict[Key, dict] = {}
         self.raw: Optional[RawSamples] = None
         self.slots: List[DistillSlot] = []
         self._iter = 0
@@ -131,13 +148,12 @@ class DistillLoop(BaseLoop):
         self.runner.call_hook('before_train_epoch')
         self.open_journal()
         self._timed('prepare', self.prepare, deploy=True)
-        self._timed('plan', self.plan)
-        self._timed('synthesize', self.synthesize)
+        with alone(self.lock, until=lambda: osp.isfile(self.journal.plan_file)):
+            self._timed('prepare', self.finish_collect, deploy=True)
+            self._timed('plan', self.plan)
+        self._timed('synthesize', self.check_finished if self.merge else self.synthesize)
         barrier()
-        if get_rank() == 0:
-            with self.distiller.timed('write'):
-                self.write()
-        barrier()
+        self.close()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
@@ -150,11 +166,15 @@ class DistillLoop(BaseLoop):
     def open_journal(self) -> None:
         """Claim the output folder before any work is done."""
         self.job = describe_job(self.runner.cfg, self.distiller)
-        finished = osp.isfile(osp.join(self.out_dir, MANIFEST))
-        if get_rank() == 0:
-            self.journal.open(self.job, self.resume)
-        barrier()
-        self.cost = CostLog(self.journal.folder, self.distiller.clock, finished)
+        finished = self._has_manifest()
+        with alone(self.lock):
+            self.shards.read(fixed=any(self.journal.keys()))
+            if get_rank() == 0:
+                self.journal.open(self.job, self.resume, self.shards.owns)
+                self.shards.keep()
+            barrier()
+        self.cost = CostLog(self.journal.folder, self.distiller.clock, finished,
+                            WRITE if self.merge else self.shards.name)
         if self.reuse is not None:
             self.raw = RawSamples(self.reuse, self.job['raw_samples'])
 
@@ -174,6 +194,9 @@ class DistillLoop(BaseLoop):
             self.distiller.collect(data_batch)
             progress.add()
         self.distiller.annotations = with_unique_ids(self.distiller.annotations)
+
+    def finish_collect(self) -> None:
+        """End of step 1: let the distiller work on what it has collected."""
         self.distiller.finish_collect(self.journal.folder)
 
     def plan(self) -> None:
@@ -181,18 +204,19 @@ class DistillLoop(BaseLoop):
         if self.distiller.prompt_file is None:
             self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
         if self.distiller.prompter is not None:
-            self.distiller.prompter.keep_in(self.runner.work_dir)
+            self.distiller.prompter.keep_in(self.work_dir)
         if get_rank() == 0:
             # Once: prompts may cost money, features time. The others read it.
             slots = self.distiller.plan(self.budget)
             if self.distiller.takes_over:
                 slots = with_originals(slots, self.dataloader.dataset)
-            self.journal.store_plan(slots)
+            self.journal.store_plan(slots, may_change=self.lock is None)
         barrier()
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
-        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}')
+        own = f', {len(self.own_slots)} by shard {self.shards.shard}' if self.shards.shard else ''
+        announce(f'{self.budget}: {len(self.slots)} images to make in {self.out_dir}{own}')
 
     def synthesize(self) -> None:
         """Steps 3 and 4: rounds of synthesis, refinement and topping up."""
@@ -205,11 +229,40 @@ class DistillLoop(BaseLoop):
             if round:
                 why = 'rejected' if round < self.max_rounds else 'without an image'
                 announce(f'round {round + 1} of {self.rounds}: {len(pending)} of '
-                         f'{len(self.slots)} slots were {why} and are tried again')
+                         f'{len(self.own_slots)} slots were {why} and are tried again')
             for batch in batches:
                 self.run_iter(batch)
             barrier()
+        if self.shards.shard is None:
+            self._report()
+
+    @property
+    def own_slots(self) -> List[DistillSlot]:
+        """Slots of the plan that this process's shard makes."""
+        return [slot for slot in self.slots if self.shards.owns(slot.id)]
+
+    def check_finished(self) -> None:
+        """Check that shards have finished all slots.
+
+        Raises:
+            ValueError: If not; the message names them.
+        """
+        unfinished = self._unfinished()
+        if unfinished:
+            raise ValueError(unfinished)
+        self._report()
+
+    def _report(self) -> None:
         report_open_slots(self.slots, self._attempts(), self.max_rounds, self.distiller)
+
+    def _unfinished(self) -> str:
+        """Which shards have slots to make, and how many; '' if none has."""
+        attempts = self._attempts()
+        missing = [slot.id for slot in self.slots if not is_finished(
+            attempts.get(slot.id, {}), self.max_rounds, self.rounds)]
+        return '' if not missing else (
+            f'{self.out_dir}: {len(missing)} of {len(self.slots)} slots are not finished: '
+            f'{self.shards.describe(missing)}; run what is named again, then --merge')
 
     def _open_slots(self, round: int) -> List[DistillSlot]:
         """Slots that no earlier round filled, seeded for this one.
@@ -219,7 +272,7 @@ class DistillLoop(BaseLoop):
         open whose attempts all failed.
         """
         done = self._attempts()
-        return [slot.retry(self.distiller.seed, round) for slot in self.slots
+        return [slot.retry(self.distiller.seed, round) for slot in self.own_slots
                 if is_open(done.get(slot.id, {}), round, self.max_rounds)]
 
     def _open_batches(self, pending: List[DistillSlot]) -> List[List[DistillSlot]]:
@@ -234,11 +287,14 @@ class DistillLoop(BaseLoop):
                 if not all((slot.id, slot.round) in self.journal for slot in batch)]
 
     def _attempts(self) -> Dict[int, Dict[int, dict]]:
-        """Records of finished attempts by slot and round."""
+        """Records of this shard's finished attempts by slot and round; each is read once."""
         attempts: Dict[int, Dict[int, dict]] = {}
-        for slot, round in self.journal.keys():
-            if round < self.rounds:
-                attempts.setdefault(slot, {})[round] = self.journal.read((slot, round))
+        for key in self.journal.keys():
+            slot, round = key
+            if round < self.rounds and self.shards.owns(slot):
+                if key not in self.records:
+                    self.records[key] = self.journal.read(key)
+                attempts.setdefault(slot, {})[round] = self.records[key]
         return attempts
 
     def run_iter(self, slots: List[DistillSlot]) -> None:
@@ -262,76 +318,32 @@ class DistillLoop(BaseLoop):
         self._iter += 1
         self.failures.add(samples, self.distiller)
 
-    def write(self) -> None:
-        """Step 5: write the images of the best attempts, then the manifest."""
-        remove_leftovers(self.out_dir)
-        attempts = self._attempts()
-        self.journal.require(self.slots)
-        entries, samples = [], []
-        for slot in self._chosen_slots(attempts):
-            key = (slot.id, slot.round)
-            rounds = len(attempts[slot.id])
-            for sample in self.distiller.set_stages.expand(self.journal.load_sample(slot, key)):
-                written = self.writer.write(sample, self.out_dir, self.distiller.classes)
-                entries.append(image_entry(sample, written, self.distiller.classes, rounds))
-                if self.distiller.set_stages.expanders:
-                    # Not in the journal, where hooks would look for it.
-                    sample.path = osp.join(self.out_dir, written[0])
-                sample.image = None
-                samples.append(sample)
-        files = self.writer.close(samples, self.out_dir, self.distiller.classes)
-        summary = self._summary(attempts, samples)
-        report_counts(summary['per_class'])
-        self.runner.call_hook('before_manifest', samples=samples, summary=summary)
-        path = write_manifest(self.out_dir, entries, files, **summary)
-        self.runner.visualizer.add_scalars(set_scalars(summary), step=self._iter)
-        announce(f'{summary["budget_met"]} of {summary["budget_asked"]} images pass '
-                 f'({summary["images_made"]} made): {path}')
+    def _has_manifest(self) -> bool:
+        return osp.isfile(osp.join(self.out_dir, MANIFEST))
 
-    def _chosen_slots(self, attempts: Dict[int, Dict[int, dict]]) -> List[DistillSlot]:
-        """The slots whose images form the set, seeded for the round that counts."""
-        best = [slot.retry(self.distiller.seed, best_round(attempts[slot.id]))
-                for slot in self.slots if not all_failed(attempts[slot.id])]
-        if not self.distiller.set_stages.choosers:
-            return best
-        groups: Dict[int, List[DistillSlot]] = {}
-        for slot in best:
-            groups.setdefault(slot.group, []).append(slot)
-        return [members[i] for group, members in groups.items() for i in
-                self.distiller.set_stages.choose(
-                    StoredSamples(self.journal, members), self.distiller,
-                    self._group_sizes[group])]
+    def close(self) -> None:
+        """Step 5, unless other shards have slots to make or the set is there."""
+        with alone(self.lock):
+            if get_rank() == 0 and self._is_last():
+                with self.distiller.timed('write'):
+                    write_set(self, self._attempts())
+                self.written = True
+            barrier()
 
-    @property
-    def _group_sizes(self) -> Dict[int, int]:
-        """Slots of the plan in each of the budget's groups."""
-        return Counter(slot.group for slot in self.slots)
-
-    def _summary(self, attempts: Dict[int, Dict[int, dict]],
-                 samples: List[DistilledSample]) -> Dict[str, Any]:
-        tried = [record for own in attempts.values() for record in own.values()]
-        asked = sum(map(self.distiller.set_stages.images, self._group_sizes.values()))
-        return dict(
-            method=type(self.distiller).__name__, job=self.job,
-            classes=list(self.distiller.classes), format=self.writer.facts(),
-            budget=str(self.budget),
-            budget_asked=asked, budget_met=sum(sample.accepted for sample in samples),
-            per_class=count_classes(samples, self.distiller.classes),
-            **count_made(attempts),
-            cost=self.cost.report(self.runner.cfg.model, tried, len(samples)),
-            config=self.runner.cfg.pretty_text)
-
-
-def check_proxy_classes(proxy, classes: Tuple[str, ...], part: str = 'proxy') -> None:
-    """Check that a proxy knows the classes of the real set in the same order.
-
-    Args:
-        proxy: The proxy; None and one that does not say its classes pass.
-        classes: Class names of the real set by index.
-        part: Its part in the job, 'proxy' or 'judge'.
-
-    Raises:
-        ValueError: If it was trained on other class names or another order.
-    """
-    check_class_order(f'the {part}', getattr(proxy, 'classes', None), 'the real set', classes,
-                      'names and order must agree: train it on the real set')
+    def _is_last(self) -> bool:
+        """Whether no process has anything left to make, and this one is to write the set."""
+        if self.shards.shard is None:
+            return True
+        self.shards.finish()
+        finished = self.shards.finished()
+        announce(f'shard {self.shards.shard} is finished, {finished} of {self.shards.count} are')
+        if finished < self.shards.count or self._has_manifest():
+            return False
+        self.shards.shard = None  # all slots from here on
+        self.journal.heal(self.job)
+        unfinished = self._unfinished()
+        if unfinished:
+            announce(unfinished, logging.WARNING)
+            return False
+        self._report()
+        return True

@@ -18,7 +18,7 @@ import json
 import os
 import os.path as osp
 import re
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -84,7 +84,8 @@ class Journal:
                 f'finished attempts: add --resume to go on, or give another --work-dir')
         return True
 
-    def open(self, job: Dict[str, Any], resume: bool) -> None:
+    def open(self, job: Dict[str, Any], resume: bool,
+             owns: Callable[[int], bool] = lambda slot: True) -> None:
         """Start a job in the folder, or resume the one that is there.
 
         Damaged attempts of the job are set aside. What a job of another config left that had
@@ -93,6 +94,7 @@ class Journal:
         Args:
             job: Description of the job; ``job['fingerprint']`` identifies it.
             resume: Whether finished attempts may be taken over.
+            owns: Says which slots' attempts are looked at: other processes may be writing others.
 
         Raises:
             ValueError: As :meth:`check`, or if the folder cannot be written.
@@ -108,14 +110,14 @@ class Journal:
             if not exists:
                 write_state(self._job_file, job)
             else:
-                self._heal(job)
+                self.heal(job, owns)
         except OSError as e:
             raise ValueError(
                 f'{self.out_dir} cannot be written ({e.strerror}); give another --work-dir'
             ) from None
 
-    def _heal(self, job: Dict[str, Any]) -> None:
-        """Set aside what is damaged, and name what does not belong here."""
+    def heal(self, job: Dict[str, Any], owns: Callable[[int], bool] = lambda slot: True) -> None:
+        """Set aside what is damaged, and name what does not belong here, as :meth:`open` does."""
         try:
             load_state(self._job_file, is_job)
         except Damaged as error:
@@ -127,7 +129,7 @@ class Journal:
         if strays:
             print_log(f'{self.attempts}: {len(strays)} file(s) that are no attempts are ignored: '
                       f'{", ".join(strays[:3])}', 'current', level=30)
-        for key in list(self.keys()):
+        for key in [key for key in self.keys() if owns(key[0])]:
             why = self.fault(key)
             if why:
                 set_aside(self._path(key, '.json'), why, 'the attempt is made again',
@@ -175,11 +177,15 @@ class Journal:
         """Path of the stored plan."""
         return osp.join(self.folder, 'plan.jsonl')
 
-    def store_plan(self, slots: List[DistillSlot]) -> None:
+    def store_plan(self, slots: List[DistillSlot], may_change: bool = True) -> None:
         """Write the plan, or check it against the one that is there.
 
         As long as no image is made the plan may change. One that is damaged is replaced if the
         finished attempts are of the same slots.
+
+        Args:
+            slots: The slots.
+            may_change: Whether no other process can have begun with the plan that is there.
 
         Raises:
             ValueError: If another plan is there: real set or prompts changed.
@@ -189,7 +195,7 @@ class Journal:
         try:
             if read_plan(self.plan_file) == entries:
                 return
-            fits = not any(self.keys())
+            fits = may_change and not any(self.keys())
         except FileNotFoundError:
             fits = self._fits(entries)
         except Damaged as error:

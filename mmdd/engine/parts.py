@@ -4,6 +4,7 @@ from typing import Any, Iterator, Mapping, Tuple
 from mmengine.config import Config
 from mmengine.registry import Registry
 
+from mmdd.datasets.views import check_class_order
 from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.components import class_of
 
@@ -93,3 +94,18 @@ def hook_parts(cfg: Config, inner: bool = True) -> Iterator[Part]:
     for name, node in (cfg.get('default_hooks') or {}).items():
         if node is not None:
             yield f'default_hooks.{name}', HOOKS, node
+
+
+def check_proxy_classes(proxy, classes: Tuple[str, ...], part: str = 'proxy') -> None:
+    """Check that a proxy knows the classes of the real set in the same order.
+
+    Args:
+        proxy: The proxy; None and one that does not say its classes pass.
+        classes: Class names of the real set by index.
+        part: Its part in the job, 'proxy' or 'judge'.
+
+    Raises:
+        ValueError: If it was trained on other class names or another order.
+    """
+    check_class_order(f'the {part}', getattr(proxy, 'classes', None), 'the real set', classes,
+                      'names and order must agree: train it on the real set')

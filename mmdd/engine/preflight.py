@@ -15,11 +15,10 @@ from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.components import check_part, class_of
-from .distill_loop import check_proxy_classes
 from .identity import check_weights
 from .job import build_pool, describe_parts
 from .journal import Journal
-from .parts import model_parts, parts_of
+from .parts import check_proxy_classes, model_parts, parts_of
 from .runtime_checks import check_runtime
 
 

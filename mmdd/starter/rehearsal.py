@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets.checks import EMPTY
 from mmdd.datasets.manifest import read_manifest
 from mmdd.engine.distill_job import read_job, run_distillation
-from mmdd.engine.preflight import check_budget
+from mmdd.engine.preflight import build_set_stages, check_budget
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.recipes.lengths import num_updates
@@ -24,11 +24,13 @@ from mmdd.registry import TASK_UTILS
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.compat import setup
 from mmdd.utils.config import ConfigType, load_config
+from .projection import Pace, project
 from .shrink import cut_dataset, evenly, shrink_job, shrink_training, spread
 
 
 def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
-                cfg_options: Optional[dict] = None) -> List[str]:
+                cfg_options: Optional[dict] = None,
+                pace: Optional[Pace] = None) -> List[str]:
     """Run a distillation job small: every step on a few images, the networks tiny and random.
 
     The real set is cut to a few dozen images, the diffusion is random and tiny, a proxy gets two
@@ -39,6 +41,7 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
         config: Config file or dict.
         work_dir: Keeps that folder there; None removes it.
         cfg_options: Dotted options merged into the config.
+        pace: How fast images of the job itself are made, to say how long it will take.
 
     Returns:
         list: What was done, and what the job itself would do, one line each.
@@ -53,7 +56,7 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
             cfg, left_out = shrink_job(real, scratch)
         with stage('data', scratch):
             prepare(cfg)
-            ahead = describe_job(real)
+            ahead = describe_job(real, pace)
             cut_dataset(cfg.train_dataloader.dataset,
                         partial(spread, number=cfg.train_cfg.budget.get('n', 0)))
         with stage('distill', scratch):
@@ -122,7 +125,7 @@ def train_one(real: Config, folder: str, scratch: str) -> str:
     return f'trained a student for {result.updates} updates and tested it ({metrics})'
 
 
-def describe_job(cfg: Config) -> List[str]:
+def describe_job(cfg: Config, pace: Optional[Pace] = None) -> List[str]:
     """What the job itself would make, from its config and its real set.
 
     Raises:
@@ -148,7 +151,12 @@ def describe_job(cfg: Config) -> List[str]:
         if checkpoint is None or not os.path.isfile(checkpoint):
             updates = num_updates(load_config(network.cfg), number)
             lines.append(f'the {name} is trained first: {updates:,} updates')
-    return lines + _student_updates(cfg, asked, classes)
+    lines += _student_updates(cfg, asked, classes)
+    if pace is not None:
+        # Without refiners only an attempt that fails is followed by another one.
+        rounds = cfg.train_cfg.get('max_rounds', 3) if model.get('refiners') else 1
+        lines += project(_slots(cfg, asked), rounds, pace)
+    return lines
 
 
 def _budget(cfg: Config) -> Tuple[int, int, int]:
@@ -161,6 +169,12 @@ def _budget(cfg: Config) -> Tuple[int, int, int]:
         classes = len(dataset.metainfo.get('classes') or ())
         budget = TASK_UTILS.build(cfg.train_cfg.budget)
         return len(dataset), classes, check_budget(budget, dataset, classes)
+
+
+def _slots(cfg: Config, asked: int) -> int:
+    """Slots of a plan for so many images of the set."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+        return build_set_stages(cfg).slots(asked)
 
 
 def _rounds(cfg: Config) -> str:

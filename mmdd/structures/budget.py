@@ -76,7 +76,9 @@ class IPC(BaseBudget):
         if any(len(own) != 1 for own in labels):
             return super().groups(labels, num_classes, num)
         flat = np.array([own[0] for own in labels])
-        groups = [np.flatnonzero(flat == label) for label in range(num_classes)]
+        order = np.argsort(flat, kind='stable')
+        bounds = np.searchsorted(flat[order], np.arange(num_classes + 1))
+        groups = [order[start:end] for start, end in zip(bounds[:-1], bounds[1:])]
         for label, group in enumerate(groups):
             if len(group) < self.n:
                 raise ValueError(f'{self}: class {label} has only {len(group)} real images; '

@@ -18,6 +18,7 @@ from PIL import Image
 from mmdd.apis import distill
 from mmdd.engine.distill_loop import best_round
 from mmdd.engine.journal import Journal
+from mmdd.engine.shards import Shards
 from mmdd.structures import DistillSlot
 from mmdd.utils.io import sha256
 
@@ -382,8 +383,9 @@ def test_a_late_rank_reads_the_same_open_slots(whole, job, threshold, tmp_path):
     from mmdd.engine import DistillLoop
     slots = [DistillSlot(e['id'], e['seed'], (32, 32), np.array(e['labels']))
              for e in Journal(whole).read_plan()]
-    loop = SimpleNamespace(slots=slots, max_rounds=2, rounds=3, batch_size=4,
-                           journal=Journal(str(tmp_path)), distiller=SimpleNamespace(seed=0))
+    loop = SimpleNamespace(own_slots=slots, max_rounds=2, rounds=3, batch_size=4, records={},
+                           journal=Journal(str(tmp_path)), distiller=SimpleNamespace(seed=0),
+                           shards=Shards(str(tmp_path), None, 4))
     loop._attempts = lambda: DistillLoop._attempts(loop)
 
     def plain(slots):

@@ -83,3 +83,14 @@ def test_the_batch_script_resumes_with_the_cores_of_its_job(started, tmp_path):
     assert code == 0 and words == [
         '3', '--kill-on-bad-exit=1', 'python', '-u', 'tools/train.py', 'c.py', '--launcher',
         'slurm', '--resume', '--seed', '1']
+
+
+def test_tasks_of_an_array_are_shards(started):
+    task = dict(SLURM_JOB_ID='9', SLURM_ARRAY_TASK_ID='3', SLURM_ARRAY_TASK_COUNT='64')
+    code, words = started('slurm_batch.sh', 'distill', 'c.py', '--work-dir', 'w', **task)
+    assert code == 0 and words[-7:] == [
+        '--launcher', 'slurm', '--resume', '--shard', '3/64', '--work-dir', 'w']
+    again = dict(task, SLURM_ARRAY_TASK_COUNT='1', SHARDS='64')
+    assert started('slurm_batch.sh', 'distill', 'c.py', **again)[1][-1] == '3/64'
+    code, words = started('slurm_batch.sh', 'train', 'c.py', **task)
+    assert code == 2 and ' '.join(words).startswith('error: tasks of an array job share')

@@ -49,6 +49,7 @@ class ClassFolderWriter(BaseWriter):
         self.folders = folders
         self.wnids = class_wnids(wnids) if isinstance(wnids, str) else wnids
         self.suffix = suffix
+        self._folders: Optional[Tuple[Sequence[str], List[str]]] = None
 
     def class_folders(self, classes: Sequence[str]) -> List[str]:
         """Folder names by class index; sorted.
@@ -56,6 +57,12 @@ class ClassFolderWriter(BaseWriter):
         Raises:
             ValueError: If WordNet ids are asked for and missing or unsorted.
         """
+        if self._folders is None or self._folders[0] != classes:
+            # Once, not for every image: there may be a thousand classes.
+            self._folders = (classes, self._name_folders(classes))
+        return self._folders[1]
+
+    def _name_folders(self, classes: Sequence[str]) -> List[str]:
         if self.folders == 'names':
             return name_folders(classes)
         wnids = self.wnids

@@ -1,0 +1,244 @@
+"""Shards of a job: the set of one process, whatever dies; what is refused; who does what once."""
+import copy
+import json
+import os
+import os.path as osp
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import tiny
+from mmengine.config import Config
+from mmengine.hooks import Hook
+
+from mmdd.apis import distill
+from mmdd.engine.cost import count_ranks
+from mmdd.engine.distill_loop import DistillLoop
+from mmdd.engine.journal import Journal
+from mmdd.engine.shards import Shard, Shards, read_shard
+from mmdd.models import DatasetDistiller
+from mmdd.registry import HOOKS
+from mmdd.utils.locks import alone
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+DIE = {}
+
+
+@HOOKS.register_module(force=True)
+class DyingHook(Hook):
+    """Dies in the batch that ``DIE`` names."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if DIE.get('batch') == batch_idx:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def plain_dumps(monkeypatch):
+    """Without yapf, which takes longer than these jobs."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
+
+
+@pytest.fixture(scope='module')
+def job(digits):
+    """10 slots in batches of 2."""
+    cfg = tiny.classification_job(digits, batch_size=2)
+    cfg['custom_hooks'] = [dict(type='DyingHook')]
+    return cfg
+
+
+def run(job, work_dir, **kwargs):
+    return distill(copy.deepcopy(job), str(work_dir), **kwargs)
+
+
+def contents(folder):
+    """Bytes of the files of a set, and what its manifest says but for times and places."""
+    files = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = osp.relpath(osp.join(base, name), folder)
+            if not path.startswith('_job') and path != 'manifest.json':
+                with open(osp.join(folder, path), 'rb') as f:
+                    files[path] = f.read()
+    with open(osp.join(folder, 'manifest.json')) as f:
+        manifest = json.load(f)
+    for entry in manifest['images']:
+        entry.pop('seconds')
+    for name in ('cost', 'config'):
+        manifest.pop(name)
+    return files, manifest
+
+
+def cost(folder):
+    with open(osp.join(folder, 'manifest.json')) as f:
+        return json.load(f)['cost']
+
+
+@pytest.fixture(scope='module')
+def whole(job, tmp_path_factory):
+    return run(job, tmp_path_factory.mktemp('whole'))
+
+
+def test_shards_make_the_set_of_one_process(job, whole, tmp_path):
+    folder = run(job, tmp_path, shard='0/3')
+    assert {slot for slot, _ in Journal(folder).keys()} == {0, 1, 6, 7}
+    DIE['batch'] = 1
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(job, tmp_path, shard='1/3')
+    finally:
+        DIE.clear()
+    (tmp_path / 'distilled/_job/attempts/.tmp_killed.png').write_bytes(b'half')
+    run(job, tmp_path, shard='2/3')
+    assert {slot for slot, _ in Journal(folder).keys()} == {0, 1, 2, 3, 4, 5, 6, 7}
+    assert not osp.exists(osp.join(folder, 'manifest.json'))
+    with pytest.raises(ValueError, match=r'2 of 10 slots are not finished: shard 1/3 \(2 slots\)'):
+        run(job, tmp_path, merge=True)
+    kept = Journal(folder).read((2, 0))
+    run(job, tmp_path, shard='1/3')
+    assert Journal(folder).read((2, 0)) == kept
+    assert contents(folder) == contents(whole)
+    assert cost(folder)['denoiser_passes'] == cost(whole)['denoiser_passes']
+    assert cost(folder)['ranks'] == 3
+    assert sorted(os.listdir(tmp_path / 'shards')) == ['0000', '0001', '0002']
+
+
+def test_a_merge_writes_what_is_gone_again(job, whole, tmp_path):
+    for shard in ('0/2', '1/2'):
+        folder = run(job, tmp_path, shard=shard)
+    before = contents(folder)
+    os.unlink(osp.join(folder, 'manifest.json'))
+    os.unlink(osp.join(folder, next(iter(before[0]))))
+    assert contents(run(job, tmp_path, merge=True)) == before == contents(whole)
+    assert cost(folder)['ranks'] == 2
+    # An attempt that is damaged later is named with its shard, and made again by it.
+    with open(Journal(folder)._path((2, 0), '.json'), 'w') as f:
+        f.write('{')
+    with pytest.raises(ValueError, match=r'1 of 10 slots .* shard 1/2 \(1 slots\)'):
+        run(job, tmp_path, merge=True)
+    run(job, tmp_path, shard='1/2')
+    assert contents(run(job, tmp_path, merge=True)) == before
+
+
+def test_a_shard_looks_at_its_own_attempts_alone(job, tmp_path):
+    folder = run(job, tmp_path, shard='0/3')
+    damaged = Journal(folder)._path((0, 0), '.json')
+    with open(damaged, 'w') as f:
+        f.write('{')
+    run(job, tmp_path, shard='1/3')
+    assert osp.isfile(damaged) and not osp.exists(f'{damaged}.damaged')
+    # The last one is about to write the set, so it looks at all.
+    run(job, tmp_path, shard='2/3')
+    assert osp.exists(f'{damaged}.damaged')
+    assert not osp.exists(osp.join(folder, 'manifest.json'))
+    run(job, tmp_path, shard='0/3')
+    assert osp.isfile(osp.join(folder, 'manifest.json'))
+
+
+def test_rejected_slots_are_tried_again_by_their_shard(digits, detector_checkpoint, tmp_path):
+    cfg = tiny.distill_job(digits, detector_checkpoint, total=3, threshold=1., batch_size=1,
+                           max_rounds=2)
+    whole = run(cfg, tmp_path / 'whole')
+    run(cfg, tmp_path / 'shards', shard='0/2')
+    folder = run(cfg, tmp_path / 'shards', shard='1/2')
+    assert list(Journal(folder).keys()) == [(slot, r) for slot in range(3) for r in range(2)]
+    assert contents(folder) == contents(whole)
+
+
+def test_the_division_stays_once_images_are_made(job, tmp_path):
+    folder = run(job, tmp_path, shard='0/3')
+    with pytest.raises(ValueError, match='divided into 3 shards, not 4; give --shard I/3 '):
+        run(job, tmp_path, shard='0/4')
+    # Another batch size deals out the same slots.
+    run(dict(job, train_cfg=dict(job['train_cfg'], batch_size=4)), tmp_path, shard='1/3')
+    assert {slot for slot, _ in Journal(folder).keys()} == {0, 1, 6, 7, 2, 3, 8, 9}
+
+
+def test_another_plan_is_refused_before_any_image(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(DistillLoop, 'synthesize', lambda self: None)
+    run(job, tmp_path, shard='0/2')
+    plan = DatasetDistiller.plan
+    monkeypatch.setattr(DatasetDistiller, 'plan', lambda self, budget: plan(self, budget)[::-1])
+    with pytest.raises(ValueError, match='the plan changed since the job was started'):
+        run(job, tmp_path, shard='1/2')
+
+
+@pytest.mark.parametrize('text', ['3/3', '-1/3', '1', '1/0', 'a/b', '1/2/3'])
+def test_what_is_no_shard(text):
+    with pytest.raises(ValueError, match='write I/N, from 0/N to .N-1./N'):
+        read_shard(text)
+    assert read_shard('2/3') == Shard(2, 3)
+
+
+def test_nothing_to_merge(job, tmp_path):
+    with pytest.raises(ValueError, match='distilled holds no job to merge: run its shards first'):
+        run(job, tmp_path / 'none', merge=True)
+    assert not osp.exists(tmp_path / 'none')
+
+
+@pytest.mark.parametrize('slots, count, block', [(10, 3, 2), (10, 4, 8), (7, 7, 1), (100, 64, 1)])
+def test_every_slot_has_one_shard(slots, count, block):
+    shards = [Shards('none', Shard(i, count), block) for i in range(count)]
+    owned = [[slot for slot in range(slots) if shard.owns(slot)] for shard in shards]
+    assert sorted(sum(owned, [])) == list(range(slots))
+    assert max(map(len, owned)) - min(map(len, owned)) <= block
+    assert shards[0].describe([0, 1]).startswith('shard 0/')
+
+
+def test_ranks_of_shards_add_up():
+    assert count_ranks({'rank0.json': dict(ranks=2), 'rank1.json': dict(ranks=2)}) == {'': 2}
+    assert count_ranks({'shard0000_rank0.json': dict(ranks=2), 'write_rank0.json': dict(ranks=1),
+                        'shard0001_rank0.json': dict(ranks=8)}) == {
+                            'shard0000_': 2, 'shard0001_': 8}
+
+
+def test_one_at_a_time_until_it_is_made(tmp_path):
+    lock, made = str(tmp_path / 'x.lock'), []
+    with alone(lock, until=lambda: bool(made)):
+        with pytest.raises(BlockingIOError):
+            _lock_now(lock)
+        made.append(1)
+    with alone(lock, until=lambda: bool(made)):
+        _lock_now(lock)
+    with pytest.raises(KeyError), alone(lock):
+        raise KeyError
+    _lock_now(lock)
+
+
+def _lock_now(path):
+    import fcntl
+    with open(path) as f:
+        fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.slow
+def test_shards_at_once_of_which_one_is_killed(digits, tmp_path):
+    """Three processes begin together: the proxy is trained once, the plan made once."""
+    cfg = tiny.distill_job(digits, total=6, guidance=0)
+    Config(cfg).dump(str(tmp_path / 'job.py'))
+    whole = distill(str(tmp_path / 'job.py'), str(tmp_path / 'whole'))
+    work_dir = tmp_path / 'shards'
+
+    def start(shard):
+        return subprocess.Popen(
+            [sys.executable, osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'job.py'),
+             '--work-dir', str(work_dir), '--shard', shard], cwd=ROOT, text=True,
+            env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT), start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    jobs = [start(f'{index}/3') for index in range(3)]
+    first = work_dir / 'distilled/_job/attempts'
+    deadline = time.time() + 300
+    while not any(first.glob('*.json')) and time.time() < deadline:
+        time.sleep(.002)
+    os.killpg(jobs[1].pid, signal.SIGKILL)
+    outs = [job.communicate(timeout=300)[0] for job in jobs]
+    assert [job.returncode for job in jobs] == [0, -signal.SIGKILL, 0], outs
+    assert sum('is missing: training' in out for out in outs) == 1
+    again = start('1/3')
+    out = again.communicate(timeout=300)[0]
+    assert again.returncode == 0, out[-2000:]
+    assert 'shard 1/3 is finished, 3 of 3 are' in out
+    assert contents(work_dir / 'distilled') == contents(whole)
