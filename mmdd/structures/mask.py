@@ -20,7 +20,9 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 def decode_mask(data: bytes) -> np.ndarray:
     """The mask (H, W) uint8 that :func:`encode_mask` compressed."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask is not None, 'these bytes are no PNG'
+    return mask
 
 
 def mask_to_text(mask: Optional[np.ndarray]) -> Optional[str]:
@@ -28,9 +30,9 @@ def mask_to_text(mask: Optional[np.ndarray]) -> Optional[str]:
     return None if mask is None else base64.b64encode(encode_mask(mask)).decode()
 
 
-def mask_from_text(text: Optional[str]) -> Optional[np.ndarray]:
+def mask_from_text(text: str) -> np.ndarray:
     """The mask that :func:`mask_to_text` wrote."""
-    return None if text is None else decode_mask(base64.b64decode(text))
+    return decode_mask(base64.b64decode(text))
 
 
 class Region(NamedTuple):

@@ -1,5 +1,5 @@
 """The forward process of a prior, and what its denoiser predicts of it."""
-from typing import Tuple
+from typing import Any, Tuple
 
 from torch import Tensor
 
@@ -13,6 +13,8 @@ class ForwardProcess:
         scheduler: A diffusers scheduler over betas.
         prediction_type: 'epsilon' or 'v_prediction', alpha epsilon - sigma z_0.
     """
+    scheduler: Any
+    prediction_type: str
 
     @property
     def num_timesteps(self) -> int:

@@ -62,7 +62,8 @@ class CollageInitializer:
 
     def describe(self, layout: Layout) -> Dict[str, Any]:
         """The prototype of a slot: what its collage is made of, in plain numbers and text."""
-        grounds = getattr(layout, 'grounds', ()) or (Ground(layout.path, ()), )
+        grounds = getattr(layout, 'grounds', ()) or (
+            Ground(layout.path, np.zeros((0, 4))), )
         return dict(
             grounds=[dict(path=ground.path, holes=[plain_box(box) for box in ground.holes])
                      for ground in grounds],
@@ -72,6 +73,7 @@ class CollageInitializer:
     def compose(self, slot: DistillSlot) -> np.ndarray:
         """The collage (H, W, 3) uint8 RGB of a slot with such a prototype."""
         images = cache(lambda path: load_image(path, slot.size))
+        assert slot.prototype is not None
         cutouts = [self._cutout(slot, part, images(part['path']))
                    for part in slot.prototype['parts']]
         best = max(slot.prototype['grounds'], key=lambda ground: least_contrast(

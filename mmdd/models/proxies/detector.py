@@ -74,7 +74,7 @@ class DetectorProxy(TaskProxy):
         """Model input, box factors (4,) from image to input, input size."""
         height, width = images.shape[-2:]
         x = resize_images(images, *self.scale)
-        size = tuple(x.shape[-2:])
+        size = (x.shape[-2], x.shape[-1])
         factor = images.new_tensor([size[1] / width, size[0] / height] * 2)
         divisor = getattr(self.model.data_preprocessor, 'pad_size_divisor', 1)
         return self.normalize(x, divisor), factor, size
@@ -126,7 +126,7 @@ class DetectorProxy(TaskProxy):
     def _weigh(self, losses: dict, images: Tensor) -> Tensor:
         """Weighted sum of the chosen terms."""
         # Without any proposal mmdet leaves the terms of the RoI head out: they are 0.
-        empty = ('cls', 'bbox') if self.model.with_roi_head else ()
+        empty: Tuple[str, ...] = ('cls', 'bbox') if self.model.with_roi_head else ()
         if self.model.with_roi_head and self.model.with_mask:
             empty += ('mask', )
         unknown = [f'loss_{name}' for name in self.terms
@@ -167,7 +167,7 @@ class DetectorProxy(TaskProxy):
                 labels=found.labels.cpu(), metainfo=dict(finite=fine)))
             if 'masks' in found:
                 detections[-1].masks = torch.from_numpy(resize_masks(
-                    found.masks.cpu().numpy(), tuple(images.shape[-2:])))
+                    found.masks.cpu().numpy(), (images.shape[-2], images.shape[-1])))
         return detections
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],
