@@ -166,7 +166,7 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     all methods of as many images.
     """
     cfg, random = read_protocol(protocol), set()
-    images: Dict[str, int] = {}
+    images: Dict[str, Any] = {}
     for method, folder in method_folders(sets):
         if folder == FULL:
             continue

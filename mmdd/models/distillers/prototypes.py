@@ -124,8 +124,8 @@ class PrototypeDistiller(DatasetDistiller):
     def prototypes(self, slots: List[DistillSlot]) -> Tensor:
         """Latents (B, C, h, w) fp32 of the clusters of B slots."""
         assert self.statistics is not None and self.diffusion is not None
-        rows = [self.statistics.read(slot.group)['centres'][slot.prototype['cluster']]
-                for slot in slots if slot.prototype is not None]
+        rows = [self.statistics.read(slot.group)['centres'][(slot.prototype or {})['cluster']]
+                for slot in slots]
         return torch.from_numpy(np.stack(rows)).to(self.diffusion.device)
 
     def distill_step(self, slots: List[DistillSlot],

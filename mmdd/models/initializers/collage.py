@@ -1,6 +1,6 @@
 """Images that start from a collage of the real objects of their layout."""
 from functools import cache
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -144,7 +144,7 @@ def plain_box(box: Sequence[float]) -> List[float]:
     return [round(float(value), 3) for value in box]
 
 
-def whole_box(box: Sequence[float], size) -> tuple:
+def whole_box(box: Union[Sequence[float], np.ndarray], size) -> tuple:
     """A box (x1, y1, x2, y2) in whole pixels inside an image of ``size``, never empty."""
     height, width = size
     x1, y1 = (int(min(max(0, np.floor(v + 1e-4)), n - 1))

@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot, Target, make_target
+from mmdd.structures import BoxTarget, DistilledSample, DistillSlot, Target, make_target
 from mmdd.structures.target.instance_target import resize_masks
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
@@ -214,8 +214,12 @@ class DetectorProxy(TaskProxy):
 
         See :func:`merge_boxes`.
         """
-        return [merge_boxes(sample.slot.target, label)
-                for sample, label in zip(samples, self.relabel(images, predictions))]
+        merged: List[Target] = []
+        for sample, label in zip(samples, self.relabel(images, predictions)):
+            slot = sample.slot.target
+            assert isinstance(slot, BoxTarget) and isinstance(label, BoxTarget)
+            merged.append(merge_boxes(slot, label))
+        return merged
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class BoxTarget(Target):
                       new_size: Tuple[int, int]) -> Self:
         """Without boxes of a shorter side below ``least``."""
         bboxes = self.bboxes * stretch(size, new_size)
-        return self.select(((bboxes[:, 2:] - bboxes[:, :2]) >= least).all(1))
+        return self.select(np.all(bboxes[:, 2:] - bboxes[:, :2] >= least, axis=1))
 
     def regions(self, size: Tuple[int, int], connected: bool = False
                 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
