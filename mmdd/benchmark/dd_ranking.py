@@ -103,8 +103,8 @@ def group_scores(group: GroupResult) -> Dict[str, RobustScores]:
     randoms = group.randoms(soft)
     found = {}
     for method in group.methods:
-        parts = [hard.runs_of(method).finished, full, soft.runs_of(method).finished,
-                 randoms[method.budget].finished if method.budget in randoms else []]
+        parts = (hard.runs_of(method).finished, full, soft.runs_of(method).finished,
+                 randoms[method.budget].finished if method.budget in randoms else [])
         if method.sets and all(parts):
             found[method.name] = rank_set(*parts)
     return found

@@ -48,7 +48,8 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
         full_seeds: Seeds of its students; ``seeds`` if None.
         jobs: Students at once; as many as there are cores if None.
     """
-    lines, counted = describe_set_jobs(plan), set()
+    lines = describe_set_jobs(plan)
+    counted: Set[Any] = set()
     minutes: List[Optional[float]] = []
     for group, members in plan:
         sets, trained = set_work(members), Work()
@@ -62,8 +63,9 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
         line, value = describe_time(sets, trained, group.seconds, jobs)
         lines.append(f'{group.name}: {line}')
         minutes.append(value)
-    if len(plan) > 1 and None not in minutes:
-        lines.append(f'together: about {sum(minutes):.0f} min')
+    known = [value for value in minutes if value is not None]
+    if len(plan) > 1 and len(known) == len(minutes):
+        lines.append(f'together: about {sum(known):.0f} min')
     return lines
 
 

@@ -69,8 +69,9 @@ def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarr
     try:
         with Image.open(path) as image:
             picture, wanted = read_rgb(image), (size[1], size[0])
-            picture = ImageOps.fit(picture, wanted, Image.BILINEAR) if crop else picture.resize(
-                wanted, Image.BILINEAR)
+            bilinear = Image.Resampling.BILINEAR
+            picture = ImageOps.fit(picture, wanted, bilinear) if crop else picture.resize(
+                wanted, bilinear)
     except (UnidentifiedImageError, OSError) as e:
         raise ValueError(f'{path}: cannot be read as an image ({e}); replace or remove it'
                          ) from None

@@ -129,7 +129,7 @@ def _lazy(cfg: Mapping[str, Any]) -> dict:
 
 def _missing(cfg: Mapping[str, Any]) -> List[str]:
     """Paths that a dataset config names and that are not there."""
-    paths = [osp.join(leaf.get('data_root') or '', name) for leaf in leaf_datasets(cfg)
+    paths = [osp.join(leaf.get('data_root') or '', name) for leaf in leaf_datasets(dict(cfg))
              for name in (leaf.get('ann_file'), *dict(leaf.get('data_prefix') or {}).values())
              if name]
     return [path for path in paths if not osp.exists(path)]

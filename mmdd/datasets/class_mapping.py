@@ -35,6 +35,7 @@ def class_columns(mapping: Mapping, teacher: Optional[Sequence[str]],
                          'metainfo=dict(classes=...)')
     if not isinstance(mapping, str):
         return _checked(mapping, len(classes), None if teacher is None else len(teacher))
+    assert teacher is not None
     known, wanted = (_wnids(names, who) if mapping == 'wnid' else tuple(names)
                      for names, who in ((teacher, 'the teacher'), (classes, 'the set')))
     double = sorted({name for name in wanted if known.count(name) > 1})
@@ -52,7 +53,7 @@ def class_columns(mapping: Mapping, teacher: Optional[Sequence[str]],
 def _wnids(names: Sequence[str], who: str) -> Tuple[str, ...]:
     table = table_of(names)
     try:
-        return class_wnids(table)
+        return class_wnids(table or '')
     except ValueError:
         raise ValueError(
             f"teacher.mapping='wnid': the classes of {who} are not those of ImageNet-1K or a "

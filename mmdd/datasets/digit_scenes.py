@@ -11,7 +11,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -192,7 +192,7 @@ class DigitScenes:
     """
 
     splits = tuple(HANDWRITING)
-    folders = ('VOC2007', 'single')
+    folders: Tuple[str, ...] = ('VOC2007', 'single')
     stamp = 'digit_scenes.txt'
     limits = dict(num_scenes=dict(low=0), num_singles=dict(low=0), size=dict(low=16),
                   seed=dict(low=0))
@@ -287,7 +287,7 @@ class DigitScenes:
 
 
 def scene_stream(seed: int, size: int = 64, single_share: float = 0.4,
-                 split: str = 'train', start: int = 0) -> Sequence[Scene]:
+                 split: str = 'train', start: int = 0) -> Iterator[Scene]:
     """An endless, deterministic stream of scenes to train a prior on.
 
     Args:

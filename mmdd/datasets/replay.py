@@ -93,7 +93,7 @@ class SoftLabelDataset:
     def _epoch_rows(self, epoch: int) -> np.ndarray:
         if self.reuse and self.store.epochs:
             epoch %= min(self.reuse, self.store.epochs)
-        if epoch != self._epoch:
+        if self._rows is None or epoch != self._epoch:
             self._epoch, self._rows = epoch, self.store.rows(epoch)
         return self._rows
 

@@ -71,7 +71,7 @@ def draw_crop(rng: np.random.Generator, size: Sequence[int], area: Sequence[floa
     """
     height, width = (int(side) for side in size)
     for _ in range(10):
-        target = rng.uniform(*area) * height * width
+        target = rng.uniform(area[0], area[1]) * height * width
         ratio = math.exp(rng.uniform(math.log(aspect[0]), math.log(aspect[1])))
         w, h = round(math.sqrt(target * ratio)), round(math.sqrt(target / ratio))
         if 0 < w <= width and 0 < h <= height:

@@ -25,8 +25,9 @@ def fail_bad_images(samples: Sequence[DistilledSample]) -> List[DistilledSample]
         The other samples.
     """
     for sample in samples:
-        made = sample.image is not None and sample.label_source != 'real'
-        fault = sample.failure or (image_fault(sample.image) if made else '')
+        fault = sample.failure
+        if not fault and sample.image is not None and sample.label_source != 'real':
+            fault = image_fault(sample.image)
         if fault:
             sample.fail(fault)
     return [sample for sample in samples if not sample.failure]

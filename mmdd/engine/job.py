@@ -87,7 +87,7 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     Raises:
         ValueError: If the judge has the weights of the proxy.
     """
-    job = describe_parts(cfg)
+    job: Dict[str, Any] = describe_parts(cfg)
     for name in ('proxy', 'judge'):
         checkpoint = (cfg.model.get(name) or {}).get('checkpoint')
         if getattr(distiller, name, None) is not None and checkpoint is not None:

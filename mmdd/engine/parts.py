@@ -9,7 +9,7 @@ from mmdd.registry import DATASETS, HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.utils.components import class_of
 
 # (place in the config, where its type is looked up, its config)
-Part = Tuple[str, Registry, Mapping[str, Any]]
+Part = Tuple[str, Registry, Any]
 # Networks that are built by other packages from configs of their own.
 NETWORKS = ('proxy', 'judge')
 # The setting that holds such a config.

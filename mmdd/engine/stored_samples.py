@@ -25,7 +25,8 @@ class StoredSamples(SampleSequence):
     def __len__(self) -> int:
         return len(self.slots)
 
-    def __getitem__(self, index: int) -> DistilledSample:
+    # Without slices: subset() takes several.
+    def __getitem__(self, index: int) -> DistilledSample:  # type: ignore[override]
         slot = self.slots[index]
         return self.journal.load_sample(slot, (slot.id, slot.round), image=False)
 

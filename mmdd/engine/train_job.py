@@ -175,7 +175,8 @@ def _publish(source: str, checkpoint: str) -> None:
     import torch
     content = read_checkpoint(source)
     # Of an EMAHook MMEngine keeps the last weights here, and the average as the state.
-    weights = {key: content[key] for key in ('state_dict', 'ema_state_dict') if key in content}
+    weights: Dict[str, Any] = {
+        key: content[key] for key in ('state_dict', 'ema_state_dict') if key in content}
     with atomic_path(checkpoint) as tmp:
         # Plain types only, so that it loads with weights_only=True.
         torch.save(dict(weights, meta=plain(content['meta'])), tmp)

@@ -119,7 +119,9 @@ def mmd2(real: np.ndarray, fake: np.ndarray, bandwidth: Optional[float] = None,
     """
     running = RunningMMD(real, bandwidth, block)
     running.add(_check(fake, 'distilled features', 2))
-    return running.value()
+    value = running.value()
+    assert value is not None, 'there are at least two images'
+    return value
 
 
 def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,

@@ -36,7 +36,7 @@ class InProcessVOCMetric(VOCMetric):
 
     def _mean_ap(self, results: Sequence[tuple]) -> List[float]:
         """Mean over the classes that have objects, one value a threshold."""
-        every = [[] for _ in self.iou_thrs]
+        every: List[List[float]] = [[] for _ in self.iou_thrs]
         for label in range(len(results[0][1])):
             objects, hits, misses, scores = 0, [], [], []
             for annotation, detections in results:

@@ -70,7 +70,7 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
         FileNotFoundError: If labels that the config names are missing.
         ValueError: If they are of another set or teacher, or of too few epochs.
     """
-    cfg = Config(copy.deepcopy(config if isinstance(config, dict) else config.to_dict()))
+    cfg = Config(copy.deepcopy(config.to_dict() if isinstance(config, Config) else dict(config)))
     if cfg.get('soft_labels') is None:
         return cfg
     dataset = cfg.train_dataloader.dataset
@@ -263,8 +263,9 @@ def _ask(cfg: Config, dataset: Any, teacher: Teacher, rows: np.ndarray,
          num_classes: int, progress: Progress) -> np.ndarray:
     """Logits (N, K) of the teacher for the rows of an epoch, in their order."""
     loader_cfg = cfg.train_dataloader
-    loader = DataLoader(
-        SoftLabelDataset(dataset, _Draft(rows, num_classes), check=False), _CHUNK,
+    draft: Any = SoftLabelDataset(dataset, _Draft(rows, num_classes), check=False)
+    loader: DataLoader = DataLoader(
+        draft, _CHUNK,
         num_workers=loader_cfg.get('num_workers', 0), collate_fn=pseudo_collate)
     device = next(teacher.parameters()).device
     rgb = reads_rgb(dict(train_dataloader=dict(dataset=loader_cfg.dataset.dataset)))

@@ -83,7 +83,8 @@ def best_rates(runs: Sequence[Run]) -> Dict[str, Optional[float]]:
     """
     found: Dict[str, Optional[float]] = {}
     for method, own in by_method(runs).items():
-        values = [(next(iter(run.last.values())), -run.lr) for run in own.finished]
+        values = [(next(iter(run.last.values())), -run.lr) for run in own.finished
+                  if run.lr is not None]
         finite = [(value, rate) for value, rate in values if math.isfinite(value)]
         found[method] = -max(finite)[1] if finite else None
     return found

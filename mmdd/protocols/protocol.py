@@ -2,7 +2,7 @@
 import copy
 import hashlib
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Optional
 
 from mmengine.config import Config
 
@@ -219,7 +219,7 @@ def set_files(protocol: Config, folder: str,
     return dict(images=content.images, sha256=_hash(lines))
 
 
-def _hash(lines: Sequence[str]) -> str:
+def _hash(lines: Iterable[str]) -> str:
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 

@@ -107,10 +107,16 @@ class MethodRuns:
         values = self.values(metric, which)
         return MeanStd.of(values) if values else None
 
+    def measured(self, metric: str, which: str = LAST) -> MeanStd:
+        """:meth:`mean` of a metric that a finished run has."""
+        mean = self.mean(metric, which)
+        assert mean is not None, f'no finished run of {self.method} has {metric}'
+        return mean
+
     def means(self, which: str = LAST) -> Dict[str, MeanStd]:
         """:meth:`mean` of every metric that the first finished run has."""
         names = self.first.metrics(which) if self.finished else ()
-        return {name: self.mean(name, which) for name in names}
+        return {name: self.measured(name, which) for name in names}
 
     def between_sets(self, metric: str, which: str = LAST) -> Optional[float]:
         """Standard deviation of the means of the sets; None of a single set."""

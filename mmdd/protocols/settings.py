@@ -1,6 +1,6 @@
 """What a student protocol does, in words: printed before a training and kept in the report."""
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
@@ -77,7 +77,7 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
     unit = 'updates' if iters else 'epochs'
     select = selection(cfg)
     chosen = dict(val='by the validation split', test='by the test split, as the papers do: '
-                  'optimistic').get(select, 'none is selected')
+                  'optimistic').get(select or '', 'none is selected')
     weights = [str(node.get('checkpoint')) for node in _nodes(model)
                if str(node.get('type')).endswith('Pretrained')]
     return dict(
@@ -99,7 +99,7 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
         runs: One or more :class:`StudentRun` per method.
         task: Task of the protocol.
     """
-    first_runs = {}
+    first_runs: Dict[str, Tuple[Any, Config]] = {}
     for run in runs:
         first_runs.setdefault(run.method, (run, Config(run.config)))
     described = {method: describe_student(cfg) for method, (_, cfg) in first_runs.items()}

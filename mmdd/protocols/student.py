@@ -165,7 +165,8 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     A method is random if the manifests of its sets name ``RandomCoreset``; it measures
     all methods of as many images.
     """
-    cfg, images, random = read_protocol(protocol), {}, set()
+    cfg, random = read_protocol(protocol), set()
+    images: Dict[str, Any] = {}
     for method, folder in method_folders(sets):
         if folder == FULL:
             continue
@@ -204,7 +205,7 @@ def student_job(run: StudentRun) -> Job:
     rate = '' if run.lr is None else f' lr {run.lr:g}'
     return Job(run.key, f'{run.method} seed {run.seed}{rate}', train_logged, (run, ),
                target=run.result_file, log=run.log_file, order=(run.folder != FULL, ),
-               result=lambda: _brief(read_result(run)))
+               result=lambda: _brief(run_result(run, None)))
 
 
 def label_job(run: StudentRun) -> Optional[Job]:
@@ -242,7 +243,11 @@ def _identity(run: StudentRun) -> Dict[str, Any]:
 
 def run_result(run: StudentRun, error: Optional[str]) -> Run:
     """The result of a run that is finished, or that failed."""
-    return Run(**_identity(run), error=error, log=run.log_file) if error else read_result(run)
+    if error:
+        return Run(**_identity(run), error=error, log=run.log_file)
+    result = read_result(run)
+    assert result is not None, f'{run.result_file} is there'
+    return result
 
 
 def _brief(result: Run) -> str:

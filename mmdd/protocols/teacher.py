@@ -52,9 +52,9 @@ def planned_teacher(protocol: Config, work_dir: str) -> Optional[Tuple[Config, s
         work_dir: See :func:`ensure_teacher`.
     """
     schedule = protocol.protocol.get('schedule') or {}
-    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule['teacher']:
         return None
-    teacher = schedule.teacher or {}
+    teacher = schedule['teacher'] or {}
     training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
         teacher['cfg'])
     return training, teacher.get('checkpoint') or osp.join(

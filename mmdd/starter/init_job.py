@@ -130,9 +130,11 @@ def _lines(names: Any) -> str:
 def coco_text(survey: Survey, records: Sequence[Record]) -> str:
     """Records as COCO annotations; what a COCO file says beyond boxes is kept."""
     ids = {name: i for i, name in enumerate(survey.classes, 1)}
-    images, annotations = [], []
+    images: List[Dict[str, Any]] = []
+    annotations: List[Dict[str, Any]] = []
     for number, record in enumerate(records, 1):
         image, own = record.extra or ({}, [{}] * len(record.labels))
+        assert record.boxes is not None
         height, width = survey.sizes[record.image]
         images.append(dict(image, id=number, file_name=record.image, height=height, width=width))
         for label, box, ignored, entry in zip(record.labels, record.boxes, record.ignored, own):
@@ -190,7 +192,8 @@ def job_texts(survey: Survey, scale: Scale, out: str, lines: Sequence[str]) -> D
 
 def _wrapped(classes: Sequence[str]) -> str:
     """A tuple of names over lines of at most 98 characters."""
-    lines, line = [], '        '
+    lines: List[str] = []
+    line = '        '
     for name in classes:
         if len(line) + len(repr(name)) + 2 > 98:
             lines, line = lines + [line.rstrip()], '        '

@@ -121,6 +121,7 @@ def train_one(real: Config, folder: str, scratch: str) -> str:
     run = replace(run, config=student.to_dict())
     train_student(run)
     result = read_result(run)
+    assert result is not None, f'{run.result_file} is there'
     metrics = ', '.join(f'{name} {value:.1f}' for name, value in result.last.items())
     return f'trained a student for {result.updates} updates and tested it ({metrics})'
 

@@ -138,7 +138,7 @@ def shrink_training(cfg: Config, scratch: str) -> Config:
     loader.update(batch_size=min(2, loader.get('batch_size', 1)), num_workers=0,
                   sampler=dict(type='InfiniteSampler', shuffle=True))
     for leaf in leaf_datasets(loader.dataset):
-        leaf.serialize_data = False
+        leaf['serialize_data'] = False
     test = cfg.get('test_dataloader')
     if test is not None:
         test.update(batch_size=2, num_workers=0, persistent_workers=False)
@@ -178,7 +178,12 @@ def scale_down(cfg: Config) -> None:
              if cfg.get(f'{name}_dataloader') is not None]
     nodes.append(cfg.model.get('data_preprocessor') or {})
     sizes: List[int] = []
-    _sizes(nodes, lambda value: sizes.append(value) or value)
+
+    def note(value: int) -> int:
+        sizes.append(value)
+        return value
+
+    _sizes(nodes, note)
     factor = min(1., LONGEST / max(sizes, default=LONGEST))
     if factor < 1:
         _sizes(nodes, lambda value: max(64, round(value * factor / 32) * 32))

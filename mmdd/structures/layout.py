@@ -1,6 +1,6 @@
 """What is asked of one slot: the labels of a real image, or objects of several."""
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -107,8 +107,8 @@ class RealAnnotation(Layout):
         self.image_id, self.path, self.size = image_id, path, size
         self.target = resolve(target, labels=labels, bboxes=bboxes, mask=mask_png)
 
-    @property
-    def sources(self) -> Tuple[Source, ...]:
+    @property  # made anew, as there may be millions of annotations
+    def sources(self) -> Tuple[Source, ...]:  # type: ignore[override]
         """The image itself."""
         return (Source(self.image_id, self.path), )
 
@@ -127,7 +127,7 @@ class ComposedLayout(Layout):
     sources: Tuple[Source, ...]
     parts: Tuple[Part, ...]
     grounds: Tuple[Ground, ...]
-    path: ClassVar[str] = ''
+    path = ''
 
     def __init__(self,
                  image_id: str,

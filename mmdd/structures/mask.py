@@ -20,7 +20,9 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 def decode_mask(data: bytes) -> np.ndarray:
     """The mask (H, W) uint8 that :func:`encode_mask` compressed."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert mask is not None, 'these bytes are no PNG'
+    return mask
 
 
 def mask_to_text(mask: np.ndarray) -> str:

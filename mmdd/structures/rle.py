@@ -12,8 +12,9 @@ class RunLengths:
         counts: M codes.
     """
 
-    def __init__(self, size: Tuple[int, int], counts: Sequence[str]) -> None:
-        self.size = tuple(size)
+    def __init__(self, size: Sequence[int],
+                 counts: Union[Sequence[str], np.ndarray]) -> None:
+        self.size: Tuple[int, ...] = tuple(size)
         self.counts = np.array(counts, object)
 
     @classmethod

@@ -10,7 +10,7 @@ import pickletools
 import warnings
 import zipfile
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterator, List, Mapping
+from typing import IO, Any, Dict, Iterator, List, Mapping
 
 import torch
 from mmengine.config import ConfigDict
@@ -144,12 +144,13 @@ def unsafe_names(path: str) -> List[str]:
     return sorted(one_line(name)[:80] for name in asked - set(_known_names()))
 
 
-def _names(file: BinaryIO) -> Iterator[str]:
+def _names(file: IO[bytes]) -> Iterator[str]:
     """Names in a row of pickles, up to the first byte that belongs to none."""
     texts: List[str] = []  # the texts that STACK_GLOBAL takes its module and name from
     try:
         while True:
             memo: List[str] = []
+            value: Any
             for code, value, _ in pickletools.genops(file):
                 if code.name == 'MEMOIZE':
                     memo.append(texts[-1] if texts else '')

@@ -207,7 +207,8 @@ def fix_own_configs(find: Callable[[str], str]) -> None:
         own = str(filename).startswith('mmdd::')
         return read(find(filename) if own else filename, *args, **kwargs)
 
-    _get_cfg_path._original, fromfile._original = get_path, read
+    _remember(_get_cfg_path, get_path)
+    _remember(fromfile, read)
     Config._get_cfg_path, Config.fromfile = staticmethod(_get_cfg_path), staticmethod(fromfile)
 
 
@@ -225,8 +226,13 @@ def fix_lazy_configs() -> None:
     def _is_builtin_module(name: str) -> bool:
         return name.partition('.')[0] in sys.stdlib_module_names or original(name)
 
-    _is_builtin_module._original = original
+    _remember(_is_builtin_module, original)
     config_utils._is_builtin_module = _is_builtin_module
+
+
+def _remember(changed: Any, original: Callable) -> None:
+    """Note what a function stands for, so that it is wrapped once."""
+    changed._original = original
 
 
 def fix_cpu_dist(cfg: Any) -> None:

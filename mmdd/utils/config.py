@@ -6,7 +6,18 @@ import json
 import os.path as osp
 import sys
 from contextlib import contextmanager
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Union
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    Mapping,
+    Optional,
+    Sequence,
+    Union,
+    cast,
+)
 
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
@@ -61,11 +72,13 @@ def load_config(config: ConfigType) -> Config:
         for part in config:
             merged.merge_from_dict(load_config(part).to_dict())
         return merged
-    if '::' in config and not config.startswith('mmdd::'):
+    name = cast(str, config)
+    read: Callable[[str], Config] = Config.fromfile
+    if '::' in name and not name.startswith('mmdd::'):
         from mmengine.hub import get_config
-        read, path = get_config, config
+        read, path = get_config, name
     else:
-        read, path = Config.fromfile, resolve_path(config)
+        path = resolve_path(name)
     try:
         with import_path(path):
             cfg = read(path)

@@ -180,9 +180,10 @@ class _Run:
                 return
             self.ready.remove(job)
             self.free -= places
-            busy |= {job.target, job.lock} - {None, ''}
+            busy.update(lock for lock in (job.target, job.lock) if lock)
             self._tell('begun', job)
             begin = time.perf_counter()
+            assert job.work is not None, 'only jobs with work become ready'
             future = pool.submit(job.work, *job.args, threads=job.threads, alone=job.alone)
             self.running[future] = job, begin
 

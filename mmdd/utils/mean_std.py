@@ -18,9 +18,10 @@ class MeanStd:
 
     def __sub__(self, other: 'MeanStd') -> 'MeanStd':
         """The difference of the means, and the root of the summed variances."""
-        known = None not in (self.std, other.std)
-        return MeanStd(self.mean - other.mean,
-                       math.hypot(self.std, other.std) if known else None)
+        std = None
+        if self.std is not None and other.std is not None:
+            std = math.hypot(self.std, other.std)
+        return MeanStd(self.mean - other.mean, std)
 
     def scaled(self, factor: float) -> 'MeanStd':
         """Both multiplied by a number."""

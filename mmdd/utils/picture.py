@@ -40,7 +40,8 @@ def class_colour(index: int) -> Tuple[int, int, int]:
         return COLOURS[index]
     hue = (index * 0.618034) % 1
     value = (0.95, 0.75, 0.55)[index % 3]
-    return tuple(round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.75, value))
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, value)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def draw_tile(tile: Tile, classes: Sequence[str], side: int) -> np.ndarray:

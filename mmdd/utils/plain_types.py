@@ -70,7 +70,9 @@ class PlainDtype(StandIn):
 
     def __setstate__(self, state: Tuple) -> None:
         """Take the byte order alone."""
-        order = state[1].decode('ascii', 'replace') if isinstance(state[1], bytes) else state[1]
+        order: Any = state[1]
+        if isinstance(order, bytes):
+            order = order.decode('ascii', 'replace')
         if order not in ('<', '>', '|', '='):
             raise Refused(f'numpy arrays of byte order {str(order)[:40]!r}')
         self.dtype = self.dtype.newbyteorder(order)

@@ -6,8 +6,8 @@ import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
-from typing import Any, Callable, Dict, Optional, Tuple
+from multiprocessing.context import ForkServerContext, SpawnContext
+from typing import Any, Callable, Dict, Optional, Tuple, Union
 
 
 class WorkerDied(RuntimeError):
@@ -19,7 +19,9 @@ def default_jobs() -> int:
     import torch
     if torch.cuda.is_available():
         return torch.cuda.device_count()
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Pool:
@@ -140,7 +142,7 @@ class _Worker:
         self.process.join()
 
 
-def worker_context() -> BaseContext:
+def worker_context() -> Union[SpawnContext, ForkServerContext]:
     """The multiprocessing context of worker processes.
 
     On CPU they are forked from a server that has imported what most jobs need, which takes
@@ -171,6 +173,7 @@ def _serve(pipe: Connection, place: int) -> None:
             return
         if threads:
             torch.set_num_threads(threads)
+        answer: Tuple[Optional[Exception], Any]
         try:
             answer = None, work(*args)
         except Exception as error:
@@ -184,10 +187,11 @@ def end_with_parent() -> None:
     One that worked on would write into the folders of the next try.
     """
     parent = multiprocessing.parent_process()
+    if parent is None:
+        return
 
     def watch() -> None:
         parent.join()
         os._exit(1)
 
-    if parent is not None:
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()

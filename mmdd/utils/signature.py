@@ -49,7 +49,7 @@ def defaults_of(cls: type) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     for base in inspect.getmro(cls):
         if base is not object and '__init__' in vars(base):
-            for p in inspect.signature(base.__init__).parameters.values():
+            for p in inspect.signature(vars(base)['__init__']).parameters.values():
                 if p.default is not p.empty:
                     found.setdefault(p.name, p.default)
     return found

@@ -144,7 +144,7 @@ def latest_checkpoint(folder: str) -> Optional[str]:
     if osp.isfile(named):
         if is_whole_checkpoint(named):
             return named
-        last = _step(osp.basename(named))
+        last: float = _step(osp.basename(named))
     else:
         set_aside(pointer, 'it names no checkpoint', 'the newest checkpoint is taken')
         last = math.inf

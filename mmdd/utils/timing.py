@@ -2,7 +2,7 @@
 import re
 import resource
 import time
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 import torch
 
@@ -42,9 +42,12 @@ def peak_memory_mib() -> Dict[str, int]:
 def _host_peak() -> int:
     try:
         with open('/proc/self/status') as f:
-            return int(re.search(r'VmHWM:\s*(\d+)', f.read())[1]) // 1024
-    except (OSError, TypeError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            found = re.search(r'VmHWM:\s*(\d+)', f.read())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 class StepTimer:
@@ -59,7 +62,7 @@ class StepTimer:
 
     def __init__(self) -> None:
         self.seconds: List[float] = []
-        self._begin: Optional[float] = None
+        self._begin = 0.
 
     def before_denoise(self, runner, state) -> None:
         """Start the clock."""

@@ -20,7 +20,7 @@ def from_json(kind: Type[Kind], node: Any, where: str) -> Kind:
     Raises:
         ValueError: If a field is missing, unknown or of another type.
     """
-    known = _hints(kind)
+    known = _hints(kind)  # type: ignore[arg-type]  # to mypy no type[T] is hashable
     if not isinstance(node, Mapping):
         raise ValueError(f'{where} must be a dict with {", ".join(known)}, got {shown(node)}')
     for name in node:
@@ -44,7 +44,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Union:
         return None if value is None else _value(args[0], value, where)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return from_json(hint, value, where)
     if hint is float and value is None:
         return float('nan')

@@ -40,13 +40,17 @@ def _figures(results: Results) -> Iterator[Tuple[Key, MeanStd]]:
 
 
 def _difference(pair: Pair) -> Optional[Cell]:
-    return None if None in pair else signed(pair[1].mean - pair[0].mean)
+    before, after = pair
+    if before is None or after is None:
+        return None
+    return signed(after.mean - before.mean)
 
 
 def _is_beyond(pair: Pair) -> Optional[str]:
-    if None in pair:
+    before, after = pair
+    if before is None or after is None:
         return None
-    gap = pair[1] - pair[0]
+    gap = after - before
     return 'yes' if abs(gap.mean) > (gap.std or 0.) else 'no'
 
 
@@ -59,8 +63,8 @@ def compare_settings(before: Results, after: Results) -> List[str]:
     a, b = _protocols(before), _protocols(after)
     for name in a:
         lines += _changes(f'students of {name}', a[name], b.get(name, a[name]))
-    a, b = _sets(before), _sets(after)
-    changed = sorted(name for name in set(a) & set(b) if a[name] != b[name])
+    old, new = _sets(before), _sets(after)
+    changed = sorted(name for name in set(old) & set(new) if old[name] != new[name])
     if changed:
         lines.append(f'sets of another job: {", ".join(changed)}')
     return lines

@@ -58,12 +58,13 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
              and one.name not in group.ablation[:-1]][-MAX_METHODS:]
     if judge is None or not shown:
         return None
-    jobs = [[one.name, one.sets[0].facts['job']] for one in shown]
+    jobs = [[one.name, facts['job']] for one in shown if (facts := one.sets[0].facts)]
     key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge.name]).encode())
     path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
     found = read_arrays(path, ('names', ))
     if found is None:
         setup()
+        assert judge.dataset is not None and judge.proxy_config is not None
         paths = {REAL: real_paths(judge.dataset, num_real)}
         paths.update({one.name: set_paths(one.sets[0].folder, num_each) for one in shown})
         proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))

@@ -53,10 +53,12 @@ def evaluation_table(methods: Mapping[str, MethodRuns]) -> Table:
     metrics = list(finished[0].first.last) if finished else []
     for which in (LAST, BEST):
         if any(row.first.metrics(which) for row in finished):
-            columns += [(f'{metric} ({which})',
-                         lambda row, metric=metric, which=which: row.mean(metric, which))
-                        for metric in metrics]
+            columns += [_mean_column(metric, which) for metric in metrics]
     return Table.build(methods.values(), columns)
+
+
+def _mean_column(metric: str, which: str) -> Column:
+    return f'{metric} ({which})', lambda row: row.mean(metric, which)
 
 
 def _runs(row: MethodRuns) -> str:

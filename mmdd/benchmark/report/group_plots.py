@@ -30,7 +30,7 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     """Draw the plots of a group; the light ones are kept in ``<work_dir>/plots``."""
     found = [plot for student in group.students for plot in student_plots(group, student)]
     points = _points(group, work_dir, embedding) if embedding else None
-    if points:
+    if embedding and points:
         found.append((
             embedding, f'Features of real and distilled images, as a proxy sees them '
             f'({EMBEDDINGS[embedding]}); distances between far groups mean little',
@@ -39,7 +39,7 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     drawn = []
     for number, (kind, title, draw) in enumerate(found):
         light, dark = (draw(theme=theme) for theme in ('light', 'dark'))
-        if light is None:
+        if light is None or dark is None:
             continue
         name = f'{slug(group.name)}-{number}-{kind}.svg'
         plots.save_svg(light, osp.join(work_dir, 'plots', name))
@@ -61,7 +61,7 @@ def student_plots(group: GroupResult, student: StudentResult) -> Iterator[Plot]:
             yield ('budget',
                    f'{metric} (last) against the budget; bars: the spread over sets{who}',
                    partial(plots.line_figure, series, 'images', metric,
-                           level=full and full.mean(metric).mean))
+                           level=full.measured(metric).mean if full else None))
         for key, lines in plots.sweep_series(group, student, metric).items():
             yield ('sweep', f'{metric} (last) against {key}{who}',
                    partial(plots.line_figure, lines, key, metric))

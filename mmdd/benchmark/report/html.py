@@ -82,9 +82,10 @@ def group_view(group: GroupResult, anchor: str, plots: Sequence[Drawing],
 
 def table_views(group: GroupResult, student: StudentResult) -> List[Dict[str, Any]]:
     """The tables of one student: ``table``, ``caption`` and ``classes`` of the rows."""
-    views = [dict(table=table, classes=None,
-                  caption=f'{student.title}: {metric} by budget, {BUDGET_NOTE}')
-             for metric, table in budget_tables(group, student).items()]
+    views: List[Dict[str, Any]] = [
+        dict(table=table, classes=None,
+             caption=f'{student.title}: {metric} by budget, {BUDGET_NOTE}')
+        for metric, table in budget_tables(group, student).items()]
     views.append(dict(
         table=group_table(group, student), classes=row_classes(group, student),
         caption=f'{student.title}: students on real test data, {", ".join(group.metrics)}'))
@@ -141,7 +142,7 @@ def tile_view(tile: Tile, classes: Sequence[str], method: str) -> Dict[str, Any]
     height, width = tile.image.shape[:2]
     factor = TILE_SIDE / max(height, width)
     drawn = drawn[:max(1, round(height * factor)), :max(1, round(width * factor))]
-    names = ', '.join(dict.fromkeys(str(classes[int(label)]) for label in tile.labels))
+    names = ', '.join(dict.fromkeys(str(classes[int(label)]) for label in tile.target.labels))
     return dict(src=data_uri(jpeg(drawn), 'image/jpeg'), width=drawn.shape[1],
                 height=drawn.shape[0], caption=tile.caption,
                 alt=f'{method}, {tile.caption}{f": {names}" if names else ""}')

@@ -70,7 +70,7 @@ def verdicts(group: GroupResult, student: StudentResult) -> List[str]:
         row, random = student.runs_of(method), randoms.get(method.budget)
         if method.full or not row.finished or random is None or random.method == method.name:
             continue
-        mean, beside = row.mean(metric), random.mean(metric)
+        mean, beside = row.measured(metric), random.measured(metric)
         gap = mean - beside
         text = f'{group.prefix(student)}{method.name} ({method.budget}): {metric} {mean.mean:.1f}'
         if gap.std is not None and abs(gap.mean) <= gap.std:

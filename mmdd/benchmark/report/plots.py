@@ -53,7 +53,7 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
     for method in _measured(group, student):
         if method.sets and not method.sweep:
             row = student.runs_of(method)
-            mean, between = row.mean(metric), row.between_sets(metric)
+            mean, between = row.measured(metric), row.between_sets(metric)
             found.setdefault(method.curve, []).append((
                 row.first.images, mean.mean, mean.std if between is None else between,
                 method.paper_of(student.name, metric)))
@@ -66,7 +66,7 @@ def sweep_series(group: GroupResult, student: StudentResult,
     """Metric against a swept setting: series by the name of the setting."""
     found: Dict[str, Dict[str, List[Point]]] = {}
     for method in _measured(group, student):
-        sweep, mean = method.sweep, student.runs_of(method).mean(metric)
+        sweep, mean = method.sweep, student.runs_of(method).measured(metric)
         if sweep and isinstance(sweep['value'], (int, float)):
             found.setdefault(sweep['label'], {}).setdefault(sweep['base'], []).append(
                 (sweep['value'], mean.mean, mean.std, method.paper_of(student.name, metric)))
@@ -115,7 +115,7 @@ def methods_figure(group: GroupResult, student: StudentResult, metric: str,
     with themed(theme):
         figure, axes = new_figure(6.2, 0.9 + 0.42 * len(rows), xlabel=metric)
         for i, row in enumerate(rows):
-            values, mean = row.values(metric), row.mean(metric).mean
+            values, mean = row.values(metric), row.measured(metric).mean
             height, colour = len(rows) - 1 - i, COLOURS[i % len(COLOURS)]
             offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.]
             axes.plot(values, height + np.asarray(offsets), 'o', markersize=4, alpha=0.8,
@@ -139,7 +139,7 @@ def ablation_figure(group: GroupResult, student: StudentResult,
         figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
         for k, metric in enumerate(metrics):
             x = np.arange(len(methods)) + (k - (len(metrics) - 1) / 2) * width
-            means = [student.runs_of(method).mean(metric) for method in methods]
+            means = [student.runs_of(method).measured(metric) for method in methods]
             axes.bar(x, [mean.mean for mean in means], width * 0.92,
                      yerr=[mean.std or 0. for mean in means], capsize=3,
                      color=COLOURS[k % len(COLOURS)], ecolor=THEMES[theme]['ink'], label=metric)

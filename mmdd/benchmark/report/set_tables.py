@@ -56,7 +56,9 @@ def _range(per_class: Optional[Mapping[str, Mapping[str, int]]]) -> Optional[Cel
 
 def _score(score: Optional[Mapping[str, float]]) -> Optional[Cell]:
     """Mean and standard deviation of scores; None where nothing scored."""
-    return score and Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean'])
+    if not score:
+        return None
+    return Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean'])
 
 
 def class_tables(group: GroupResult) -> Dict[str, Table]:
@@ -72,10 +74,13 @@ def class_tables(group: GroupResult) -> Dict[str, Table]:
         if any('objects' in one for one in per_class.values()):
             columns.append(('objects', lambda item: number(item[1].get('objects'), 0)))
         if scores:
-            columns.append(('mean score',
-                            lambda item, scores=scores: number(scores.get(item[0]), 2)))
+            columns.append(_score_column(scores))
         found[f'{method.name}, seed {entry.seed}'] = Table.build(per_class.items(), columns)
     return found
+
+
+def _score_column(scores: Mapping[str, float]) -> Column:
+    return 'mean score', lambda item: number(scores.get(item[0]), 2)
 
 
 def cost_table(group: GroupResult) -> Table:

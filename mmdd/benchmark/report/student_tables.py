@@ -46,7 +46,7 @@ def _metric_columns(group: GroupResult, student: StudentResult, metric: str) -> 
         row, random = student.runs_of(method), randoms.get(method.budget)
         if random is None or random.method == method.name or not row.finished:
             return None
-        return signed((row.mean(metric) - random.mean(metric)).mean)
+        return signed((row.measured(metric) - random.measured(metric)).mean)
 
     columns: List[Column] = [
         (f'{metric} (last)', lambda method: student.runs_of(method).mean(metric))]
@@ -114,7 +114,7 @@ def _spread_cell(row: Optional[MethodRuns], metric: str) -> Optional[Cell]:
     """'mean ± std (std between sets)' of the last value."""
     if row is None:
         return None
-    mean, between = row.mean(metric), row.between_sets(metric)
+    mean, between = row.measured(metric), row.between_sets(metric)
     return Cell(mean.text + ('' if between is None else f' ({between:.1f})'), mean.mean)
 
 
@@ -145,7 +145,8 @@ def overview_table(group: GroupResult) -> Optional[Table]:
 def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Optional[Cell]:
     mean, paper = student.runs_of(method).mean(metric), method.paper_of(student.name, metric)
     text = mean.text if mean else '-'
-    return Cell(f'{text} [{paper.text}]' if paper else text, mean and mean.mean)
+    return Cell(f'{text} [{paper.text}]' if paper else text,
+                mean.mean if mean else None)
 
 
 def spread_table(group: GroupResult, student: StudentResult) -> Table:
@@ -182,5 +183,5 @@ def best_baselines(methods: List[MethodResult], student: StudentResult,
                    metric: str) -> Dict[str, MethodResult]:
     """The measured baseline of real images with the highest mean, by budget."""
     baselines = [method for method in methods if method.is_baseline]
-    baselines.sort(key=lambda method: student.runs_of(method).mean(metric).mean)
+    baselines.sort(key=lambda method: student.runs_of(method).measured(metric).mean)
     return {method.budget: method for method in baselines}  # the last one of a budget stays

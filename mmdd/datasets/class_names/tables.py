@@ -162,7 +162,8 @@ def _check(name: str, known: Sequence[str]) -> None:
 
 @cache
 def _imagenet() -> List[Tuple[str, str]]:
-    return [tuple(line.split(' ', 1)) for line in _lines('imagenet.txt')]
+    return [(wnid, name) for wnid, name in (
+        line.split(' ', 1) for line in _lines('imagenet.txt'))]
 
 
 def _lines(name: str) -> List[str]:

@@ -68,8 +68,10 @@ def write_jpeg(sample: DistilledSample, path: str) -> Tuple[int, int]:
     for byte, an image of another format is converted.
     """
     if not sample.path:
+        assert sample.image is not None
         atomic_save_image(path, sample.image)
-        return tuple(sample.image.shape[:2])
+        height, width = sample.image.shape[:2]
+        return height, width
     with Image.open(sample.path) as picture:
         size = upright_size(picture)
         if picture.format == 'JPEG':

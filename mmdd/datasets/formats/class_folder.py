@@ -4,6 +4,8 @@ import os.path as osp
 import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
+import numpy as np
+
 from mmdd.registry import FORMATS, TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
 from mmdd.utils.io import atomic_copy, atomic_save_image, atomic_write_text
@@ -89,6 +91,7 @@ class ClassFolderWriter(BaseWriter):
         elif sample.path:
             atomic_save_image(osp.join(out_dir, file), read_array(sample.path))
         else:
+            assert sample.image is not None
             atomic_save_image(osp.join(out_dir, file), sample.image)
         return [file]
 
@@ -122,7 +125,7 @@ def name_folders(classes: Sequence[str]) -> List[str]:
     return [f'{i:0{digits}d}_{name}' for i, name in enumerate(plain)]
 
 
-def _only_label(labels: Sequence[int], slot: int) -> int:
+def _only_label(labels: np.ndarray, slot: int) -> int:
     if len(labels) != 1:
         raise ValueError(f'ClassFolderWriter cannot write slot {slot}: it has {len(labels)} '
                          f'labels instead of one; use VOCWriter or COCOWriter for detection and '

@@ -72,7 +72,8 @@ class COCOWriter(BaseWriter):
               classes: Sequence[str]) -> List[str]:
         """Write the annotations of all images."""
         ids = self.category_ids(classes)
-        images, annotations = [], []
+        images: List[Dict[str, Any]] = []
+        annotations: List[Dict[str, Any]] = []
         for sample in samples:
             file = self._file(sample)
             height, width = image_size(osp.join(out_dir, file))
@@ -109,12 +110,13 @@ def original_entries(slot: DistillSlot, category_ids: Dict[str, int]) -> List[Di
         slot: Slot of the image.
         category_ids: Category ids by class name.
     """
+    assert slot.original is not None
     return [dict({key: value for key, value in entry.items() if key not in ('category', 'id')},
                  image_id=slot.id, category_id=category_ids[entry['category']],
                  original_id=entry.get('id')) for entry in slot.original['annotations']]
 
 
-def made_entries(sample: DistilledSample, size: Sequence[int],
+def made_entries(sample: DistilledSample, size: Tuple[int, int],
                  category_ids: Sequence[int]) -> List[Dict[str, Any]]:
     """COCO annotations of a synthetic image without their ids.
 
@@ -212,8 +214,10 @@ def _read_coco_problem(path: str, changed: int, classes: Tuple[str, ...]) -> str
     try:
         with open(path, encoding='utf-8') as f:
             content = json.load(f)
-        parts = [content[key] for key in ('images', 'annotations', 'categories')]
-        return next((f'{path}: {problem}' for problem in _coco_problems(*parts, classes)), '')
+        images, annotations, categories = (
+            content[key] for key in ('images', 'annotations', 'categories'))
+        problems = _coco_problems(images, annotations, categories, classes)
+        return next((f'{path}: {problem}' for problem in problems), '')
     except (ValueError, KeyError, TypeError, OSError) as e:
         reason = ' '.join(f'{type(e).__name__}: {e}'.split())[:120]
         return (f'{path}: cannot be read as COCO annotations ({reason}); it needs images, '

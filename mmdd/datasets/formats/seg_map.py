@@ -75,11 +75,13 @@ class SegMapWriter(BaseWriter):
         image = f'{self.root}/JPEGImages/{name}.jpg'
         mask = f'{self.root}/SegmentationClass/{name}.png'
         size = write_jpeg(sample, osp.join(out_dir, image))
-        if sample.mask.shape != size:
-            raise ValueError(f'slot {sample.slot.id}: the mask is {sample.mask.shape[1]}x'
-                             f'{sample.mask.shape[0]}, its image {size[1]}x{size[0]}; they must '
+        labels = sample.mask
+        assert labels is not None
+        if labels.shape != size:
+            raise ValueError(f'slot {sample.slot.id}: the mask is {labels.shape[1]}x'
+                             f'{labels.shape[0]}, its image {size[1]}x{size[0]}; they must '
                              f'agree')
-        stored = restore_zero_label(sample.mask) if self.reduce_zero_label else sample.mask
+        stored = restore_zero_label(labels) if self.reduce_zero_label else labels
         atomic_save_image(osp.join(out_dir, mask), stored, palette=voc_palette())
         return [image, mask]
 
@@ -109,7 +111,7 @@ class SegMapFormat(SetFormat):
               classes: Optional[Sequence[str]]) -> List[Tuple[str, ...]]:
         """Image and mask of each image; ids must be class indices."""
         root, reduced = file.split('/')[0], is_reduced(read_manifest(folder))
-        files = []
+        files: List[Tuple[str, ...]] = []
         for name in listed_names(folder, file):
             pair = (f'{root}/JPEGImages/{name}.jpg', f'{root}/SegmentationClass/{name}.png')
             require_files(folder, file, pair)
@@ -117,7 +119,7 @@ class SegMapFormat(SetFormat):
                 stored = np.asarray(mask)
                 values = np.unique(reduce_zero_label(stored) if reduced else stored)
             unknown = [int(v) for v in values if classes and v >= len(classes) and v != IGNORE]
-            if unknown:
+            if classes and unknown:
                 raise ValueError(f'{folder}: {pair[1]} has the values {unknown}, the protocol has '
                                  f'classes 0 to {len(classes) - 1} and {IGNORE} to ignore')
             files.append(pair)

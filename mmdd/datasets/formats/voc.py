@@ -60,10 +60,11 @@ class VOCWriter(BaseWriter):
         name = self.name(sample)
         image = f'{self.root}/JPEGImages/{name}.jpg'
         annotation = f'{self.root}/Annotations/{name}.xml'
-        shape = write_jpeg(sample, osp.join(out_dir, image))
+        size = write_jpeg(sample, osp.join(out_dir, image))
         with Image.open(osp.join(out_dir, image)) as picture:
-            shape = (*shape, len(picture.getbands()))
+            shape = (*size, len(picture.getbands()))
         original = original_of(sample, VOC)
+        assert sample.bboxes is not None
         bboxes, labels = whole_pixels(sample.bboxes, sample.labels, shape)
         write_voc_xml(osp.join(out_dir, annotation), f'{name}.jpg', shape, bboxes,
                       [classes[i] for i in labels],
@@ -112,7 +113,7 @@ class VOCFormat(SetFormat):
     def check(self, folder: str, file: str,
               classes: Optional[Sequence[str]]) -> List[Tuple[str, ...]]:
         """Image and annotation of each image; names of classes must be known."""
-        files = []
+        files: List[Tuple[str, ...]] = []
         for name in listed_names(folder, file):
             pair = (f'VOC2007/JPEGImages/{name}.jpg', f'VOC2007/Annotations/{name}.xml')
             require_files(folder, file, pair)

@@ -113,7 +113,8 @@ def read_voc_xml(path: str) -> Tuple[np.ndarray, List[str]]:
     tags = ('xmin', 'ymin', 'xmax', 'ymax')
     try:
         objects = ET.parse(path).getroot().findall('object')
-        bboxes = [[float(obj.findtext(f'bndbox/{tag}')) - 1 for tag in tags] for obj in objects]
+        bboxes = [[float(obj.findtext(f'bndbox/{tag}', '')) - 1 for tag in tags]
+                  for obj in objects]
     except (ET.ParseError, OSError, TypeError, ValueError) as e:
         raise ValueError(f'{path}: cannot be read as a VOC annotation ({e}); correct or remove '
                          f'it') from None
@@ -164,7 +165,7 @@ def _read_xml(path: str, changed: int) -> Tuple[str, Tuple[Tuple[str, bool], ...
 
 def _has_box(obj: ET.Element) -> bool:
     try:
-        return all(math.isfinite(float(obj.findtext(f'bndbox/{tag}')))
+        return all(math.isfinite(float(obj.findtext(f'bndbox/{tag}', '')))
                    for tag in ('xmin', 'ymin', 'xmax', 'ymax'))
     except (TypeError, ValueError):
         return False

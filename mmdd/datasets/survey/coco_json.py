@@ -24,10 +24,10 @@ def read_coco(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
         ValueError: If the files name other categories each, or no image is found.
     """
     files = coco_files(tree)
-    contents = {file: _read(tree, file) for file in files}
+    contents = {file: content for file in files if (content := _read(tree, file))}
     names = _category_names(tree, contents)
     check_asked(tree, classes, names)
-    used = set().union(*map(_used_names, contents.values()))
+    used: Set[str] = set().union(*map(_used_names, contents.values()))
     kept = tuple(name for name in names if name in (used if classes is None else set(classes)))
     if not kept:
         raise ValueError(f'{tree.folder}: no box of the categories {few(names)} in {few(files)}')
@@ -118,10 +118,11 @@ def _add_file(survey: Survey, present: Set[str], file: str, content: Dict[str, A
 def _record(path: str, file: str, image: Dict[str, Any], own: Sequence[Dict[str, Any]],
             names: Mapping[Any, str]) -> Record:
     boxes = [tuple(map(float, a['bbox'])) for a in own]
-    size = (image.get('height'), image.get('width'))
+    height, width = image.get('height'), image.get('width')
     return Record(path, tuple(names[a['category_id']] for a in own), file,
                   [(x, y, x + w, y + h) for x, y, w, h in boxes],
-                  tuple(bool(a.get('iscrowd')) for a in own), size if all(size) else None,
+                  tuple(bool(a.get('iscrowd')) for a in own),
+                  (height, width) if height and width else None,
                   extra=(image, own))
 
 

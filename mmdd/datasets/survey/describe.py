@@ -26,8 +26,8 @@ def describe_survey(survey: Survey) -> List[str]:
     lines.append(f'classes: {len(survey.classes)}')
     images, objects = survey.images(), survey.objects()
     for name in survey.classes[:SHOWN]:
-        boxes = f', {objects[name]:,} boxes' if survey.task == 'det' else ''
-        lines.append(f'  {name}: {images[name]:,} training images{boxes}')
+        own = f', {objects[name]:,} boxes' if survey.task == 'det' else ''
+        lines.append(f'  {name}: {images[name]:,} training images{own}')
     if len(survey.classes) > SHOWN:
         lines.append(f'  and {len(survey.classes) - SHOWN} more')
     return lines + [f'note: {oddity}' for oddity in survey.oddities]

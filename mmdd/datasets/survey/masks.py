@@ -69,8 +69,8 @@ def read_masks(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
     records = [record for record in records if record.annotation in values]
     survey = Survey(tree.folder, 'masks', 'seg', tuple(names), _splits(tree, records), oddities)
     survey.layout = dict(_keep_layout(survey))
-    bare = set(tree.images) - set(pairs) - set(pairs.values())
-    bare = [file for file in bare if _special(file, MASK_FOLDERS) is None]
+    alone = set(tree.images) - set(pairs) - set(pairs.values())
+    bare = [file for file in alone if _special(file, MASK_FOLDERS) is None]
     if bare:
         survey.oddities.append(f'{len(bare)} images have no mask and are left out '
                                f'({few(sorted(bare))})')

@@ -147,9 +147,10 @@ def _report_counts(survey: Survey) -> None:
         if twice:
             survey.oddities.append(f'{split}: {len(twice)} file names occur more than once, in '
                                    f'different folders ({few(twice)})')
-    names = [{record.image.rsplit('/', 1)[-1] for record in own}
-             for own in survey.splits.values()]
-    shared = sorted(set().union(*(a & b for i, a in enumerate(names) for b in names[:i])))
+    splits = [{record.image.rsplit('/', 1)[-1] for record in own}
+              for own in survey.splits.values()]
+    shared: List[str] = sorted(set().union(
+        *(a & b for i, a in enumerate(splits) for b in splits[:i])))
     if shared:
         survey.oddities.append(f'{len(shared)} file names occur in two splits; check that no '
                                f'test image is trained on ({few(shared)})')

@@ -66,13 +66,13 @@ def read_xml(path: str, file: str) -> Optional[Record]:
         return None
     labels, boxes, ignored = [], [], []
     for node in root.findall('object'):
-        x1, y1, x2, y2 = (float(node.findtext(f'bndbox/{tag}')) - 1 for tag in TAGS)
+        x1, y1, x2, y2 = (float(node.findtext(f'bndbox/{tag}', '')) - 1 for tag in TAGS)
         labels.append(str(node.findtext('name')))
         boxes.append((x1, y1, x2, y2))
         ignored.append(node.findtext('difficult', '0').strip() == '1')
-    size = [root.findtext(f'size/{name}') for name in ('height', 'width')]
+    height, width = (root.findtext(f'size/{name}') for name in ('height', 'width'))
     return Record('', tuple(labels), file, boxes, tuple(ignored),
-                  (int(size[0]), int(size[1])) if all(size) else None)
+                  (int(height), int(width)) if height and width else None)
 
 
 def order_classes(names: Counter) -> Tuple[str, ...]:

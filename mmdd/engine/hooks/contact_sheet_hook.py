@@ -67,4 +67,5 @@ def sample_tile(sample: DistilledSample, classes: Sequence[str]) -> Tile:
     mark = '' if sample.accepted else 'rejected'
     caption = '  '.join(word for word in (
         f'#{sample.slot.id}', sample.target.caption(classes), score, judged, mark) if word)
+    assert sample.image is not None
     return Tile(sample.image, sample.target, sample.slot.target, caption)

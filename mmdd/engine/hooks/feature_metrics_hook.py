@@ -127,6 +127,7 @@ class FeatureMetricsHook(Hook):
         real, made = self._real_features(runner), self._features(runner, samples, prefix)
         thresholds = [refiner.threshold for refiner in distiller.refiners
                       if hasattr(refiner, 'threshold')]
+        assert self.size is not None
         found = dict(
             feature_metrics(real, made, self.k),
             extractor=type(self.model).__name__, extractor_id=osp.basename(self.folder),
@@ -148,9 +149,12 @@ class FeatureMetricsHook(Hook):
             rng = np.random.default_rng(derive_seed('real features', self.num_real))
             picked = np.sort(rng.permutation(len(annotations))[:self.num_real])
             paths = [annotations[i].path for i in picked]
-            self._real = FeaturePass(
+            assert self.size is not None
+            features = FeaturePass(
                 self.model, paths, self.size, self.batch_size, self._real_folder(paths),
-                'features for the metrics', share=False).run().numpy()
+                'features for the metrics', share=False).run()
+            assert features is not None, 'a rank that works alone gets them'
+            self._real = features.numpy()
         return self._real
 
     def _real_folder(self, paths: List[str]) -> str:
@@ -171,7 +175,7 @@ class FeatureMetricsHook(Hook):
             for i, features in zip(batch, extract(self.model, images)):
                 found[i] = features
                 write_arrays(files[i], features=features)
-        return np.stack(found)
+        return np.stack([features for features in found if features is not None])
 
     def _file(self, sample: DistilledSample, prefix: str) -> str:
         return osp.join(self.folder, f'{prefix}{sample.slot.id:06d}_r{sample.slot.round}.npz')
@@ -182,6 +186,7 @@ class FeatureMetricsHook(Hook):
 
     def _image(self, runner, sample: DistilledSample) -> np.ndarray:
         """The image of a sample at the extractor's size, (H, W, 3) uint8 RGB."""
+        assert self.size is not None
         if sample.path:
             return load_image(sample.path, self.size)
         image = sample.image
@@ -190,4 +195,5 @@ class FeatureMetricsHook(Hook):
         if image.shape[:2] == self.size:
             return image
         height, width = self.size
-        return np.asarray(Image.fromarray(image).resize((width, height), Image.BILINEAR))
+        return np.asarray(Image.fromarray(image).resize(
+            (width, height), Image.Resampling.BILINEAR))

@@ -1,7 +1,7 @@
 """The base of everything that changes the noise prediction at a step."""
 import math
 from dataclasses import replace
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
@@ -186,7 +186,9 @@ class GuidanceHook(Hook):
             ValueError: If the adapter does not run that branch.
         """
         if self.branch == 'combined':
+            assert state.denoised is not None
             return state.denoised
+        assert state.branches is not None
         noise = state.branches[self.branch]
         if noise is None:
             raise ValueError(f'{type(self).__name__}: branch={self.branch!r} needs '
@@ -268,8 +270,10 @@ class GuidanceHook(Hook):
 
     def change(self, state: DenoiseState) -> Tensor:
         """Change of the noise prediction before it is clipped and checked, (B, C, h, w)."""
-        factor, change = self.strength(state), 0.
+        factor = self.strength(state)
+        change: Any = 0.
         if self.scale != 0:
+            assert state.noise_pred is not None
             gradient = self.guidance(state).detach().float()
             length = state.sigma if self.step == 'scale' else step_factor(
                 self.step, gradient, state.noise_pred.detach(), state.energy)
@@ -293,6 +297,7 @@ class GuidanceHook(Hook):
         if self.max_norm is not None:
             norm = change.flatten(1).norm(dim=1).clamp_min(1e-12)
             change = change * (self.max_norm / norm).clamp_max(1).view(-1, 1, 1, 1)
+        assert state.guided_noise is not None
         state.guided_noise = state.guided_noise + change
 
     @property

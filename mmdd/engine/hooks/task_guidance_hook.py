@@ -1,4 +1,6 @@
 """Guidance by the task loss of the proxy: the heart of UniDD."""
+from typing import Any
+
 from mmengine.model import is_model_wrapper
 from torch import Tensor
 
@@ -19,7 +21,7 @@ class TaskGuidanceHook(GuidanceHook):
 
     def __init__(self, scale: float = 100., **kwargs) -> None:
         super().__init__(scale, **kwargs)
-        self.proxy = None
+        self.proxy: Any = None
 
     def before_sample(self, runner, state: DenoiseState) -> None:
         """Take the proxy of the distiller that is sampling.
@@ -34,4 +36,5 @@ class TaskGuidanceHook(GuidanceHook):
 
     def energy(self, state: DenoiseState) -> Tensor:
         """Task loss of the decoded clean estimate, (B,)."""
+        assert state.denoised is not None
         return self.proxy.energy(state.decode(state.denoised), state.slots)

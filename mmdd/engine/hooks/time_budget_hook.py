@@ -83,6 +83,7 @@ class TimeBudgetHook(Hook):
             return (time.perf_counter() - begin) / len(few)
 
     def _tell(self, rate: float, slots: int) -> None:
+        assert self.projected is not None
         fits = self.projected <= self.minutes
         print_log(
             f'time budget: {rate:.3g} images per second on a rank, about {self.projected:.1f} of '

@@ -57,6 +57,7 @@ class TrainCostHook(Hook):
 
     def _update(self, runner) -> None:
         now, passes = time.perf_counter(), count_passes(runner.model)
+        assert self._time is not None, 'before_train starts the clock'
         self.seconds += now - self._time
         self.denoiser_passes += (passes - self._passes) * get_world_size()
         self._time, self._passes = now, passes

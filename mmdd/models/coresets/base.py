@@ -35,7 +35,7 @@ class CoresetBaseline(DatasetDistiller):
     proxy_kinds: Optional[Tuple[type, ...]] = None
     draws = False
     takes_over = True
-    limits = dict(feature_size=dict(low=8))
+    limits: Dict[str, Any] = dict(feature_size=dict(low=8))
 
     def __init__(self,
                  proxy: Optional[dict] = None,

@@ -38,12 +38,13 @@ class FeaturePass:
         share: Whether all ranks take part, if there is a folder.
     """
 
-    def __init__(self, extractor, paths: Sequence[str], size: Tuple[int, int], batch_size: int,
+    def __init__(self, extractor, paths: Sequence[Any], size: Tuple[int, int], batch_size: int,
                  folder: Optional[str] = None, name: str = 'features',
                  share: bool = True) -> None:
         self.extractor = extractor
         self.paths = list(paths)
-        self.size = tuple(size)
+        height, width = size
+        self.size = (height, width)
         self.batch_size = batch_size
         self.folder = folder
         self.name = name
@@ -67,20 +68,24 @@ class FeaturePass:
             return None
         if self.folder is not None and self.blocks:
             return self._mapped()
-        parts = list(found.values())
+        parts = [block for block in found.values() if block is not None]
         return torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 0)
 
     def _mapped(self) -> torch.Tensor:
         """All features in one file, of which memory holds no more than is read."""
-        path, store, begin = osp.join(self.folder, 'features.npy'), None, 0
+        assert self.folder is not None
+        path, begin = osp.join(self.folder, 'features.npy'), 0
+        store: Optional[np.ndarray] = None
         with atomic_path(path) as tmp:
             for i in range(len(self.blocks)):
                 block = self._load(i)
+                assert block is not None, 'all blocks are there'
                 if store is None:
                     store = np.lib.format.open_memmap(
                         tmp, 'w+', np.float32, (len(self.paths), block.shape[1]))
                 store[begin:begin + len(block)] = block
                 begin += len(block)
+            assert isinstance(store, np.memmap)
             store.flush()
         # Copy on write: a selector that changes its features changes no file.
         return torch.from_numpy(np.load(path, mmap_mode='c'))
@@ -112,13 +117,14 @@ class FeaturePass:
     def _extract(self, images: Iterable[np.ndarray], items: Sequence[Any]) -> np.ndarray:
         return extract(self.extractor, images)
 
-    def _path(self, item: str) -> str:
+    def _path(self, item: Any) -> str:
         return item
 
-    def _read(self, path: str) -> np.ndarray:
-        return load_image(path, self.size)
+    def _read(self, item: Any) -> np.ndarray:
+        return load_image(item, self.size)
 
     def _file(self, index: int) -> str:
+        assert self.folder is not None
         return osp.join(self.folder, f'{index:06d}.npz')
 
     def _key(self, index: int) -> int:

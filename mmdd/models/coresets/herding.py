@@ -59,7 +59,7 @@ def herd(features, num: int, normalize: bool = True) -> List[int]:
         normalize: Scale rows to L2 norm 1 first.
     """
     grid = Grid(features, normalize, min(PRODUCT_BITS, 60 - int(num).bit_length()))
-    rough = np.empty(grid.features.shape, np.float32)
+    rough: np.ndarray = np.empty(grid.features.shape, np.float32)
     for own, values in grid.blocks():
         rough[own] = values
     norms = np.sqrt(grid.squares)

@@ -62,7 +62,7 @@ class ScoreCoreset(CoresetBaseline):
         if self.snapshots is None:
             yield from super().networks()
             return
-        network = copy.deepcopy(self.proxy)
+        network: Any = copy.deepcopy(self.proxy)
         for number, path in enumerate(self.snapshot_files):
             network.load(path)
             yield f'features_{number:03d}', network

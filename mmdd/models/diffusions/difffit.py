@@ -1,5 +1,5 @@
 """DiffFit: which few parameters of a DiT are fine-tuned, and scale factors."""
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -50,12 +50,13 @@ def add_scale_factors(transformer: nn.Module,
         ValueError: If a name or the number is unknown.
     """
     unknown = set(layers) - set(LAYERS)
-    depth = len(transformer.transformer_blocks)
+    every: Any = transformer.transformer_blocks
+    depth = len(every)
     often = any(list(layers).count(name) > 2 for name in layers)
     if unknown or often or not 0 <= (depth if blocks is None else blocks) <= depth:
         raise ValueError(f'scale factors: layers must be among {sorted(LAYERS)}, none more than '
                          f'twice, and blocks at most {depth}, got {list(layers)} and {blocks}')
-    for block in transformer.transformer_blocks[:blocks]:
+    for block in every[:blocks]:
         for name in dict.fromkeys(layers):
             path, twice = LAYERS[name], list(layers).count(name) > 1
             block.set_submodule(path, ScaledLinear(block.get_submodule(path), twice))
@@ -89,12 +90,13 @@ def tie_embedders(transformer: nn.Module) -> bool:
     Returns:
         bool: Whether there is one embedder now.
     """
-    first, *others = [block.norm1.emb for block in transformer.transformer_blocks]
+    blocks: Any = transformer.transformer_blocks
+    first, *others = [block.norm1.emb for block in blocks]
     wanted = first.state_dict()
     same = all(torch.equal(value, wanted[key])
                for other in others for key, value in other.state_dict().items())
     if same:
-        for block in transformer.transformer_blocks:
+        for block in blocks:
             block.norm1.emb = first
     return same
 

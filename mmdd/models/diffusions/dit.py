@@ -81,7 +81,7 @@ class DiT(BaseDiffusion):
                  vae: Union[str, dict, None] = None,
                  seed: int = 0) -> None:
         check_number('model.diffusion: cfg_scale', cfg_scale)
-        dtype, decoder_dtype = pick_dtypes(dtype)
+        denoiser_dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
         scheduler, prediction_type = build_scheduler(folder, scheduler)
         super().__init__(scheduler, steps, prediction_type)
@@ -90,8 +90,9 @@ class DiT(BaseDiffusion):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.transformer = load_module(
-                'DiTTransformer2DModel', folder, 'transformer', transformer, dtype)
-            self.vae = load_autoencoder(folder, vae, dtype, decoder_dtype)
+                'DiTTransformer2DModel', folder, 'transformer', transformer,
+                denoiser_dtype)
+            self.vae = load_autoencoder(folder, vae, denoiser_dtype, decoder_dtype)
         self.class_ids = resolve_class_map(class_map)
         check_class_ids(self.class_ids or (), self.num_classes)
         if cfg_channels is not None and not 0 < cfg_channels <= self.channels:
@@ -261,6 +262,7 @@ class DiT(BaseDiffusion):
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
         if not self.learns_variance:
             return super()._scheduler_step(state, t, x)
+        assert state.guided_noise is not None and self._variance is not None
         output = torch.cat([state.guided_noise, self._variance], 1)
         return self.scheduler.step(output, t, x, generator=state.generators).prev_sample
 

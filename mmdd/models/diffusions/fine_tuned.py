@@ -73,6 +73,7 @@ class FineTuned:
         cfg.merge_from_dict(dict(model=dict(num_classes=num_classes, diffusion={
             key: diffusion[key] for key in PRIOR if diffusion.get(key) is not None})))
         path = self.checkpoint or osp.join(work_dir, 'fine_tuned.pth')
+        assert isinstance(path, str), 'a list names what is fine-tuned already'
         shards = self.shards(num_classes)
         if len(shards) == 1:
             return [(cfg, path)]

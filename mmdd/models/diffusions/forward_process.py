@@ -15,6 +15,8 @@ class ForwardProcess:
         scheduler: A diffusers scheduler over betas.
         prediction_type: 'epsilon' or 'v_prediction', alpha epsilon - sigma z_0.
     """
+    scheduler: Any
+    prediction_type: str
 
     @property
     def num_timesteps(self) -> int:

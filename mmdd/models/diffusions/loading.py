@@ -2,7 +2,7 @@
 import glob
 import os.path as osp
 from contextlib import contextmanager
-from typing import Iterator, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import torch
 
@@ -157,8 +157,8 @@ def load_tokenizer(folder: Optional[str], tokenizer: Union[str, Sequence[str], N
     if source is None:
         raise ValueError(f'model.diffusion: give either pretrained or {role}')
     try:
-        return getattr(transformers, kind).from_pretrained(
-            source, **({} if tokenizer is not None else dict(subfolder=role)))
+        options: Dict[str, Any] = {} if tokenizer is not None else dict(subfolder=role)
+        return getattr(transformers, kind).from_pretrained(source, **options)
     except Exception as e:
         raise ValueError(f'cannot load the {role} of {source!r} ({first_line(e)})') from None
 

@@ -4,7 +4,7 @@ import itertools
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Callable, List, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -13,6 +13,7 @@ from torch import Tensor
 from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.seed import generator
+from .forward_process import ForwardProcess
 
 # Attributes of diffusers' schedulers that hold values of a batch between steps.
 SCHEDULER_MEMORY = ('ets', 'model_outputs', 'derivatives', 'prev_derivative', 'last_sample',
@@ -49,13 +50,37 @@ class SamplingRun:
         return self.timesteps[step + 1] if step + 1 < len(self.timesteps) else None
 
 
-class SamplingLoop:
+class SamplingLoop(ForwardProcess):
     """Denoising with hooks; a part of :class:`BaseDiffusion`, whose networks it calls.
 
     :meth:`sample` is the whole of it. A pool of candidates takes its three parts one by one,
     to choose between images that are on their way: :meth:`begin`, :meth:`advance`, whose loop
     is the sampler, and :meth:`finish`.
     """
+    steps: int
+
+    if TYPE_CHECKING:  # what BaseDiffusion has
+        @property
+        def branches(self) -> int: ...
+
+        @property
+        def trained_size(self) -> Optional[Tuple[int, int]]: ...
+
+        @property
+        def device(self) -> torch.device: ...
+
+        def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]: ...
+
+        def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any: ...
+
+        def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor: ...
+
+        def predict_noise(self, latents: Tensor, timestep: Tensor, condition: Any) -> Tensor: ...
+
+        def predict_branches(self, latents: Tensor, timestep: Tensor,
+                             condition: Any) -> Tuple[Tensor, Optional[Tensor]]: ...
+
+        def combine_branches(self, text: Tensor, uncond: Optional[Tensor]) -> Tensor: ...
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -210,7 +235,8 @@ class SamplingLoop:
         sizes = {tuple(slot.size) for slot in slots}
         if len(sizes) != 1:
             raise ValueError(f'slots of one batch must have one size, got {sorted(sizes)}')
-        size = sizes.pop()
+        height, width = sizes.pop()
+        size = (height, width)
         shape = self.latent_shape(size)
         self._warn_of_size(size)
         generators = [generator('image', slot.seed) for slot in slots]
@@ -223,7 +249,7 @@ class SamplingLoop:
     def _warn_of_size(self, size: Tuple[int, int]) -> None:
         """Say once per size that the prior was trained on another one."""
         trained = self.trained_size
-        if trained in (None, size) or size in self._warned_sizes:
+        if trained is None or trained == size or size in self._warned_sizes:
             return
         self._warned_sizes.add(size)
         print_log(f'{type(self).__name__} makes images of {size[0]} x {size[1]} pixels; it was '
@@ -269,7 +295,7 @@ class SamplingLoop:
         return self.combine_branches(text, uncond)
 
     def _scheduler_step(self, state: DenoiseState, t: Tensor, x: Tensor) -> Tensor:
-        options = {}
+        options: Dict[str, Any] = {}
         if 'generator' in inspect.signature(self.scheduler.step).parameters:
             options['generator'] = state.generators
         output = self.scheduler_input(state, x, t)

@@ -60,7 +60,7 @@ class StableDiffusionXL(StableDiffusion):
     """
 
     # A text alone is no condition here: it takes sizes too.
-    encode_prompts = None
+    encode_prompts = None  # type: ignore[assignment]
     NETWORKS = ('unet', 'vae', 'text_encoder', 'text_encoder_2')
     OTHERS = ('tokenizer', 'tokenizer_2')
     limits = dict(original_size=dict(low=1), crop_top_left=dict(low=0))

@@ -86,7 +86,7 @@ class StableDiffusion(BaseDiffusion):
                  lora: Optional[dict] = None,
                  seed: int = 0) -> None:
         check_number('model.diffusion: cfg_scale', cfg_scale)
-        dtype, decoder_dtype = pick_dtypes(dtype)
+        denoiser_dtype, decoder_dtype = pick_dtypes(dtype)
         folder = None if pretrained is None else locate_weights(pretrained)
         scheduler, prediction_type = build_scheduler(folder, scheduler)
         super().__init__(scheduler, steps, prediction_type)
@@ -95,12 +95,13 @@ class StableDiffusion(BaseDiffusion):
         warn_of_negative_prompt(negative_prompt, cfg_scale)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            self.unet = load_module('UNet2DConditionModel', folder, 'unet', unet, dtype, variant)
+            self.unet = load_module(
+                'UNet2DConditionModel', folder, 'unet', unet, denoiser_dtype, variant)
             add_lora(self.unet, lora, 'unet')
-            self.vae = load_autoencoder(folder, vae, dtype, decoder_dtype, variant)
+            self.vae = load_autoencoder(folder, vae, denoiser_dtype, decoder_dtype, variant)
             self.tokenizer = load_tokenizer(folder, tokenizer)
             self.text_encoder = load_text_encoder(
-                folder, text_encoder, self.tokenizer, variant).to(dtype)
+                folder, text_encoder, self.tokenizer, variant).to(denoiser_dtype)
             self.small_decoder = None
             if energy_decoder is not None:
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)

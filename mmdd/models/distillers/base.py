@@ -90,7 +90,7 @@ class DatasetDistiller(BaseModel):
     takes_over = False
     dry_run_settings: Mapping[str, Any] = {}
     runtime_settings: Tuple[str, ...] = ('prompt_file', )
-    limits = dict(image_size=dict(low=8), min_box=dict(low=0), seed=dict(low=0))
+    limits: Dict[str, Any] = dict(image_size=dict(low=8), min_box=dict(low=0), seed=dict(low=0))
 
     def __init__(self,
                  diffusion: Optional[dict] = None,
@@ -123,8 +123,8 @@ class DatasetDistiller(BaseModel):
         self.check_parts({name for name in ('diffusion', 'proxy', 'judge')
                           if getattr(self, name) is not None}, self.pool, self.refiners)
         self.set_stages = SetStages([TASK_UTILS.build(stage) for stage in set_stages])
-        size = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.image_size: Tuple[int, int] = tuple(size)
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+        self.image_size = (height, width)
         self.min_box = check_number('model.min_box', min_box)
         self.prompt_file = prompt_file
         self.seed = seed
@@ -295,6 +295,7 @@ class DatasetDistiller(BaseModel):
         """Let the diffusion draw one image for each slot; arguments as of :meth:`distill_step`."""
         begin = time.perf_counter()
         init, strength = self.initial_latents(slots)
+        assert self.diffusion is not None
         images, stats = self.diffusion.sample(
             slots, init=init, strength=strength, call_hook=call_hook)
         samples = self.as_samples(slots, images, stats)

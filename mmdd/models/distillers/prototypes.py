@@ -94,6 +94,7 @@ class PrototypeDistiller(DatasetDistiller):
         Raises:
             ValueError: If the budget is not IPC, or above a class's number of real images.
         """
+        assert self.prompter is not None
         prompts = self.prompter.prompts(
             [RealAnnotation(image_id=name, path='', size=self.image_size,
                             labels=np.array([label]))
@@ -122,7 +123,8 @@ class PrototypeDistiller(DatasetDistiller):
 
     def prototypes(self, slots: List[DistillSlot]) -> Tensor:
         """Latents (B, C, h, w) fp32 of the clusters of B slots."""
-        rows = [self.statistics.read(slot.group)['centres'][slot.prototype['cluster']]
+        assert self.statistics is not None and self.diffusion is not None
+        rows = [self.statistics.read(slot.group)['centres'][(slot.prototype or {})['cluster']]
                 for slot in slots]
         return torch.from_numpy(np.stack(rows)).to(self.diffusion.device)
 
@@ -133,6 +135,7 @@ class PrototypeDistiller(DatasetDistiller):
         if self.saved_size is not None:
             height, width = self.saved_size
             for sample in samples:
-                sample.image = np.asarray(
-                    Image.fromarray(sample.image).resize((width, height), Image.BICUBIC))
+                assert sample.image is not None
+                sample.image = np.asarray(Image.fromarray(sample.image).resize(
+                    (width, height), Image.Resampling.BICUBIC))
         return samples

@@ -1,6 +1,6 @@
 """Images that start from a collage of the real objects of their layout."""
 from functools import cache
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -62,7 +62,8 @@ class CollageInitializer:
 
     def describe(self, layout: Layout) -> Dict[str, Any]:
         """The prototype of a slot: what its collage is made of, in plain numbers and text."""
-        grounds = getattr(layout, 'grounds', ()) or (Ground(layout.path, ()), )
+        grounds = getattr(layout, 'grounds', ()) or (
+            Ground(layout.path, np.zeros((0, 4))), )
         return dict(
             grounds=[dict(path=ground.path, holes=[plain_box(box) for box in ground.holes])
                      for ground in grounds],
@@ -72,6 +73,7 @@ class CollageInitializer:
     def compose(self, slot: DistillSlot) -> np.ndarray:
         """The collage (H, W, 3) uint8 RGB of a slot with such a prototype."""
         images = cache(lambda path: load_image(path, slot.size))
+        assert slot.prototype is not None
         cutouts = [self._cutout(slot, part, images(part['path']))
                    for part in slot.prototype['parts']]
         best = max(slot.prototype['grounds'], key=lambda ground: least_contrast(
@@ -142,7 +144,7 @@ def plain_box(box: Sequence[float]) -> List[float]:
     return [round(float(value), 3) for value in box]
 
 
-def whole_box(box: Sequence[float], size) -> tuple:
+def whole_box(box: Union[Sequence[float], np.ndarray], size) -> tuple:
     """A box (x1, y1, x2, y2) in whole pixels inside an image of ``size``, never empty."""
     height, width = size
     x1, y1 = (int(min(max(0, np.floor(v + 1e-4)), n - 1))

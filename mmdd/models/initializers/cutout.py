@@ -42,8 +42,9 @@ def cut_out(image: np.ndarray, box: Box, iterations: int = 4) -> np.ndarray:
     labels[inside] = cv2.GC_PR_FGD
     if (labels == cv2.GC_BGD).any():
         cv2.setRNGSeed(0)  # its clustering draws from a generator of the whole process
-        cv2.grabCut(large, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), iterations,
-                    cv2.GC_INIT_WITH_MASK)
+        # With a mask there is no rectangle.
+        cv2.grabCut(large, labels, None, np.zeros((1, 65)),  # type: ignore[call-overload]
+                    np.zeros((1, 65)), iterations, cv2.GC_INIT_WITH_MASK)
     found = np.isin(labels[inside], (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     opacity = cv2.resize(found, (x2 - x1, y2 - y1), interpolation=cv2.INTER_AREA)
     if CREDIBLE[0] <= opacity.mean() <= CREDIBLE[1]:

@@ -155,7 +155,11 @@ class Composer:
         labels: List[int] = []
         for _ in range(number):
             labels.append(self.classes.choose(labels, self.rng))
-        chosen = [self.draw(label) for label in labels]
+        chosen: List[int] = []
+        for label in labels:
+            index = self.draw(label)
+            assert index is not None, 'a class that is chosen has objects'
+            chosen.append(index)
         boxes = [self.sized(index) for index in chosen]
         best = self.placed(chosen, boxes)
         while len(best) < number and self.shrink(chosen, boxes):

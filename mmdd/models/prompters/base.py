@@ -111,7 +111,7 @@ def read_prompts(path: str) -> Dict[str, str]:
             pair = [entry['image'], entry['prompt']]
         except (ValueError, KeyError, TypeError):
             pair = None
-        if not is_list_of(pair, str):
+        if pair is None or not is_list_of(pair, str):
             raise ValueError(
                 f'{path}:{number}: expected {{"image": "...", "prompt": "..."}}, '
                 f'got {line.strip()[:80]!r}; correct or remove the line, or the file to have its '

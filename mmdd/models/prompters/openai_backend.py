@@ -262,4 +262,4 @@ def check_url(base_url: str) -> str:
     if not plain:
         raise ValueError("base_url must be an address such as 'https://api.openai.com/v1' or "
                          "'http://127.0.0.1:8000/v1', without user, password, query or fragment")
-    return parts.hostname
+    return str(parts.hostname)

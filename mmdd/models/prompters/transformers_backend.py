@@ -96,7 +96,7 @@ class TransformersBackend(VLMBackend):
         device = self.device or ('cuda' if torch.cuda.is_available() else 'cpu')
         try:
             processor = AutoProcessor.from_pretrained(path, trust_remote_code=False)
-            model = AutoModelForImageTextToText.from_pretrained(
+            model: Any = AutoModelForImageTextToText.from_pretrained(
                 path, dtype=self.dtype, use_safetensors=True, trust_remote_code=False)
             self._model = model.to(device).eval()
         except torch.OutOfMemoryError:

@@ -78,9 +78,8 @@ class VLMPrompter(BasePrompter):
         if max_words < 5 or max_failures < 1 or (max_calls is not None and max_calls < 0):
             raise ValueError(f'max_words >= 5, max_failures >= 1 and max_calls >= 0 are needed, '
                              f'got {max_words}, {max_failures} and {max_calls}')
-        if isinstance(backend, Mapping):
-            backend = TASK_UTILS.build(backend)
-        self.backend: VLMBackend = backend
+        self.backend: VLMBackend = TASK_UTILS.build(backend) if isinstance(
+            backend, Mapping) else backend
         self.task = task
         self.per = per
         self.questions = check_questions(questions)
@@ -136,8 +135,10 @@ class VLMPrompter(BasePrompter):
         def finished(image_ids: Iterable[str]) -> Iterator[Tuple[str, str]]:
             for image_id in image_ids:
                 annotation, questions = images[image_id]
-                answers = [cache.answers.get(q.key) for q in questions]
-                text = '' if None in answers else self._prompt(annotation, classes, answers)
+                answers = [cache.answers[q.key] for q in questions
+                           if cache.answers.get(q.key) is not None]
+                whole = len(answers) == len(questions)
+                text = self._prompt(annotation, classes, answers) if whole else ''
                 if text and image_id not in made:
                     made.add(image_id)
                     yield image_id, text

@@ -1,6 +1,6 @@
 """Features of an ImageNet backbone, for those who have no trained proxy."""
 import os.path as osp
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -165,7 +165,11 @@ class BackboneFeatures(TaskProxy):
         raise ValueError('BackboneFeatures gives features only; guidance and refinement need a '
                          'ClassifierProxy, DetectorProxy or SegmentorProxy')
 
-    predict = score = relabel = is_sure = merge = energy
+    predict: Any = energy
+    score: Any = energy
+    relabel: Any = energy
+    is_sure: Any = energy
+    merge: Any = energy
 
 
 SUFFIXES = ('.pth', '.pt', '.th', '.bin', '.safetensors')

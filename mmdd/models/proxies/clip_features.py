@@ -1,5 +1,5 @@
 """Features of CLIP's image encoder."""
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ class CLIPFeatures(BaseModule):
         if pretrained is None:
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)
-                self.model = CLIPVisionModelWithProjection(CLIPVisionConfig(**vision))
+                self.model = CLIPVisionModelWithProjection(CLIPVisionConfig(**(vision or {})))
         else:
             self.model = load(pretrained)
         self.requires_grad_(False).eval()
@@ -59,7 +59,7 @@ class CLIPFeatures(BaseModule):
         Args:
             images: (B, 3, H, W) RGB in [0, 1]; resized to the encoder's own size.
         """
-        side = self.model.config.image_size
+        side: Any = self.model.config.image_size
         x = F.interpolate(images.float(), (side, side), mode='bicubic', antialias=True)
         x = (x.clamp(0, 1) - x.new_tensor(MEAN).view(3, 1, 1)) / x.new_tensor(STD).view(3, 1, 1)
         return self.model(x).image_embeds.float()

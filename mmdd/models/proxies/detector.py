@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import DistilledSample, DistillSlot, Target, make_target
+from mmdd.structures import BoxTarget, DistilledSample, DistillSlot, Target, make_target
 from mmdd.structures.target.instance_target import resize_masks
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
@@ -74,7 +74,7 @@ class DetectorProxy(TaskProxy):
         """Model input, box factors (4,) from image to input, input size."""
         height, width = images.shape[-2:]
         x = resize_images(images, *self.scale)
-        size = tuple(x.shape[-2:])
+        size = (x.shape[-2], x.shape[-1])
         factor = images.new_tensor([size[1] / width, size[0] / height] * 2)
         divisor = getattr(self.model.data_preprocessor, 'pad_size_divisor', 1)
         return self.normalize(x, divisor), factor, size
@@ -126,7 +126,7 @@ class DetectorProxy(TaskProxy):
     def _weigh(self, losses: dict, images: Tensor) -> Tensor:
         """Weighted sum of the chosen terms."""
         # Without any proposal mmdet leaves the terms of the RoI head out: they are 0.
-        empty = ('cls', 'bbox') if self.model.with_roi_head else ()
+        empty: Tuple[str, ...] = ('cls', 'bbox') if self.model.with_roi_head else ()
         if self.model.with_roi_head and self.model.with_mask:
             empty += ('mask', )
         unknown = [f'loss_{name}' for name in self.terms
@@ -167,7 +167,7 @@ class DetectorProxy(TaskProxy):
                 labels=found.labels.cpu(), metainfo=dict(finite=fine)))
             if 'masks' in found:
                 detections[-1].masks = torch.from_numpy(resize_masks(
-                    found.masks.cpu().numpy(), tuple(images.shape[-2:])))
+                    found.masks.cpu().numpy(), (images.shape[-2], images.shape[-1])))
         return detections
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],
@@ -214,8 +214,12 @@ class DetectorProxy(TaskProxy):
 
         See :func:`merge_boxes`.
         """
-        return [merge_boxes(sample.slot.target, label)
-                for sample, label in zip(samples, self.relabel(images, predictions))]
+        merged: List[Target] = []
+        for sample, label in zip(samples, self.relabel(images, predictions)):
+            slot = sample.slot.target
+            assert isinstance(slot, BoxTarget) and isinstance(label, BoxTarget)
+            merged.append(merge_boxes(slot, label))
+        return merged
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """The losses of an mmdet detector, of each image of a batch by itself."""
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence
 
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 
-def image_losses(model: nn.Module, x: Tensor, samples: Sequence, seeds: Sequence[int]
+def image_losses(model: Any, x: Tensor, samples: Sequence, seeds: Sequence[int]
                  ) -> List[dict]:
     """What ``model.loss`` gives for each image alone, with its random samplers seeded.
 
@@ -28,7 +28,8 @@ def image_losses(model: nn.Module, x: Tensor, samples: Sequence, seeds: Sequence
         list[dict]: B loss dicts of mmdet.
     """
     from mmdet.models import SingleStageDetector, TwoStageDetector
-    kind, losses = type(model), None
+    kind: Any = type(model)
+    losses: Optional[List[dict]] = None
     if kind.loss is SingleStageDetector.loss:
         losses = _one_stage(model, x, samples, seeds)
     elif kind.loss is TwoStageDetector.loss and model.with_rpn:
@@ -51,7 +52,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _one_stage(model: nn.Module, x: Tensor, samples: Sequence, seeds: Sequence[int]
+def _one_stage(model: Any, x: Tensor, samples: Sequence, seeds: Sequence[int]
                ) -> Optional[List[dict]]:
     """Losses of a one-stage detector; None where its head is of another kind."""
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -70,7 +71,7 @@ def _one_stage(model: nn.Module, x: Tensor, samples: Sequence, seeds: Sequence[i
     return losses
 
 
-def _two_stage(model: nn.Module, x: Tensor, samples: Sequence, seeds: Sequence[int]
+def _two_stage(model: Any, x: Tensor, samples: Sequence, seeds: Sequence[int]
                ) -> Optional[List[dict]]:
     """Losses of a two-stage detector; None where its RPN is of another kind."""
     from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -115,7 +116,7 @@ def runs_together(roi_head: nn.Module) -> bool:
         getattr(type(roi_head), name) is getattr(StandardRoIHead, name) for name in stock)
 
 
-def _sample_rois(roi_head: nn.Module, features: Sequence[Tensor], proposals: InstanceData,
+def _sample_rois(roi_head: Any, features: Sequence[Tensor], proposals: InstanceData,
                  targets: InstanceData, ignored: Optional[InstanceData]) -> Any:
     """The proposals of one image that the RoI head learns from, a ``SamplingResult``."""
     proposals.priors = proposals.pop('bboxes')
@@ -123,7 +124,7 @@ def _sample_rois(roi_head: nn.Module, features: Sequence[Tensor], proposals: Ins
     return roi_head.bbox_sampler.sample(assigned, proposals, targets, feats=features)
 
 
-def _roi_losses(roi_head: nn.Module, features: Sequence[Tensor], sampled: Sequence
+def _roi_losses(roi_head: Any, features: Sequence[Tensor], sampled: Sequence
                 ) -> List[dict]:
     """Losses of the RoI head for each image, from one pass over the RoIs of all."""
     from mmdet.structures.bbox import bbox2roi
@@ -144,7 +145,7 @@ def holds_batch(outputs: Any, batch: int) -> bool:
     return isinstance(outputs, Tensor) and outputs.ndim > 0 and len(outputs) == batch
 
 
-def image_of(outputs: Any, index: int) -> Tuple:
+def image_of(outputs: Any, index: int) -> Any:
     """Nested outputs of a batch, of one image alone."""
     if isinstance(outputs, Tensor):
         return outputs[index:index + 1]

@@ -26,7 +26,7 @@ def merge_boxes(slot: BoxTarget, found: BoxTarget, iou_thr: float = MATCH_IOU) -
         BoxTarget: The objects of the proxy, then those of the slot.
     """
     return found.joined(slot.select(
-        (box_ious(slot.bboxes, found.bboxes) < iou_thr).all(1)))
+        np.all(box_ious(slot.bboxes, found.bboxes) < iou_thr, axis=1)))
 
 
 def box_ious(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -12,7 +12,9 @@ from .base import TaskProxy
 
 def images_to_tensor(samples: Sequence[DistilledSample]) -> Tensor:
     """Images of samples as (B, 3, H, W) float RGB in [0, 1]."""
-    stacked = np.stack([sample.image for sample in samples])
+    images = [sample.image for sample in samples if sample.image is not None]
+    assert len(images) == len(samples), 'all have images'
+    stacked = np.stack(images)
     # One memory layout, wherever the images come from: kernels of others round differently.
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous().float() / 255
 
@@ -38,7 +40,9 @@ def predict_samples(samples: Sequence[DistilledSample], proxy: TaskProxy,
     if unseen:
         found = proxy.predict(images if len(unseen) == len(samples) else images[unseen])
         for i, prediction in zip(unseen, found):
-            samples[i].predictions[name] = (samples[i].image, prediction)
+            image = samples[i].image
+            assert image is not None
+            samples[i].predictions[name] = (image, prediction)
     return images, [sample.predictions[name][1] for sample in samples]
 
 

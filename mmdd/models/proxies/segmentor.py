@@ -111,7 +111,7 @@ class SegmentorProxy(TaskProxy):
         return F.interpolate(logits, size=images.shape[-2:], mode='bilinear',
                              align_corners=self.model.align_corners)
 
-    def _target(self, slot: DistillSlot, size: Tuple[int, int], num_classes: int) -> Tensor:
+    def _target(self, slot: DistillSlot, size: Sequence[int], num_classes: int) -> Tensor:
         """The slot's mask (H, W), checked."""
         if slot.mask is None:
             raise ValueError(f'SegmentorProxy: slot {slot.id} has no mask')
@@ -181,8 +181,11 @@ class SegmentorProxy(TaskProxy):
               predictions: Optional[list] = None) -> List[Target]:
         """The slots' masks with the objects that the proxy is sure of, see :func:`merge_masks`."""
         predictions = self.predict(images) if predictions is None else predictions
-        merged = [merge_masks(sample.slot.mask, *self._sure_objects(found), self._no_objects)
-                  for sample, found in zip(samples, predictions)]
+        merged = []
+        for sample, found in zip(samples, predictions):
+            mask = sample.slot.mask
+            assert mask is not None
+            merged.append(merge_masks(mask, *self._sure_objects(found), self._no_objects))
         return [self._labels(mask) for mask in merged]
 
     @property

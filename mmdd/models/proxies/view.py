@@ -1,5 +1,5 @@
 """The sizes that a config's test pipeline gives to an image, on tensors."""
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +98,8 @@ def _rescaled(images: Tensor, size: Tuple[int, int], step: Mapping) -> Tensor:
 def _resize(images: Tensor, step: Mapping) -> Tensor:
     """mmcv's Resize: ``scale`` is (width, height)."""
     height, width = images.shape[-2:]
-    scale, factor = step.get('scale'), step.get('scale_factor')
+    scale: Any = step.get('scale')
+    factor: Any = step.get('scale_factor')
     if scale is None:
         pair = (factor, factor) if isinstance(factor, (int, float)) else factor
         scale = int(width * pair[0] + 0.5), int(height * pair[1] + 0.5)

@@ -75,11 +75,11 @@ class ProxyRefiner(BaseRefiner):
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f'ProxyRefiner: {name} must be in [0, 1], got {value}')
         labels = labels or ('proxy' if relabel else 'slot')
-        for name, value in (('labels', labels), ('reject_labels', reject_labels)):
-            if value not in LABELS:
+        for name, kind in (('labels', labels), ('reject_labels', reject_labels)):
+            if kind not in LABELS:
                 raise ValueError(
-                    f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {value!r}")
-            if not relabel and value != 'slot':
+                    f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {kind!r}")
+            if not relabel and kind != 'slot':
                 raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={value!r}; '
                                  f'leave relabel out')
         if by not in (None, *BY):

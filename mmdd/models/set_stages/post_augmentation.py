@@ -88,6 +88,7 @@ class PostAugmentation(SetStage):
 
     def expand(self, sample: DistilledSample) -> List[DistilledSample]:
         """The image itself, then its copies, all of them scaled to ``size``."""
+        assert sample.image is not None
         scaled = scale(sample.image, self.size)
         whole = scaled if self.resize_first else sample.image
         pipeline = self._pipeline(*whole.shape[:2])

@@ -143,7 +143,7 @@ class ClassStatistics:
             return
         found = self.summarize(self._latents(label, pool, progress), total, self._num,
                                derive_seed('statistics', self._seed))
-        found = {name: np.float16(value) if value.dtype == np.float32 else value
+        found = {name: value.astype(np.float16) if value.dtype == np.float32 else value
                  for name, value in found.items()}
         for name, value in found.items():
             rows = np.atleast_1d(value)
@@ -179,6 +179,7 @@ class ClassStatistics:
         return load_image(annotation.path, self._size, crop=self.resize == 'crop')
 
     def _file(self, label: int) -> str:
+        assert self._folder is not None
         return osp.join(self._folder, f'{self.key(label)}.npz')
 
     def _load(self, label: int) -> Optional[Arrays]:
@@ -190,5 +191,5 @@ class ClassStatistics:
 
 
 def _as_read(arrays: Arrays) -> Arrays:
-    return {name: np.float32(value) if value.dtype == np.float16 else value
+    return {name: value.astype(np.float32) if value.dtype == np.float16 else value
             for name, value in arrays.items()}

@@ -1,6 +1,6 @@
 """Cluster centres of the latents of each class, by mini-batch k-means."""
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class LatentClusters(ClassStatistics):
             compute_labels=False)
         seen = 0
         with tempfile.TemporaryFile() as file:
-            shape: Optional[Tuple[int, ...]] = None
+            shape: Tuple[int, ...] = ()
             for batch in regroup(latents, self.expand * num):
                 shape, flat = batch.shape[1:], batch.reshape(len(batch), -1)
                 kmeans.partial_fit(flat)
@@ -76,7 +76,8 @@ class LatentClusters(ClassStatistics):
                          images=np.array(seen))
             if self.nearest:
                 file.flush()
-                stored = np.memmap(file, np.float32, 'r', shape=(total, int(np.prod(shape))))
+                stored = np.memmap(  # type: ignore[call-overload]  # it takes open files too
+                    file, np.float32, 'r', shape=(total, int(np.prod(shape))))
                 sources = nearest_rows(kmeans.cluster_centers_, stored, self.expand * num)
                 found.update(sources=sources, centres=stored[sources].reshape(num, *shape))
         return found

@@ -30,7 +30,7 @@ class BasicBlockAP(BaseModule):
         self.norm1 = build_norm_layer(norm_cfg, channels)[1]
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm2 = build_norm_layer(norm_cfg, channels)[1]
-        self.downsample = nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
         if stride != 1 or in_channels != channels:
             self.downsample = nn.Sequential(
                 nn.Conv2d(in_channels, channels, 1, bias=False), nn.AvgPool2d(stride),

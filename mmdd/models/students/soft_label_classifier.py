@@ -122,15 +122,15 @@ class SoftLabelClassifier(BaseModel):
                  reads_rgb: bool = False,
                  data_preprocessor: Optional[Any] = None,
                  init_cfg: Optional[Dict[str, Any]] = None) -> None:
-        student = dict(student)
+        node = dict(student)
         if data_preprocessor is not None:
-            student.setdefault('data_preprocessor', data_preprocessor)
-        student = ROOT_MODELS.build(student)
-        super().__init__(data_preprocessor=student.data_preprocessor, init_cfg=init_cfg)
+            node.setdefault('data_preprocessor', data_preprocessor)
+        network = ROOT_MODELS.build(node)
+        super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
         if teacher is None and mix is not None:
             raise ValueError('SoftLabelClassifier: stored logits belong to images as they are, '
                              'set mix=None')
-        self.student = student
+        self.student = network
         self.teacher_cfg = teacher
         self.temperature = temperature
         self.squared = squared
@@ -169,7 +169,8 @@ class SoftLabelClassifier(BaseModel):
     def _target(self, inputs: Tensor, data_samples: Optional[list]) -> Tensor:
         if self.teacher_cfg is not None:
             return self._ask_teacher(inputs)
-        stored = [getattr(sample, 'soft_logits', None) for sample in data_samples or [None]]
+        stored: List[Any] = [
+            getattr(sample, 'soft_logits', None) for sample in data_samples or [None]]
         if any(logits is None for logits in stored):
             raise ValueError('SoftLabelClassifier: neither a teacher nor stored logits; give '
                              'teacher=dict(cfg=..., checkpoint=...) or train on a '
@@ -179,7 +180,7 @@ class SoftLabelClassifier(BaseModel):
     def teacher(self, device: torch.device) -> Teacher:
         """The teacher, read when it is first needed."""
         if not self._teachers:
-            cfg = self.teacher_cfg
+            cfg = self.teacher_cfg or {}
             if cfg.get('checkpoint') is None:
                 raise ValueError('the teacher has no weights; set teacher.checkpoint')
             self._teachers.append(

@@ -3,7 +3,7 @@
 ``protocol=dict(schedule=dict(type='...'))`` applies one to the config of every
 student, once the number of images is known.
 """
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from mmengine.config import Config
 
@@ -41,7 +41,7 @@ class ClassificationRule(ScheduleRule):
         written_for: Side that the pipelines of the config are for.
     """
 
-    limits = dict(image_size=dict(low=8), written_for=dict(low=8))
+    limits: Dict[str, Any] = dict(image_size=dict(low=8), written_for=dict(low=8))
 
     def __init__(self, image_size: int = 224, written_for: int = 224) -> None:
         self.image_size = image_size

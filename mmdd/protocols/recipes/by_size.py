@@ -83,4 +83,4 @@ class ShortWarmUp(ScheduleRule):
             return
         most = max(1, round_down(self.share * num_updates(cfg, images)))
         for node in warm_ups(cfg):
-            node.end = min(node.end, most)
+            node['end'] = min(node['end'], most)

@@ -27,7 +27,7 @@ class SoftRule(ClassificationRule):
         kwargs: See :class:`ClassificationRule`.
     """
 
-    limits = dict(temperature=dict(above=0))
+    limits: Dict[str, Any] = dict(temperature=dict(above=0))
 
     def __init__(self, teacher: Optional[Dict[str, Any]] = None, temperature: float = 20.,
                  squared: bool = False, **kwargs) -> None:

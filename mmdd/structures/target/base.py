@@ -1,5 +1,17 @@
 """The label of an image: one type a task, behind one interface."""
-from typing import Any, ClassVar, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import (
+    Any,
+    ClassVar,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Self,
+    Sequence,
+    Tuple,
+    Type,
+)
 
 import numpy as np
 
@@ -48,11 +60,19 @@ class Target:
     uncomposed: ClassVar[str] = ''
     note: ClassVar[str] = ''
     bboxes: Optional[np.ndarray] = None
-    mask: Optional[np.ndarray] = None
-    masks: Optional[np.ndarray] = None
 
     def __init__(self, labels: np.ndarray) -> None:
         self.labels = np.asarray(labels)
+
+    @property
+    def mask(self) -> Optional[np.ndarray]:
+        """(H, W) uint8 class indices, 255 to ignore; None without."""
+        return None
+
+    @property
+    def masks(self) -> Optional[np.ndarray]:
+        """(M, H, W) bool, the pixels of each object; None without."""
+        return None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -104,6 +124,10 @@ class Target:
             parts: ``labels`` or any of ``parts``; None takes one away.
         """
         return make_target(**{**self.own_parts(), **parts})
+
+    def _with(self, **parts: Any) -> Self:
+        """The target of the same type with other parts, none of which comes or goes."""
+        return type(self)(**{**self.own_parts(), **parts})
 
     def packed(self) -> 'Target':
         """The same in as few bytes as possible, for the many images of a real set."""

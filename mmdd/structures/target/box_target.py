@@ -1,5 +1,5 @@
 """Targets of object detection."""
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Optional, Self, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -16,9 +16,10 @@ class BoxTarget(Target):
         bboxes: (M, 4) float32 xyxy in pixels.
     """
 
-    parts = ('bboxes', )
+    parts: ClassVar[Tuple[str, ...]] = ('bboxes', )
     task = 'detection'
     counts_objects = True
+    bboxes: np.ndarray
     note = 'boxes alone, segmentation is empty and area is that of the box'
 
     def __init__(self, labels: np.ndarray, bboxes: np.ndarray) -> None:
@@ -60,7 +61,7 @@ class BoxTarget(Target):
         """Labels and boxes."""
         return dict(labels=self.labels, bboxes=self.bboxes)
 
-    def select(self, keep: np.ndarray) -> 'BoxTarget':
+    def select(self, keep: np.ndarray) -> Self:
         """The objects of a bool mask or of indices."""
         return type(self)(**{name: part[keep] for name, part in self.own_parts().items()})
 
@@ -69,31 +70,31 @@ class BoxTarget(Target):
         own, more = self.own_parts(), other.own_parts()
         return type(self)(**{name: np.concatenate([own[name], more[name]]) for name in own})
 
-    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> 'BoxTarget':
+    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> Self:
         """With stretched boxes."""
-        return self.with_parts(bboxes=self.bboxes * stretch(size, new_size))
+        return self._with(bboxes=self.bboxes * stretch(size, new_size))
 
-    def flipped(self, size: Tuple[int, int]) -> 'BoxTarget':
+    def flipped(self, size: Tuple[int, int]) -> Self:
         """With boxes counted from the right."""
         bboxes = self.bboxes.copy()
         bboxes[:, [0, 2]] = size[1] - self.bboxes[:, [2, 0]]
-        return self.with_parts(bboxes=bboxes)
+        return self._with(bboxes=bboxes)
 
     def moved(self, size: Tuple[int, int], scale: float, shift: Sequence[float],
-              min_visible: float) -> 'BoxTarget':
+              min_visible: float) -> Self:
         """With boxes clipped to the image; those of less than a pixel are dropped."""
         extent = np.array([size[1], size[0]] * 2)
         moved = (self.bboxes - extent / 2) * scale + extent / 2 + np.array([*shift] * 2) * extent
         clipped = moved.clip(0, extent)
         areas, left = ((b[:, 2:] - b[:, :2]).prod(1) for b in (moved, clipped))
         keep = ((clipped[:, 2:] - clipped[:, :2]) >= 1).all(1) & (left >= min_visible * areas)
-        return self.with_parts(bboxes=clipped.astype(np.float32)).select(keep)
+        return self._with(bboxes=clipped.astype(np.float32)).select(keep)
 
     def without_small(self, least: float, size: Tuple[int, int],
-                      new_size: Tuple[int, int]) -> 'BoxTarget':
+                      new_size: Tuple[int, int]) -> Self:
         """Without boxes of a shorter side below ``least``."""
         bboxes = self.bboxes * stretch(size, new_size)
-        return self.select(((bboxes[:, 2:] - bboxes[:, :2]) >= least).all(1))
+        return self.select(np.all(bboxes[:, 2:] - bboxes[:, :2] >= least, axis=1))
 
     def regions(self, size: Tuple[int, int], connected: bool = False
                 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,7 +173,8 @@ def stretch(size: Tuple[int, int], new_size: Tuple[int, int]) -> np.ndarray:
 def _size(sample: Any) -> Tuple[int, int]:
     if 'height' in sample:
         return int(sample.height), int(sample.width)
-    return tuple(int(v) for v in sample.ori_shape[:2])
+    height, width = sample.ori_shape[:2]
+    return int(height), int(width)
 
 
 def _scaled(box: Sequence[float], factor: float) -> Tuple[int, ...]:

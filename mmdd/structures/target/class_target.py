@@ -22,10 +22,10 @@ class ClassTarget(Target):
     def read(cls, sample: Any, classes: Sequence[str]) -> Reading:
         """Read the label; an image is named by its folder and file."""
         path = sample.img_path
-        size = tuple(int(v) for v in sample.get('ori_shape', (0, 0))[:2])
+        height, width = sample.get('ori_shape', (0, 0))[:2]
         labels = sample.gt_label.cpu().numpy().astype(np.int64).reshape(-1)
-        return Reading(f'{osp.basename(osp.dirname(path))}/{osp.basename(path)}', size,
-                       cls(labels))
+        return Reading(f'{osp.basename(osp.dirname(path))}/{osp.basename(path)}',
+                       (int(height), int(width)), cls(labels))
 
     def caption(self, classes: Sequence[str]) -> str:
         """The class names."""

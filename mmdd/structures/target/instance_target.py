@@ -1,5 +1,5 @@
 """Targets of instance segmentation."""
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Self, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -66,20 +66,20 @@ class InstanceTarget(BoxTarget):
         boxes = BoxTarget(self.labels, self.bboxes).joined(other)
         return InstanceTarget(boxes.labels, boxes.bboxes, self.codes.joined(other.codes))
 
-    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> 'InstanceTarget':
+    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> Self:
         """With stretched boxes and the nearest pixels."""
-        return super().resized(size, new_size).with_parts(
+        return super().resized(size, new_size)._with(
             masks=resize_masks(self.masks, new_size))
 
-    def flipped(self, size: Tuple[int, int]) -> 'InstanceTarget':
+    def flipped(self, size: Tuple[int, int]) -> Self:
         """With boxes and masks mirrored."""
-        return super().flipped(size).with_parts(masks=self.masks[:, :, ::-1])
+        return super().flipped(size)._with(masks=self.masks[:, :, ::-1])
 
     def moved(self, size: Tuple[int, int], scale: float, shift: Sequence[float],
-              min_visible: float) -> 'InstanceTarget':
+              min_visible: float) -> Self:
         """With boxes as in detection, and the nearest pixels."""
         masks = [move_mask(mask, size, scale, shift, False) for mask in self.masks]
-        whole = self.with_parts(masks=np.array(masks, bool).reshape(-1, *size))
+        whole = self._with(masks=np.array(masks, bool).reshape(-1, *size))
         return super(InstanceTarget, whole).moved(size, scale, shift, min_visible)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -107,7 +107,7 @@ class InstanceTarget(BoxTarget):
         return [dict(entry, area=area, segmentation=segmentation)
                 for label, bbox, area, segmentation in zip(
                     self.labels, self.bboxes, self.codes.areas(), self.codes.entries())
-                for entry in BoxTarget([label], bbox[None]).coco_entries(size) if area]
+                for entry in BoxTarget(np.array([label]), bbox[None]).coco_entries(size) if area]
 
     def shade(self, picture: np.ndarray, classes: Sequence[str]) -> None:
         """Each object in the colour of its class."""

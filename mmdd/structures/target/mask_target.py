@@ -1,6 +1,6 @@
 """Targets of semantic segmentation."""
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Self, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -66,22 +66,22 @@ class MaskTarget(Target):
         """Labels and the mask, packed if it is."""
         return dict(labels=self.labels, mask=self._mask)
 
-    def packed(self) -> 'MaskTarget':
+    def packed(self) -> Self:
         """With the PNG of the mask."""
-        return self.with_parts(mask=encode_mask(self.mask))
+        return self._with(mask=encode_mask(self.mask))
 
-    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> 'MaskTarget':
+    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> Self:
         """With the nearest pixels."""
-        return self.with_parts(mask=resize_mask(self.mask, new_size))
+        return self._with(mask=resize_mask(self.mask, new_size))
 
-    def flipped(self, size: Tuple[int, int]) -> 'MaskTarget':
+    def flipped(self, size: Tuple[int, int]) -> Self:
         """With the mirrored mask."""
-        return self.with_parts(mask=np.ascontiguousarray(self.mask[:, ::-1]))
+        return self._with(mask=np.ascontiguousarray(self.mask[:, ::-1]))
 
     def moved(self, size: Tuple[int, int], scale: float, shift: Sequence[float],
-              min_visible: float) -> 'MaskTarget':
+              min_visible: float) -> Self:
         """With the nearest pixels, 255 where they come from outside."""
-        return self.with_parts(mask=move_mask(self.mask, size, scale, shift, IGNORE))
+        return self._with(mask=move_mask(self.mask, size, scale, shift, IGNORE))
 
     def regions(self, size: Tuple[int, int], connected: bool = False
                 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -117,6 +117,7 @@ class MaskTarget(Target):
     def composed(self, labels: np.ndarray, bboxes: np.ndarray, mask: Optional[np.ndarray],
                  background: Optional[int]) -> 'MaskTarget':
         """The mask with the classes that can be seen in it."""
+        assert mask is not None
         seen = [i for i in np.unique(mask) if i not in (IGNORE, background)]
         return type(self)(np.array(seen, np.int64), mask)
 

@@ -1,5 +1,5 @@
 """Targets with boxes and a mask of the classes."""
-from typing import Any, Dict, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Self, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -43,32 +43,31 @@ class MaskedBoxTarget(BoxTarget):
         """Labels, boxes and the mask."""
         return dict(super().own_parts(), mask=self.classes_map.own_parts()['mask'])
 
-    def select(self, keep: np.ndarray) -> 'MaskedBoxTarget':
+    def select(self, keep: np.ndarray) -> Self:
         """The boxes of a bool mask or of indices; the mask stays."""
-        return self.with_parts(labels=self.labels[keep], bboxes=self.bboxes[keep])
+        return self._with(labels=self.labels[keep], bboxes=self.bboxes[keep])
 
-    def packed(self) -> 'MaskedBoxTarget':
+    def packed(self) -> Self:
         """With the PNG of the mask."""
-        return self._with_mask(self, self.classes_map.packed())
+        return self._with_mask(self.classes_map.packed())
 
-    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> 'MaskedBoxTarget':
+    def resized(self, size: Tuple[int, int], new_size: Tuple[int, int]) -> Self:
         """With stretched boxes and the nearest pixels."""
-        return self._with_mask(super().resized(size, new_size),
-                               self.classes_map.resized(size, new_size))
+        return super().resized(size, new_size)._with_mask(
+            self.classes_map.resized(size, new_size))
 
-    def flipped(self, size: Tuple[int, int]) -> 'MaskedBoxTarget':
+    def flipped(self, size: Tuple[int, int]) -> Self:
         """With boxes and mask mirrored."""
-        return self._with_mask(super().flipped(size), self.classes_map.flipped(size))
+        return super().flipped(size)._with_mask(self.classes_map.flipped(size))
 
     def moved(self, size: Tuple[int, int], scale: float, shift: Sequence[float],
-              min_visible: float) -> 'MaskedBoxTarget':
+              min_visible: float) -> Self:
         """With boxes as in detection, and the mask as in segmentation."""
-        return self._with_mask(super().moved(size, scale, shift, min_visible),
-                               self.classes_map.moved(size, scale, shift, min_visible))
+        return super().moved(size, scale, shift, min_visible)._with_mask(
+            self.classes_map.moved(size, scale, shift, min_visible))
 
-    @staticmethod
-    def _with_mask(boxes: BoxTarget, mask: MaskTarget) -> 'MaskedBoxTarget':
-        return boxes.with_parts(mask=mask.own_parts()['mask'])
+    def _with_mask(self, mask: MaskTarget) -> Self:
+        return self._with(mask=mask.own_parts()['mask'])
 
     def object_pixels(self, label: int, box: Tuple[int, int, int, int]) -> np.ndarray:
         """The pixels (H, W) bool of the class; those in its box are the object's."""

@@ -179,6 +179,7 @@ class MinimaxFineTuner(BaseModel):
         """
         if mode != 'loss':
             raise NotImplementedError('MinimaxFineTuner only trains; images are drawn by DiT')
+        assert data_samples is not None
         labels = [int(sample.gt_label) for sample in data_samples]
         draws = generator('fine-tune', self.seed, get_rank(), int(self.iteration))
         self.iteration += 1

@@ -17,6 +17,9 @@ class ClassMemory(nn.Module):
         shape: Shape of an embedding.
     """
 
+    entries: Tensor
+    pushed: Tensor
+
     def __init__(self, num_classes: int, size: int, shape: Tuple[int, ...]) -> None:
         super().__init__()
         if size < 1:

@@ -72,5 +72,6 @@ class Minimax(DatasetDistiller):
     def load_shard(self, shard: int) -> None:
         """Give the diffusion the fine-tuned weights of a shard, unless it has them."""
         if self.fine_tune is not None and shard != self.shard:
+            assert self.diffusion is not None
             self.diffusion.load_fine_tuned(self.fine_tune.read(shard))
             self.shard = shard

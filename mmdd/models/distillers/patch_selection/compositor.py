@@ -29,8 +29,8 @@ def read_resized(path: str, resize: Optional[int]) -> np.ndarray:
                          ) from None
     if resize is not None:
         factor = resize / min(picture.size)
-        size = tuple(max(resize, int(n * factor + 0.5)) for n in picture.size)
-        picture = resized(picture, size)
+        width, height = (max(resize, int(n * factor + 0.5)) for n in picture.size)
+        picture = resized(picture, (width, height))
     return np.asarray(picture)
 
 
@@ -77,4 +77,5 @@ def compose(patches: Sequence[np.ndarray], size: Tuple[int, int]) -> np.ndarray:
 
 def resized(picture: Image.Image, size: Tuple[int, int]) -> Image.Image:
     """Resize to (width, height), bilinear with antialiasing; a no-op where it fits."""
-    return picture if picture.size == size else picture.resize(size, Image.BILINEAR)
+    return picture if picture.size == size else picture.resize(
+        size, Image.Resampling.BILINEAR)

@@ -108,7 +108,7 @@ class PatchDistiller(DatasetDistiller):
         self.pool = self.choose_pool()
         if self.budget is not None:
             self._groups(self.budget)  # an error before hours of scoring
-        root = self.score_dir or osp.join(folder, 'scores')
+        root = self.score_dir or osp.join(folder or '', 'scores')
         with self.timed('score', deploy=True):
             self.store = ScoreStore(osp.join(root, self.scorer.identity()),
                                     self.scorer.settings.to_dict(), self.scorer.fields)
@@ -190,6 +190,7 @@ class PatchDistiller(DatasetDistiller):
         samples = []
         for slot in slots:
             begin = time.perf_counter()
+            assert slot.prototype is not None
             image = compose([crop_photograph(crop['path'], crop['resize'], crop['window'])
                              for crop in slot.prototype['crops']], slot.size)
             samples.append(DistilledSample(

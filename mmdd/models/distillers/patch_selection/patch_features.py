@@ -31,8 +31,8 @@ class PatchFeatures(FeaturePass):
     def _path(self, item: Patch) -> str:
         return item[0]
 
-    def _read(self, patch: Patch) -> np.ndarray:
-        return compose([crop_photograph(*patch)], self.size)
+    def _read(self, item: Patch) -> np.ndarray:
+        return compose([crop_photograph(*item)], self.size)
 
     def _key(self, index: int) -> int:
         block: List[Patch] = self.blocks[index]

@@ -174,6 +174,7 @@ class PatchSelection(PatchDistiller):
 
     def choose(self, label: int, need: int) -> List[dict]:
         """Stage II: the patches of one class, cluster by cluster."""
+        assert self.store is not None
         pool, rows = self.pool[label], self.store.read(self.keys[label])
         chosen = choose_patches(
             rows['score'], self._features(label, rows), need, self.num_clusters,
@@ -185,11 +186,13 @@ class PatchSelection(PatchDistiller):
         if self.extractor is None:
             return rows['dift'] if self.cluster_features == 'dift' else None
         crops = [self._crop(own, rows, i, -1) for i, own in enumerate(self.pool[label])]
-        return PatchFeatures(
+        features = PatchFeatures(
             self.extractor, [(crop['path'], crop['resize'], crop['window']) for crop in crops],
             self.image_size, self.scorer.batch_size,
             self.folder and osp.join(self.folder, 'features', str(label)),
-            name=f'features of class {label}', share=False).run().numpy()
+            name=f'features of class {label}', share=False).run()
+        assert features is not None, 'a rank that works alone gets them'
+        return features.numpy()
 
     def _crop(self, own: RealAnnotation, rows: Dict[str, np.ndarray], index: int,
               rank: int) -> dict:

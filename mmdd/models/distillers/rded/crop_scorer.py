@@ -112,7 +112,8 @@ class CropScorer:
 
     def _windows(self, image: np.ndarray, key: str) -> List[List[int]]:
         settings = self.settings
-        return random_windows(*image.shape[:2], settings.crops, settings.scale, settings.ratio,
+        height, width = image.shape[:2]
+        return random_windows(height, width, settings.crops, settings.scale, settings.ratio,
                               generator('crops', settings.seed, key))
 
     def _energies(self, images: Sequence[np.ndarray], windows: Sequence[List[List[int]]],

@@ -33,7 +33,7 @@ def random_windows(height: int, width: int, num: int, scale: Sequence[float],
 def _window(height: int, width: int, scale: Sequence[float], ratio: Sequence[float],
             source: torch.Generator) -> List[int]:
     for _ in range(TRIES):
-        area = height * width * _uniform(*scale, source)
+        area = height * width * _uniform(scale[0], scale[1], source)
         aspect = math.exp(_uniform(math.log(ratio[0]), math.log(ratio[1]), source))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:

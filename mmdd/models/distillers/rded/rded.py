@@ -108,6 +108,7 @@ class RDED(PatchDistiller):
 
     def choose(self, label: int, need: int) -> List[dict]:
         """The crops of one class by their scores, ties by the order of the pool."""
+        assert self.store is not None
         rows = self.store.read(self.keys[label])
         return [
             dict(source=own.image_id, path=own.path, resize=None,
