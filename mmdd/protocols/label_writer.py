@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader, Subset
 
-from mmdd.datasets.label_codec import fill_logits
+from mmdd.datasets.label_codec import FP16, fill_logits
 from mmdd.datasets.replay import SoftLabelDataset, set_digest
 from mmdd.datasets.soft_labels import (
     INDEX,
@@ -245,19 +245,19 @@ def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -
     Raises:
         ValueError: With the fields of ``protocol.schedule`` that differ.
     """
-    wanted = cfg.soft_labels.to_dict()
-    if settings.get('regime') != wanted.get('regime'):
-        raise ValueError(f'{folder} has soft labels of the regime {regime_of(settings)}, the '
+    stored, wanted = (dict(dict(precision=FP16), **each)
+                      for each in (settings, cfg.soft_labels.to_dict()))
+    if regime_of(stored) != regime_of(wanted):
+        raise ValueError(f'{folder} has soft labels of the regime {regime_of(stored)}, the '
                          f'protocol is of {regime_of(wanted)}; write labels for this protocol')
-    pools = [' of '.join(str(each.get(key)) for key in POOL) for each in (settings, wanted)]
+    pools = [' of '.join(str(each.get(key)) for key in POOL) for each in (stored, wanted)]
     if wanted.get('batches') and pools[0] != pools[1]:
         raise ValueError(f'{folder} has soft labels of {pools[0]} images (batches), the protocol '
                          f'{pools[1]}; write labels for this protocol')
-    other = [key for key in AUGMENTATION if settings.get(key) != wanted.get(key)]
+    other = [key for key in AUGMENTATION if stored.get(key) != wanted.get(key)]
     if other:
-        told = ', '.join(f'{key} {settings.get(key)}, the protocol {wanted.get(key)}'
-                         for key in other)
-        fix = ' '.join(f'protocol.schedule.{key}={str(settings.get(key)).replace(" ", "")}'
+        told = ', '.join(f'{key} {stored[key]}, the protocol {wanted[key]}' for key in other)
+        fix = ' '.join(f'protocol.schedule.{key}={str(stored[key]).replace(" ", "")}'
                        for key in other)
         raise ValueError(f'{folder} has soft labels with {told}; set {fix} or write labels for '
                          f'this protocol')
