@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmdd.engine.distill_job import read_job, ready_fine_tuned, ready_weights
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.protocols.teacher import planned_teacher
+from mmdd.protocols.teacher import planned_teachers
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of
@@ -72,16 +72,14 @@ class Preparations:
         return names
 
     def of_protocol(self, config: Config, work_dir: str) -> List[str]:
-        """The same for a student protocol, with the weights of its teacher.
+        """The same for a student protocol, with the weights of its teachers.
 
         Args:
             config: See :func:`read_protocol`.
             work_dir: Where a teacher without a place of its own goes.
         """
         names = self.of_config(config)
-        planned = planned_teacher(config, work_dir)
-        if planned is not None:
-            training, path = planned
+        for training, path in planned_teachers(config, work_dir):
             names += self._weights(path, training, names, ensure_checkpoint, training.to_dict(),
                                    path)
         return names

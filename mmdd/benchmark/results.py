@@ -13,7 +13,7 @@ from mmdd.utils.typed_json import from_json
 from .set_facts import mean_cost
 
 # Counts up when the fields below change.
-VERSION = 2
+VERSION = 3
 # The budget of the full real set.
 ALL = 'all'
 

@@ -5,12 +5,13 @@ from typing import Any, Dict, Iterator, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import get_dist_info
+from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from mmdd.registry import DATA_SAMPLERS, DATASETS
 from mmdd.utils.io import sha256
-from .soft_labels import SoftLabelStore
+from mmdd.utils.seed import derive_seed
+from .soft_labels import SoftLabelStore, batches_per_epoch, rows_of_epoch
 from .views import check_class_order
 
 
@@ -51,10 +52,7 @@ class SoftLabelDataset:
 
     def __init__(self, dataset: Any, labels: Any, reuse: Optional[int] = None,
                  check: bool = True, lazy_init: bool = False) -> None:
-        if labels is None:
-            raise ValueError('SoftLabelDataset: no folder of soft labels; write them with '
-                             'tools/relabel.py and set protocol.schedule.labels')
-        self.store = SoftLabelStore(labels) if isinstance(labels, str) else labels
+        self.store = open_store(labels)
         self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         self.reuse = reuse
         self._epoch: Optional[int] = None
@@ -62,7 +60,7 @@ class SoftLabelDataset:
         if not lazy_init:
             self.full_init()
         if check:
-            self._check_set()
+            check_set(self.store, self.dataset)
 
     def full_init(self) -> None:
         """Read the list of images."""
@@ -103,16 +101,39 @@ class SoftLabelDataset:
         info['crop_flip'] = bool(row['flip'])
         return self.dataset.pipeline(info)
 
-    def _check_set(self) -> None:
-        settings, folder = self.store.settings, self.store.folder
-        if settings['images'] != len(self):
-            raise ValueError(f'{folder} has soft labels of {settings["images"]} images, the set '
-                             f'has {len(self)}; write labels for this set')
-        check_class_order(folder, settings['classes'], 'the set', self.metainfo.get('classes'),
-                          'write labels for this set')
-        if settings['set'] != set_digest(self.dataset):
-            raise ValueError(f'{folder} has soft labels of a set with other images; write labels '
-                             f'for this set')
+
+def check_set(store: SoftLabelStore, dataset: Any) -> None:
+    """Check that soft labels are of a set.
+
+    Args:
+        store: The labels.
+        dataset: The stock classification dataset of the set.
+
+    Raises:
+        ValueError: If they are of other images or classes.
+    """
+    settings, folder = store.settings, store.folder
+    if settings['images'] != len(dataset):
+        raise ValueError(f'{folder} has soft labels of {settings["images"]} images, the set '
+                         f'has {len(dataset)}; write labels for this set')
+    check_class_order(folder, settings['classes'], 'the set', dataset.metainfo.get('classes'),
+                      'write labels for this set')
+    if settings['set'] != set_digest(dataset):
+        raise ValueError(f'{folder} has soft labels of a set with other images; write labels '
+                         f'for this set')
+
+
+def open_store(labels: Any) -> SoftLabelStore:
+    """The store of a folder; an open one stays.
+
+    Raises:
+        FileNotFoundError: If there are no soft labels.
+        ValueError: If there is no folder.
+    """
+    if labels is None:
+        raise ValueError('SoftLabelDataset: no folder of soft labels; write them with '
+                         'tools/relabel.py and set protocol.schedule.labels')
+    return SoftLabelStore(labels) if isinstance(labels, str) else labels
 
 
 @DATA_SAMPLERS.register_module()
@@ -141,3 +162,89 @@ class ReplaySampler:
     def set_epoch(self, epoch: int) -> None:
         """Called by ``DistSamplerSeedHook`` before each epoch."""
         self.epoch = epoch
+
+
+@DATA_SAMPLERS.register_module()
+class PoolSampler:
+    """Batches drawn with replacement from a pool of labelled ones, as in LPLD.
+
+    An epoch has as many batches as the set has full ones ("Are Large-scale Soft Labels
+    Necessary for Large-scale Dataset Distillation?", https://arxiv.org/abs/2410.15919). What is
+    drawn depends on seed and epoch alone.
+
+    Args:
+        dataset: A :class:`SoftLabelDataset` whose labels have ``batches``.
+        seed: Seed of the training; a random one that all ranks share if None.
+    """
+
+    def __init__(self, dataset: SoftLabelDataset, seed: Optional[int] = None) -> None:
+        settings = dataset.store.settings
+        self.images, self.batch = settings['images'], settings['batch_size']
+        self.pool = settings['batches']
+        self.seed = sync_random_seed() if seed is None else seed
+        self.each = batches_per_epoch(self.images, self.batch)
+        self.size = rows_of_epoch(dict(settings, batches=self.each), 0)
+        self.rank, self.world_size = get_dist_info()
+        self.epoch = 0
+
+    def batches(self) -> np.ndarray:
+        """Numbers of the pool's batches that make this epoch."""
+        rng = np.random.default_rng(derive_seed('label pool', self.seed, self.epoch))
+        return rng.integers(0, self.pool, self.each)
+
+    def __iter__(self) -> Iterator[int]:
+        batch = self.size // self.each
+        indices = [epoch * self.images + row * batch + i
+                   for epoch, row in (divmod(int(number), self.each) for number in self.batches())
+                   for i in range(batch)]
+        for step in range(len(self)):
+            yield indices[(step * self.world_size + self.rank) % self.size]
+
+    def __len__(self) -> int:
+        return -(-self.size // self.world_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by ``DistSamplerSeedHook`` before each epoch."""
+        self.epoch = epoch
+
+
+@DATASETS.register_module()
+class ImageLabelDataset:
+    """A stock dataset, each of whose images has one stored label, however it is augmented.
+
+    Args:
+        dataset: A stock classification dataset that reads image files, or its config.
+        labels: Folder of a :class:`SoftLabelStore` of the regime 'image', or an open one.
+
+    Raises:
+        FileNotFoundError: If there are no soft labels.
+        ValueError: If they are of another set.
+    """
+
+    def __init__(self, dataset: Any, labels: Any, lazy_init: bool = False) -> None:
+        self.store = open_store(labels)
+        self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        if not lazy_init:
+            self.full_init()
+        check_set(self.store, self.dataset)
+        self._rows: Optional[np.ndarray] = None
+
+    def full_init(self) -> None:
+        """Read the list of images."""
+        self.dataset.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and more of the stock dataset."""
+        return self.dataset.metainfo
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        if self._rows is None:
+            self._rows = self.store.rows(0)
+        item = self.dataset[index]
+        item['data_samples'].set_field(
+            torch.from_numpy(self.store.logits(self._rows[index])), 'soft_logits')
+        return item

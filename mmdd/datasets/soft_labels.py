@@ -7,55 +7,16 @@ logits, so that a student sees just the images that the teacher saw.
 import json
 import math
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from mmdd.utils.io import atomic_path, sha256, sha256_once
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.state import Damaged, load_state, read_state, set_aside, write_state
+from .label_codec import FP16, read_logits, settings_type
 
 INDEX = 'labels.json'
-
-
-def row_type(num_classes: int, topk: Optional[int] = None) -> np.dtype:
-    """One augmented image as it lies on disk.
-
-    Fields: ``image`` (index in the set), ``partner`` (row of the epoch whose
-    pixels fill the box), ``crop`` (x, y, width, height in pixels of the file), ``flip``,
-    ``box`` (x1, y1, x2, y2 in pixels of the crop after resizing; empty without mixing),
-    ``share`` (area left of the image itself) and ``logits`` in fp16. With
-    ``topk`` the logits are the k largest ones and one for the rest, and ``classes`` are
-    the k classes.
-    """
-    fields = [('image', '<u4'), ('partner', '<u4'), ('crop', '<u2', 4), ('flip', '?'),
-              ('box', '<u2', 4), ('share', '<f4')]
-    if topk is None:
-        return np.dtype(fields + [('logits', '<f2', (num_classes, ))])
-    return np.dtype(fields + [('logits', '<f2', (topk + 1, )), ('classes', '<u2', (topk, ))])
-
-
-def compress(logits: np.ndarray, topk: int, temperature: float) -> Tuple[np.ndarray, np.ndarray]:
-    """Keep the largest logits, and the mass of the others in one number.
-
-    At ``temperature`` the k largest classes keep their probabilities exactly; what
-    is left is shared evenly by the others: their common logit is
-    T log mean exp(logit / T).
-
-    Args:
-        logits: (N, K).
-        topk: Classes to keep, 1 to K - 1.
-        temperature: T of the student's loss.
-
-    Returns:
-        tuple: Logits (N, topk + 1), the last one for the rest, and classes (N, topk).
-    """
-    order = np.argsort(-logits, axis=1, kind='stable')
-    values = np.take_along_axis(logits, order, 1).astype(np.float64)
-    rest = values[:, topk:] / temperature
-    peak = rest.max(1, keepdims=True)
-    rest = temperature * (peak + np.log(np.exp(rest - peak).mean(1, keepdims=True)))
-    return np.concatenate([values[:, :topk], rest], 1), order[:, :topk]
 
 
 def draw_crop(rng: np.random.Generator, size: Sequence[int], area: Sequence[float],
@@ -155,7 +116,7 @@ class SoftLabelStore:
         except Damaged as error:
             raise ValueError(f'{path} is damaged ({error.why}); write the labels again with '
                              f'tools/relabel.py') from None
-        self.dtype = row_type(self.settings['num_classes'], self.settings['topk'])
+        self.dtype = settings_type(self.settings)
 
     @classmethod
     def create(cls, folder: str, settings: Dict[str, Any]) -> 'SoftLabelStore':
@@ -167,7 +128,9 @@ class SoftLabelStore:
             folder: Where it goes.
             settings: What the labels depend on: ``images``, ``num_classes``, ``epochs``,
                 ``topk``, ``temperature``, those of :func:`draw_epoch`, and whatever identifies
-                set and teacher; plain JSON values.
+                set and teacher; plain JSON values. Optional ones: ``precision``; ``batches``,
+                of a pool, stored of the first epochs; ``regime``, 'image' for rows that are of
+                the images as they are.
 
         Raises:
             ValueError: If the folder holds labels of other settings.
@@ -187,10 +150,8 @@ class SoftLabelStore:
                 return cls(folder)
         else:
             files = {}
-        size = row_type(settings['num_classes'], settings['topk']).itemsize
         write_state(osp.join(folder, INDEX), dict(
-            settings=settings, files=files,
-            bytes=size * settings['images'] * settings['epochs']))
+            settings=settings, files=files, bytes=planned_bytes(settings)))
         return cls(folder)
 
     @property
@@ -247,18 +208,14 @@ class SoftLabelStore:
         except (OSError, ValueError, EOFError) as error:
             raise ValueError(f'{path} cannot be read ({error}); write the labels again with '
                              f'tools/relabel.py') from error
-        if rows.dtype != self.dtype or len(rows) != self.settings['images']:
+        if rows.dtype != self.dtype or len(rows) != rows_of_epoch(self.settings, epoch):
             raise ValueError(f'{path} does not belong to these soft labels; write them again in '
                              f'another folder')
         return rows
 
     def logits(self, row: np.void) -> np.ndarray:
         """All logits (K, ) of a row, float32; with ``topk`` the rest has one value."""
-        if self.settings['topk'] is None:
-            return row['logits'].astype(np.float32)
-        full = np.full(self.settings['num_classes'], row['logits'][-1], np.float32)
-        full[row['classes']] = row['logits'][:-1]
-        return full
+        return read_logits(row, self.settings['num_classes'])
 
     def verify(self) -> None:
         """Compare every file with its SHA-256.
@@ -275,14 +232,40 @@ class SoftLabelStore:
 
 def _is_index(content: Dict[str, Any]) -> bool:
     settings = content['settings']
-    return isinstance(content['files'], dict) and bool(row_type(
-        settings['num_classes'], settings['topk']).itemsize and settings['images'])
+    return isinstance(content['files'], dict) and bool(
+        settings_type(settings).itemsize and settings['images'])
 
 
-def planned_size(settings: Dict[str, Any]) -> str:
+def rows_of_epoch(settings: Mapping[str, Any], epoch: int) -> int:
+    """Rows that are stored of an epoch: all, or those of the pool's batches that are in it."""
+    if settings.get('batches') is None:
+        return settings['images']
+    each = batches_per_epoch(settings['images'], settings['batch_size'])
+    batches = min(each, settings['batches'] - epoch * each)
+    return min(settings['images'], batches * settings['batch_size'])
+
+
+def batches_per_epoch(images: int, batch_size: int) -> int:
+    """Full batches of an epoch; one of all images where there are fewer than a batch."""
+    return max(1, images // batch_size)
+
+
+def planned_bytes(settings: Mapping[str, Any]) -> int:
+    """Size of the rows of all epochs, without the headers of their files (about 0.3 KiB each)."""
+    return settings_type(settings).itemsize * sum(
+        rows_of_epoch(settings, epoch) for epoch in range(settings['epochs']))
+
+
+def planned_size(settings: Mapping[str, Any]) -> str:
     """One line that tells the size of the labels before they are written."""
-    row = row_type(settings['num_classes'], settings['topk']).itemsize
-    total = row * settings['images'] * settings['epochs']
+    row = settings_type(settings).itemsize
     kept = '' if settings['topk'] is None else f', top {settings["topk"]} kept'
-    return (f'soft labels: {settings["images"]} images x {settings["epochs"]} epochs x {row} '
-            f'bytes ({settings["num_classes"]} classes in fp16{kept}) = {total / 2**20:.1f} MiB')
+    if settings.get('batches') is not None:
+        what = f'{settings["batches"]} batches x {settings["batch_size"]} images'
+    elif settings.get('regime') == 'image':
+        what = f'{settings["images"]} images'
+    else:
+        what = f'{settings["images"]} images x {settings["epochs"]} epochs'
+    return (f'soft labels: {what} x {row} bytes ({settings["num_classes"]} classes in '
+            f'{settings.get("precision", FP16)}{kept}) = '
+            f'{planned_bytes(settings) / 2**20:.1f} MiB')

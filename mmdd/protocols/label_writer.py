@@ -1,7 +1,7 @@
 """A teacher writes the soft labels of a set, once for all students."""
 import copy
 import os.path as osp
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -9,29 +9,33 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
+from mmdd.datasets.label_codec import FP16, fill_logits
 from mmdd.datasets.replay import SoftLabelDataset, set_digest
 from mmdd.datasets.soft_labels import (
     INDEX,
     SoftLabelStore,
-    compress,
     draw_epoch,
     planned_size,
-    row_type,
+    rows_of_epoch,
 )
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
-from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.models.students.teacher import Teacher, build_teachers, mean_logits, teachers_of
 from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.photograph import upright_size
 from mmdd.utils.progress import Progress
+from mmdd.utils.seed import derive_seed
 from .recipes.soft import CLASSES_FIX
+from .regimes import regime_of
 
 # What the labels replay, whatever the protocol says: it must say the same.
-AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk')
+AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk', 'precision')
+# What a pool of batches is.
+POOL = ('batches', 'batch_size')
 
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
@@ -97,18 +101,35 @@ def read_settings(cfg: Config) -> Dict[str, Any]:
     wanted = cfg.get('soft_labels')
     if wanted is None:
         raise ValueError('the protocol has no stored soft labels: its schedule must be '
-                         'FKDSchedule, as in configs/_base_/protocols/fkd_soft.py')
-    checkpoint = wanted.teacher.get('checkpoint')
-    if checkpoint is None:
+                         'FKDSchedule, as in configs/_base_/protocols/fkd_soft.py, or ImageLabels')
+    teachers = teachers_of(wanted.teacher)
+    if any(teacher.get('checkpoint') is None for teacher in teachers):
         raise ValueError('the teacher has no weights; set protocol.schedule.teacher.checkpoint')
-    dataset, columns = _open_set(cfg), wanted.teacher.get('columns')
+    dataset = _open_set(cfg)
     settings = size_settings(cfg, dataset)
     settings.update(
-        set=set_digest(dataset), teacher=sha256(resolve_path(checkpoint)),
-        network=fingerprint(dict(model=wanted.teacher.cfg.model)), pipeline=_pipeline_mark(cfg))
+        set=set_digest(dataset), teacher=_of_each(_teacher_hashes(teachers)),
+        network=_of_each([fingerprint(dict(model=teacher['cfg'].model)) for teacher in teachers]),
+        pipeline=_pipeline_mark(cfg))
+    columns = _columns(teachers)
     if columns:
-        settings['columns'] = list(columns)
+        settings['columns'] = columns
     return settings
+
+
+def _of_each(values: List[Any]) -> Any:
+    """What is said of several teachers; of a single one without a list."""
+    return values[0] if len(values) == 1 else values
+
+
+def _teacher_hashes(teachers: Sequence[Mapping[str, Any]]) -> List[str]:
+    return [sha256(resolve_path(teacher['checkpoint'])) for teacher in teachers]
+
+
+def _columns(teachers: Sequence[Mapping[str, Any]]) -> List[Any]:
+    """The logits of each teacher that count; empty where all do."""
+    found = [list(teacher.get('columns') or []) for teacher in teachers]
+    return _of_each(found) if any(found) else []
 
 
 def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
@@ -124,13 +145,18 @@ def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
     dataset = _open_set(cfg) if dataset is None else dataset
     wanted = cfg.soft_labels
     classes = list(dataset.metainfo.get('classes') or ())
-    columns, head = wanted.teacher.get('columns'), wanted.teacher.cfg.model.get('head', {})
-    num_classes = len(columns) if columns else head.get('num_classes') or len(classes)
-    if classes and num_classes != len(classes):
-        raise ValueError(f'the teacher has {num_classes} classes, the set {len(classes)}; give a '
-                         f'teacher of the same classes')
-    return dict({k: v for k, v in wanted.to_dict().items() if k != 'teacher'},
-                images=len(dataset), classes=classes, num_classes=num_classes)
+    counts = {_num_classes(teacher) or len(classes) for teacher in teachers_of(wanted.teacher)}
+    for count in sorted(counts):
+        if count != len(classes) and classes or len(counts) > 1:
+            raise ValueError(f'the teacher has {count} classes, the set {len(classes)}; give a '
+                             f'teacher of the same classes')
+    return dict({k: v for k, v in wanted.to_dict().items() if k not in ('teacher', 'pipeline')},
+                images=len(dataset), classes=classes, num_classes=counts.pop())
+
+
+def _num_classes(teacher: Mapping[str, Any]) -> Optional[int]:
+    columns = teacher.get('columns')
+    return len(columns) if columns else teacher['cfg'].model.get('head', {}).get('num_classes')
 
 
 def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:
@@ -154,23 +180,20 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     if not missing:
         return folder
     print(f'{planned_size(settings)} in {folder}', flush=True)
-    wanted = cfg.soft_labels
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    teacher = Teacher(wanted.teacher.cfg, wanted.teacher.checkpoint,
-                      wanted.teacher.get('columns')).to(device)
+    teachers = build_teachers(teachers_of(cfg.soft_labels.teacher), device)
     dataset = _open_set(cfg)
-    sizes = _image_sizes(dataset)
-    dtype = row_type(settings['num_classes'], settings['topk'])
-    progress = Progress('soft labels', len(dataset) * settings['epochs'])
-    progress.skip(len(dataset) * (settings['epochs'] - len(missing)))
+    total = [rows_of_epoch(settings, epoch) for epoch in range(settings['epochs'])]
+    progress = Progress('soft labels', sum(total))
+    progress.skip(sum(total) - sum(total[epoch] for epoch in missing))
+    sizes = None if settings.get('regime') == 'image' else _image_sizes(dataset)
     for epoch in missing:
-        rows = draw_epoch(settings, epoch, sizes, dtype)
-        logits = _ask(cfg, dataset, teacher, rows, settings['num_classes'], progress)
-        if settings['topk'] is None:
-            rows['logits'] = logits
+        if sizes is None:
+            rows, views = np.zeros(total[epoch], store.dtype), dataset
         else:
-            rows['logits'], rows['classes'] = compress(
-                logits, settings['topk'], settings['temperature'])
+            rows = draw_epoch(settings, epoch, sizes, store.dtype)[:total[epoch]]
+            views = SoftLabelDataset(dataset, _Draft(rows, settings['num_classes']), check=False)
+        fill_logits(rows, _ask(cfg, views, teachers, epoch, settings, progress), settings)
         store.write(epoch, rows)
     return folder
 
@@ -203,14 +226,16 @@ def check_labels(cfg: Config, folder: str) -> None:
     if settings['image_size'] != wanted.image_size:
         raise ValueError(f'{folder} has soft labels of {settings["image_size"]} pixel images, the '
                          f'student takes {wanted.image_size}; write labels for this size')
-    if list(wanted.teacher.get('columns') or []) != settings.get('columns', []):
+    teachers = teachers_of(wanted.teacher)
+    if _columns(teachers) != settings.get('columns', []):
         raise ValueError(f'{folder} has soft labels of other classes of the teacher; write labels '
                          f'with this protocol.schedule.teacher.mapping')
     _check_augmentation(cfg, folder, settings)
-    checkpoint = wanted.teacher.get('checkpoint')
-    if checkpoint is not None and sha256(resolve_path(checkpoint)) != settings['teacher']:
-        raise ValueError(f'{folder} has soft labels of another teacher than {checkpoint}; write '
-                         f'labels of this teacher')
+    given = [teacher['checkpoint'] for teacher in teachers if teacher.get('checkpoint')]
+    if given and (_of_each(_teacher_hashes(teachers)) != settings['teacher']
+                  or wanted.get('combine') != settings.get('combine')):
+        raise ValueError(f'{folder} has soft labels of another teacher than {", ".join(given)}; '
+                         f'write labels of this teacher')
     store.verify()
 
 
@@ -220,12 +245,20 @@ def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -
     Raises:
         ValueError: With the fields of ``protocol.schedule`` that differ.
     """
-    wanted = cfg.soft_labels.to_dict()
-    other = [key for key in AUGMENTATION if settings[key] != wanted[key]]
+    stored, wanted = (dict(dict(precision=FP16), **each)
+                      for each in (settings, cfg.soft_labels.to_dict()))
+    if regime_of(stored) != regime_of(wanted):
+        raise ValueError(f'{folder} has soft labels of the regime {regime_of(stored)}, the '
+                         f'protocol is of {regime_of(wanted)}; write labels for this protocol')
+    pools = [' of '.join(str(each.get(key)) for key in POOL) for each in (stored, wanted)]
+    if wanted.get('batches') and pools[0] != pools[1]:
+        raise ValueError(f'{folder} has soft labels of {pools[0]} images (batches), the protocol '
+                         f'{pools[1]}; write labels for this protocol')
+    other = [key for key in AUGMENTATION if stored.get(key) != wanted.get(key)]
     if other:
-        told = ', '.join(f'{key} {settings[key]}, the protocol {wanted[key]}' for key in other)
-        fix = ' '.join(f'protocol.schedule.{key}={str(settings[key]).replace(" ", "")}'
-                        for key in other)
+        told = ', '.join(f'{key} {stored[key]}, the protocol {wanted[key]}' for key in other)
+        fix = ' '.join(f'protocol.schedule.{key}={str(stored[key]).replace(" ", "")}'
+                       for key in other)
         raise ValueError(f'{folder} has soft labels with {told}; set {fix} or write labels for '
                          f'this protocol')
     if settings['pipeline'] != _pipeline_mark(cfg):
@@ -234,7 +267,9 @@ def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -
 
 
 def _pipeline_mark(cfg: Config) -> str:
-    return fingerprint(dict(pipeline=cfg.train_dataloader.dataset.dataset.pipeline))
+    """What identifies the pipeline through which the teacher sees the images."""
+    own = cfg.soft_labels.get('pipeline')
+    return fingerprint(dict(pipeline=own or cfg.train_dataloader.dataset.dataset.pipeline))
 
 
 def _set_folder(cfg: Config) -> str:
@@ -244,6 +279,8 @@ def _set_folder(cfg: Config) -> str:
 
 def _open_set(cfg: Config) -> Any:
     dataset = copy.deepcopy(cfg.train_dataloader.dataset.dataset)
+    if cfg.soft_labels.get('pipeline'):
+        leaf_dataset(dataset)['pipeline'] = copy.deepcopy(cfg.soft_labels.pipeline)
     # Read by one process, so there is nothing to gain from packing it.
     dataset.setdefault('serialize_data', False)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmpretrain'):
@@ -259,22 +296,26 @@ def _image_sizes(dataset: Any) -> np.ndarray:
     return sizes
 
 
-def _ask(cfg: Config, dataset: Any, teacher: Teacher, rows: np.ndarray,
-         num_classes: int, progress: Progress) -> np.ndarray:
-    """Logits (N, K) of the teacher for the rows of an epoch, in their order."""
+def _ask(cfg: Config, dataset: Any, teachers: Sequence[Teacher], epoch: int,
+         settings: Mapping[str, Any], progress: Progress) -> np.ndarray:
+    """Logits (N, K) of the teachers for the rows of an epoch, in their order."""
     loader_cfg = cfg.train_dataloader
-    draft: Any = SoftLabelDataset(dataset, _Draft(rows, num_classes), check=False)
+    drawn = settings.get('combine') == 'sample'
+    rng = np.random.default_rng(derive_seed('teachers', settings.get('seed', 0), epoch))
+    rows = range(rows_of_epoch(settings, epoch))
     loader: DataLoader = DataLoader(
-        draft, _CHUNK,
+        Subset(dataset, rows), settings['batch_size'] if drawn else _CHUNK,
         num_workers=loader_cfg.get('num_workers', 0), collate_fn=pseudo_collate)
-    device = next(teacher.parameters()).device
+    device = next(teachers[0].parameters()).device
     rgb = reads_rgb(dict(train_dataloader=dict(dataset=loader_cfg.dataset.dataset)))
     found = []
     for batch in loader:
         images = torch.stack(batch['inputs']).to(device).float() / 255
-        found.append(teacher.logits(images if rgb else images.flip(1)).cpu().numpy())
+        images = images if rgb else images.flip(1)
+        asked = [teachers[rng.integers(len(teachers))]] if drawn else teachers
+        found.append(mean_logits([teacher.logits(images) for teacher in asked]).cpu().numpy())
         progress.add(len(images))
-    logits = np.concatenate(found)
+    logits, num_classes = np.concatenate(found), settings['num_classes']
     if logits.shape[1] != num_classes:
         raise ValueError(f'the teacher has {logits.shape[1]} classes, its config says '
                          f'{num_classes}; correct model.head.num_classes')

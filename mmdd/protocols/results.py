@@ -40,6 +40,9 @@ class Run:
     num_classes: Optional[int] = None  # classes of the protocol
     total_seconds: Optional[float] = None  # see ``seconds``
     lr: Optional[float] = None  # learning rate that was picked in place of the protocol's
+    # Labels it learns from, a key of ``REGIMES``; None of other tasks than classification.
+    regime: Optional[str] = None
+    label_mib: Optional[float] = None  # MiB of its soft labels on disk; 0 without any
     error: Optional[str] = None  # why the run failed; the metrics are empty then
     log: Optional[str] = None  # what a failed run printed
 
@@ -158,7 +161,8 @@ class MethodRuns:
                                    sets=self.num_sets)
         if self.finished:
             row.update(images=self.first.images, updates=self.first.updates, seconds=self.seconds,
-                       select=self.first.select, lr=self.first.lr)
+                       select=self.first.select, lr=self.first.lr, regime=self.first.regime,
+                       label_mib=self.first.label_mib)
             for which in (LAST, BEST):
                 row[which] = {name: asdict(value) for name, value in self.means(which).items()}
         return row

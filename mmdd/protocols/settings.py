@@ -5,8 +5,10 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
+from mmdd.models.students.teacher import teachers_of
 from .protocol import selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
+from .regimes import REGIMES, label_facts
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
 PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
@@ -17,7 +19,8 @@ SCHEDULER_KEYS = ('milestones', 'gamma', 'T_max', 'eta_min', 'eta_max', 'power',
 LABELS = dict(
     model='model', optimizer='optimizer', schedule='learning-rate schedule', length='length',
     batch='batch size', input='input size', augmentation='training pipeline',
-    mixing='batch augmentation', teacher='teacher', loss='labels', select='best checkpoint',
+    mixing='batch augmentation', teacher='teacher', loss='labels', criterion='loss',
+    average='average of weights', select='best checkpoint',
     validation='validation', starts_from='starts from')
 
 
@@ -29,6 +32,9 @@ class MethodSettings:
     # Settings that other methods do not share, see :func:`describe_student`.
     own: Dict[str, Optional[str]] = field(default_factory=dict)
     warning: Optional[str] = None  # what is wrong with its schedule, if anything
+    # Labels of a classification student, a key of ``REGIMES``; None of other tasks.
+    regime: Optional[str] = None
+    label_mib: Optional[float] = None  # MiB of its soft labels on disk; None if not known
 
     def line(self, method: str, sets: int = 1) -> str:
         """All of it in one line."""
@@ -36,8 +42,11 @@ class MethodSettings:
                            for number in (self.images, self.updates))
         several = f'{sets} sets of ' if sets > 1 else ''
         more = [f'{LABELS[key]} {value}' for key, value in self.own.items() if value is not None]
-        return ', '.join([f'{method}: {several}{images} images', f'{updates} updates', *more,
-                          *([self.warning] if self.warning else [])])
+        labels = [f'{self.regime} labels ({REGIMES[self.regime]})'] if self.regime else []
+        if self.label_mib:
+            labels.append(f'{self.label_mib:.1f} MiB of labels')
+        return ', '.join([f'{method}: {several}{images} images', f'{updates} updates', *labels,
+                          *more, *([self.warning] if self.warning else [])])
 
 
 @dataclass
@@ -86,7 +95,8 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
         length=f'{iters or train.max_epochs} {unit}',
         batch=str(cfg.train_dataloader.batch_size), input=_input_size(cfg),
         augmentation=', '.join(_steps(cfg)) or 'none', mixing=_mixing(cfg),
-        teacher=_teacher(cfg), loss='soft' if _is_soft(cfg) else 'hard', select=chosen,
+        teacher=_teacher(cfg), loss='soft' if _is_soft(cfg) else 'hard',
+        criterion=_criterion(cfg), average=_average(cfg), select=chosen,
         validation=f'every {train.get("val_interval", 1)} {unit}' if select else 'none',
         starts_from=', '.join(weights) or ('nothing' if not cfg.get('load_from')
                                            else str(cfg.load_from)))
@@ -113,7 +123,8 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
         methods[method] = MethodSettings(
             images, updates,
             {key: value for key, value in described[method].items() if key not in shared},
-            endless_warm_up(cfg, updates) if updates else None)
+            endless_warm_up(cfg, updates) if updates else None,
+            *label_facts(cfg, images, task, run.protocol.get('num_classes')))
     return ProtocolSettings(task, shared, methods)
 
 
@@ -190,10 +201,37 @@ def _is_soft(cfg: Config) -> bool:
 
 
 def _teacher(cfg: Config) -> Optional[str]:
-    teacher = cfg.model.get('teacher') or (cfg.get('soft_labels') or {}).get('teacher')
-    if not teacher:
+    labels = cfg.get('soft_labels') or {}
+    names = []
+    for teacher in teachers_of(cfg.model.get('teacher') or labels.get('teacher')):
+        inner = teacher.get('cfg')
+        name = _model_name(inner['model']) if isinstance(inner, Mapping) and 'model' in inner \
+            else str(inner)
+        names.append(f'{name}, {teacher.get("checkpoint") or "not trained yet"}')
+    if len(names) < 2:
+        return names[0] if names else None
+    how = dict(mean='mean of', sample='one, drawn for each batch, of')
+    combine = cfg.model.get('combine') or labels.get('combine') or 'mean'
+    return f'{how[combine]} {"; ".join(names)}'
+
+
+def _criterion(cfg: Config) -> Optional[str]:
+    """The loss of a student with soft labels."""
+    model = cfg.model
+    if _name(model.type) != 'SoftLabelClassifier':
         return None
-    inner = teacher.get('cfg')
-    name = _model_name(inner['model']) if isinstance(inner, Mapping) and 'model' in inner \
-        else str(inner)
-    return f'{name}, {teacher.get("checkpoint") or "not trained yet"}'
+    kind = model.get('loss', 'kl')
+    text = dict(kl='KL divergence', ce='cross-entropy', mse='squared error of logits')[kind]
+    if kind != 'mse':
+        text += f' at T {model.get("temperature", 20.):g}' + ' times T squared' * bool(
+            model.get('squared'))
+    weight = model.get('hard_weight')
+    return text + (f' + {weight:g} cross-entropy with hard labels' if weight else '')
+
+
+def _average(cfg: Config) -> Optional[str]:
+    """The average of weights that is tested in place of the weights, if there is one."""
+    for hook in cfg.get('custom_hooks') or []:
+        if _name(hook['type']) == 'EMAHook':
+            return f'exponential, decay {1 - hook.get("momentum", 0.0002):g}'
+    return None

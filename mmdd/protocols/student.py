@@ -18,6 +18,7 @@ from .protocol import (
     set_files,
     student_config,
 )
+from .regimes import label_facts
 from .results import Run, is_random_method
 from .settings import protocol_settings
 from .training import StudentRun, train_logged, with_labels
@@ -234,11 +235,15 @@ def read_result(run: StudentRun) -> Optional[Run]:
             content[which] = {name: math.nan if value is None else value
                               for name, value in content[which].items()}
     known = {field.name: content[field.name] for field in fields(Run) if field.name in content}
-    return Run(**dict(known, **_identity(run)))
+    return Run(**dict(known, **_identity(run, content['images'])))
 
 
-def _identity(run: StudentRun) -> Dict[str, Any]:
-    return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr)
+def _identity(run: StudentRun, images: Optional[int] = None) -> Dict[str, Any]:
+    """What a result is of: nothing of it is measured."""
+    regime, mib = label_facts(run.config, images, run.protocol.get('task'),
+                              run.protocol.get('num_classes'))
+    return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr,
+                regime=regime, label_mib=mib)
 
 
 def run_result(run: StudentRun, error: Optional[str]) -> Run:

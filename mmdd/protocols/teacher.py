@@ -1,17 +1,20 @@
 """Teachers and soft labels of student protocols, made where they are missing."""
 import copy
 import os.path as osp
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.soft_labels import planned_size
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.students.teacher import teachers_of
+from mmdd.registry import TASK_UTILS
 from mmdd.utils import compat
 from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
 from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
+from .recipes import StoredLabels
 from .recipes.base import set_image_size
 
 # How a teacher is trained that has no config of its own.
@@ -34,31 +37,33 @@ def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
         ValueError: If the checkpoint cannot be read, or the real set is missing.
     """
     cfg = read_protocol(protocol)
-    planned = planned_teacher(cfg, work_dir)
-    if planned is not None:
-        training, checkpoint = planned
-        ensure_checkpoint(training, checkpoint)
-        schedule = cfg.protocol.schedule
-        schedule.teacher = dict(schedule.teacher or {}, cfg=training.to_dict(),
-                                checkpoint=checkpoint)
+    planned = planned_teachers(cfg, work_dir)
+    if planned:
+        schedule, complete = cfg.protocol.schedule, []
+        for node, (training, checkpoint) in zip(teachers_of(schedule.teacher) or [{}], planned):
+            ensure_checkpoint(training, checkpoint)
+            complete.append(dict(node, cfg=training.to_dict(), checkpoint=checkpoint))
+        schedule.teacher = complete[0] if len(complete) == 1 else complete
     return cfg
 
 
-def planned_teacher(protocol: Config, work_dir: str) -> Optional[Tuple[Config, str]]:
-    """Training config and checkpoint of a protocol's teacher; None without one.
+def planned_teachers(protocol: Config, work_dir: str) -> List[Tuple[Config, str]]:
+    """Training config and checkpoint of each of a protocol's teachers.
 
     Args:
         protocol: See :func:`read_protocol`.
         work_dir: See :func:`ensure_teacher`.
     """
     schedule = protocol.protocol.get('schedule') or {}
-    if 'teacher' not in schedule or schedule.get('labels') and not schedule['teacher']:
-        return None
-    teacher = schedule['teacher'] or {}
-    training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
-        teacher['cfg'])
-    return training, teacher.get('checkpoint') or osp.join(
-        work_dir, f'teacher_{fingerprint(training)[:8]}.pth')
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+        return []
+    planned = []
+    for teacher in teachers_of(schedule.teacher) or [{}]:
+        training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
+            teacher['cfg'])
+        planned.append((training, teacher.get('checkpoint') or osp.join(
+            work_dir, f'teacher_{fingerprint(training)[:8]}.pth')))
+    return planned
 
 
 def teacher_config(protocol: Config) -> Config:
@@ -97,7 +102,7 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
     """Write the soft labels of a set unless they are there.
 
     Args:
-        protocol: A protocol whose schedule is ``FKDSchedule``, see
+        protocol: A protocol whose schedule is a ``StoredLabels``, see
             :func:`read_protocol`. Its teacher is trained first where its weights are missing.
         set_folder: Folder of the set, or 'full' for the protocol's real set.
         folder: Where the labels go; an interrupted run goes on.
@@ -134,8 +139,9 @@ def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]
     cfg = read_protocol(protocol)
     merge_options(cfg, cfg_options)
     cfg = read_protocol(cfg)  # once more, with the options
-    if 'pool' not in (cfg.protocol.get('schedule') or {}):
+    rule = (cfg.protocol.get('schedule') or {}).get('type')
+    if rule is None or not issubclass(TASK_UTILS.get(rule), StoredLabels):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '
-                         'as in configs/_base_/protocols/fkd_soft.py')
+                         'as in configs/_base_/protocols/fkd_soft.py, or ImageLabels')
     compat.setup()
     return cfg

@@ -20,7 +20,7 @@ from mmdd.datasets.checks import open_real_set
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import BackboneFeatures, ClassifierProxy, FineTuned
-from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.models.students.teacher import Teacher
 from mmdd.protocols.student import plan_runs
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.protocols.training import train_student

@@ -15,7 +15,7 @@ from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.class_names import class_names, imagenet_indices
 from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.models.students.soft_label_classifier import Teacher
+from mmdd.models.students.teacher import Teacher
 from mmdd.protocols.label_writer import check_labels, prepare_student
 from mmdd.protocols.protocol import read_protocol, student_config
 
@@ -117,7 +117,7 @@ def test_an_online_teacher_answers_for_these_classes(subset, teacher):
     assert cfg.model.teacher.columns == [7, 2, 4]
     model = MODELS.build(cfg.model)
     images = torch.randn(2, 3, 32, 32)
-    target = model._ask_teacher(images)
+    target = model._ask_teachers(images)
     full = Teacher(**teacher).normalized_logits(images)
     torch.testing.assert_close(target, full[:, [7, 2, 4]])
     assert model.loss(images)['loss'].item() > 0

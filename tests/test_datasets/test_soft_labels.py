@@ -10,15 +10,14 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.datasets.label_codec import compress, row_type
 from mmdd.datasets.replay import ReplaySampler, SoftLabelDataset, set_digest
 from mmdd.datasets.soft_labels import (
     SoftLabelStore,
-    compress,
     draw_box,
     draw_crop,
     draw_epoch,
     planned_size,
-    row_type,
 )
 
 SETTINGS = dict(images=10, num_classes=10, classes=list(CLASSES), epochs=2, topk=None,

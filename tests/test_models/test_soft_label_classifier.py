@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models import DSA, SoftLabelClassifier
-from mmdd.models.students.soft_label_classifier import soft_loss
+from mmdd.models.students.soft_losses import SoftLoss
 from mmdd.registry import MODELS
 
 
@@ -28,6 +28,11 @@ def build(teacher=None, student=None, **kwargs):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(dict(type='mmdd.SoftLabelClassifier', teacher=teacher, **kwargs,
                                  student=student or tiny.classifier()))
+
+
+def soft_loss(student, teacher, temperature, squared=False, kind='kl'):
+    loss = SoftLoss(kind, temperature, squared)
+    return loss(student, loss.target(teacher))
 
 
 def batch(count=6, size=32):
@@ -58,7 +63,7 @@ def test_teacher_and_student_see_the_same_mixed_batch(teacher):
     model = build(teacher, mix=dict(type='CutMix', alpha=1.)).train()
     seen = dict(student=[], teacher=[])
     model.student.backbone.register_forward_pre_hook(lambda m, x: seen['student'].append(x[0]))
-    network = model.teacher(torch.device('cpu')).model
+    network = model.teachers(torch.device('cpu'))[0].model
     network.backbone.register_forward_pre_hook(lambda m, x: seen['teacher'].append(x[0]))
     data = model.data_preprocessor(batch(), training=True)
     before = data['inputs'].clone()
@@ -95,22 +100,22 @@ def test_the_teacher_has_its_own_normalisation(teacher):
     other['data_preprocessor'] = dict(
         type='ClsDataPreprocessor', mean=[1., 50., 90.], std=[30., 40., 50.], to_rgb=False)
     alike, differing = build(teacher), build(teacher, other)
-    targets = [model._ask_teacher(model.data_preprocessor(batch())['inputs'])
+    targets = [model._ask_teachers(model.data_preprocessor(batch())['inputs'])
                for model in (alike, differing)]
-    assert alike.teacher('cpu').takes(alike.data_preprocessor, alike.takes_rgb)
-    assert not differing.teacher('cpu').takes(differing.data_preprocessor, differing.takes_rgb)
+    assert alike.teachers('cpu')[0].takes(alike.data_preprocessor, alike.takes_rgb)
+    assert not differing.teachers('cpu')[0].takes(differing.data_preprocessor, differing.takes_rgb)
     assert torch.allclose(*targets, atol=1e-4)
     # Images that are read as RGB need the other order.
     turned = build(teacher, other, reads_rgb=True)
     assert turned.takes_rgb
     inputs = turned.data_preprocessor(batch())['inputs']
-    assert not torch.allclose(turned._ask_teacher(inputs), targets[0], atol=1e-2)
+    assert not torch.allclose(turned._ask_teachers(inputs), targets[0], atol=1e-2)
 
 
 def test_only_the_student_is_saved(teacher):
     torch.manual_seed(0)
     model = build(teacher)
-    model.teacher(torch.device('cpu'))
+    model.teachers(torch.device('cpu'))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         plain = MODELS.build(tiny.classifier())
     for state in (model.state_dict(), get_state_dict(model)):

@@ -331,6 +331,21 @@ def test_an_online_teacher_changes_the_labels_alone():
     assert model.teacher.checkpoint == 'work_dirs/digits/convnet_backbone.pth'
 
 
+def test_labels_of_images_change_the_labels_alone():
+    hard = read_protocol('configs/_base_/protocols/cls_digits.py')
+    soft = read_protocol('configs/_base_/protocols/cls_digits_image.py')
+    rule = TASK_UTILS.build(soft.pop('protocol').schedule)
+    rule.apply(soft, 100, 10)
+    hard.pop('protocol')
+    model, student, labels = soft.pop('model'), hard.pop('model'), soft.pop('soft_labels')
+    assert soft.train_dataloader.dataset.type == 'mmdd.ImageLabelDataset'
+    soft.train_dataloader.dataset = soft.train_dataloader.dataset.dataset
+    assert soft.to_dict() == hard.to_dict()
+    assert model.student.backbone == student.backbone and model.per_image and not model.teacher
+    assert labels.pipeline == hard.test_dataloader.dataset.pipeline
+    assert (labels.regime, labels.temperature) == ('image', 4.)
+
+
 def test_the_teacher_schedule_is_a_training():
     cfg = load_config('configs/_base_/schedules/teacher_cls.py')
     assert cfg.train_cfg.max_epochs == cfg.param_scheduler[1].end == 100

@@ -30,7 +30,8 @@ def test_runs_are_averaged_per_method_and_failures_counted():
     assert found['b'].mean('AP') is None and found['b'].means() == {}
     assert row.to_json() == dict(
         method='a', sets=1, runs=3, failed=1, images=5, updates=9, seconds=1., select=None,
-        lr=None, last=dict(AP=dict(mean=4., std=2.)), best=dict(AP=dict(mean=5., std=2.)))
+        lr=None, regime=None, label_mib=None, last=dict(AP=dict(mean=4., std=2.)),
+        best=dict(AP=dict(mean=5., std=2.)))
 
 
 def test_spread_between_and_within_sets():

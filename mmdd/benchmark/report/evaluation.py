@@ -8,6 +8,7 @@ from mmdd.utils.io import atomic_write_json, atomic_write_text
 from mmdd.utils.table import Column, Table, markdown_text, number
 from ..results import StudentResult
 from .notes import FULL_NOTE, reading_notes, spread_notes
+from .student_tables import label_columns
 from .write import markdown_list
 
 
@@ -46,7 +47,7 @@ def evaluation_table(methods: Mapping[str, MethodRuns]) -> Table:
     columns: List[Column] = [
         ('method', lambda row: row.method + (' *' if row.full else '')),
         measured('images', lambda row: row.first.images),
-        measured('updates', lambda row: row.first.updates),
+        measured('updates', lambda row: row.first.updates), *label_columns(finished),
         measured('s per run', lambda row: row.seconds), ('runs', _runs)]
     if any(row.first.lr is not None for row in finished):
         columns.append(('lr (picked)', _rate))

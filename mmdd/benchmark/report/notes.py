@@ -1,6 +1,7 @@
 """What a reader must know of tables, in sentences."""
 from typing import Iterable, List
 
+from mmdd.protocols.regimes import REGIMES
 from mmdd.protocols.results import MethodRuns
 from ..results import GroupResult, StudentResult
 
@@ -13,11 +14,15 @@ FULL_NOTE = ('* trained on the full real set, with the number of updates that th
 
 def reading_notes(rows: Iterable[MethodRuns]) -> List[str]:
     """How the figures of students are to be read."""
-    selected = {row.first.select or 'val' for row in rows if row.finished and row.first.best}
+    finished = [row for row in rows if row.finished]
+    selected = {row.first.select or 'val' for row in finished if row.first.best}
+    regimes = {row.first.regime for row in finished}
     return ['Mean ± sample standard deviation over all students of all sets, on the real test '
             'split.', 'last: after the last update.',
             *(text for select, text in SELECTED.items() if select in selected),
-            *([] if selected else ['There is no split to select a checkpoint on: no best.'])]
+            *([] if selected else ['There is no split to select a checkpoint on: no best.']),
+            *(f'labels: {regime} is {text}.' for regime, text in REGIMES.items()
+              if regime in regimes)]
 
 
 def spread_notes(rows: Iterable[MethodRuns]) -> List[str]:

@@ -18,7 +18,7 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
     """The table of one group and student.
 
     Returns:
-        Table: Per method the budget, images, updates, sets and students, seconds a
+        Table: Per method the budget, images, updates, labels, sets and students, seconds a
         student, and per metric the last and the best value, the paper's, and
         the difference of the last to the random baseline of the budget.
     """
@@ -34,9 +34,22 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
         columns += _metric_columns(group, student, metric)
     columns += [
         measured('updates', lambda row: row.first.updates),
+        *((title, lambda method, value=value: value(student.runs_of(method)))
+          for title, value in label_columns(list(student.measured.values()))),
         ('sets × students', lambda method: _students_cell(student.runs_of(method))),
         measured('s per student', lambda row: row.seconds)]
     return Table.build(group.methods, columns)
+
+
+def label_columns(measured: List[MethodRuns]) -> List[Column]:
+    """Columns of :class:`MethodRuns`: the labels that a method's students learn from, and MiB.
+
+    None of other tasks than classification, which have no regimes of labels.
+    """
+    if not any(row.first.regime for row in measured):
+        return []
+    return [('labels', lambda row: row.first.regime if row.finished else None),
+            ('label MiB', lambda row: number(row.first.label_mib, 2) if row.finished else None)]
 
 
 def _metric_columns(group: GroupResult, student: StudentResult, metric: str) -> List[Column]:

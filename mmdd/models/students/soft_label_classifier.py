@@ -1,85 +1,15 @@
 """A student that learns from the logits of a teacher."""
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Union
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from mmdd.models.proxies.base import TaskProxy, normalizes, reads_rgb, takes_rgb
+from mmdd.models.proxies.base import normalizes, takes_rgb
 from mmdd.registry import MODELS
-from mmdd.utils.config import resolve_path
-
-
-class Teacher(TaskProxy):
-    """A frozen mmpretrain classifier that gives logits.
-
-    Args:
-        cfg: See :class:`TaskProxy`.
-        checkpoint: See :class:`TaskProxy`.
-        columns: Which of its logits count, in this order; None for all.
-    """
-
-    scope = 'mmpretrain'
-
-    def __init__(self, cfg: Any, checkpoint: Optional[str] = None,
-                 columns: Optional[Sequence[int]] = None) -> None:
-        super().__init__(cfg, checkpoint)
-        self.columns = None if columns is None else list(columns)
-
-    def load(self, checkpoint: str) -> None:
-        """Load trained weights.
-
-        Raises:
-            ValueError: If the file is missing, unreadable or of another model.
-        """
-        try:
-            resolve_path(checkpoint)
-        except FileNotFoundError:
-            raise ValueError(f'no teacher weights at {checkpoint!r}; tools/evaluate.py and '
-                             f'tools/relabel.py train them first') from None
-        super().load(checkpoint)
-
-    @torch.no_grad()
-    def logits(self, images: Tensor) -> Tensor:
-        """Logits (B, K) of RGB images (B, 3, H, W) in [0, 1], at their own size."""
-        return self.normalized_logits(self.normalize(images))
-
-    @torch.no_grad()
-    def normalized_logits(self, images: Tensor) -> Tensor:
-        """Logits (B, K) of images (B, 3, H, W) that are normalised already."""
-        logits = self.model(images, mode='tensor').float()
-        return logits if self.columns is None else logits[:, self.columns]
-
-    def takes(self, preprocessor: Any, rgb: bool) -> bool:
-        """Whether images of another preprocessor, RGB or BGR, are just its own input."""
-        own = self.model.data_preprocessor
-        flags = [normalizes(p) for p in (own, preprocessor)]
-        if rgb != (takes_rgb(own) != reads_rgb(self.cfg)) or flags[0] != flags[1]:
-            return False
-        return not flags[0] or all(
-            torch.equal(getattr(own, name).cpu(), getattr(preprocessor, name).cpu())
-            for name in ('mean', 'std'))
-
-
-def soft_loss(student: Tensor, teacher: Tensor, temperature: float,
-              squared: bool = False) -> Tensor:
-    """KL divergence of softened predictions, averaged over the batch.
-
-    Args:
-        student: Logits (B, K).
-        teacher: Logits (B, K).
-        temperature: T; both are divided by it.
-        squared: Whether to multiply by T squared, as in knowledge distillation
-            (https://arxiv.org/abs/1503.02531). RDED and FKD do not.
-
-    Returns:
-        Tensor: A scalar.
-    """
-    loss = F.kl_div(F.log_softmax(student.float() / temperature, 1),
-                    F.softmax(teacher.float() / temperature, 1), reduction='batchmean')
-    return loss * temperature**2 if squared else loss
+from .soft_losses import KINDS, SoftLoss
+from .teacher import Teacher, build_teachers, mean_logits, teachers_of
 
 
 @MODELS.register_module()
@@ -93,33 +23,45 @@ class SoftLabelClassifier(BaseModel):
     Args:
         student: Config of the classifier.
         teacher: ``cfg`` (anything ``load_config`` takes) and ``checkpoint`` of the
-            teacher, and ``columns``, see :class:`Teacher`; None for stored logits. It stays in
-            evaluation mode and normalises images in its own way.
-        temperature: T of :func:`soft_loss`.
-        squared: See :func:`soft_loss`.
+            teacher, and ``columns``, see :class:`Teacher`; a list of these for several; None
+            for stored logits. It stays in evaluation mode and normalises images in its own way.
+        temperature: See :class:`SoftLoss`.
+        squared: See :class:`SoftLoss`.
         mix: mmpretrain batch augmentation, e.g. ``dict(type='CutMix', alpha=1.)``, done once
-            for both networks; None for none. For stored logits it must be None.
+            for both networks; None for none. For stored logits it must be None, unless they
+            are ``per_image``.
         pollute_norm: Whether the student sees a batch in training mode, without gradients,
             before each step, as in RDED's released code, so that batch-norm statistics move
             twice: with a momentum of 0.1 by 0.19 a step. Its CutMix works in place, so this
             is the mixed batch; with Mixup, or without mixing, it is the unmixed one.
         reads_rgb: Whether the training set gives RGB images; files are read as BGR.
+        loss: ``kind`` of :class:`SoftLoss`.
+        hard_weight: See :class:`SoftLoss`.
+        combine: 'mean' averages the logits of several teachers, 'sample' asks one of them,
+            drawn for each batch.
+        per_image: Whether stored logits are those of the images as they are, not of what the
+            student sees; they are then mixed like the images, by area.
 
     Raises:
         ValueError: If student and teacher disagree on the number of classes, or
             there is neither a teacher nor stored logits.
     """
 
-    limits = dict(temperature=dict(above=0))
+    limits = dict(temperature=dict(above=0), loss=KINDS, hard_weight=dict(low=0),
+                  combine=('mean', 'sample'))
 
     def __init__(self,
                  student: Dict[str, Any],
-                 teacher: Optional[Dict[str, Any]] = None,
+                 teacher: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
                  temperature: float = 20.,
                  squared: bool = False,
                  mix: Optional[Dict[str, Any]] = None,
                  pollute_norm: bool = False,
                  reads_rgb: bool = False,
+                 loss: str = 'kl',
+                 hard_weight: float = 0.,
+                 combine: str = 'mean',
+                 per_image: bool = False,
                  data_preprocessor: Optional[Any] = None,
                  init_cfg: Optional[Dict[str, Any]] = None) -> None:
         node = dict(student)
@@ -127,13 +69,13 @@ class SoftLabelClassifier(BaseModel):
             node.setdefault('data_preprocessor', data_preprocessor)
         network = ROOT_MODELS.build(node)
         super().__init__(data_preprocessor=network.data_preprocessor, init_cfg=init_cfg)
-        if teacher is None and mix is not None:
+        if teacher is None and mix is not None and not per_image:
             raise ValueError('SoftLabelClassifier: stored logits belong to images as they are, '
                              'set mix=None')
         self.student = network
-        self.teacher_cfg = teacher
-        self.temperature = temperature
-        self.squared = squared
+        self.teacher_cfgs = teachers_of(teacher)
+        self.combine = combine
+        self.criterion = SoftLoss(loss, temperature, squared, hard_weight)
         self.mix = None if mix is None else _build_mix(mix)
         self.pollute_norm = pollute_norm
         self.mixes_in_place = str((mix or {}).get('type')).endswith('CutMix')
@@ -151,24 +93,29 @@ class SoftLabelClassifier(BaseModel):
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: Optional[list] = None) -> Dict[str, Tensor]:
-        """KL divergence to the soft labels; inputs (B, 3, H, W), normalised."""
+        """Distance to the soft labels; inputs (B, 3, H, W), normalised."""
         whole = inputs
+        stored = None if self.teacher_cfgs else self.criterion.target(
+            self._stored(inputs, data_samples))
         if self.mix is not None:
-            # The mixing works in place, on images and on one-hot labels that nobody needs.
-            inputs, _ = self.mix(inputs.clone(), inputs.new_zeros(len(inputs), 1))
+            # The mixing works in place, on images and on labels, which a teacher gives later.
+            labels = inputs.new_zeros(len(inputs), 1) if stored is None else stored
+            inputs, labels = self.mix(inputs.clone(), labels)
+            stored = None if stored is None else labels
         if self.pollute_norm:
             with torch.no_grad():
                 self.student(inputs if self.mixes_in_place else whole, mode='tensor')
-        target = self._target(inputs, data_samples)
+        target = self.criterion.target(self._ask_teachers(inputs)) if stored is None else stored
         logits = self.student(inputs, mode='tensor')
         if logits.shape != target.shape:
             raise ValueError(f'the student has {logits.shape[-1]} classes, its soft labels '
                              f'{target.shape[-1]}; give a teacher of the same classes')
-        return dict(loss=soft_loss(logits, target, self.temperature, self.squared))
+        classes = None
+        if self.criterion.hard_weight:
+            classes = torch.cat([sample.gt_label for sample in data_samples]).to(inputs.device)
+        return dict(loss=self.criterion(logits, target, classes))
 
-    def _target(self, inputs: Tensor, data_samples: Optional[list]) -> Tensor:
-        if self.teacher_cfg is not None:
-            return self._ask_teacher(inputs)
+    def _stored(self, inputs: Tensor, data_samples: Optional[list]) -> Tensor:
         stored: List[Any] = [
             getattr(sample, 'soft_logits', None) for sample in data_samples or [None]]
         if any(logits is None for logits in stored):
@@ -177,19 +124,22 @@ class SoftLabelClassifier(BaseModel):
                              'mmdd.SoftLabelDataset')
         return torch.stack(stored).to(inputs)
 
-    def teacher(self, device: torch.device) -> Teacher:
-        """The teacher, read when it is first needed."""
+    def teachers(self, device: torch.device) -> List[Teacher]:
+        """The teachers, read when they are first needed."""
         if not self._teachers:
-            cfg = self.teacher_cfg or {}
-            if cfg.get('checkpoint') is None:
-                raise ValueError('the teacher has no weights; set teacher.checkpoint')
-            self._teachers.append(
-                Teacher(cfg['cfg'], cfg['checkpoint'], cfg.get('columns')).to(device))
-        return self._teachers[0]
+            self._teachers.extend(build_teachers(self.teacher_cfgs, device))
+        return self._teachers
 
-    def _ask_teacher(self, inputs: Tensor) -> Tensor:
-        """Logits (B, K) for the student's input."""
-        teacher, own = self.teacher(inputs.device), self.data_preprocessor
+    def _ask_teachers(self, inputs: Tensor) -> Tensor:
+        """Logits (B, K) for the student's input, of the teachers together."""
+        teachers = self.teachers(inputs.device)
+        if self.combine == 'sample' and len(teachers) > 1:
+            teachers = [teachers[int(torch.randint(len(teachers), (1, )))]]
+        return mean_logits([self._ask_teacher(teacher, inputs) for teacher in teachers])
+
+    def _ask_teacher(self, teacher: Teacher, inputs: Tensor) -> Tensor:
+        """Logits (B, K) of one teacher for the student's input."""
+        own = self.data_preprocessor
         if teacher.takes(own, self.takes_rgb):
             return teacher.normalized_logits(inputs)
         images = inputs

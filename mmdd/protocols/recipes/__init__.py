@@ -4,11 +4,14 @@ from .by_size import EpochsByIPC, ShortWarmUp
 from .dsa import DSASchedule
 from .fkd import FKDSchedule
 from .idc import IDCSchedule
+from .image_labels import ImageLabels
 from .online_teacher import OnlineTeacher
 from .rded import RDEDSchedule
 from .soft import SoftRule
+from .stored import StoredLabels
 
 __all__ = [
     'ClassificationRule', 'DSASchedule', 'EpochsByIPC', 'FKDSchedule', 'IDCSchedule',
-    'OnlineTeacher', 'RDEDSchedule', 'ScheduleRule', 'ShortWarmUp', 'SoftRule'
+    'ImageLabels', 'OnlineTeacher', 'RDEDSchedule', 'ScheduleRule', 'ShortWarmUp', 'SoftRule',
+    'StoredLabels'
 ]

@@ -1,15 +1,16 @@
-"""The recipe of FKD, SRe2L and D4M."""
-from typing import Optional, Tuple
+"""The recipe of FKD, SRe2L and D4M, and of LPLD's pool."""
+from typing import Any, Dict, Optional, Tuple
 
 from mmengine.config import Config
 
+from mmdd.datasets.soft_labels import batches_per_epoch
 from mmdd.registry import TASK_UTILS
 from .lengths import set_length, set_schedulers
-from .soft import SoftRule
+from .stored import StoredLabels
 
 
 @TASK_UTILS.register_module()
-class FKDSchedule(SoftRule):
+class FKDSchedule(StoredLabels):
     """Stored soft labels as in FKD, SRe2L and D4M.
 
     Args:
@@ -18,17 +19,21 @@ class FKDSchedule(SoftRule):
         crop_area: Smallest and largest share of the area of a crop.
         flip_prob: Probability of a flip.
         cutmix: Alpha of CutMix; 0 for none.
-        topk: Classes whose logits are stored; all if None. The others share what
-            is left of the probability at ``temperature``.
-        pool: Stored epochs, which later ones repeat; ``epochs`` if None.
+        pool: Stored epochs, which later ones repeat in turn; ``epochs`` if None.
+        keep: Share of the batches of all epochs that are stored, from the first on; every
+            epoch is made of as many batches as before, drawn from these, as in LPLD. None
+            stores all.
         seed: Seed of the labels. It is not that of the student: all read the same.
-        labels: Folder of labels that are there already; made under the work dir if None.
-        kwargs: See :class:`SoftRule`.
+        lr_stretch: The cosine ends after ``lr_stretch * epochs``; 2 is EDC's.
+        kwargs: See :class:`StoredLabels`.
+
+    Raises:
+        ValueError: If the pool is larger than the training, or there are two.
     """
 
     limits = dict(epochs=dict(low=1), batch_size=dict(low=1), crop_area=dict(above=0, high=1),
-                  flip_prob=dict(low=0, high=1), cutmix=dict(low=0), topk=dict(low=1),
-                  pool=dict(low=1), seed=dict(low=0))
+                  flip_prob=dict(low=0, high=1), cutmix=dict(low=0), pool=dict(low=1),
+                  keep=dict(above=0, high=1), seed=dict(low=0), lr_stretch=dict(above=0))
 
     def __init__(self,
                  epochs: int = 300,
@@ -36,35 +41,53 @@ class FKDSchedule(SoftRule):
                  crop_area: Tuple[float, float] = (0.08, 1.),
                  flip_prob: float = 0.5,
                  cutmix: float = 1.,
-                 topk: Optional[int] = None,
                  pool: Optional[int] = None,
+                 keep: Optional[float] = None,
                  seed: int = 42,
-                 labels: Optional[str] = None,
+                 lr_stretch: float = 1.,
                  **kwargs) -> None:
         super().__init__(**kwargs)
         if pool is not None and not 1 <= pool <= epochs:
             raise ValueError(f'FKDSchedule: pool must be 1 to {epochs} epochs, got {pool}')
+        if pool is not None and keep is not None:
+            raise ValueError('FKDSchedule: pool repeats epochs and keep draws batches; set one '
+                             'of them to None')
         self.epochs = epochs
         self.batch_size = batch_size
         self.crop_area, self.flip_prob, self.cutmix = crop_area, flip_prob, cutmix
-        self.topk, self.pool, self.seed, self.labels = topk, pool, seed, labels
+        self.pool, self.keep, self.seed = pool, keep, seed
+        self.lr_stretch = lr_stretch
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
         set_length(cfg, self.epochs, min(50, self.epochs))
-        set_schedulers(cfg, 'T_max', self.epochs)
-        if self.topk is not None and not 0 < self.topk < num_classes:
-            raise ValueError(f'FKDSchedule: topk must be 1 to {num_classes - 1}, got {self.topk}')
-        # Read by write_soft_labels; the Runner does not know it.
-        cfg.soft_labels = dict(
-            teacher=self.read_teacher(cfg), epochs=self.pool or self.epochs,
-            batch_size=self.batch_size, image_size=self.image_size,
-            crop_area=list(self.crop_area), flip_prob=self.flip_prob, cutmix=self.cutmix,
-            topk=self.topk, temperature=self.temperature, seed=self.seed)
+        end = self.lr_stretch * self.epochs
+        set_schedulers(cfg, 'T_max', int(end) if end == int(end) else end)
+        stored = self.stored(images)
+        self.store(cfg, num_classes, batch_size=self.batch_size, crop_area=list(self.crop_area),
+                   flip_prob=self.flip_prob, cutmix=self.cutmix, seed=self.seed, **stored)
         loader = cfg.train_dataloader
         loader.batch_size = self.batch_size
         loader.dataset = dict(type='mmdd.SoftLabelDataset', dataset=loader.dataset,
                               labels=self.labels, reuse=self.pool)
         loader.sampler = dict(type='mmdd.ReplaySampler')
+        if self.keep is not None:
+            loader.sampler.type = 'mmdd.PoolSampler'
+            loader.drop_last = images >= self.batch_size  # the pool has full batches alone
         self.wrap(cfg)
+
+    def stored(self, images: Optional[int]) -> Dict[str, Any]:
+        """What is stored: epochs, and of a pool of batches also their number.
+
+        Raises:
+            ValueError: If a pool is asked for of a set whose size is not known.
+        """
+        if self.keep is None:
+            return dict(epochs=self.pool or self.epochs)
+        if images is None:
+            raise ValueError('FKDSchedule: the number of images is not known, so that '
+                             'protocol.schedule.keep is no number of batches; set it to None')
+        each = batches_per_epoch(images, self.batch_size)
+        batches = max(1, int(self.keep * each * self.epochs))
+        return dict(epochs=-(-batches // each), batches=batches)

@@ -27,4 +27,4 @@ class OnlineTeacher(SoftRule):
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """See :meth:`ClassificationRule.apply`."""
         super().apply(cfg, images, num_classes)
-        self.wrap(cfg, teacher=self.read_teacher(cfg), mix=self.mix)
+        self.wrap(cfg, teacher=self.read_teachers(cfg), mix=self.mix, **self.combining)

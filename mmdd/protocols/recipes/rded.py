@@ -89,7 +89,8 @@ class RDEDSchedule(SoftRule):
             elif step['type'].endswith('RandomResizedCrop'):
                 step['crop_ratio_range'] = (1 / self.factor, 1.)
         set_schedulers(cfg, 'T_max', self.lr_stretch * self.epochs)
-        self.wrap(cfg, teacher=self.read_teacher(cfg), pollute_norm=self.pollute_norm,
+        self.wrap(cfg, teacher=self.read_teachers(cfg), pollute_norm=self.pollute_norm,
+                  **self.combining,
                   mix=dict(type=self.mix, alpha=1. if self.mix == 'CutMix' else 0.8))
 
     def set_rate(self, cfg: Config) -> None:

@@ -1,12 +1,14 @@
 """What recipes with a teacher have in common."""
 import copy
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Union
 
 from mmengine.config import Config
 
 from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.views import check_class_order, loader_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
+from mmdd.models.students.soft_losses import KINDS
+from mmdd.models.students.teacher import teachers_of
 from mmdd.utils.config import load_config
 from .base import ClassificationRule
 
@@ -21,54 +23,78 @@ class SoftRule(ClassificationRule):
         teacher: ``cfg``, anything ``load_config`` takes, and ``checkpoint``. Without
             ``cfg`` the teacher is the student's own network; where weights are
             missing, it is trained on the protocol's real set first. ``mapping``, for
-            a teacher of more classes than the set, see :func:`class_columns`.
+            a teacher of more classes than the set, see :func:`class_columns`. A list of these
+            is several teachers.
+        combine: What several teachers say together: 'mean' is the mean of their logits,
+            'sample' those of one of them, drawn for each batch.
+        loss: ``kind`` of ``SoftLoss``: 'kl', 'ce' or 'mse'.
+        hard_weight: Weight of the cross-entropy with hard labels that is added.
         temperature: T of the loss.
         squared: Whether the loss is multiplied by T squared.
         kwargs: See :class:`ClassificationRule`.
     """
 
-    limits: Dict[str, Any] = dict(temperature=dict(above=0))
+    limits: Dict[str, Any] = dict(temperature=dict(above=0), combine=('mean', 'sample'),
+                                  loss=KINDS, hard_weight=dict(low=0))
 
-    def __init__(self, teacher: Optional[Dict[str, Any]] = None, temperature: float = 20.,
-                 squared: bool = False, **kwargs) -> None:
+    def __init__(self, teacher: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
+                 temperature: float = 20., squared: bool = False, combine: str = 'mean',
+                 loss: str = 'kl', hard_weight: float = 0., **kwargs) -> None:
         super().__init__(**kwargs)
-        self.teacher = dict(teacher or {})
+        self.teachers = teachers_of(teacher) or [{}]
+        self.combine = combine
+        self.loss, self.hard_weight = loss, hard_weight
         self.temperature = temperature
         self.squared = squared
 
-    def read_teacher(self, cfg: Config) -> Dict[str, Any]:
+    def read_teachers(self, cfg: Config) -> Union[Dict[str, Any], List[Dict[str, Any]]]:
         """The teacher's ``cfg`` (model and kind of dataset alone) and ``checkpoint``.
 
-        With a ``mapping`` also ``columns``, its logits that count.
+        With a ``mapping`` also ``columns``, its logits that count. A list of several.
 
         Raises:
             ValueError: If its classes are not those of the student's set, and no mapping
                 says which are.
         """
-        columns = {}
-        if self.teacher.get('cfg') is None:
-            teacher = copy.deepcopy(cfg)
-        else:
-            teacher = load_config(self.teacher['cfg'])
-            known, wanted = (read_classes(each, 'mmpretrain') for each in (teacher, cfg))
-            if self.teacher.get('mapping') is None:
-                check_class_order('the teacher', known, 'the set', wanted, CLASSES_FIX)
-            else:
-                columns['columns'] = list(class_columns(self.teacher['mapping'], known, wanted))
-        teacher.model.pop('train_cfg', None)
-        # Without paths: where the real set lies does not make another protocol.
-        leaf = loader_dataset(teacher, 'train_dataloader')
-        dataset = {key: leaf[key] for key in ('type', '_scope_', 'metainfo') if key in leaf}
-        return dict(
-            cfg=dict(model=teacher.model, train_dataloader=dict(dataset=dataset)),
-            checkpoint=self.teacher.get('checkpoint'), **columns)
+        found = [_read_teacher(teacher, cfg) for teacher in self.teachers]
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def combining(self) -> Dict[str, str]:
+        """``combine`` where it matters."""
+        return dict(combine=self.combine) if len(self.teachers) > 1 else {}
 
     def wrap(self, cfg: Config, **options: Any) -> None:
         """Put the student of a config into a ``SoftLabelClassifier``."""
         student = cfg.model
         options['reads_rgb'] = reads_rgb(cfg)
+        if self.loss != 'kl':
+            options['loss'] = self.loss
+        if self.hard_weight:
+            options['hard_weight'] = self.hard_weight
         student.pop('train_cfg', None)  # batch augmentations, which would come twice
         if student.get('data_preprocessor') is None and cfg.get('data_preprocessor'):
             student['data_preprocessor'] = cfg.data_preprocessor
         cfg.model = dict(type='mmdd.SoftLabelClassifier', student=student,
                          temperature=self.temperature, squared=self.squared, **options)
+
+
+def _read_teacher(node: Dict[str, Any], cfg: Config) -> Dict[str, Any]:
+    """One of :meth:`SoftRule.read_teachers`."""
+    columns = {}
+    if node.get('cfg') is None:
+        teacher = copy.deepcopy(cfg)
+    else:
+        teacher = load_config(node['cfg'])
+        known, wanted = (read_classes(each, 'mmpretrain') for each in (teacher, cfg))
+        if node.get('mapping') is None:
+            check_class_order('the teacher', known, 'the set', wanted, CLASSES_FIX)
+        else:
+            columns['columns'] = list(class_columns(node['mapping'], known, wanted))
+    teacher.model.pop('train_cfg', None)
+    # Without paths: where the real set lies does not make another protocol.
+    leaf = loader_dataset(teacher, 'train_dataloader')
+    dataset = {key: leaf[key] for key in ('type', '_scope_', 'metainfo') if key in leaf}
+    return dict(
+        cfg=dict(model=teacher.model, train_dataloader=dict(dataset=dataset)),
+        checkpoint=node.get('checkpoint'), **columns)
