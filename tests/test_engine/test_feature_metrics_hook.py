@@ -214,17 +214,17 @@ from mmengine.dist import get_rank
 from mmdd.models.coresets import feature_pass
 
 feature_pass.BLOCK = 1
-extract = feature_pass.extract
+to_batch = feature_pass.to_batch
 
 
 def noted(extractor, images):
     images = list(images)
     with open({log!r}, 'a') as f:
         f.write(f'{{get_rank()}} {{len(images)}}\\n')
-    return extract(extractor, images)
+    return to_batch(extractor, images)
 
 
-feature_pass.extract = noted
+feature_pass.to_batch = noted
 '''
 
 
@@ -249,7 +249,7 @@ def test_two_ranks_share_the_work_and_give_the_same_figures(digits, proxy_node, 
     # Three batches of four real images in turn; then the nine of the metrics on rank 0.
     assert sorted(log.read_text().splitlines()) == ['0 4', '0 4', '0 9', '1 4']
     folder = str(tmp_path / 'two/distilled')
-    assert len(os.listdir(osp.join(folder, '_job/features'))) == 3
+    assert len(os.listdir(osp.join(folder, '_job/features'))) == 4, 'three blocks, then all'
     found, expected = manifest(folder), manifest(alone)
     assert found['sha256'] == expected['sha256']
     for name, value in expected['metrics'].items():
