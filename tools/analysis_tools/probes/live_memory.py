@@ -29,18 +29,18 @@ class LiveMemory(TorchDispatchMode):
         self._alive: Dict[int, int] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
-        known = {leaf.untyped_storage()._cdata for leaf in tree_leaves((args, kwargs))
-                 if isinstance(leaf, Tensor)}
         output = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(output):
+        if any(value.alias_info for value in func._schema.returns):
+            return output  # a view, or in place
+        for leaf in [output] if isinstance(output, Tensor) else tree_leaves(output):
             if isinstance(leaf, Tensor):
-                self._add(leaf.untyped_storage(), known)
+                self._add(leaf.untyped_storage())
         self.peak = max(self.peak, self.now)
         return output
 
-    def _add(self, storage: torch.UntypedStorage, known: set) -> None:
+    def _add(self, storage: torch.UntypedStorage) -> None:
         key = storage._cdata
-        if key in known or key in self._alive:
+        if key in self._alive:
             return
         self._alive[key] = storage.nbytes()
         self.now += storage.nbytes()
