@@ -1,7 +1,7 @@
 """The loop that turns a real set into a distilled one."""
 import logging
 import os.path as osp
-from typing import Callable, Dict, List, Optional, Union
+from typing import Callable, Dict, List, Literal, Optional, Union
 
 import torch
 from mmengine.dist import barrier, get_rank, get_world_size
@@ -18,6 +18,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.locks import alone
 from mmdd.utils.progress import Progress, announce
 from .attempts import is_finished, is_open, report_open_slots, scalars
+from .auto_batch import AUTO, auto_batch_size
 from .cost import WRITE, CostLog
 from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
@@ -52,7 +53,8 @@ class DistillLoop(BaseLoop):
         budget: Config of the budget.
         writer: Config of the writer.
         out_dir: Folder of the distilled set; ``<work_dir>/distilled`` if None.
-        batch_size: Slots that are denoised together on a rank.
+        batch_size: Slots that are denoised together on a rank. 'auto' takes the largest
+            power of two that the GPU's memory holds, 8 on a CPU (``engine/auto_batch.py``).
         max_rounds: How often a slot is tried at most; one whose attempts all failed at least
             three times.
         resume: Resume a job that was interrupted.
@@ -76,14 +78,14 @@ class DistillLoop(BaseLoop):
                  budget: dict,
                  writer: dict,
                  out_dir: Optional[str] = None,
-                 batch_size: int = 8,
+                 batch_size: Union[int, Literal['auto']] = 8,
                  max_rounds: int = 3,
                  resume: bool = False,
                  reuse: Optional[str] = None,
                  shard: Optional[str] = None,
                  merge_shards: bool = False,
                  work_dir: Optional[str] = None) -> None:
-        if batch_size < 1 or max_rounds < 1:
+        if (batch_size != AUTO and batch_size < 1) or max_rounds < 1:
             raise ValueError(
                 f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
                 f'and {max_rounds}')
@@ -224,6 +226,8 @@ class DistillLoop(BaseLoop):
             pending = self._open_slots(round)
             if not pending:
                 break
+            if self.batch_size == AUTO:
+                self.batch_size = auto_batch_size(self)
             batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:

@@ -4,6 +4,7 @@ Everything lies in one folder, ``_job`` inside the distilled set:
 
     job.json                 fingerprint of the job
     plan.jsonl               one slot a line, below their checksum
+    batch_size.json          images of a batch, where the job found it by itself
     attempts/000012_r0.json  what came out for slot 12 in round 0
     attempts/000012_r0.png   its image, lossless (synthetic images only)
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmdd.datasets.views import leaf_datasets
+from mmdd.engine.auto_batch import AUTO
 from mmdd.engine.preflight import build_set_stages
 from mmdd.models.diffusions import (
     DiT,
@@ -71,11 +72,17 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
     model.prompt_file = None
     cfg.train_cfg.budget = small_budget(cfg)
     cfg.train_cfg.update(max_rounds=min(2, cfg.train_cfg.get('max_rounds', 3)), reuse=None,
-                         out_dir=None, batch_size=min(4, cfg.train_cfg.get('batch_size', 8)))
+                         out_dir=None, batch_size=small_batch(cfg.train_cfg))
     cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
     shrink_prepare(cfg, scratch)
     cfg.launcher, cfg.log_level = 'none', 'WARNING'
     return cfg, left_out
+
+
+def small_batch(train_cfg: Mapping[str, Any]) -> int:
+    """At most 4 images a batch; so many too where the memory decides."""
+    given = train_cfg.get('batch_size', 8)
+    return 4 if given == AUTO else min(4, given)
 
 
 def small_budget(cfg: Config) -> Dict[str, Any]:

@@ -124,6 +124,7 @@ def test_an_online_teacher_answers_for_these_classes(subset, teacher):
 
 
 def test_a_teacher_of_other_classes_without_a_mapping_is_refused(subset, teacher):
-    with pytest.raises(ValueError, match='the teacher has other classes than the set .10, the set 3.*or say which are '
-                                         'the same in protocol.schedule.teacher.mapping'):
+    with pytest.raises(ValueError, match='the teacher has other classes than the set .10, the set '
+                                         '3.*or say which are the same in '
+                                         'protocol.schedule.teacher.mapping'):
         student(subset, 'fkd_soft', teacher)

@@ -214,17 +214,27 @@ from mmengine.dist import get_rank
 from mmdd.models.coresets import feature_pass
 
 feature_pass.BLOCK = 1
-to_batch = feature_pass.to_batch
+extract, describe = feature_pass.extract, feature_pass.AnnotationPass._extract
+
+
+def note(number):
+    with open({log!r}, 'a') as f:
+        f.write(f'{{get_rank()}} {{number}}\\n')
 
 
 def noted(extractor, images):
     images = list(images)
-    with open({log!r}, 'a') as f:
-        f.write(f'{{get_rank()}} {{len(images)}}\\n')
-    return to_batch(extractor, images)
+    note(len(images))
+    return extract(extractor, images)
 
 
-feature_pass.to_batch = noted
+def described(self, images, items):
+    note(len(items))
+    return describe(self, images, items)
+
+
+feature_pass.extract = noted
+feature_pass.AnnotationPass._extract = described
 '''
 
 

@@ -34,3 +34,12 @@ def test_the_proxy_counts_by_the_content_of_its_config(job, tmp_path):
     job.model.proxy.cfg = str(folder / 'gone.py')
     with pytest.raises(FileNotFoundError, match='gone.py'):
         describe_parts(job)
+
+
+def test_settings_of_speed_and_memory_do_not_count(job):
+    before = describe_parts(job)
+    job.model.diffusion.update(compile=True, gradient_checkpointing=True, channels_last=True)
+    job.train_cfg.batch_size = 'auto'
+    assert describe_parts(job) == before
+    job.model.diffusion.steps = 7
+    assert describe_parts(job)['diffusion'] != before['diffusion']

@@ -326,3 +326,12 @@ def test_unknown_scale_factors():
 def test_latents_are_not_clipped(kind):
     """diffusers' default takes them for images in [-1, 1]."""
     assert build(scheduler=dict(type=kind)).scheduler.config.clip_sample is False
+
+
+def test_channels_last_changes_the_layout_of_the_autoencoder_alone():
+    plain, other = build(), build(channels_last=True)
+    assert not other.vae.decoder.conv_in.weight.is_contiguous()
+    assert other.transformer.pos_embed.proj.weight.is_contiguous()
+    assert plain.weights_digest() == other.weights_digest()
+    images, twins = (diffusion.sample(make_slots())[0] for diffusion in (plain, other))
+    assert_close(images, twins, atol=1e-5, rtol=0)

@@ -352,6 +352,25 @@ def test_checkpointing_changes_memory_alone(small):
     assert fewer['denoiser'] < .7 * kept['denoiser'] and fewer['decoder'] < .5 * kept['decoder']
 
 
+def test_channels_last_changes_the_layout_alone():
+    """Values and gradients differ by round-off, weights and their digest do not."""
+    found = []
+    for channels_last in (False, True):
+        diffusion = build(channels_last=channels_last)
+        z = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        condition = diffusion.encode_conditions(make_slots(2))
+        noise = diffusion.predict_noise(z, torch.tensor(500), condition)
+        image = diffusion.decode_latents(z - noise)
+        gradient, = torch.autograd.grad(image.square().sum(), z)
+        found.append((image.detach(), gradient, diffusion.weights_digest()))
+        for part in (diffusion.unet, diffusion.vae.decoder):
+            assert part.conv_in.weight.is_contiguous() is not channels_last
+    (image, gradient, digest), (again, same, twin) = found
+    assert digest == twin and gradient.any()
+    torch.testing.assert_close(image, again, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, same, rtol=1e-4, atol=1e-4)
+
+
 def test_a_size_that_the_prior_was_not_trained_on_is_told_once(caplog, monkeypatch):
     from mmengine.logging import MMLogger
     logger = MMLogger.get_current_instance()

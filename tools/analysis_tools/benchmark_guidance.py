@@ -75,6 +75,8 @@ def parse_args():
     parser.add_argument('--warmup', type=whole(0), default=1, help='steps before them')
     parser.add_argument('--dtype', choices=['auto', 'fp32', 'bf16', 'fp16'], default='auto')
     parser.add_argument('--compile', action='store_true', help='torch.compile the denoiser')
+    parser.add_argument('--channels-last', action='store_true',
+                        help='convolution weights by pixel, in all rows')
     parser.add_argument('--out', help='Markdown file for the table')
     return parser.parse_args()
 
@@ -94,7 +96,7 @@ class Benchmark:
         """The diffusion adapter with a small decoder, and that decoder."""
         cfg = load_config(self.arch['diffusion']).model.diffusion
         cfg.update(type='mmdd.StableDiffusion', dtype=dtype, compile=compile,
-                   energy_decoder=self.arch['small'])
+                   channels_last=self.args.channels_last, energy_decoder=self.arch['small'])
         if self.args.pretrained:
             cfg.pretrained = self.args.pretrained
         diffusion = MODELS.build(cfg).to(self.device)

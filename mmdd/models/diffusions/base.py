@@ -37,7 +37,7 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
 
     cfg_scale: float = 1.
     reads_prompts: bool = False
-    runtime_settings: Tuple[str, ...] = ('compile', 'gradient_checkpointing')
+    runtime_settings: Tuple[str, ...] = ('compile', 'gradient_checkpointing', 'channels_last')
     limits = dict(steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
                   dtype=('auto', 'fp32', 'fp16', 'bf16'))
 

@@ -55,6 +55,7 @@ class DiT(BaseDiffusion):
         dtype: As for :class:`StableDiffusion`.
         compile: Whether to ``torch.compile`` the denoiser.
         gradient_checkpointing: As for :class:`StableDiffusion`.
+        channels_last: As for :class:`StableDiffusion`, of the autoencoder alone.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
         vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
             is not in ``pretrained``.
@@ -77,6 +78,7 @@ class DiT(BaseDiffusion):
                  dtype: str = 'auto',
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
+                 channels_last: bool = False,
                  transformer: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  seed: int = 0) -> None:
@@ -110,6 +112,8 @@ class DiT(BaseDiffusion):
         if gradient_checkpointing:
             self.transformer.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
+        if channels_last:
+            self.vae.to(memory_format=torch.channels_last)
         if compile:
             self.transformer.compile()
 

@@ -52,6 +52,8 @@ class StableDiffusion(BaseDiffusion):
         compile: Whether to ``torch.compile`` the denoiser.
         gradient_checkpointing: Trade time for memory in guided steps: the activations
             of denoiser and decoders are computed again for the gradient.
+        channels_last: Whether the weights of U-Net and autoencoder lie in memory by pixel, which
+            convolutions of GPUs in half precision may be faster with; values change by round-off.
         unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
@@ -79,6 +81,7 @@ class StableDiffusion(BaseDiffusion):
                  energy_decoder: Union[str, dict, None] = None,
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
+                 channels_last: bool = False,
                  unet: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
@@ -111,6 +114,9 @@ class StableDiffusion(BaseDiffusion):
             for part in (self.unet, self.vae, self.small_decoder):
                 if part is not None:
                     part.enable_gradient_checkpointing()
+        if channels_last:
+            self.unet.to(memory_format=torch.channels_last)
+            self.vae.to(memory_format=torch.channels_last)
         if compile:
             self.unet.compile()
 
