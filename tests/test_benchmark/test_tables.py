@@ -6,9 +6,14 @@ import pytest
 import report_data
 
 from mmdd.benchmark.dd_ranking import group_scores
-from mmdd.benchmark.report.notes import notes, verdicts
+from mmdd.benchmark.report.notes import notes, reading_notes, verdicts
 from mmdd.benchmark.report.set_tables import score_table
-from mmdd.benchmark.report.student_tables import budget_table, compact, group_table
+from mmdd.benchmark.report.student_tables import (
+    budget_table,
+    compact,
+    group_table,
+    label_columns,
+)
 from mmdd.benchmark.report.write import markdown
 from mmdd.benchmark.results import GroupResult
 from mmdd.benchmark.set_facts import (
@@ -18,7 +23,8 @@ from mmdd.benchmark.set_facts import (
     score_range,
     set_facts,
 )
-from mmdd.protocols.results import Run
+from mmdd.protocols.results import MethodRuns, Run
+from mmdd.utils.table import Table
 
 
 @pytest.fixture
@@ -175,3 +181,18 @@ def test_what_was_measured_once_is_said(tmp_path):
     lines = notes(group)
     assert 'A, 2 %: no seed changes the selection: one set stands for all.' in lines
     assert 'B: 3 sets hold 1 different ones; each is trained on once.' in lines
+
+
+def test_rows_say_what_the_labels_are():
+    """Of classification alone; MiB is 0 where no labels are on disk."""
+    runs = [Run('a', 'x', 0, images=5, updates=9, last=dict(top1=1.), regime='epoch',
+                label_mib=2.5),
+            Run('b', 'y', 0, images=5, updates=9, last=dict(top1=1.), regime='hard', label_mib=0.),
+            Run('c', 'z', 0, error='no')]
+    columns = label_columns([MethodRuns(run.method, [run]) for run in runs[:2]])
+    table = Table.build([MethodRuns(run.method, [run]) for run in runs], columns)
+    assert table.columns == ['labels', 'label MiB']
+    assert table.texts == [['epoch', '2.50'], ['hard', '0.00'], ['-', '-']]
+    assert reading_notes([MethodRuns('a', runs[:1])])[-1] == (
+        'labels: epoch is a stored soft label for every augmented image of every epoch.')
+    assert not label_columns([MethodRuns('d', [Run('d', 'x', 0, last=dict(AP=1.))])])

@@ -341,7 +341,8 @@ def test_labels_of_images_change_the_labels_alone():
     assert soft.train_dataloader.dataset.type == 'mmdd.ImageLabelDataset'
     soft.train_dataloader.dataset = soft.train_dataloader.dataset.dataset
     assert soft.to_dict() == hard.to_dict()
-    assert model.student.backbone == student.backbone and model.per_image and not model.teacher
+    assert model.student.backbone == student.backbone and model.per_image
+    assert 'teacher' not in model
     assert labels.pipeline == hard.test_dataloader.dataset.pipeline
     assert (labels.regime, labels.temperature) == ('image', 4.)
 
