@@ -13,6 +13,15 @@ from mmdd.utils.compat import setup  # noqa: E402
 setup()
 torch.set_num_threads(1)
 
+from quick_jobs import skip_layout_of_configs, skip_old_objects  # noqa: E402
+
+skip_layout_of_configs()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick_jobs():
+    skip_old_objects()
+
 
 @pytest.fixture(scope='session')
 def digits(tmp_path_factory):

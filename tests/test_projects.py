@@ -6,10 +6,9 @@ import json
 import os.path as osp
 import re
 import shutil
-import subprocess
-import sys
 
 import numpy as np
+import processes
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -125,11 +124,8 @@ def test_a_project_runs_outside_of_the_repository(project, desk, tmp_path):
         options.append('model.diffusion.steps=2')
     if 'iterations' in cfg.model:
         options.append('model.iterations=2')
-    done = subprocess.run(
-        [sys.executable, osp.join(ROOT, 'tools/distill.py'), str(config), '--work-dir',
-         str(tmp_path / 'work'), '--cfg-options', *options],
-        cwd=desk, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    processes.run('tools/distill.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                  *options, cwd=desk)
     out = tmp_path / 'work/distilled'
     dataset = CustomDataset(data_root=str(out), data_prefix='train', pipeline=[])
     assert sorted(dataset.get_gt_labels()) == list(range(10))

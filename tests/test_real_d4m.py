@@ -13,7 +13,6 @@ from real_data import (
     compose,
     manifest,
     one_process,
-    quick_jobs,
     real,
     real_marks,
     resnet20,
@@ -29,12 +28,6 @@ from mmdd.utils.config import load_config
 pytestmark = real_marks('cifar10', 'weights')
 MINI = real('cifar10/mini/')
 IPC = 3
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 @pytest.fixture(scope='module')
