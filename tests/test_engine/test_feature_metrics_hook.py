@@ -213,17 +213,17 @@ from mmengine.dist import get_rank
 from mmdd.models.coresets import feature_pass
 
 feature_pass.BLOCK = 1
-extract = feature_pass.extract
+to_batch = feature_pass.to_batch
 
 
 def noted(extractor, images):
     images = list(images)
     with open({log!r}, 'a') as f:
         f.write(f'{{get_rank()}} {{len(images)}}\\n')
-    return extract(extractor, images)
+    return to_batch(extractor, images)
 
 
-feature_pass.extract = noted
+feature_pass.to_batch = noted
 '''
 
 
