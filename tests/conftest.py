@@ -13,6 +13,20 @@ from mmdd.utils.compat import setup  # noqa: E402
 setup()
 torch.set_num_threads(1)
 
+from quick_jobs import (  # noqa: E402
+    read_config_files_once,
+    skip_layout_of_configs,
+    skip_old_objects,
+)
+
+skip_layout_of_configs()
+read_config_files_once()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick_jobs():
+    skip_old_objects()
+
 
 @pytest.fixture(scope='session')
 def digits(tmp_path_factory):

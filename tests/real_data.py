@@ -3,14 +3,10 @@
 The data does not come with mmdd. It is looked for in ``../shared/data`` beside the
 repository, or in the folder that MMDD_REAL_DATA names.
 """
-import ast
-import gc
 import hashlib
 import json
 import os
 import os.path as osp
-from contextlib import contextmanager
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -36,24 +32,6 @@ def real_marks(*names):
     missing = [name for name in names if not osp.exists(real(name))]
     return [pytest.mark.real, pytest.mark.slow, pytest.mark.skipif(
         bool(missing), reason=f'no {", ".join(missing)} at {DATA}; set MMDD_REAL_DATA')]
-
-
-@contextmanager
-def quick_jobs():
-    """Less of what takes most of a short job.
-
-    Configs are checked for their syntax but not laid out, and MMEngine's garbage
-    collection, one for each dataset, passes over what is there already.
-    """
-    def check(text, **options):
-        ast.parse(text)
-        return text, False
-
-    gc.collect()
-    gc.freeze()
-    with mock.patch('mmengine.config.config.FormatCode', check):
-        yield
-    gc.unfreeze()
 
 
 def real(*parts):

@@ -5,6 +5,7 @@ import os.path as osp
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 
 import pytest
@@ -24,12 +25,17 @@ def python_files(*folders):
                     yield osp.relpath(osp.join(base, name), ROOT)
 
 
+@cache
+def parse(path):
+    """The syntax tree of a file; not to be changed."""
+    with open(osp.join(ROOT, path)) as f:
+        return ast.parse(f.read())
+
+
 def imported_parts(path):
     """First component below mmdd of every import in a file, wherever it stands."""
-    with open(osp.join(ROOT, path)) as f:
-        tree = ast.parse(f.read())
     package = path[:-3].split('/')[:-1]
-    for node in ast.walk(tree):
+    for node in ast.walk(parse(path)):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name.split('.') for alias in node.names]
@@ -57,9 +63,7 @@ def test_import_order(path):
 @pytest.mark.parametrize('path', FILES)
 def test_names_in_strings_keep_the_order(path):
     """Modules that are named to be imported later, such as those to preload."""
-    part = path.split('/')[1].removesuffix('.py')
-    with open(osp.join(ROOT, path)) as f:
-        tree = ast.parse(f.read())
+    part, tree = path.split('/')[1].removesuffix('.py'), parse(path)
     documents = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {id(node.body[0].value) for node in ast.walk(tree)
                   if isinstance(node, documents) and ast.get_docstring(node)}
@@ -73,10 +77,8 @@ def test_names_in_strings_keep_the_order(path):
 
 def module_imports(path):
     """Modules of mmdd that a file imports when it is imported itself."""
-    with open(osp.join(ROOT, path)) as f:
-        tree = ast.parse(f.read())
     package = path[:-3].split('/')[:-1]
-    for node in tree.body:
+    for node in parse(path).body:
         if isinstance(node, ast.ImportFrom):
             base = package[:len(package) + 1 - node.level] if node.level else []
             module = base + (node.module.split('.') if node.module else [])

@@ -22,6 +22,21 @@ STEPS = 20
 FILE = 'batch_size.json'
 
 
+def check_batches(batch_size: Any, max_rounds: int, shard: Optional[str] = None) -> None:
+    """Check how a loop cuts its slots into batches.
+
+    Raises:
+        ValueError: If a number is too small, or shards are to find one each.
+    """
+    if (batch_size != AUTO and batch_size < 1) or max_rounds < 1:
+        raise ValueError(
+            f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
+            f'and {max_rounds}')
+    if batch_size == AUTO and shard is not None:
+        raise ValueError("train_cfg.batch_size='auto' does not go with shards, which share out "
+                         'batches: give a number')
+
+
 def auto_batch_size(loop: Any) -> int:
     """The batch size of a ``DistillLoop`` whose plan is made, the same on all ranks.
 

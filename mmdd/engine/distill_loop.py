@@ -18,7 +18,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.locks import alone
 from mmdd.utils.progress import Progress, announce
 from .attempts import is_finished, is_open, report_open_slots, scalars
-from .auto_batch import AUTO, auto_batch_size
+from .auto_batch import AUTO, auto_batch_size, check_batches
 from .cost import WRITE, CostLog
 from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
@@ -85,10 +85,7 @@ class DistillLoop(BaseLoop):
                  shard: Optional[str] = None,
                  merge_shards: bool = False,
                  work_dir: Optional[str] = None) -> None:
-        if (batch_size != AUTO and batch_size < 1) or max_rounds < 1:
-            raise ValueError(
-                f'DistillLoop: batch_size and max_rounds must be at least 1, got {batch_size} '
-                f'and {max_rounds}')
+        check_batches(batch_size, max_rounds, shard)
         if isinstance(dataloader, dict):
             dataloader = dict(dataloader, sampler=dict(type='mmdd.WholeSetSampler'))
         super().__init__(runner, dataloader)

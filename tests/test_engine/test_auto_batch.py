@@ -114,3 +114,13 @@ def test_other_words_are_refused(digits, detector_checkpoint, tmp_path, given, w
 def test_a_dry_run_takes_four():
     assert small_batch(dict(batch_size='auto')) == 4
     assert small_batch(dict(batch_size=2)) == 2 and small_batch({}) == 4
+
+
+@pytest.mark.parametrize('numbers, words', [
+    ((0, 1), 'must be at least 1, got 0 and 1'), ((8, 0), 'must be at least 1, got 8 and 0'),
+    (('auto', 1, '1/2'), 'does not go with shards')])
+def test_batches_that_cannot_be(numbers, words):
+    with pytest.raises(ValueError, match=words):
+        check_batches(*numbers)
+    check_batches('auto', 1)
+    check_batches(8, 1, '1/2')

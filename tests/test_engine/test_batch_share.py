@@ -1,10 +1,8 @@
 """Preparing and training under a launcher: two CPU processes."""
 import json
-import os
 import os.path as osp
-import subprocess
-import sys
 
+import processes
 import pytest
 import torch
 import toy_student
@@ -19,16 +17,6 @@ from mmdd.utils.training_record import read_record
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 
-def two_ranks(*command):
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         *map(str, command)],
-        capture_output=True, text=True, timeout=300, env=dict(
-            os.environ, OMP_NUM_THREADS='1',
-            PYTHONPATH=f'{ROOT}:{osp.join(ROOT, "tests")}'))
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 @pytest.mark.slow
 def test_all_ranks_train_and_rank_0_publishes(tmp_path):
     for split, targets in (('train', [3]), ('val', [1]), ('test', [1])):
@@ -41,8 +29,8 @@ def test_all_ranks_train_and_rank_0_publishes(tmp_path):
         dict(type='mmdd.TrainedCheckpoint', config=str(tmp_path / 'toy.py'),
              checkpoint=str(tmp_path / 'toy.pth'))]
     Config(job).dump(str(tmp_path / 'job.py'))
-    two_ranks(osp.join(ROOT, 'tools', 'train.py'), tmp_path / 'job.py', '--launcher', 'pytorch',
-              '--work-dir', tmp_path / 'work')
+    processes.run_ranks('tools/train.py', tmp_path / 'job.py', '--launcher', 'pytorch',
+                        '--work-dir', tmp_path / 'work')
     weights = torch.load(tmp_path / 'toy.pth', weights_only=True)['state_dict']
     assert weights['weight'].item() == 3.
     assert osp.isfile(tmp_path / 'work' / 'iter_4.pth')
@@ -101,7 +89,7 @@ def trained(tmp_path_factory):
     Config(job).dump(str(folder / 'bad.py'))
     ensure_checkpoint(str(folder / 'toy.py'), str(folder / 'single.pth'))
     (folder / 'worker.py').write_text(WORKER)
-    two_ranks(folder / 'worker.py', folder)
+    processes.run_ranks(folder / 'worker.py', folder)
     return folder
 
 

@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import numpy as np
+import processes
 import pytest
 import tiny
 from mmengine.config import Config
@@ -328,40 +329,18 @@ def config_file(job, threshold, tmp_path_factory):
     return path
 
 
-def command(config, work_dir, *options, ranks=1):
-    python = [sys.executable]
-    if ranks > 1:
-        python += ['-m', 'torch.distributed.run', '--standalone', f'--nproc_per_node={ranks}']
-        options += ('--launcher', 'pytorch')
-    return [*python, osp.join(ROOT, 'tools/distill.py'), str(config), '--work-dir', str(work_dir),
-            *options]
-
-
-def start(*args, **kwargs):
-    environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT)
-    return subprocess.Popen(
-        command(*args, **kwargs), cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True)
-
-
-def finish(process):
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, out[-2000:]
-    return out
-
-
 def test_killed_at_any_moment_and_resumed(config_file, whole, tmp_path):
     """SIGKILL with 1 and 6 files in the journal, wherever the job then is."""
     attempts = tmp_path / 'distilled/_job/attempts'
     for wait in (1, 6):
-        process = start(config_file, tmp_path, '--resume')
+        started = processes.Started('tools/distill.py', config_file, '--work-dir', tmp_path,
+                                    '--resume')
         deadline = time.time() + 60
-        while time.time() < deadline and process.poll() is None and not (
+        while time.time() < deadline and started.process.is_alive() and not (
                 attempts.is_dir() and len(os.listdir(attempts)) >= wait):
             time.sleep(.002)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        os.killpg(started.process.pid, signal.SIGKILL)
+        assert started.wait() == -signal.SIGKILL
         assert not (tmp_path / 'distilled/manifest.json').exists()
     distill(config_file, str(tmp_path), resume=True)
     found = manifest(tmp_path / 'distilled')
@@ -369,8 +348,15 @@ def test_killed_at_any_moment_and_resumed(config_file, whole, tmp_path):
 
 
 def test_two_ranks_make_the_same_set(job, rejected, tmp_path):
+    """Here of ``torchrun`` itself."""
     Config(job(threshold=1., max_rounds=3)).dump(str(tmp_path / 'config.py'))
-    finish(start(tmp_path / 'config.py', tmp_path, ranks=2))
+    done = subprocess.run(
+        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
+         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
+         str(tmp_path), '--launcher', 'pytorch'], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=300,
+        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT))
+    assert done.returncode == 0, done.stdout[-2000:]
     folder = str(tmp_path / 'distilled')
     same_up_to_rounding(folder, rejected)
     assert len(manifest(folder)['images']) == NUM
@@ -444,7 +430,8 @@ def test_a_plugin_outside_of_the_package(digits, detector_checkpoint, whole, tmp
     (tmp_path / 'coreset.py').write_text(header + Config(coreset).pretty_text)
 
     guided = tmp_path / 'a/distilled'
-    assert f'distilled set: {guided}' in finish(start(tmp_path / 'guided.py', tmp_path / 'a'))
+    assert f'distilled set: {guided}' in processes.run(
+        'tools/distill.py', tmp_path / 'guided.py', '--work-dir', tmp_path / 'a')
     assert manifest(guided)['images'][0]['stats']['energy'] > 0
     assert jpeg(guided, '000000.jpg').std() < Journal(whole).read_image((0, 0)).std()
     distill(str(tmp_path / 'coreset.py'), str(tmp_path / 'b'))

@@ -27,13 +27,6 @@ def manifest(folder):
         return json.load(f, parse_constant=refuse)
 
 
-@pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
-    """Without yapf, which takes longer than these jobs."""
-    from mmengine.config import Config
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
-
-
 def spoil(monkeypatch, part, change):
     """Change the weights of a part after they were loaded and before anything is made."""
     prepare = DistillLoop.prepare

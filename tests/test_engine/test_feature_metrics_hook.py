@@ -4,11 +4,10 @@ import math
 import os
 import os.path as osp
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import tiny
 import torch
@@ -249,13 +248,8 @@ def test_two_ranks_share_the_work_and_give_the_same_figures(digits, proxy_node, 
     config['custom_imports'] = dict(imports=['small_blocks'], allow_failed_imports=False)
     with open(tmp_path / 'config.py', 'w') as f:
         f.writelines(f'{key} = {value!r}\n' for key, value in config.items())
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
-         str(tmp_path / 'two'), '--launcher', 'pytorch'], cwd=ROOT, capture_output=True,
-        text=True, timeout=300, env=dict(os.environ, OMP_NUM_THREADS='1',
-                                         PYTHONPATH=f'{ROOT}:{tmp_path}'))
-    assert done.returncode == 0, done.stderr[-2000:]
+    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
+                        tmp_path / 'two', '--launcher', 'pytorch')
     # Three batches of four real images in turn; then the nine of the metrics on rank 0.
     assert sorted(log.read_text().splitlines()) == ['0 4', '0 4', '0 9', '1 4']
     folder = str(tmp_path / 'two/distilled')

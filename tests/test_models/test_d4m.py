@@ -3,11 +3,10 @@ import json
 import os
 import os.path as osp
 import shutil
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
+import processes
 import pytest
 import tiny
 import torch
@@ -27,11 +26,6 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 def singles(tmp_path_factory):
     """Forty single digits, four of each class."""
     return tiny.digit_scenes(tmp_path_factory.mktemp('singles') / 'scenes', singles=40)
-
-
-@pytest.fixture
-def plain_dumps(monkeypatch):
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
 
 
 def job(root, n=2, **model):
@@ -85,7 +79,7 @@ def test_an_image_starts_from_its_prototype(whole, singles):
     assert np.abs((noise[0] * 255).permute(1, 2, 0).numpy() - stored).max() > 3
 
 
-def test_without_prototypes_images_start_from_noise(singles, tmp_path, plain_dumps):
+def test_without_prototypes_images_start_from_noise(singles, tmp_path):
     folder = distill(job(singles, n=1, statistics=None), str(tmp_path))
     entry = manifest(folder)['images'][3]
     assert 'prototype' not in entry and entry['stats']['denoiser_passes'] == 6
@@ -96,7 +90,7 @@ def test_without_prototypes_images_start_from_noise(singles, tmp_path, plain_dum
     assert not osp.exists(osp.join(folder, '_job', 'statistics'))
 
 
-def test_batches_of_another_size_give_the_same_set(whole, singles, tmp_path, plain_dumps):
+def test_batches_of_another_size_give_the_same_set(whole, singles, tmp_path):
     cfg = job(singles, statistics=dict(type='LatentClusters', batch_size=3))
     cfg['train_cfg']['batch_size'] = 4
     folder = distill(cfg, str(tmp_path))
@@ -106,8 +100,7 @@ def test_batches_of_another_size_give_the_same_set(whole, singles, tmp_path, pla
         assert np.abs(one - two).max() <= 1
 
 
-def test_a_job_killed_while_clustering_or_sampling_goes_on(whole, singles, tmp_path, monkeypatch,
-                                                           plain_dumps):
+def test_a_job_killed_while_clustering_or_sampling_goes_on(whole, singles, tmp_path, monkeypatch):
     """The same bytes; finished classes are not encoded again."""
     plain, classes = LatentClusters.summarize, []
 
@@ -146,13 +139,8 @@ def test_two_ranks_make_the_same_set(whole, singles, tmp_path):
     cfg = job(singles)
     cfg['model_wrapper_cfg'] = dict(type='MMSeparateDistributedDataParallel')
     Config(cfg).dump(str(tmp_path / 'job.py'))
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         osp.join(ROOT, 'tools', 'distill.py'), str(tmp_path / 'job.py'), '--launcher', 'pytorch',
-         '--work-dir', str(tmp_path / 'work')],
-        capture_output=True, text=True, timeout=300,
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT))
-    assert done.returncode == 0, done.stderr[-2000:]
+    processes.run_ranks('tools/distill.py', tmp_path / 'job.py', '--launcher', 'pytorch',
+                        '--work-dir', tmp_path / 'work')
     folder = str(tmp_path / 'work' / 'distilled')
     assert Journal(folder).read_plan() == Journal(whole).read_plan()
     for i in range(20):
@@ -160,7 +148,7 @@ def test_two_ranks_make_the_same_set(whole, singles, tmp_path):
         assert np.abs(one - two).max() <= 1
 
 
-def test_saved_smaller_and_from_the_nearest_image(whole, singles, tmp_path, plain_dumps):
+def test_saved_smaller_and_from_the_nearest_image(whole, singles, tmp_path):
     """Bicubic from 32 to 20 pixels; the source is the image that stands for the cluster."""
     cfg = job(singles, n=1, saved_size=20,
               statistics=dict(type='LatentClusters', nearest=True))
@@ -178,7 +166,7 @@ def test_saved_smaller_and_from_the_nearest_image(whole, singles, tmp_path, plai
         assert osp.isfile(osp.join(singles, 'single/train', label, name))
 
 
-def test_black_images_fail_and_are_made_again(singles, tmp_path, monkeypatch, plain_dumps):
+def test_black_images_fail_and_are_made_again(singles, tmp_path, monkeypatch):
     """Trap: a safety checker blackens images in silence. Here there is none."""
     prior = MODELS.build(tiny.stable_diffusion())
     assert not any('safety' in name for name, _ in prior.named_modules())
@@ -200,7 +188,7 @@ def test_black_images_fail_and_are_made_again(singles, tmp_path, monkeypatch, pl
     assert found['per_class'][tiny.CLASSES[0]] == dict(images=0)
 
 
-def test_more_images_than_a_class_has(singles, tmp_path, plain_dumps):
+def test_more_images_than_a_class_has(singles, tmp_path):
     with pytest.raises(ValueError, match=r'IPC\(n=5\): the budget is 50 images, more than the '
                                          r'real set has \(40\)'):
         distill(job(singles, n=5), str(tmp_path))
@@ -214,7 +202,7 @@ def test_more_images_than_a_class_has(singles, tmp_path, plain_dumps):
 
 
 @pytest.mark.parametrize('task', ['detection', 'segmentation'])
-def test_boxes_and_masks_are_refused(digits, tmp_path, task, plain_dumps):
+def test_boxes_and_masks_are_refused(digits, tmp_path, task):
     cfg = job(digits, n=1)
     dataset = tiny.voc_dataset if task == 'detection' else tiny.mask_dataset
     writer = 'VOCWriter' if task == 'detection' else 'SegMapWriter'
@@ -233,8 +221,7 @@ def test_boxes_and_masks_are_refused(digits, tmp_path, task, plain_dumps):
      "model.statistics.expnd: LatentClusters has no such setting; did you mean 'expand'"),
     (dict(model=dict(statistics=dict(type='LatentCluster'))),
      "there is no component 'LatentCluster'; did you mean 'LatentClusters'")])
-def test_bad_settings_are_refused_before_anything_is_written(singles, tmp_path, change, message,
-                                                             plain_dumps):
+def test_bad_settings_are_refused_before_anything_is_written(singles, tmp_path, change, message):
     cfg = job(singles)
     for key, value in change.items():
         cfg[key].update(value)
@@ -249,7 +236,7 @@ def test_a_prompter_that_asks_about_real_images_is_refused():
         D4M(diffusion=tiny.stable_diffusion(), prompter=prompter)
 
 
-def test_a_prior_without_a_text_encoder_is_refused(singles, tmp_path, plain_dumps):
+def test_a_prior_without_a_text_encoder_is_refused(singles, tmp_path):
     """D4M tells the prior what to draw by the label's text."""
     source = osp.join(ROOT, 'mmdd', 'priors', 'digits-sd')
     folder = shutil.copytree(source, tmp_path / 'prior',

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from clusters import algorithm_1, ordered
+from d4m_reference import algorithm_1, ordered
 from PIL import Image
 from sklearn.cluster import MiniBatchKMeans
 

@@ -3,17 +3,15 @@ import glob
 import json
 import os
 import os.path as osp
-import subprocess
-import sys
 from contextlib import contextmanager
 
 import numpy as np
+import processes
 import pytest
 import tiny
 import torch
 from diffusers import UNet2DConditionModel
 from PIL import Image
-from real_data import ROOT, quick_jobs
 from sklearn.exceptions import ConvergenceWarning
 from torch.nn.modules.module import register_module_forward_pre_hook
 
@@ -39,12 +37,6 @@ from mmdd.utils.seed import generator
 
 CLASSES = ('cat', 'dog', 'owl')
 SETTINGS = dict(resize=32, window=16, num_draws=3)
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def photographs(root, num=8, classes=CLASSES):
@@ -507,13 +499,8 @@ def test_two_ranks_share_the_scoring_and_make_the_same_set(root, tmp_path):
     cfg['custom_imports'] = dict(imports=['counted'], allow_failed_imports=False)
     with open(tmp_path / 'config.py', 'w') as f:
         f.writelines(f'{key} = {value!r}\n' for key, value in cfg.items())
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
-         str(tmp_path / 'two'), '--launcher', 'pytorch'], cwd=ROOT, capture_output=True,
-        text=True, timeout=300, env=dict(os.environ, OMP_NUM_THREADS='1',
-                                         PYTHONPATH=f'{ROOT}:{tmp_path}'))
-    assert done.returncode == 0, done.stderr[-2000:]
+    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
+                        tmp_path / 'two', '--launcher', 'pytorch')
     assert sorted(log.read_text().splitlines()) == ['0 4'] * 3 + ['1 4'] * 3
     found = manifest(str(tmp_path / 'two/distilled'))
     assert found['sha256'] == manifest(alone)['sha256']

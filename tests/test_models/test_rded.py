@@ -5,18 +5,16 @@ import json
 import math
 import os
 import os.path as osp
-import subprocess
-import sys
 from contextlib import contextmanager
 from unittest import mock
 
 import numpy as np
+import processes
 import pytest
 import tiny
 import torch
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
-from real_data import ROOT, quick_jobs
 
 from mmdd.apis import distill
 from mmdd.models import RDED, ClassifierProxy
@@ -28,12 +26,6 @@ from mmdd.utils.seed import generator
 CLASSES = ('cat', 'dog', 'owl')
 MEAN, STD = np.array([60., 120, 180]), np.array([50., 60, 70])
 SIZE = 72
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 @pytest.fixture(scope='module')
@@ -356,13 +348,8 @@ def test_two_ranks_share_the_scoring_and_make_the_same_set(root, teacher, tmp_pa
     cfg['custom_imports'] = dict(imports=['counted'], allow_failed_imports=False)
     with open(tmp_path / 'config.py', 'w') as f:
         f.writelines(f'{key} = {value!r}\n' for key, value in cfg.items())
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
-         str(tmp_path / 'two'), '--launcher', 'pytorch'], cwd=ROOT, capture_output=True,
-        text=True, timeout=300, env=dict(os.environ, OMP_NUM_THREADS='1',
-                                         PYTHONPATH=f'{ROOT}:{tmp_path}'))
-    assert done.returncode == 0, done.stderr[-2000:]
+    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
+                        tmp_path / 'two', '--launcher', 'pytorch')
     assert sorted(log.read_text().splitlines()) == ['0 9', '0 9', '1 9']
     assert manifest(str(tmp_path / 'two/distilled'))['sha256'] == manifest(alone)['sha256']
 

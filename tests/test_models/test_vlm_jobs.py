@@ -74,9 +74,7 @@ def vlm_job(root, checkpoint, url):
 
 
 @pytest.mark.slow
-def test_job(digits, detector_checkpoint, tmp_path, told, monkeypatch):
-    # Configs are written five times a run, and pretty ones take seconds.
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda code, **kwargs: (code, True))
+def test_job(digits, detector_checkpoint, tmp_path, told):
     with MockServer() as server:
         server.script = lambda n, request: echo(request) if n < 2 else failure(500)
         job = vlm_job(digits, detector_checkpoint, server.url)

@@ -23,12 +23,6 @@ from mmdd.utils.progress import Progress
 from mmdd.utils.runner import build_runner
 
 
-@pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
-    """Configs are saved without being formatted, which takes longer than these trainings."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
-
-
 @pytest.fixture(scope='module')
 def teacher(digits, tmp_path_factory):
     job = tiny.classifier_job(digits)

@@ -1,11 +1,9 @@
 """What tools/distill.py prints: little before its first result, all in the log file."""
 import glob
-import os
 import os.path as osp
 import re
-import subprocess
-import sys
 
+import processes
 import pytest
 import tiny
 from mmengine.config import Config
@@ -21,12 +19,8 @@ def job(digits, tmp_path_factory):
     cfg['custom_hooks'].append(dict(type='ContactSheetHook'))
     path, work_dir = str(folder / 'job.py'), str(folder / 'work')
     Config(cfg).dump(path)
-    done = subprocess.run(
-        [sys.executable, osp.join(ROOT, 'tools/distill.py'), path, '--work-dir', work_dir],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=200,
-        env=dict(os.environ, PYTHONPATH=ROOT, OMP_NUM_THREADS='1'))
-    assert done.returncode == 0, done.stdout[-2000:]
-    return done.stdout.splitlines(), work_dir, path
+    out = processes.run('tools/distill.py', path, '--work-dir', work_dir)
+    return out.splitlines(), work_dir, path
 
 
 def test_fewer_than_30_lines_before_the_first_result(job):

@@ -3,20 +3,13 @@ import argparse
 import json
 import math
 import os.path as osp
-import sys
 from itertools import islice
 
 import numpy as np
 import pytest
 import tiny
 import torch
-
-from mmdd.registry import MODELS
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-sys.path.append(osp.join(ROOT, 'tools'))
-
-from prior_training import (  # noqa: E402
+from prior_training import (
     NoiseLevels,
     add_arguments,
     encode_pool,
@@ -25,6 +18,8 @@ from prior_training import (  # noqa: E402
     make_scheduler,
     velocity_loss,
 )
+
+from mmdd.registry import MODELS
 
 
 def options(work_dir, *more):

@@ -10,9 +10,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import tiny
-from leaves import ROOT, training
+from config_files import ROOT, training
 from mmpretrain.datasets import CIFAR100
-from paper_rows import (
+from paper_configs import (
     LEAVES,
     assert_readme_has,
     config,
@@ -28,7 +28,7 @@ from mmdd.datasets.views import read_classes
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import RealAnnotation
 
-PAPER = read_yaml('tests/paper_tables/sdxl_turbo.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/sdxl_turbo.yml')
 CONSTANTS = PAPER['constants']
 ROWS = {row[0]: row for row in PAPER['rows']}
 METRICS = ['Top-1']

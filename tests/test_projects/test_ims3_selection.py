@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from test_projects import load_module
+from project_files import load_module
 from torch.nn.functional import normalize
 
 from mmdd.apis import distill

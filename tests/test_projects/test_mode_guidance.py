@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from diffusers import DDPMScheduler
-from test_projects import load_module
+from project_files import load_module
 
 from mmdd.apis import distill
 from mmdd.engine.journal import Journal

@@ -3,22 +3,15 @@ import os.path as osp
 from glob import glob
 
 import numpy as np
-import pytest
 import tiny
 from mmpretrain.datasets import CustomDataset
 from PIL import Image
-from real_data import CIFAR, compose, manifest, quick_jobs, real, real_marks, squeezenet
+from real_data import CIFAR, compose, manifest, real, real_marks, squeezenet
 
 from mmdd.apis import distill
 
 pytestmark = real_marks('cifar10', 'weights')
 MINI = real('cifar10/mini/')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def redirect(name, **model):

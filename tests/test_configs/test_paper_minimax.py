@@ -4,9 +4,9 @@ import os.path as osp
 import re
 
 import pytest
-from leaves import ROOT, students, training
+from config_files import ROOT, students, training
 from mmengine.config import Config
-from paper_rows import (
+from paper_configs import (
     PUBLISHED,
     assert_readme_has,
     config,
@@ -22,7 +22,7 @@ from mmdd.datasets.views import read_classes
 from mmdd.models import MinimaxFineTuner
 from mmdd.registry import TASK_UTILS
 
-PAPER = read_yaml('tests/paper_tables/minimax.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/minimax.yml')
 CONSTANTS, METHODS, NETWORKS = PAPER['constants'], PAPER['methods'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}

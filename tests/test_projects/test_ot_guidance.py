@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from project_files import load_module
 from scipy.optimize import linear_sum_assignment, linprog
-from test_projects import load_module
 
 from mmdd.apis import distill
 from mmdd.engine import Journal

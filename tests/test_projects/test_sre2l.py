@@ -9,7 +9,7 @@ import soft_sets
 import tiny
 import torch
 from mmengine.config import Config
-from test_projects import load_module
+from project_files import load_module
 from torch import nn
 
 from mmdd.apis import distill, evaluate

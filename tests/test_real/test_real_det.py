@@ -20,7 +20,6 @@ from real_data import (
     manifest,
     one_process,
     pixels,
-    quick_jobs,
     real,
     real_marks,
     short_list,
@@ -40,12 +39,6 @@ BCCD = real('bccd/VOCdevkit/VOC2007')
 VOC = real('voc2012/VOCdevkit/VOC2012')
 SIZE = 64
 METHODS = ('random', 'uniform', 'kcenter', 'herding')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def objects(xml):

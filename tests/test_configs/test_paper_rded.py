@@ -3,9 +3,9 @@ import copy
 import os.path as osp
 
 import pytest
-from leaves import ROOT, students, training
+from config_files import ROOT, students, training
 from mmengine.config import Config
-from paper_rows import (
+from paper_configs import (
     LEAVES,
     PUBLISHED,
     assert_readme_has,
@@ -22,7 +22,7 @@ from mmdd.models.distillers.rded.rded import crop_settings
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import plain
 
-PAPER = read_yaml('tests/paper_tables/rded.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/rded.yml')
 CONSTANTS = PAPER['constants']
 ROWS = {row[0]: (table, row) for table in PAPER['tables'] for row in table['rows']}
 OWN = [leaf for leaf in PUBLISHED if leaf.startswith('rded/')]

@@ -3,8 +3,8 @@ import os.path as osp
 import re
 
 import pytest
-from leaves import METHODS, ROOT
-from paper_rows import LEAVES, PUBLISHED, entries, read_yaml, readme_lines
+from config_files import METHODS, ROOT
+from paper_configs import LEAVES, PUBLISHED, entries, read_yaml, readme_lines
 
 
 @pytest.mark.parametrize('method', METHODS)

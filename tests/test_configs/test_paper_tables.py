@@ -8,8 +8,8 @@ import os.path as osp
 import re
 
 import pytest
-from leaves import ROOT, students, training
-from paper_rows import (
+from config_files import ROOT, students, training
+from paper_configs import (
     LEAVES,
     assert_readme_has,
     config,
@@ -35,7 +35,7 @@ WRITERS = dict(imagenet='ClassFolderWriter', voc0712='VOCWriter', coco='COCOWrit
 SWEEPS = dict(scale=('custom_hooks.1.scale', 100.), steps=('model.diffusion.steps', 250))
 METHOD = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
 
-PAPER = read_yaml('tests/paper_tables/unidd.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}

@@ -3,8 +3,8 @@ import os.path as osp
 import re
 
 import pytest
-from leaves import ROOT, students, training
-from paper_rows import (
+from config_files import ROOT, students, training
+from paper_configs import (
     LEAVES,
     PUBLISHED,
     assert_readme_has,
@@ -20,7 +20,7 @@ from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.models.distillers.patch_selection import ScoreSettings
 from mmdd.registry import MODELS, TASK_UTILS
 
-PAPER = read_yaml('tests/paper_tables/patch_selection.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/patch_selection.yml')
 CONSTANTS = PAPER['constants']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from test_projects import load_module
+from project_files import load_module
 
 from mmdd.apis import distill
 from mmdd.engine import Journal

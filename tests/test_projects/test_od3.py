@@ -12,7 +12,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
 from PIL import Image
-from test_projects import ROOT, load_module
+from project_files import ROOT, load_module
 
 from mmdd.apis import distill
 from mmdd.engine.distill_job import read_job

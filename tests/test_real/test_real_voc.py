@@ -11,7 +11,6 @@ from real_data import (
     digest,
     lines,
     manifest,
-    quick_jobs,
     real,
     real_marks,
     shrink_unidd,
@@ -25,12 +24,6 @@ UNIDD = osp.join(ROOT, 'configs/unidd/faster-rcnn_voc_1pct.py')
 SIZE = 64
 
 pytestmark = real_marks('voc2012', 'bccd')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def real_part(name, year, split, classes=None):

@@ -10,7 +10,7 @@ from unittest import mock
 from mmdd.engine.distill_job import read_job
 from mmdd.utils.config import load_config, plain
 
-ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 METHODS = sorted(osp.basename(osp.dirname(path)) for path in glob.glob(
     osp.join(ROOT, 'configs', '*', 'metafile.yml')))
 CONFIGS = sorted(osp.relpath(path, ROOT) for path in glob.glob(

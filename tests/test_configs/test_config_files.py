@@ -10,7 +10,7 @@ import diffusers
 import mmcv.ops
 import pytest
 import tiny
-from leaves import CONFIGS, LEAVES, ROOT, job, read_config, students, training
+from config_files import CONFIGS, LEAVES, ROOT, job, read_config, students, training
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from clusters import algorithm_1, ordered
+from d4m_reference import algorithm_1, ordered
 from real_data import (
     CIFAR,
     ROOT,
     compose,
     manifest,
     one_process,
-    quick_jobs,
     real,
     real_marks,
     resnet20,
@@ -29,12 +28,6 @@ from mmdd.utils.config import load_config
 pytestmark = real_marks('cifar10', 'weights')
 MINI = real('cifar10/mini/')
 IPC = 3
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@ import os.path as osp
 from functools import cache
 
 import yaml
-from leaves import LEAVES as PATHS
-from leaves import ROOT, job, training
+from config_files import LEAVES as PATHS
+from config_files import ROOT, job, training
 
 LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
 # Networks of which the papers use one size.

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image
-from test_projects import load_module
+from project_files import load_module
 from torch import nn
 
 from mmdd.apis import distill

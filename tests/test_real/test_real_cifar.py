@@ -15,7 +15,6 @@ from real_data import (
     manifest,
     one_process,
     pixels,
-    quick_jobs,
     real,
     real_marks,
     resnet20,
@@ -35,12 +34,6 @@ from mmdd.structures import DistilledSample, DistillSlot
 pytestmark = real_marks('cifar10', 'weights')
 MINI = real('cifar10/mini/')
 METHODS = ('random', 'uniform', 'kcenter', 'herding')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def files(split):

@@ -3,9 +3,9 @@ import copy
 import os.path as osp
 
 import pytest
-from leaves import ROOT, students, training
+from config_files import ROOT, students, training
 from mmengine.config import Config
-from paper_rows import (
+from paper_configs import (
     LEAVES,
     assert_readme_has,
     config,
@@ -23,7 +23,7 @@ from mmdd.protocols.recipes.lengths import num_updates
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 
-PAPER = read_yaml('tests/paper_tables/d4m.yml')
+PAPER = read_yaml('tests/test_configs/paper_tables/d4m.yml')
 CONSTANTS, NETWORKS = PAPER['constants'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}

@@ -18,7 +18,6 @@ from real_data import (
     manifest,
     one_process,
     pixels,
-    quick_jobs,
     real,
     real_marks,
     short_list,
@@ -40,12 +39,6 @@ SIZE = 64
 METHODS = ('random', 'uniform', 'kcenter', 'herding')
 STUDENT = ('configs/_base_/models/lraspp_mobilenet-v3-l.py',
            'configs/_base_/datasets/voc2012_seg.py')
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _quick():
-    with quick_jobs():
-        yield
 
 
 def ids(split):
