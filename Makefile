@@ -10,7 +10,7 @@ help:
 	@echo 'make demo     distill the embedded digit scenes and measure the result'
 	@echo 'make test     run the tests; PYTEST_ARGS="-k name -x" goes to pytest'
 	@echo 'make install  only make .venv ready (the first time builds mmcv: minutes)'
-	@echo 'make lint     check the style and the types of the files'
+	@echo 'make lint     check the style of the files'
 	@echo 'make docs     build the documentation in work_dirs/site'
 	@echo 'make clean    remove build leftovers; keeps .venv, .cache, data and work_dirs'
 	@echo ''
@@ -29,10 +29,9 @@ test: install
 	@$(VENV_PYTHON) -m pytest tests -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: install
-	@$(VENV_PYTHON) -c 'import ruff, mypy' 2>/dev/null || \
-	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt ruff mypy
+	@$(VENV_PYTHON) -c 'import ruff' 2>/dev/null || \
+	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt ruff
 	@$(VENV_PYTHON) -m ruff check .
-	@$(VENV_PYTHON) -m mypy
 	@$(VENV_PYTHON) .dev_scripts/check_files.py
 
 docs: install

@@ -10,7 +10,7 @@ import torch
 
 from mmdd.apis import distill
 from mmdd.engine import auto_batch
-from mmdd.engine.auto_batch import largest_batch
+from mmdd.engine.auto_batch import check_batches, largest_batch
 from mmdd.starter.shrink import small_batch
 from mmdd.utils.io import sha256
 
