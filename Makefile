@@ -29,10 +29,11 @@ test: install
 	@$(VENV_PYTHON) -m pytest tests -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: install
-	@$(VENV_PYTHON) -c 'import ruff' 2>/dev/null || \
-	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt ruff
+	@$(VENV_PYTHON) -c 'import ruff, mypy' 2>/dev/null || \
+	  $(VENV_PYTHON) -m pip install -q -c requirements/constraints.txt ruff mypy
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) .dev_scripts/check_files.py
+	@$(VENV_PYTHON) -m mypy
 
 docs: install
 	@$(VENV_PYTHON) -c 'import mkdocs, mkdocstrings_handlers.python' 2>/dev/null || \
