@@ -1,7 +1,7 @@
 """Asking many questions: threads, progress, and when to give up."""
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from mmdd.utils.progress import Progress
 from .answer_cache import AnswerCache
@@ -48,7 +48,8 @@ class QuestionRound:
         """
         progress = Progress(self.backend.where, len(questions), 'answers')
         in_a_row, ended = 0, False
-        waiting, running = iter(questions), {}
+        waiting = iter(questions)
+        running: Dict[Any, Any] = {}
         with ThreadPoolExecutor(self.backend.concurrency) as pool:
             while True:
                 while not ended and len(running) < self.backend.concurrency:

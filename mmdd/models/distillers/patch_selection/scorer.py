@@ -38,7 +38,7 @@ class ScoreSettings:
     """
     resize: int = 256
     window: Optional[int] = 224
-    timestep_range: Tuple[float, float] = (0.1, 0.7)
+    timestep_range: Tuple[float, ...] = (0.1, 0.7)
     num_draws: int = 10
     prompt: str = 'An image of {}'
     null_prompt: str = 'An image of .'

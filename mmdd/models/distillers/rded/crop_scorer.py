@@ -31,8 +31,8 @@ class CropSettings:
         ValueError: If a setting is out of range.
     """
     crops: int
-    scale: Tuple[float, float]
-    ratio: Tuple[float, float]
+    scale: Tuple[float, ...]
+    ratio: Tuple[float, ...]
     cell: Tuple[int, int]
     canvas: Tuple[int, int]
     seed: int
