@@ -4,6 +4,7 @@ from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from .mask import encode_mask
 from .target import UNSET, Labelled, Target, resolve
 
 
@@ -83,6 +84,19 @@ class Layout(Labelled):
     def resized(self, size: Tuple[int, int]) -> Target:
         """The target after stretching the image to ``size`` (height, width)."""
         return self.target.resized(self.size, size)
+
+    def scaled_bboxes(self, size: Tuple[int, int]) -> Optional[np.ndarray]:
+        """Boxes (M, 4) after stretching the image to ``size`` (height, width)."""
+        return self.resized(size).bboxes
+
+    def scaled_mask(self, size: Tuple[int, int]) -> Optional[np.ndarray]:
+        """Mask of ``size`` (height, width) after stretching the image, nearest neighbour."""
+        return self.resized(size).mask
+
+    @property
+    def mask_png(self) -> Optional[bytes]:
+        """The mask as a compressed PNG; None without one."""
+        return None if self.mask is None else encode_mask(self.mask)
 
 
 @dataclass(init=False)

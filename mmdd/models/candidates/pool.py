@@ -222,16 +222,16 @@ class CandidatePool:
 
     def _best(self, slot: DistillSlot, tried: List[Candidate], seconds: float) -> DistilledSample:
         """The sample of a slot: the best of its finished candidates, with the cost of all."""
-        finished = [one for one in tried if one.sample is not None]
-        best = max(finished, key=lambda one: one.score)  # the first of equal ones
+        finished = [(one, one.sample) for one in tried if one.sample is not None]
+        best, sample = max(finished, key=lambda pair: pair[0].score)  # the first of equal ones
         screening = sum(one.screening for one in tried)
-        passes = sum(one.sample.stats['denoiser_passes'] for one in finished)
+        passes = sum(made.stats['denoiser_passes'] for _, made in finished)
         if self.screen == 'halfway':  # their way until then counts already
-            passes -= sum(one.screening for one in finished)
-        stats = dict(best.sample.stats, denoiser_passes=screening + passes,
+            passes -= sum(one.screening for one, _ in finished)
+        stats = dict(sample.stats, denoiser_passes=screening + passes,
                      screening_passes=screening, candidates=len(tried),
                      candidates_sampled=len(finished), candidate=best.number)
-        return replace(best.sample, slot=slot, seconds=seconds, stats=stats)
+        return replace(sample, slot=slot, seconds=seconds, stats=stats)
 
 
 def batches(candidates: Sequence[Candidate], size: int) -> Iterator[List[Candidate]]:

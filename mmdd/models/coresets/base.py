@@ -146,7 +146,7 @@ class CoresetBaseline(DatasetDistiller):
                 features there. None keeps nothing.
         """
         if self.uses_features:
-            parts = [AnnotationPass(
+            parts: List[Any] = [AnnotationPass(
                 self.describe, network, self.annotations, self.image_size, self._batch_size,
                 folder and f'{folder}/{name}', name=f'{name} of the real set').run()
                      for name, network in self.networks()]
@@ -164,7 +164,7 @@ class CoresetBaseline(DatasetDistiller):
         num = budget.resolve(total, len(self.classes))
         if self.uses_features and self._features is None:
             self.finish_collect()
-        features = self._features if self.uses_features else torch.zeros(total, 0)
+        features: Any = self._features if self.uses_features else torch.zeros(total, 0)
         labels = [a.labels for a in self.annotations]
         slots: List[DistillSlot] = []
         groups = budget.groups(labels, len(self.classes), num)

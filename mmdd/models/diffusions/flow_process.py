@@ -27,6 +27,10 @@ class FlowProcess:
     noise by just that.
     """
 
+    # What :class:`BaseDiffusion` has.
+    scheduler: Any
+    num_timesteps: int
+
     def sigmas_at(self, timesteps: Tensor) -> Tensor:
         """Shares of noise at timesteps, fp32, of the same shape."""
         return timesteps.float() / self.num_timesteps

@@ -176,7 +176,8 @@ class ClassStatistics:
         return self._diffusion.encode_images(tensor, **options).float().cpu().numpy()
 
     def _read_image(self, annotation: RealAnnotation) -> np.ndarray:
-        return load_image(annotation.path, self._size, crop=self.resize == 'crop')
+        height, width = self._size
+        return load_image(annotation.path, (height, width), crop=self.resize == 'crop')
 
     def _file(self, label: int) -> str:
         assert self._folder is not None
