@@ -35,12 +35,6 @@ class DyingHook(Hook):
             raise KeyboardInterrupt
 
 
-@pytest.fixture(autouse=True)
-def plain_dumps(monkeypatch):
-    """Without yapf, which takes longer than these jobs."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda self: repr(self._to_lazy_dict())))
-
-
 @pytest.fixture(scope='module')
 def job(digits):
     """10 slots in batches of 2."""
@@ -241,4 +235,7 @@ def test_shards_at_once_of_which_one_is_killed(digits, tmp_path):
     out = again.communicate(timeout=300)[0]
     assert again.returncode == 0, out[-2000:]
     assert 'shard 1/3 is finished, 3 of 3 are' in out
-    assert contents(work_dir / 'distilled') == contents(whole)
+    (files, found), (expected, wanted) = contents(work_dir / 'distilled'), contents(whole)
+    for manifest in (found, wanted):
+        manifest.pop('job')  # a checkpoint that is trained again has another date
+    assert files == expected and found == wanted

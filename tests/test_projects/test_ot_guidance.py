@@ -106,7 +106,7 @@ def test_the_gradient_is_that_of_finite_differences(module):
     centres = torch.randn(4, 1, 2, 2, generator=generator).double()
     hook = module.OTGuidanceHook()
     denoised = torch.randn(2, 1, 2, 2, generator=generator).double()
-    state = state_of(denoised, [1, 2], alpha=0.5)
+    state = state_of(denoised, [1, 2], alpha=0.5, sigma=0.75**0.5)
     hook.before_sample(Runner(module, centres, [4, 3, 2, 1]), state)
     found = hook.guidance(state)
     for index in np.ndindex(*denoised.shape):
