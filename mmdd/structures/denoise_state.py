@@ -89,9 +89,9 @@ class DenoiseState:
         """Jacobian of the clean estimate in z_t, a number, for latents of unit variance.
 
         alpha / (alpha^2 + sigma^2): alpha itself where the process preserves the variance,
-        which the rounding keeps exact.
+        which the rounding keeps exact, and in a state that says alpha alone.
         """
-        return self.alpha / round(self.alpha**2 + self.sigma**2, 9)
+        return self.alpha / round(self.alpha**2 + self.sigma**2, 9) if self.sigma else self.alpha
 
     def count(self, index: int, name: str, amount: float = 1) -> None:
         """Add ``amount`` to a counter of the slot at ``index`` of the batch."""
