@@ -91,7 +91,9 @@ class DenoiseState:
         alpha / (alpha^2 + sigma^2): alpha itself where the process preserves the variance,
         which the rounding keeps exact, and in a state that says alpha alone.
         """
-        return self.alpha / round(self.alpha**2 + self.sigma**2, 9) if self.sigma else self.alpha
+        if not self.sigma:
+            return self.alpha
+        return self.alpha / round(self.alpha**2 + self.sigma**2, 9)
 
     def count(self, index: int, name: str, amount: float = 1) -> None:
         """Add ``amount`` to a counter of the slot at ``index`` of the batch."""
