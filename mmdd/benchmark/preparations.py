@@ -122,6 +122,7 @@ def _train(config: Mapping[str, Any], part: str) -> None:
     setup()
     cfg = read_job(config)
     if part == 'fine_tune':
+        cfg.work_dir = ''  # the weights have a place of their own
         ready_fine_tuned(cfg)
     else:
         ready_weights(cfg.model[part], '', part)

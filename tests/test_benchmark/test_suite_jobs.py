@@ -1,18 +1,22 @@
 """The graph of a benchmark: what is made first, what waits for what, what is made once."""
 import os
 import os.path as osp
+from types import SimpleNamespace
 
 import pytest
 import tiny
 import toy_student
 from mmengine.config import Config
 
+from mmdd.benchmark import preparations
 from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.preparations import Preparations
 from mmdd.benchmark.run import make_plan
 from mmdd.benchmark.set_jobs import SetJob, expected_length
 from mmdd.benchmark.suite import group_methods
 from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.engine import distill_job
+from mmdd.engine.distill_job import read_job
 from mmdd.utils.config import fingerprint
 from mmdd.utils.io import sha256
 
@@ -177,3 +181,13 @@ def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
                       [(run.method, run.seed, run.images) for run in rows]))
     assert found[0] == found[1] and len(found[0][0]) == 2 and len(found[0][1]) == 4
     assert all(len(files) > 4 for files in found[0][0])
+
+
+def test_fine_tuned_weights_with_a_place_of_their_own_are_trained(monkeypatch):
+    trained = []
+    monkeypatch.setattr(distill_job, 'ensure_checkpoint', lambda *args: trained.append(args[1]))
+    monkeypatch.setattr(distill_job, 'open_real_set', lambda dataset: SimpleNamespace(
+        metainfo=dict(classes=list('0123456789'))))
+    job = read_job('configs/minimax/convnet_digits_ipc10.py')
+    preparations._train(job.to_dict(), 'fine_tune')
+    assert trained == ['work_dirs/digits/minimax_dit.pth']
