@@ -11,7 +11,7 @@ CONFIGS = osp.join(osp.dirname(osp.dirname(osp.abspath(__file__))), 'configs', '
 
 def _check_syntax(text, **options):
     ast.parse(text)
-    return text, False
+    return f'{text.rstrip()}\n', False  # yapf ends with a new line as well
 
 
 def skip_layout_of_configs():
