@@ -17,7 +17,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmdd.apis import distill
-from mmdd.engine.distill_loop import best_round
+from mmdd.engine.attempts import best_round
 from mmdd.engine.journal import Journal
 from mmdd.engine.shards import Shards
 from mmdd.structures import DistillSlot

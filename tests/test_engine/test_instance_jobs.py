@@ -90,7 +90,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def proxy(root, tmp_path_factory):
-    from mmdd.apis import ensure_checkpoint
+    from mmdd.engine.train_job import ensure_checkpoint
     path = ensure_checkpoint(proxy_job(root), str(tmp_path_factory.mktemp('p') / 'mask.pth'))
     return DetectorProxy(proxy_job(root), path, TERMS, relabel_thr=0.)
 

@@ -11,7 +11,7 @@ import torch
 from mmdd.apis import distill
 from mmdd.benchmark.set_facts import set_facts
 from mmdd.datasets.class_counts import count_classes, report_counts
-from mmdd.engine.distill_loop import best_round
+from mmdd.engine.attempts import best_round
 from mmdd.engine.job import describe_parts, describe_raw_samples
 from mmdd.engine.journal import Journal
 from mmdd.models import ClassifierProxy
