@@ -299,6 +299,8 @@ def _documented(cls: Any, init: Any, name: str) -> Any:
 
 def _is_whole(hint: Any) -> bool:
     """Whether all numbers that a hint allows are whole."""
+    if get_origin(hint) is Literal:
+        return not any(isinstance(option, float) for option in get_args(hint))
     if get_args(hint):
         return all(_is_whole(option) for option in get_args(hint) if option is not type(None))
     return hint is int

@@ -200,6 +200,6 @@ def test_a_student_is_measured_by_its_masks(root, made, tmp_path):
             segm_AP50='coco/segm_mAP_50', segm_mAP='coco/segm_mAP'))))
     path = str(tmp_path / 'protocol.py')
     protocol.dump(path)
-    row, = evaluate(path, dict(made=made), str(tmp_path / 'out'), seeds=[0])
-    assert row['images'] == 4 and set(row['last']) == {'segm_AP50', 'segm_mAP'}
-    assert all(0 <= found['mean'] <= 100 for found in row['last'].values())
+    run, = evaluate(path, dict(made=made), str(tmp_path / 'out'), seeds=[0])['made'].runs
+    assert run.images == 4 and set(run.last) == {'segm_AP50', 'segm_mAP'}
+    assert all(0 <= value <= 100 for value in run.last.values())
