@@ -1,15 +1,11 @@
 """The job that makes one set, with a short progress display."""
-import itertools
 import os.path as osp
 from typing import Any, Dict, Optional
 
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.distill_job import read_job, run_distillation
 from mmdd.utils.jobs import Job
-from mmdd.utils.names import slug
 from mmdd.utils.quiet import work_quietly
-
-_COUNTER = itertools.count()
 
 
 def distill_quietly(config: Any, work_dir: str, options: Dict[str, Any],
@@ -32,9 +28,7 @@ def distill_quietly(config: Any, work_dir: str, options: Dict[str, Any],
 
 
 def _distill(config: Any, work_dir: str, options: Dict[str, Any]) -> None:
-    # mmengine keeps Runners of one name and second together, which jobs in one process would be.
-    name = f'{slug(work_dir)}_{next(_COUNTER)}'
-    cfg = read_job(config, dict(options, experiment_name=name))
+    cfg = read_job(config, options)
     cfg.work_dir = work_dir
     run_distillation(cfg, resume=True)
 

@@ -20,7 +20,7 @@ from mmdd.utils.config import (
     suggestion,
 )
 from mmdd.utils.locks import alone
-from mmdd.utils.runner import JobRunner
+from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
 from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
@@ -72,7 +72,7 @@ def run_distillation(cfg: Config,
     if shard is not None:
         cfg.train_cfg.update(out_dir=journal.out_dir, work_dir=cfg.work_dir)
         cfg.work_dir = osp.join(cfg.work_dir, 'shards', f'{shard.index:04d}')
-    runner = JobRunner.from_cfg(cfg)
+    runner = named_runner(cfg)
     print_log('\n'.join(header_lines(runner)), runner.logger)
     runner.train()
     if runner.train_loop.written:

@@ -87,8 +87,7 @@ def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner
             which small trainings notice.
 
     Returns:
-        JobRunner: With an experiment name of its own, which mmengine needs to keep
-        the loggers and scopes of several Runners apart.
+        JobRunner: See :func:`named_runner`.
     """
     compat.setup()
     cfg = load_config(config)
@@ -99,6 +98,15 @@ def build_runner(config: ConfigType, work_dir: str, tidy: bool = True) -> Runner
     if is_distributed() and cfg.get('launcher', 'none') == 'none':
         cfg.launcher = 'pytorch'
     init_launcher(cfg)
-    name = cfg.get('experiment_name') or osp.basename(osp.normpath(work_dir))
+    return named_runner(cfg)
+
+
+def named_runner(cfg: Config) -> JobRunner:
+    """Build the Runner of a whole config under a name that no other has.
+
+    mmengine keeps loggers, visualizers and scopes by that name; two Runners that begin in one
+    second under one name would write into each other's folders.
+    """
+    name = cfg.get('experiment_name') or osp.basename(osp.normpath(cfg.work_dir))
     cfg.experiment_name = f'{name}_{os.getpid()}_{next(_COUNTER)}'
     return JobRunner.from_cfg(cfg)
