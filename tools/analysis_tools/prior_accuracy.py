@@ -9,8 +9,8 @@ Draws single-digit images from an embedded prior with plain class prompts, or
 the classes themselves, and no guidance by a proxy, and classifies them with the network that
 was trained on the real single-digit training images (trained first where it is missing).
 With --scenes it draws scenes of 3 and 4 digits instead, with the prompts of layouts of validation
-handwriting, and counts how many of the asked digits a detector finds anywhere in the image; beside it
-how many it finds in rendered scenes of these layouts, and in these through the autoencoder.
+handwriting, and counts how many of the asked digits a detector finds anywhere in the image; beside
+it how many it finds in rendered scenes of these layouts, and in these through the autoencoder.
 """
 import argparse
 from collections import Counter
