@@ -1,5 +1,5 @@
 """Images to latents and back, the same for all adapters on an autoencoder of diffusers."""
-from typing import Any, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class AutoencoderMixin:
     vae: Any
     small_decoder: Any
     final_dtype: str
-    limits = dict(final_dtype=('fp32', 'auto'))
+    limits: Dict[str, Any] = dict(final_dtype=('fp32', 'auto'))
 
     @property
     def factor(self) -> int:

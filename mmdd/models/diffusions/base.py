@@ -1,6 +1,6 @@
 """One interface over diffusers' latent diffusion models."""
 import warnings
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -39,8 +39,9 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
     cfg_scale: float = 1.
     reads_prompts: bool = False
     runtime_settings: Tuple[str, ...] = EXECUTION
-    limits = dict(steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
-                  dtype=('auto', 'fp32', 'fp16', 'bf16'))
+    limits: Dict[str, Any] = dict(
+        steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
+        dtype=('auto', 'fp32', 'fp16', 'bf16'))
 
     def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()

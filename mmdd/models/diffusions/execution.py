@@ -36,7 +36,7 @@ def run_as(denoiser: Any,
                 part.enable_gradient_checkpointing()
     if channels_last:
         for part in (denoiser, decoders[0]):
-            if isinstance(part, (UNet2DConditionModel, AutoencoderKL)):
+            if type(part) in (UNet2DConditionModel, AutoencoderKL):
                 part.to(memory_format=torch.channels_last)
     if attention_backend is not None:
         set_attention_backend(denoiser, attention_backend)

@@ -1,6 +1,6 @@
 """Text encoders that leave the GPU once prompts are encoded."""
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Iterator, Tuple
 
 import torch
 
@@ -14,7 +14,7 @@ class OffloadMixin:
 
     offload_text_encoders: bool
     device: torch.device
-    runtime_settings = ('offload_text_encoders', )
+    runtime_settings: Tuple[str, ...] = ('offload_text_encoders', )
 
     @contextmanager
     def encoders_at_work(self, *roles: str) -> Iterator[None]:
