@@ -3,10 +3,14 @@ import json
 
 import numpy as np
 import pytest
+import tiny
 import torch
+from mmengine.config import Config
 from PIL import Image
+from run_tool import run
 
 from mmdd.benchmark.report.class_map import class_map, class_points, first_names, set_files
+from mmdd.registry import MODELS
 
 
 class Colour(torch.nn.Module):
@@ -51,6 +55,29 @@ def test_a_panel_for_each_set_and_a_colour_for_each_class(folder):
     assert [axes.get_title() for axes in figure.axes] == ['A', 'B']
     assert [len(dots.get_offsets()) for dots in figure.axes[0].collections] == [1, 2]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(found)
+
+
+def test_the_tool(digits, tmp_path):
+    """Two panels of a network that is there: real digits and three of them as a set."""
+    cfg = Config(tiny.classifier_job(digits))
+    cfg.dump(str(tmp_path / 'net.py'))
+    proxy = MODELS.build(dict(type='ClassifierProxy', cfg=str(tmp_path / 'net.py')))
+    torch.save(dict(meta={}, state_dict=proxy.model.state_dict()), tmp_path / 'net.pth')
+    Image.new('RGB', (32, 32)).save(tmp_path / '0.png')
+    (tmp_path / 'manifest.json').write_text(json.dumps(dict(
+        classes=list('0123456789'), images=[dict(files=['0.png'], classes=['7'])])))
+    picture = tmp_path / 'map.png'
+
+    def draw(out, *more):
+        return run('analysis_tools/feature_map.py', f'Mine={tmp_path}', '--network',
+                   tmp_path / 'net.py', '--checkpoint', tmp_path / 'net.pth', '--size', 32,
+                   '--real', '--num', 2, '--out', out, *more)
+
+    assert draw(picture, '--classes', '7') is None
+    with Image.open(picture) as image:
+        assert image.width > image.height
+    assert 'the name must end in one of .svg' in draw(tmp_path / 'map.xls')
+    assert "Mine has no images of the class '0'" in draw(picture)
 
 
 def test_a_class_that_is_not_there(folder):
