@@ -144,6 +144,14 @@ def test_teachers_of_d4m_label_one_set(number):
     assert len(folders) == 1
 
 
+def test_figure_6_of_d4m_has_every_teacher_and_budget():
+    found = groups('d4m_figure6')
+    assert [list(leaves(group)) for group in found.values()] == [
+        [f'D4M, IPC {n}' for n in (10, 50, 100, 200)]] * 3
+    sets = {job.folder for _, jobs in plan_sets(list(found.values()), 'w', 1) for job in jobs}
+    assert len(sets) == 4
+
+
 @pytest.mark.parametrize('number', [1, 2, 4, 5, 8])
 def test_tables_of_patch_selection_have_the_rows_of_the_paper(number):
     found, ipc = groups(f'patch_selection_table{number}'), {4: '_ipc50', 8: '_ipc10'}.get(number)
