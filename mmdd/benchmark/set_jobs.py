@@ -1,8 +1,10 @@
 """The sets of a benchmark: which there are, which are done, how long one may take."""
 import copy
+import json
 import os.path as osp
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
@@ -15,7 +17,7 @@ from mmdd.models.coresets import CoresetBaseline
 from mmdd.models.diffusions.fine_tuned import prior_of
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
-from mmdd.utils.config import fingerprint
+from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.signature import defaults_of
 from .methods import Method
 from .preparations import is_trained_here
@@ -150,13 +152,20 @@ def _shared_weights(model: Mapping[str, Any], work_dir: str) -> Dict[str, str]:
     for part in ('proxy', 'judge'):
         proxy = model.get(part)
         if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
-            name = fingerprint(proxy.cfg)[:12]
+            name = _training_mark(json.dumps(plain(proxy.cfg)))[:12]
             places[f'model.{part}.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
     tuned = model.get('fine_tune')
     if tuned is not None and not tuned.get('checkpoint'):
-        name = fingerprint(dict(part=[fingerprint(tuned.cfg), prior_of(model['diffusion'])]))[:12]
+        training = _training_mark(json.dumps(plain(tuned.cfg)))
+        name = fingerprint(dict(part=[training, prior_of(model['diffusion'])]))[:12]
         places['model.fine_tune.checkpoint'] = osp.join(work_dir, 'fine_tuned', f'{name}.pth')
     return places
+
+
+@cache
+def _training_mark(text: str) -> str:
+    """Fingerprint of a training config from its files or parts, which many methods may share."""
+    return fingerprint(json.loads(text))
 
 
 def is_deterministic(cfg: Config) -> bool:
