@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.table import Column, Table
 from ..set_facts import read_set_manifest, set_cost
-from .plots import COLOURS, legend_below, save_svg, themed
+from .plots import bar_panels, legend_below, save_svg, themed
 
 TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
 
@@ -129,32 +129,23 @@ def write_table(path: str, costs: Costs) -> None:
     atomic_write_text(path, text)
 
 
-def cost_bars(costs: Costs, theme: str = 'light') -> Figure:
+def cost_bars(costs: Costs) -> Figure:
     """Deployment and distillation stacked, and peak memory beside them, a bar for each set."""
     names = list(costs)[::-1]
     entries = [costs[name].cost for name in names]
-    unit, seconds = time_unit(max(
-        ((cost.get('deploy_seconds') or 0.) + (cost.get('distill_seconds') or 0.)
-         for cost in entries), default=0.))
+    spent = {kind: [cost.get(f'{kind}_seconds') or 0. for cost in entries]
+             for kind in ('deploy', 'distill')}
+    unit, seconds = time_unit(max(map(sum, zip(*spent.values())), default=0.))
     peaks = [cost.get('peak_memory_mib') or {} for cost in entries]
     memory = 'gpu' if any('gpu' in peak for peak in peaks) else 'host'
-    with themed(theme):
-        figure = Figure(figsize=(6.6, 1.3 + 0.4 * len(names)), layout='constrained')
-        time, space = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-        left = [0.] * len(names)
-        for colour, kind in zip(COLOURS, ('deploy', 'distill')):
-            lengths = [(cost.get(f'{kind}_seconds') or 0.) / seconds for cost in entries]
-            time.barh(names, lengths, left=left, color=colour, label=kind)
-            left = [start + length for start, length in zip(left, lengths)]
-        time.set_xlabel(f'time ({unit})')
-        space.barh(names, [peak.get(memory, 0) / 1024 for peak in peaks], color=COLOURS[2])
-        space.set_xlabel(f'peak {dict(gpu="GPU", host="host")[memory]} memory (GiB)')
-        for axes in (time, space):
-            axes.spines[['top', 'right']].set_visible(False)
-            axes.grid(axis='y', visible=False)
-            axes.locator_params(axis='x', nbins=4)
-        legend_below(figure, time)
-        return figure
+    figure = bar_panels(names, {
+        f'time ({unit})': {kind: [value / seconds for value in own]
+                           for kind, own in spent.items()},
+        f'peak {dict(gpu="GPU", host="host")[memory]} memory (GiB)': {
+            '': [peak.get(memory, 0) / 1024 for peak in peaks]}},
+        (6.6, 1.3 + 0.4 * len(names)), width_ratios=(2, 1))
+    legend_below(figure, figure.axes[0])
+    return figure
 
 
 def time_unit(seconds: float) -> Tuple[str, float]:
@@ -170,7 +161,8 @@ def save_bars(path: str, costs: Costs) -> None:
         ValueError: If the suffix is another one.
     """
     check_suffix(path, PICTURES)
-    figure = cost_bars(costs)
+    with themed('light'):
+        figure = cost_bars(costs)
     if path.endswith('.svg'):
         save_svg(figure, path)
         return

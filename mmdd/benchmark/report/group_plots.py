@@ -13,8 +13,8 @@ from . import plots
 from .embedding import embed_group
 
 EMBEDDINGS = dict(tsne='t-SNE', umap='UMAP')
-# What a plot shows, its caption, and what draws it in a theme, if there is anything to draw.
-Plot = Tuple[str, str, Callable[..., Optional[Figure]]]
+# What a plot shows, its caption, and what draws it, if there is anything to draw.
+Plot = Tuple[str, str, Callable[[], Optional[Figure]]]
 
 
 @dataclass
@@ -38,12 +38,15 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     found.append(('cost', 'Cost of a kept image', partial(plots.cost_figure, group)))
     drawn = []
     for number, (kind, title, draw) in enumerate(found):
-        light, dark = (draw(theme=theme) for theme in ('light', 'dark'))
-        if light is None or dark is None:
-            continue
-        name = f'{slug(group.name)}-{number}-{kind}.svg'
-        plots.save_svg(light, osp.join(work_dir, 'plots', name))
-        drawn.append(Drawing(kind, title, plots.svg(light), plots.svg(dark)))
+        figures = []
+        for theme in plots.THEMES:
+            with plots.themed(theme):
+                figures.append(draw())
+        light, dark = figures
+        if light is not None and dark is not None:
+            name = f'{slug(group.name)}-{number}-{kind}.svg'
+            plots.save_svg(light, osp.join(work_dir, 'plots', name))
+            drawn.append(Drawing(kind, title, plots.svg(light), plots.svg(dark)))
     return drawn
 
 
