@@ -159,6 +159,16 @@ class GroupResult:
         return [(method, student.runs_of(method)) for method in self.methods
                 if student.runs_of(method).finished]
 
+    def gap(self, student: StudentResult, method: MethodResult, metric: str) -> Optional[MeanStd]:
+        """Last value of a method less that of the random baseline of its budget.
+
+        None where one is not measured, and of the baseline itself.
+        """
+        row, random = student.runs_of(method), self.randoms(student).get(method.budget)
+        if random is None or random.method == method.name or not row.finished:
+            return None
+        return row.measured(metric) - random.measured(metric)
+
     def prefix(self, student: StudentResult) -> str:
         """What names a student before a sentence, where there are several."""
         return f'{student.title}: ' if len(self.students) > 1 else ''

@@ -1,12 +1,9 @@
 """What changed between two benchmarks: figures, settings, sets, versions."""
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from mmdd.utils.mean_std import MeanStd
-from mmdd.utils.table import Cell, Table, signed
+from mmdd.utils.table import Table, signed
 from ..results import Results
-
-Key = Tuple[str, str, str, str]
-Pair = Tuple[Optional[MeanStd], Optional[MeanStd]]
 
 
 def compare_figures(before: Results, after: Results) -> Table:
@@ -21,37 +18,22 @@ def compare_figures(before: Results, after: Results) -> Table:
         means ± standard deviations, their difference, and whether it is larger than the
         root of the summed variances ('yes', 'no', '-' where one is missing).
     """
-    a, b = dict(_figures(before)), dict(_figures(after))
-    rows = [(key, (a.get(key), b.get(key))) for key in dict.fromkeys([*a, *b])]
-    return Table.build(rows, [
-        ('group', lambda row: row[0][0]), ('students', lambda row: row[0][1]),
-        ('method', lambda row: row[0][2]), ('metric', lambda row: row[0][3]),
-        ('A', lambda row: row[1][0]), ('B', lambda row: row[1][1]),
-        ('B − A', lambda row: _difference(row[1])),
-        ('beyond the spread', lambda row: _is_beyond(row[1]))])
+    a, b, rows = dict(_figures(before)), dict(_figures(after)), []
+    for key in dict.fromkeys([*a, *b]):
+        gap = b[key] - a[key] if key in a and key in b else None
+        rows.append({
+            **dict(zip(('group', 'students', 'method', 'metric'), key)),
+            'A': a.get(key), 'B': b.get(key), 'B − A': gap and signed(gap.mean),
+            'beyond the spread': gap and ('yes' if abs(gap.mean) > (gap.std or 0.) else 'no')})
+    return Table.of(rows)
 
 
-def _figures(results: Results) -> Iterator[Tuple[Key, MeanStd]]:
+def _figures(results: Results) -> Iterator[Tuple[Tuple[str, ...], MeanStd]]:
     for group in results.groups:
         for student in group.students:
             for name, row in student.measured.items():
                 for metric, value in row.means().items():
                     yield (group.name, student.title, name, metric), value
-
-
-def _difference(pair: Pair) -> Optional[Cell]:
-    before, after = pair
-    if before is None or after is None:
-        return None
-    return signed(after.mean - before.mean)
-
-
-def _is_beyond(pair: Pair) -> Optional[str]:
-    before, after = pair
-    if before is None or after is None:
-        return None
-    gap = after - before
-    return 'yes' if abs(gap.mean) > (gap.std or 0.) else 'no'
 
 
 def compare_settings(before: Results, after: Results) -> List[str]:

@@ -7,6 +7,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmdd.utils.io import atomic_write_text
 from mmdd.utils.names import slug
 from ..results import GroupResult, StudentResult
 from . import plots
@@ -19,9 +20,11 @@ Plot = Tuple[str, str, Callable[[], Optional[Figure]]]
 
 @dataclass
 class Drawing:
-    """A drawn plot: what it shows, its caption, and SVG text for each theme."""
+    """A drawn plot: what it shows, its caption, its size in pixels, and SVG for each theme."""
     kind: str
     title: str
+    width: int
+    height: int
     light: str
     dark: str
 
@@ -38,15 +41,17 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     found.append(('cost', 'Cost of a kept image', partial(plots.cost_figure, group)))
     drawn = []
     for number, (kind, title, draw) in enumerate(found):
-        figures = []
+        figures = {}
         for theme in plots.THEMES:
             with plots.themed(theme):
-                figures.append(draw())
-        light, dark = figures
-        if light is not None and dark is not None:
+                figures[theme] = draw()
+        if all(figures.values()):
+            width, height = (round(96 * inches) for inches in figures['light'].get_size_inches())
+            one = Drawing(kind, title, width, height, **{
+                theme: plots.svg(figure) for theme, figure in figures.items()})
             name = f'{slug(group.name)}-{number}-{kind}.svg'
-            plots.save_svg(light, osp.join(work_dir, 'plots', name))
-            drawn.append(Drawing(kind, title, plots.svg(light), plots.svg(dark)))
+            atomic_write_text(osp.join(work_dir, 'plots', name), one.light)
+            drawn.append(one)
     return drawn
 
 

@@ -69,19 +69,18 @@ def verdicts(group: GroupResult, student: StudentResult) -> List[str]:
 
     Where there are several students, the sentence begins with this one's title.
     """
-    randoms, lines = group.randoms(student), []
-    metric = group.metrics[0]
+    randoms, lines, metric = group.randoms(student), [], group.metrics[0]
     for method in group.methods:
-        row, random = student.runs_of(method), randoms.get(method.budget)
-        if method.full or not row.finished or random is None or random.method == method.name:
+        gap = None if method.full else group.gap(student, method, metric)
+        if gap is None:
             continue
-        mean, beside = row.measured(metric), random.measured(metric)
-        gap = mean - beside
-        text = f'{group.prefix(student)}{method.name} ({method.budget}): {metric} {mean.mean:.1f}'
+        text = (f'{group.prefix(student)}{method.name} ({method.budget}): {metric} '
+                f'{student.runs_of(method).measured(metric).mean:.1f}')
+        beside = f'Random ({randoms[method.budget].measured(metric).mean:.1f})'
         if gap.std is not None and abs(gap.mean) <= gap.std:
-            lines.append(f'{text}, within the spread of Random ({beside.mean:.1f})')
+            lines.append(f'{text}, within the spread of {beside}')
         else:
             side = 'above' if gap.mean > 0 else 'below'
-            lines.append(f'{text}, {abs(gap.mean):.1f} {side} Random ({beside.mean:.1f})'
+            lines.append(f'{text}, {abs(gap.mean):.1f} {side} {beside}'
                          + (', by a single student' if gap.std is None else ''))
     return lines

@@ -11,7 +11,6 @@ from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mmdd.utils.io import atomic_write_text
 from mmdd.utils.mean_std import MeanStd
 from ..results import GroupResult, StudentResult
 
@@ -222,10 +221,4 @@ def svg(figure: Figure) -> str:
     stream = io.StringIO()
     with rc_context({'svg.hashsalt': 'mmdd', 'svg.fonttype': 'path'}):
         FigureCanvasSVG(figure).print_svg(stream, metadata=dict(Date=None))
-    return stream.getvalue()
-
-
-def save_svg(figure: Figure, path: str) -> None:
-    """Write :func:`svg` to ``path``."""
-    text = '\n'.join(line.rstrip() for line in svg(figure).splitlines())
-    atomic_write_text(path, text + '\n')
+    return '\n'.join(line.rstrip() for line in stream.getvalue().splitlines()) + '\n'
