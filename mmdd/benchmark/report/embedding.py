@@ -7,9 +7,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.registry import DATASETS
 
 from mmdd.datasets.annotations import load_image
+from mmdd.models.coresets.feature_pass import extract
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.state import read_arrays, write_arrays
@@ -67,7 +69,8 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
         assert judge.dataset is not None and judge.proxy_config is not None
         paths = {REAL: real_paths(judge.dataset, num_real)}
         paths.update({one.name: set_paths(one.sets[0].folder, num_each) for one in shown})
-        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))
+        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint)).to(
+            get_device())
         features = {name: image_features(proxy, files, judge.image_size)
                     for name, files in paths.items()}
         points = embed(features, method)
@@ -110,15 +113,10 @@ def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
             squares.
         batch_size: Images of a forward pass.
     """
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    proxy = proxy.to(device)
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    found = []
-    for i in range(0, len(paths), batch_size):
-        images = np.stack([load_image(path, size) for path in paths[i:i + batch_size]])
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        found.append(proxy.features(batch.to(device)).float().cpu().numpy())
-    return np.concatenate(found)
+    return np.concatenate([
+        extract(proxy, [load_image(path, size) for path in paths[i:i + batch_size]])
+        for i in range(0, len(paths), batch_size)])
 
 
 def embed(features: Mapping[str, np.ndarray], method: str = 'tsne') -> Dict[str, np.ndarray]:
