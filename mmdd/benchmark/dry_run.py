@@ -4,15 +4,15 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from mmdd.engine.journal import Journal
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.student import plan_runs, read_result
 from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
 from mmdd.utils.pool import default_jobs
-from .jobs import set_workers
-from .run import method_sets
+from .jobs import folders_by_method, set_workers
 from .set_facts import set_facts
-from .set_jobs import Plan, SetJob, describe_set_jobs
+from .set_jobs import Plan, SetJob
 from .suite import Group
 
 
@@ -48,13 +48,13 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
         full_seeds: Seeds of its students; ``seeds`` if None.
         jobs: Students at once; as many as there are cores if None.
     """
-    lines = describe_set_jobs(plan)
+    lines = [line for group, members in plan for line in describe_sets(group, members)]
     counted: Set[Any] = set()
     minutes: List[Optional[float]] = []
     for group, members in plan:
         sets, trained = set_work(members), Work()
         for name, protocol in group.students(students).items():
-            one = student_work(group, members, protocol, work_dir, seeds, full_seeds,
+            one = student_work(members, protocol, work_dir, seeds, full_seeds,
                                full or bool(group.full), counted)
             lines.append(f'{group.name}: {one.done} of {one.total} students'
                          f'{f" ({name})" if name else ""} are trained')
@@ -69,6 +69,20 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
     return lines
 
 
+def describe_sets(group: Group, members: Sequence[SetJob]) -> List[str]:
+    """One line per method: how many of its sets are finished."""
+    lines = [f'{group.name}:']
+    for method in group.methods:
+        mine = [job for job in members if job.method is method]
+        done = sum(job.done for job in mine)
+        begun = sum(1 for job in mine if not job.done for _ in Journal(job.folder).keys())
+        more = f', {begun} images of the others' if begun else ''
+        added = ' (added: the random baseline of this budget)' if method.added else ''
+        lines.append(f'  {method.name}: {done} of {len(mine)} sets are finished{more}; '
+                     f'{method.budget}, {mine[0].work_dir}{added}')
+    return lines
+
+
 def set_work(members: Sequence[SetJob]) -> Work:
     """The sets of a group; those that methods share count once."""
     jobs = {job.work_dir: job for job in members}.values()
@@ -78,7 +92,7 @@ def set_work(members: Sequence[SetJob]) -> Work:
         cost['distill_seconds'] for cost in costs if cost.get('distill_seconds')])
 
 
-def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
+def student_work(members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
                  seeds: Sequence[int], full_seeds: Optional[Sequence[int]],
                  full: bool, counted: Set[Any]) -> Work:
     """The students of one protocol.
@@ -87,8 +101,9 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
         counted: What groups before have, as the full real set: it is trained on once.
     """
     cfg, runs = read_protocol(protocol), {}
-    work = Work(sum(not job.done for job in members) * len(seeds))
-    for method, folders in method_sets(group, list(members), full).items():
+    finished = [job for job in members if job.done]
+    work = Work((len(members) - len(finished)) * len(seeds))
+    for method, folders in folders_by_method(finished, full).items():
         own = full_seeds if folders == [FULL] and full_seeds is not None else seeds
         try:
             for run in plan_runs({method: folders}, cfg, osp.join(work_dir, 'students'), own):

@@ -38,20 +38,22 @@ def set_workers(workers: Optional[int] = None) -> int:
 
 @dataclass
 class Trained:
-    """The students of one group under one protocol.
-
-    Attributes:
-        config: The protocol with its teacher.
-        runs: Runs of every set that differs from the others of its method.
-        errors: Why runs failed, by their keys.
-        failures: One line for each set that has no students.
-        repeats: One line for each method whose sets are not all different.
-    """
-    config: Config
+    """The students of one group under one protocol."""
+    config: Config  # the protocol with its teacher
+    # Runs of every set that differs from the others of its method.
     runs: List[StudentRun] = field(default_factory=list)
-    errors: Dict[str, str] = field(default_factory=dict)
-    failures: List[str] = field(default_factory=list)
+    errors: Dict[str, str] = field(default_factory=dict)  # why runs failed, by their keys
+    failures: List[str] = field(default_factory=list)  # a line for each set without students
+    # A line for each method whose sets are not all different.
     repeats: List[str] = field(default_factory=list)
+
+
+def folders_by_method(jobs: Sequence[SetJob], full: bool) -> Dict[str, List[str]]:
+    """Folders of sets by method, with 'full' for the full real set where that is a method."""
+    found: Dict[str, List[str]] = {}
+    for job in jobs:
+        found.setdefault(job.method.name, []).append(job.folder)
+    return {**found, FULL_METHOD: [FULL]} if full else found
 
 
 class Suite:
@@ -189,14 +191,9 @@ class Suite:
         """
         mark = fingerprint(read_protocol(source))
         found = Trained(self.complete.get(mark, self.protocols[mark]))
-        folders: Dict[str, List[str]] = {}
-        for job in members:
-            if not job.error:
-                folders.setdefault(job.method.name, []).append(job.folder)
-        if group.full:
-            folders[FULL_METHOD] = [FULL]
-        for method, own in folders.items():
-            self._collect(found, mark, method, own)
+        whole = [job for job in members if not job.error]
+        for method, folders in folders_by_method(whole, bool(group.full)).items():
+            self._collect(found, mark, method, folders)
         return found
 
     def _collect(self, found: Trained, mark: str, method: str, folders: List[str]) -> None:

@@ -10,6 +10,7 @@ from mmdd.datasets.manifest import read_manifest
 from mmdd.protocols.protocol import protocol_classes
 from mmdd.protocols.student import Sets, method_folders, missing_random
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType, load_config
 from mmdd.utils.jobs import run_jobs
 from .distillation import distill_job
@@ -23,8 +24,7 @@ NO_RANDOM = ('No baseline of random real images: a protocol alone does not say h
 def is_random(cfg: Config) -> bool:
     """Whether a distillation config draws random real images."""
     from mmdd.models.coresets import RandomCoreset
-    kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
-    return kind is RandomCoreset
+    return class_of(MODELS, cfg.model) is RandomCoreset
 
 
 def random_job(config: ConfigType) -> Config:
