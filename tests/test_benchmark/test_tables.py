@@ -34,15 +34,17 @@ def group(tmp_path):
 
 
 def test_verdicts(group):
-    lines = verdicts(group, group.students[0])
+    lines = verdicts(group)
     assert lines == ['Prior (1 %): mAP 11.0, 30.0 below Random (41.0)',
                      'Proxy (1 %): mAP 45.0, 4.0 above Random (41.0)',
                      'UniDD (1 %): mAP 52.0, 11.0 above Random (41.0)']
     runs = [report_data.run('Random', 'r', seed, value) for seed, value in enumerate((40., 42.))]
     runs += [report_data.run('UniDD', 'u', seed, value) for seed, value in enumerate((38., 45.))]
-    line, = verdicts(group, report_data.student(runs))
+    group.students = [report_data.student(runs)]
+    line, = verdicts(group)
     assert line == 'UniDD (1 %): mAP 41.5, within the spread of Random (41.0)'
-    line, = verdicts(group, report_data.student(runs[1:3]))
+    group.students = [report_data.student(runs[1:3])]
+    line, = verdicts(group)
     assert line == 'UniDD (1 %): mAP 38.0, 4.0 below Random (42.0), by a single student'
 
 

@@ -106,12 +106,7 @@ def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
                    batch_size: int = 32) -> np.ndarray:
     """Features of image files by a proxy, (N, D) fp32.
 
-    Args:
-        proxy: Gives ``features(images) -> (B, D)``.
-        paths: Image files.
-        image_size: (height, width) to which they are stretched; one number for
-            squares.
-        batch_size: Images of a forward pass.
+    They are stretched to its ``image_size``: (height, width), or one number for squares.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     return np.concatenate([

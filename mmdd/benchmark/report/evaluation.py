@@ -14,14 +14,7 @@ from .write import markdown_list
 
 def write_evaluation(student: StudentResult, work_dir: str, title: str,
                      notes: Sequence[str] = ()) -> None:
-    """Print the table and write ``results.json`` and ``results.md``.
-
-    Args:
-        student: What was measured.
-        work_dir: Where the files go.
-        title: Line above the table.
-        notes: More lines below the table.
-    """
+    """Print the table, and more notes below it, and write ``results.json`` and ``results.md``."""
     table, warned = evaluation_table(student.methods), student.warnings
     below = evaluation_notes(student.methods) + list(notes)
     table.print(title)

@@ -29,39 +29,23 @@ def render(results: Results, plots: Mapping[str, Sequence[Drawing]]) -> str:
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     methods = sum(bool(method.sets) for method in results.methods)
-    num_tiles = max(4, min(TILES_PER_METHOD, MAX_TILES // max(1, methods)))
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
                               undefined=StrictUndefined)
-    environment.filters['data_uri'] = data_uri
+    # What the template makes of results; in what order, it says itself.
+    for view in (class_tables, config_table, cost_table, counts, data_uri, facts_table,
+                 gallery_view, notes, overview_table, row_classes, score_table, student_tables,
+                 verdicts):
+        environment.globals[view.__name__] = view
     return environment.get_template('report.html').render(
-        results=results, counts=counts(results), methods=config_table(results),
-        groups=[group_view(group, f'group-{i}', plots.get(group.name, ()), num_tiles)
-                for i, group in enumerate(results.groups)])
+        results=results, plots=plots, overview_note=OVERVIEW_NOTE,
+        num_tiles=max(4, min(TILES_PER_METHOD, MAX_TILES // max(1, methods))))
 
 
-def group_view(group: GroupResult, anchor: str, plots: Sequence[Drawing],
-               num_tiles: int) -> Dict[str, Any]:
-    """What the template shows of one group."""
-    return dict(
-        id=anchor, name=group.name, notes=notes(group), failures=group.failures,
-        students=group.students, scores=score_table(group), facts=facts_table(group),
-        class_tables=class_tables(group), cost=cost_table(group), plots=plots,
-        galleries=[gallery_view(method, num_tiles) for method in group.methods
-                   if method.sets and method.sets[0].facts],
-        verdicts=[line for student in group.students for line in verdicts(group, student)],
-        tables=[view for student in group.students for view in table_views(group, student)],
-        overview=overview_table(group),
-        overview_caption=f'All students on real test data, {OVERVIEW_NOTE}')
-
-
-def table_views(group: GroupResult, student: StudentResult) -> List[Dict[str, Any]]:
-    """The tables of one student: ``table``, ``caption`` and ``classes`` of the rows, if any."""
+def row_classes(group: GroupResult, student: StudentResult) -> List[str]:
+    """A CSS class for every row of :func:`group_table`."""
     randoms = {row.method for row in group.randoms(student).values()}
-    classes = ['failed' if method.name not in student.measured else
-               'random' if method.name in randoms else '' for method in group.methods]
-    return [dict(table=table, classes=None if title else classes, caption=(
-        f'{student.title}: {title or "students on real test data"}, {note}'))
-        for table, title, note in student_tables(group, student)]
+    return ['failed' if method.name not in student.measured else
+            'random' if method.name in randoms else '' for method in group.methods]
 
 
 def counts(results: Results) -> List[Tuple[str, str]]:
@@ -83,9 +67,8 @@ def gallery_view(method: MethodResult, num: int) -> Dict[str, Any]:
     try:
         found, classes = read_gallery(method.sets[0].folder, num)
     except (ValueError, OSError) as error:
-        return dict(method=method.name, tiles=[], error=str(error))
-    return dict(method=method.name, error='', tiles=[
-        tile_view(tile, classes, method.name) for tile in found])
+        return dict(tiles=[], error=str(error))
+    return dict(tiles=[tile_view(tile, classes, method.name) for tile in found], error='')
 
 
 def tile_view(tile: Tile, classes: Sequence[str], method: str) -> Dict[str, Any]:

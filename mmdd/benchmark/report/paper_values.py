@@ -30,7 +30,7 @@ def paper_entry(config: str) -> Dict[str, Any]:
     """What a metafile says of a config.
 
     Args:
-        config: Config file; its folder is searched for ``metafile.yml``.
+        config: Config file, or '' for none; its folder is searched for ``metafile.yml``.
 
     Returns:
         dict: ``name``, ``collection``, ``title`` and ``url`` of the paper,
@@ -45,10 +45,9 @@ def paper_entry(config: str) -> Dict[str, Any]:
     except FileNotFoundError:
         return {}
     content = _read(path, osp.getmtime(path))
-    for model in _items(content.get('Models')):
-        if osp.basename(str(model.get('Config'))) == osp.basename(config):
-            break
-    else:
+    model = next((model for model in _items(content.get('Models'))
+                  if osp.basename(str(model.get('Config'))) == osp.basename(config)), None)
+    if model is None:
         return {}
     collections = {entry.get('Name'): entry for entry in _items(content.get('Collections'))}
     paper = (collections.get(model.get('In Collection')) or {}).get('Paper') or {}

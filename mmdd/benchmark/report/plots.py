@@ -70,11 +70,7 @@ def line_figure(series: Sequence[Series], xlabel: str, ylabel: str,
                 level: Optional[float] = None) -> Figure:
     """Lines with error bars; the paper's values dashed in the same colour.
 
-    Args:
-        series: What to draw.
-        xlabel: Label of the horizontal axis.
-        ylabel: Label of the vertical axis.
-        level: Height of a dotted line, the full real set.
+    The full real set is a dotted line at ``level``.
     """
     figure, axes = new_figure(6.2, 3.8, ylabel=ylabel, xlabel=xlabel)
     for i, line in enumerate(series):
@@ -137,11 +133,7 @@ def ablation_figure(group: GroupResult, student: StudentResult) -> Optional[Figu
 
 
 def embedding_figure(points: Mapping[str, np.ndarray]) -> Figure:
-    """Features in the plane: the real set faint, distilled sets on top.
-
-    Args:
-        points: (N, 2) coordinates by set; the first is the real set.
-    """
+    """Features in the plane, (N, 2) by set: the first, which is the real set, faint below."""
     figure, axes = new_figure(6.2, 4.6)
     for i, (name, xy) in enumerate(points.items()):
         look = dict(s=22, marker=MARKERS[(i - 1) % len(MARKERS)], alpha=0.85,

@@ -33,13 +33,7 @@ def student_tables(group: GroupResult, student: StudentResult) -> List[Titled]:
 
 
 def group_table(group: GroupResult, student: StudentResult) -> Table:
-    """The table of one group and student.
-
-    Returns:
-        Table: Per method the budget, images, updates, labels, sets and students, seconds a
-        student, and per metric the last and the best value, the paper's, and
-        the difference of the last to the random baseline of the budget.
-    """
+    """A row per method; per metric its last and best value, the paper's, and the gap to Random."""
     best = any(run.best for run in student.finished)
     paper = any(method.paper.get(student.name) for method in group.methods)
     random, rows = bool(group.randoms(student)), []
@@ -86,13 +80,11 @@ def compact(table: Table) -> Table:
 
 
 def budget_tables(group: GroupResult, student: StudentResult) -> Dict[str, Table]:
-    """By metric its last values, a row per curve and a column per budget.
+    """By metric its last values, a row per curve and a column per budget, from small to large.
 
-    Returns:
-        dict: Budgets go from the smallest to the largest set; where the full real set is
-        measured it has a row and a column of its own. Methods of a sweep are left out, and a
-        second method of one curve and budget has a row of its own. Empty where fewer than two
-        budgets are measured.
+    Where the full real set is measured it has a row and a column of its own, as a second method
+    of one curve and budget has a row. Methods of a sweep are left out. Empty where fewer than two
+    budgets are measured.
     """
     curves: Dict[str, Dict[str, MethodRuns]] = {}
     images: Dict[str, int] = {}
@@ -121,12 +113,10 @@ def _spread_cell(row: Optional[MethodRuns], metric: str) -> Optional[Cell]:
 
 
 def overview_table(group: GroupResult) -> Optional[Table]:
-    """Methods by students, last values, the paper's in brackets; and the cost of a method.
+    """Methods by students, last values, the paper's in brackets; and the cost of a kept image.
 
-    Returns:
-        Table: Per method its budget, per metric and student 'mean ± std' of the last
-        value, and seconds, peak memory (of the GPU where there is one) and NFE of a kept
-        image; None where there are fewer than two students.
+    The peak memory is that of the GPU where there is one. None where there are fewer than two
+    students.
     """
     if len(group.students) < 2:
         return None
@@ -147,13 +137,7 @@ def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> 
 
 
 def spread_table(group: GroupResult, student: StudentResult) -> Table:
-    """How far the first metric can be trusted.
-
-    Returns:
-        Table: By method the mean, the standard deviation between sets and within them ('-' of
-        one set, or of one student on each), the best baseline of its budget, the paired
-        difference to it, and whether its interval holds 0. Empty without a baseline.
-    """
+    """How far the first metric can be trusted, see ``SPREAD_NOTE``; empty without a baseline."""
     metric, best, rows = group.metrics[0], best_baselines(group, student), []
     for method, row in group.measured(student) if best else ():
         if method.full:

@@ -19,13 +19,7 @@ from .student_tables import (
 
 
 def write_benchmark(results: Results, work_dir: str, embedding: Optional[str] = 'tsne') -> None:
-    """Print the tables and write all files.
-
-    Args:
-        results: What a benchmark found.
-        work_dir: Where the files go.
-        embedding: 'tsne', 'umap' or None.
-    """
+    """Print the tables and write all files; ``embedding`` is 'tsne', 'umap' or None."""
     results.write(osp.join(work_dir, 'results.json'))
     atomic_write_text(osp.join(work_dir, 'results.md'), markdown(results))
     for group in results.groups:
@@ -60,8 +54,7 @@ def markdown(results: Results) -> str:
             parts += [f'### {markdown_text(student.title)}'] * bool(overview)
             for table, title, note in student_tables(group, student):
                 parts += [f'**{markdown_text(title)}** ({note})'] * bool(title) + [table.markdown]
-        lines = [line for student in group.students for line in verdicts(group, student)]
-        parts += [markdown_list(own) for own in (notes(group), lines) if own]
+        parts += [markdown_list(own) for own in (notes(group), verdicts(group)) if own]
         for title, table in (('Scores of DD-Ranking', score_table(group)),
                              ('Cost', cost_table(group))):
             parts += [f'### {title}', table.markdown] if table.rows else []
