@@ -23,6 +23,10 @@ class Work:
     done: int = 0
     seconds: List[float] = field(default_factory=list)
 
+    def __add__(self, other: 'Work') -> 'Work':
+        return Work(self.total + other.total, self.done + other.done,
+                    self.seconds + other.seconds)
+
     @property
     def left(self) -> int:
         """How many are to be made."""
@@ -40,32 +44,24 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
     """Methods, sets, students and an estimate of the time; writes nothing.
 
     Args:
-        plan: See :func:`plan_sets`.
-        work_dir: Work dir of the benchmark.
-        seeds: Seeds of the students.
-        students: See :meth:`Group.students`.
-        full: Whether the full real set is a method of every group.
-        full_seeds: Seeds of its students; ``seeds`` if None.
-        jobs: Students at once; as many as there are cores if None.
+        plan: See :func:`plan_sets`; the other arguments are those of :func:`benchmark`.
     """
     lines = [line for group, members in plan for line in describe_sets(group, members)]
     counted: Set[Any] = set()
     minutes: List[Optional[float]] = []
     for group, members in plan:
-        sets, trained = set_work(members), Work()
+        trained = Work()
         for name, protocol in group.students(students).items():
             one = student_work(members, protocol, work_dir, seeds, full_seeds,
                                full or bool(group.full), counted)
             lines.append(f'{group.name}: {one.done} of {one.total} students'
                          f'{f" ({name})" if name else ""} are trained')
-            trained = Work(trained.total + one.total, trained.done + one.done,
-                           trained.seconds + one.seconds)
-        line, value = describe_time(sets, trained, group.seconds, jobs)
+            trained += one
+        line, value = describe_time(set_work(members), trained, group.seconds, jobs)
         lines.append(f'{group.name}: {line}')
         minutes.append(value)
-    known = [value for value in minutes if value is not None]
-    if len(plan) > 1 and len(known) == len(minutes):
-        lines.append(f'together: about {sum(known):.0f} min')
+    if len(plan) > 1 and None not in minutes:
+        lines.append(f'together: about {sum(filter(None, minutes)):.0f} min')
     return lines
 
 
@@ -113,11 +109,9 @@ def student_work(members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
             work.total += len(missing - counted)
             counted.update(missing)
     found = [read_result(run) for key, run in runs.items() if key not in counted]
-    results = [result for result in found if result is not None]
-    work.total, work.done = work.total + len(found), len(results)
     counted.update(runs)
-    work.seconds = [result.total_seconds or result.seconds for result in results]
-    return work
+    return work + Work(len(found), len(found) - found.count(None), [
+        result.total_seconds or result.seconds for result in found if result is not None])
 
 
 def describe_time(sets: Work, students: Work, stated: Mapping[str, float],

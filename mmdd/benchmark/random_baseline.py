@@ -8,10 +8,10 @@ from mmengine.config import Config
 
 from mmdd.datasets.manifest import read_manifest
 from mmdd.protocols.protocol import protocol_classes
-from mmdd.protocols.student import Sets, method_folders, missing_random
+from mmdd.protocols.student import Sets, missing_random
 from mmdd.registry import MODELS
 from mmdd.utils.components import class_of
-from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.config import ConfigType, load_config, plain
 from mmdd.utils.jobs import run_jobs
 from .distillation import distill_job
 
@@ -49,12 +49,8 @@ def random_job(config: ConfigType) -> Config:
 
 def same_budget(a: Config, b: Config) -> bool:
     """Whether two jobs distill the same real set to the same budget."""
-    return _claim(a) == _claim(b)
-
-
-def _claim(cfg: Config) -> Any:
-    dataset = cfg.train_dataloader.dataset
-    return dict(cfg.train_cfg.budget), getattr(dataset, 'to_dict', lambda: dataset)()
+    one, other = (plain([cfg.train_cfg.budget, cfg.train_dataloader.dataset]) for cfg in (a, b))
+    return one == other
 
 
 def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
@@ -81,18 +77,16 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
     if source.get('train_dataloader') is None or (source.get('train_cfg') or {}).get(
             'writer') is None:
         return dict(sets), [NO_RANDOM]
-    folders: Dict[str, List[str]] = {}
-    for method, folder in method_folders(sets):
-        folders.setdefault(method, []).append(folder)
-    budgets = {method: random_budget(protocol, folders[method][0], images)
-               for method, images in missing.items()}
+    folders = {name: [own] if isinstance(own, str) else own for name, own in sets.items()}
+    sizes: Dict[int, List[str]] = {}
+    for method, images in missing.items():
+        sizes.setdefault(images, []).append(method)
     added, notes = dict(sets), []
-    for images in sorted(set(missing.values())):
-        methods = [method for method in missing if missing[method] == images]
+    for images, methods in sorted(sizes.items()):
+        budgets = [random_budget(protocol, folders[method][0], images) for method in methods]
         # An IPC budget draws from each class, which makes a stronger baseline.
-        budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
-                      budgets[methods[0]])
-        name = RANDOM if len(set(missing.values())) == 1 else f'{RANDOM}, {images} images'
+        budget = next((one for one in budgets if one['type'] == 'IPC'), budgets[0])
+        name = RANDOM if len(sizes) == 1 else f'{RANDOM}, {images} images'
         while name in added:
             name += ' (added)'
         number = max(len(folders[method]) for method in methods)

@@ -174,13 +174,10 @@ def _method_result(method: Method, checkpoint: Optional[str],
 def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
            students: Iterable[str]) -> Dict[str, Dict[str, MeanStd]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    own, config = read_metrics(group.paper.get(method.name), metrics), method.config
-    found: Dict[str, Dict[str, MeanStd]] = {}
-    for student in students:
-        found[student] = paper_values(config, metrics, student) if config else {}
-        if len(found) == 1:  # the configs' own student: entries without a name are its
-            unnamed = paper_values(config, metrics) if config else {}
-            found[student] = {**unnamed, **found[student], **own}
+    found = {student: paper_values(method.config, metrics, student) for student in students}
+    first = next(iter(found))  # the configs' own student: entries without a name are its
+    found[first] = {**paper_values(method.config, metrics), **found[first],
+                    **read_metrics(group.paper.get(method.name), metrics)}
     return found
 
 

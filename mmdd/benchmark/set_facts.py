@@ -27,10 +27,7 @@ def read_set_manifest(folder: str) -> Dict[str, Any]:
 
 
 def set_facts(folder: str) -> Dict[str, Any]:
-    """Facts of a distilled set, all from its manifest.
-
-    Args:
-        folder: Folder of the set.
+    """Facts of the distilled set in a folder, all from its manifest.
 
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),

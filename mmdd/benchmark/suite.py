@@ -1,5 +1,6 @@
 """What a benchmark consists of: groups of methods, from a suite file or a command line."""
 import os.path as osp
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
@@ -130,11 +131,11 @@ def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None
             title = f'{protocol.protocol.task}: {dataset_name(protocol)}'.capitalize()
             group = groups.setdefault(protocol_mark(method), Group(title, []))
             group.methods.append(method)
-    named: Dict[str, int] = {}
+    named: Counter = Counter()
     for group in groups.values():
-        count = named[group.name] = named.get(group.name, 0) + 1
-        if count > 1:
-            group.name += f' (protocol {count})'
+        named[group.name] += 1
+        if named[group.name] > 1:
+            group.name += f' (protocol {named[group.name]})'
         _check_group(group, group.name)
     return list(groups.values())
 
