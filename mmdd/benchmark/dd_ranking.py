@@ -162,7 +162,7 @@ def rank_protocols(sets: Mapping[str, Any],
     by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
     augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
     if full is None:
-        whole = evaluate_sets({FULL_SET: FULL}, hard, work_dir, seeds[:1])
+        whole = evaluate_sets({FULL_SET: FULL}, hard, work_dir, seeds[:1], jobs)
     else:
         values = {kwargs.get('metric') or 'known': full}
         whole = [Run(FULL_SET, FULL, seeds[0], last=values, best=values)]

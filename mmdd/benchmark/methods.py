@@ -2,7 +2,6 @@
 import json
 import os.path as osp
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
@@ -21,6 +20,8 @@ SWEEP: Section = dict(label=(str, None), key=(str, None), values=(list, None),
 METHOD: Section = dict(config=(Union[str, Mapping, List[str]], None),
                        cfg_options=(Optional[Dict[str, Any]], None), curve=(str, None),
                        sweep=(Optional[dict], None))
+# Marks of protocols by what names them.
+_MARKS: Dict[str, str] = {}
 
 
 @dataclass
@@ -171,13 +172,8 @@ def protocol_of(method: Method) -> Config:
 
 
 def protocol_mark(method: Method) -> str:
-    """What tells the student protocol of a method from others."""
-    protocol = plain((method.cfg.get('evaluation') or {}).get('protocol'))
-    if isinstance(protocol, (str, list)) and protocol:
-        return _protocol_mark(json.dumps(protocol))
-    return fingerprint(protocol_of(method))
-
-
-@cache
-def _protocol_mark(protocol: str) -> str:
-    return fingerprint(read_protocol(json.loads(protocol)))
+    """What tells the student protocol of a method from others; each protocol is read once."""
+    key = json.dumps(plain((method.cfg.get('evaluation') or {}).get('protocol')))
+    if key not in _MARKS:
+        _MARKS[key] = fingerprint(protocol_of(method))
+    return _MARKS[key]

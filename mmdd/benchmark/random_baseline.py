@@ -1,5 +1,4 @@
 """The baseline that always stands beside a method: random real images at the same budget."""
-import copy
 import os.path as osp
 from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
@@ -40,8 +39,8 @@ def random_job(config: ConfigType) -> Config:
     cfg = load_config(config)
     job = Config(cfg.to_dict())
     job.model = dict(type='RandomCoreset')
-    loop = {key: copy.deepcopy(cfg.train_cfg[key]) for key in ('budget', 'writer')}
-    job.train_cfg = dict(type='DistillLoop', **loop, batch_size=64, max_rounds=1)
+    job.train_cfg = dict(type='DistillLoop', budget=cfg.train_cfg.budget,
+                         writer=cfg.train_cfg.writer, batch_size=64, max_rounds=1)
     job.custom_hooks = []
     job.pop('work_dir', None)
     return job

@@ -44,6 +44,11 @@ def markdown_text(text: str) -> str:
     return re.sub(r'&(?=#?\w+;)', '&amp;', text).replace('<', '&lt;').replace('>', '&gt;')
 
 
+def markdown_list(lines: Iterable[str]) -> str:
+    """Lines as a list whose text stays text."""
+    return '\n'.join(f'- {markdown_text(line)}' for line in lines)
+
+
 @dataclass
 class Cell:
     """One cell: its text and, for sorting, its number."""

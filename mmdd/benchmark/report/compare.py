@@ -2,7 +2,7 @@
 from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from mmdd.utils.mean_std import MeanStd
-from mmdd.utils.table import Table, signed
+from mmdd.utils.table import Shown, Table, signed
 from ..results import Results
 
 
@@ -18,7 +18,8 @@ def compare_figures(before: Results, after: Results) -> Table:
         means ± standard deviations, their difference, and whether it is larger than the
         root of the summed variances ('yes', 'no', '-' where one is missing).
     """
-    a, b, rows = dict(_figures(before)), dict(_figures(after)), []
+    a, b = dict(_figures(before)), dict(_figures(after))
+    rows: List[Dict[str, Shown]] = []
     for key in dict.fromkeys([*a, *b]):
         gap = b[key] - a[key] if key in a and key in b else None
         rows.append({

@@ -69,8 +69,7 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
         assert judge.dataset is not None and judge.proxy_config is not None
         paths = {REAL: real_paths(judge.dataset, num_real)}
         paths.update({one.name: set_paths(one.sets[0].folder, num_each) for one in shown})
-        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint)).to(
-            get_device())
+        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))
         features = {name: image_features(proxy, files, judge.image_size)
                     for name, files in paths.items()}
         points = embed(features, method)
@@ -108,6 +107,7 @@ def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
 
     They are stretched to its ``image_size``: (height, width), or one number for squares.
     """
+    proxy = proxy.to(get_device())
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     return np.concatenate([
         extract(proxy, [load_image(path, size) for path in paths[i:i + batch_size]])

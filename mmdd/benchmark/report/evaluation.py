@@ -5,11 +5,10 @@ from typing import List, Mapping, Optional, Sequence
 
 from mmdd.protocols.results import BEST, LAST, MethodRuns
 from mmdd.utils.io import atomic_write_json, atomic_write_text
-from mmdd.utils.table import Table, markdown_text, number
+from mmdd.utils.table import Table, markdown_list, markdown_text, number
 from ..results import StudentResult
 from .notes import FULL_NOTE, reading_notes, spread_notes
 from .student_tables import LABELS, training_cells
-from .write import markdown_list
 
 
 def write_evaluation(student: StudentResult, work_dir: str, title: str,

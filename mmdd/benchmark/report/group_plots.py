@@ -44,8 +44,9 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
         figures = {}
         for theme in plots.THEMES:
             with plots.themed(theme):
-                figures[theme] = draw()
-        if all(figures.values()):
+                if (figure := draw()) is not None:
+                    figures[theme] = figure
+        if figures:
             width, height = (round(96 * inches) for inches in figures['light'].get_size_inches())
             one = Drawing(kind, title, width, height, **{
                 theme: plots.svg(figure) for theme, figure in figures.items()})

@@ -36,12 +36,14 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
     """A row per method; per metric its last and best value, the paper's, and the gap to Random."""
     best = any(run.best for run in student.finished)
     paper = any(method.paper.get(student.name) for method in group.methods)
-    random, rows = bool(group.randoms(student)), []
+    random = bool(group.randoms(student))
+    rows: List[Dict[str, Shown]] = []
     for method in group.methods:
         runs = student.runs_of(method)
         training = training_cells(runs)
-        row = {'method': method.name + ' *' * method.full + ' †' * method.added,
-               'budget': method.budget, 'images': training.pop('images')}
+        row: Dict[str, Shown] = {
+            'method': method.name + ' *' * method.full + ' †' * method.added,
+            'budget': method.budget, 'images': training.pop('images')}
         for metric in group.metrics:
             row[f'{metric} (last)'] = runs.mean(metric)
             if best:
@@ -58,10 +60,11 @@ def group_table(group: GroupResult, student: StudentResult) -> Table:
 
 def training_cells(runs: MethodRuns) -> Dict[str, Shown]:
     """What the students of a method learn from: images, updates, and labels with their MiB."""
-    first = runs.first if runs.finished else None
-    return {'images': number(first and first.images, 0),
-            'updates': number(first and first.updates, 0), 'labels': first and first.regime,
-            'label MiB': number(first and first.label_mib, 2)}
+    if not runs.finished:
+        return dict.fromkeys(('images', 'updates', *LABELS))
+    first = runs.first
+    return {'images': number(first.images, 0), 'updates': number(first.updates, 0),
+            'labels': first.regime, 'label MiB': number(first.label_mib, 2)}
 
 
 def _students_cell(row: MethodRuns) -> Cell:
@@ -133,12 +136,13 @@ def overview_table(group: GroupResult) -> Optional[Table]:
 def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Cell:
     mean, paper = student.runs_of(method).mean(metric), method.paper_of(student.name, metric)
     text = mean.text if mean else '-'
-    return Cell(f'{text} [{paper.text}]' if paper else text, mean and mean.mean)
+    return Cell(f'{text} [{paper.text}]' if paper else text, mean.mean if mean else None)
 
 
 def spread_table(group: GroupResult, student: StudentResult) -> Table:
     """How far the first metric can be trusted, see ``SPREAD_NOTE``; empty without a baseline."""
-    metric, best, rows = group.metrics[0], best_baselines(group, student), []
+    metric, best = group.metrics[0], best_baselines(group, student)
+    rows: List[Dict[str, Shown]] = []
     for method, row in group.measured(student) if best else ():
         if method.full:
             continue
@@ -150,7 +154,7 @@ def spread_table(group: GroupResult, student: StudentResult) -> Table:
             metric: number(row.measured(metric).mean),
             'between sets': number(row.between_sets(metric)),
             'within a set': number(row.within_sets(metric)),
-            'best baseline': baseline and baseline.name,
+            'best baseline': baseline.name if baseline else None,
             'difference, 95 % interval': paired and signed(*paired),
             'within the spread': paired and ('yes' if abs(paired[0]) <= paired[1] else 'no')})
     return Table.of(rows)

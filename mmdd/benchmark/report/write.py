@@ -1,9 +1,9 @@
 """The files of a benchmark: results.json, results.md, plots and report.html."""
 import os.path as osp
-from typing import Optional, Sequence
+from typing import Optional
 
 from mmdd.utils.io import atomic_write_text
-from mmdd.utils.table import markdown_text
+from mmdd.utils.table import markdown_list, markdown_text
 from ..results import GroupResult, Results
 from .group_plots import draw_group
 from .html import render
@@ -59,8 +59,3 @@ def markdown(results: Results) -> str:
                              ('Cost', cost_table(group))):
             parts += [f'### {title}', table.markdown] if table.rows else []
     return '\n\n'.join(parts) + '\n'
-
-
-def markdown_list(lines: Sequence[str]) -> str:
-    """Lines as a list whose text stays text."""
-    return '\n'.join(f'- {markdown_text(line)}' for line in lines)
