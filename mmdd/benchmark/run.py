@@ -69,7 +69,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         group.students(students)
         group.full = bool(full or group.full)
     results = Results(
-        title, command, _now(), commit(), machine_facts(), versions(), settings=dict(
+        title, command, '', commit(), machine_facts(), versions(), settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
     suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
@@ -77,7 +77,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
     for group, members in plan:
         print(f'== {group.name}', flush=True)
         results.groups.append(measure_group(suite, group, members, students))
-    results.created = _now()
+    results.created = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
     write_benchmark(results, work_dir, embedding=embedding)
     if results.failures:
         raise ValueError(f'{len(results.failures)} parts failed, the rest is in '
@@ -179,7 +179,3 @@ def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
     found[first] = {**paper_values(method.config, metrics), **found[first],
                     **read_metrics(group.paper.get(method.name), metrics)}
     return found
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')

@@ -41,11 +41,10 @@ def compare_settings(before: Results, after: Results) -> List[str]:
     """Lines for what else differs: commit, machine, versions, protocols and sets."""
     lines = [f'{name}: {getattr(before, name)} -> {getattr(after, name)}'
              for name in ('commit', 'title') if getattr(before, name) != getattr(after, name)]
-    for part in ('machine', 'versions', 'settings'):
-        lines += _changes(part, getattr(before, part), getattr(after, part))
-    a, b = _protocols(before), _protocols(after)
-    for name in a:
-        lines += _changes(f'students of {name}', a[name], b.get(name, a[name]))
+    a, b = _settings(before), _settings(after)
+    lines += [f'{part}, {key}: {a[part].get(key)} -> {b[part].get(key)}'
+              for part in a if part in b for key in dict.fromkeys([*a[part], *b[part]])
+              if a[part].get(key) != b[part].get(key)]
     old, new = _sets(before), _sets(after)
     changed = sorted(name for name in set(old) & set(new) if old[name] != new[name])
     if changed:
@@ -53,14 +52,11 @@ def compare_settings(before: Results, after: Results) -> List[str]:
     return lines
 
 
-def _changes(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> List[str]:
-    return [f'{name}, {key}: {one.get(key)} -> {two.get(key)}'
-            for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)]
-
-
-def _protocols(results: Results) -> Dict[str, Mapping[str, Any]]:
-    return {f'{group.name}, {student.title}': student.settings.shared
-            for group in results.groups for student in group.students}
+def _settings(results: Results) -> Dict[str, Mapping[str, Any]]:
+    """Settings by what they are of."""
+    return {**{name: getattr(results, name) for name in ('machine', 'versions', 'settings')},
+            **{f'students of {group.name}, {student.title}': student.settings.shared
+               for group in results.groups for student in group.students}}
 
 
 def _sets(results: Results) -> Dict[str, List[Any]]:
