@@ -144,8 +144,8 @@ def rank_protocols(sets: Mapping[str, Any],
         dict: :func:`rank_set` of each set by name.
 
     Raises:
-        ValueError: If a name is used for the random or the full set, or a set has
-            no finished run.
+        ValueError: If a name is used for the random or the full set, ``full`` is no percentage,
+            or a set has no finished run.
     """
     if {RANDOM, FULL_SET} & set(sets):
         raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
@@ -157,27 +157,18 @@ def rank_protocols(sets: Mapping[str, Any],
                                         jobs, lr_grid=lr_grid))
         return {name: own.runs for name, own in found.items()}
 
+    if full is not None and not 0 <= full <= 100:
+        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {full}')
     by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
     augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
-    whole = full_runs(hard, work_dir, seeds[0], full, kwargs.get('metric'))
+    if full is None:
+        whole = evaluate_sets({FULL_SET: FULL}, hard, work_dir, seeds[:1], jobs)
+    else:
+        values = {kwargs.get('metric') or 'known': full}
+        whole = [Run(FULL_SET, FULL, seeds[0], last=values, best=values)]
     return {name: rank_set(
         by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
         bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
-
-
-def full_runs(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
-              metric: Optional[str]) -> List[Run]:
-    """The run of the full real set, trained once or, where its value is known, made of it.
-
-    Raises:
-        ValueError: If ``known`` is no percentage.
-    """
-    if known is None:
-        return evaluate_sets({FULL_SET: FULL}, hard, work_dir, [seed])
-    if not 0 <= known <= 100:
-        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
-    values = {metric or 'known': known}
-    return [Run(FULL_SET, FULL, seed, last=values, best=values)]
 
 
 def labels_are_soft(protocol: ConfigType) -> bool:

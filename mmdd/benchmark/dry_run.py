@@ -4,15 +4,15 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from mmdd.engine.journal import Journal
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.student import plan_runs, read_result
 from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
 from mmdd.utils.pool import default_jobs
-from .jobs import set_workers
-from .run import method_sets
+from .jobs import folders_by_method, set_workers
 from .set_facts import set_facts
-from .set_jobs import Plan, SetJob, describe_set_jobs
+from .set_jobs import Plan, SetJob
 from .suite import Group
 
 
@@ -22,6 +22,10 @@ class Work:
     total: int = 0
     done: int = 0
     seconds: List[float] = field(default_factory=list)
+
+    def __add__(self, other: 'Work') -> 'Work':
+        return Work(self.total + other.total, self.done + other.done,
+                    self.seconds + other.seconds)
 
     @property
     def left(self) -> int:
@@ -40,32 +44,38 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
     """Methods, sets, students and an estimate of the time; writes nothing.
 
     Args:
-        plan: See :func:`plan_sets`.
-        work_dir: Work dir of the benchmark.
-        seeds: Seeds of the students.
-        students: See :meth:`Group.students`.
-        full: Whether the full real set is a method of every group.
-        full_seeds: Seeds of its students; ``seeds`` if None.
-        jobs: Students at once; as many as there are cores if None.
+        plan: See :func:`plan_sets`; the other arguments are those of :func:`benchmark`.
     """
-    lines = describe_set_jobs(plan)
+    lines = [line for group, members in plan for line in describe_sets(group, members)]
     counted: Set[Any] = set()
     minutes: List[Optional[float]] = []
     for group, members in plan:
-        sets, trained = set_work(members), Work()
+        trained = Work()
         for name, protocol in group.students(students).items():
-            one = student_work(group, members, protocol, work_dir, seeds, full_seeds,
+            one = student_work(members, protocol, work_dir, seeds, full_seeds,
                                full or bool(group.full), counted)
             lines.append(f'{group.name}: {one.done} of {one.total} students'
                          f'{f" ({name})" if name else ""} are trained')
-            trained = Work(trained.total + one.total, trained.done + one.done,
-                           trained.seconds + one.seconds)
-        line, value = describe_time(sets, trained, group.seconds, jobs)
+            trained += one
+        line, value = describe_time(set_work(members), trained, group.seconds, jobs)
         lines.append(f'{group.name}: {line}')
         minutes.append(value)
-    known = [value for value in minutes if value is not None]
-    if len(plan) > 1 and len(known) == len(minutes):
-        lines.append(f'together: about {sum(known):.0f} min')
+    if len(plan) > 1 and None not in minutes:
+        lines.append(f'together: about {sum(filter(None, minutes)):.0f} min')
+    return lines
+
+
+def describe_sets(group: Group, members: Sequence[SetJob]) -> List[str]:
+    """One line per method: how many of its sets are finished."""
+    lines = [f'{group.name}:']
+    for method in group.methods:
+        mine = [job for job in members if job.method is method]
+        done = sum(job.done for job in mine)
+        begun = sum(1 for job in mine if not job.done for _ in Journal(job.folder).keys())
+        more = f', {begun} images of the others' if begun else ''
+        added = ' (added: the random baseline of this budget)' if method.added else ''
+        lines.append(f'  {method.name}: {done} of {len(mine)} sets are finished{more}; '
+                     f'{method.budget}, {mine[0].work_dir}{added}')
     return lines
 
 
@@ -78,7 +88,7 @@ def set_work(members: Sequence[SetJob]) -> Work:
         cost['distill_seconds'] for cost in costs if cost.get('distill_seconds')])
 
 
-def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
+def student_work(members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
                  seeds: Sequence[int], full_seeds: Optional[Sequence[int]],
                  full: bool, counted: Set[Any]) -> Work:
     """The students of one protocol.
@@ -87,8 +97,9 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
         counted: What groups before have, as the full real set: it is trained on once.
     """
     cfg, runs = read_protocol(protocol), {}
-    work = Work(sum(not job.done for job in members) * len(seeds))
-    for method, folders in method_sets(group, list(members), full).items():
+    finished = [job for job in members if job.done]
+    work = Work((len(members) - len(finished)) * len(seeds))
+    for method, folders in folders_by_method(finished, full).items():
         own = full_seeds if folders == [FULL] and full_seeds is not None else seeds
         try:
             for run in plan_runs({method: folders}, cfg, osp.join(work_dir, 'students'), own):
@@ -98,11 +109,9 @@ def student_work(group: Group, members: Sequence[SetJob], protocol: ConfigType, 
             work.total += len(missing - counted)
             counted.update(missing)
     found = [read_result(run) for key, run in runs.items() if key not in counted]
-    results = [result for result in found if result is not None]
-    work.total, work.done = work.total + len(found), len(results)
     counted.update(runs)
-    work.seconds = [result.total_seconds or result.seconds for result in results]
-    return work
+    return work + Work(len(found), len(found) - found.count(None), [
+        result.total_seconds or result.seconds for result in found if result is not None])
 
 
 def describe_time(sets: Work, students: Work, stated: Mapping[str, float],

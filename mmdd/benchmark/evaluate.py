@@ -86,14 +86,7 @@ def evaluate(protocol: ConfigType,
 
 def student_result(name: str, protocol: Config, planned: Sequence[StudentRun],
                    runs: Sequence[Run]) -> StudentResult:
-    """What the students of one kind made of all sets.
-
-    Args:
-        name: What the student is called.
-        protocol: See :func:`read_protocol`.
-        planned: See :func:`plan_runs`.
-        runs: Their results.
-    """
+    """What the students of one kind made of all sets, from runs of :func:`plan_runs`."""
     task = protocol.protocol.task
     return StudentResult(name, protocol.pretty_text, protocol_settings(planned, task), list(runs),
                          warnings_of(by_method(runs), task))

@@ -38,20 +38,22 @@ def set_workers(workers: Optional[int] = None) -> int:
 
 @dataclass
 class Trained:
-    """The students of one group under one protocol.
-
-    Attributes:
-        config: The protocol with its teacher.
-        runs: Runs of every set that differs from the others of its method.
-        errors: Why runs failed, by their keys.
-        failures: One line for each set that has no students.
-        repeats: One line for each method whose sets are not all different.
-    """
-    config: Config
+    """The students of one group under one protocol."""
+    config: Config  # the protocol with its teacher
+    # Runs of every set that differs from the others of its method.
     runs: List[StudentRun] = field(default_factory=list)
-    errors: Dict[str, str] = field(default_factory=dict)
-    failures: List[str] = field(default_factory=list)
+    errors: Dict[str, str] = field(default_factory=dict)  # why runs failed, by their keys
+    failures: List[str] = field(default_factory=list)  # a line for each set without students
+    # A line for each method whose sets are not all different.
     repeats: List[str] = field(default_factory=list)
+
+
+def folders_by_method(jobs: Sequence[SetJob], full: bool) -> Dict[str, List[str]]:
+    """Folders of sets by method, with 'full' for the full real set where that is a method."""
+    found: Dict[str, List[str]] = {}
+    for job in jobs:
+        found.setdefault(job.method.name, []).append(job.folder)
+    return {**found, FULL_METHOD: [FULL]} if full else found
 
 
 class Suite:
@@ -60,9 +62,7 @@ class Suite:
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of sets that fail is filled in.
         work_dir: Where students go.
-        seeds: Seeds of the students.
-        full_seeds: Seeds of those of the full real set; ``seeds`` if None.
-        students: See :meth:`Group.students`.
+        seeds: See :func:`benchmark`, as for ``full_seeds`` and ``students``.
         workers: Processes at once; :func:`default_jobs` if None, 0 works in this process.
     """
 
@@ -102,15 +102,14 @@ class Suite:
 
     def _pending(self) -> List[SetJob]:
         """Sets that are not finished, those first that others build on."""
-        pending, kept = [], 0
+        pending = []
         for work_dir, (job, *_) in self.sets.items():
             try:
-                if job.done:
-                    kept += 1
-                else:
+                if not job.done:
                     pending.append(job)
             except ValueError as error:  # the folder of something else
                 self.errors[work_dir] = one_line(error)
+        kept = len(self.sets) - len(pending) - len(self.errors)
         if kept:
             print(f'{kept} of {len(self.sets)} sets are finished already', flush=True)
         return sorted(pending, key=lambda job: job.base is not None)
@@ -189,32 +188,22 @@ class Suite:
         """
         mark = fingerprint(read_protocol(source))
         found = Trained(self.complete.get(mark, self.protocols[mark]))
-        folders: Dict[str, List[str]] = {}
-        for job in members:
-            if not job.error:
-                folders.setdefault(job.method.name, []).append(job.folder)
-        if group.full:
-            folders[FULL_METHOD] = [FULL]
-        for method, own in folders.items():
-            self._collect(found, mark, method, own)
+        whole = [job for job in members if not job.error]
+        for method, folders in folders_by_method(whole, bool(group.full)).items():
+            names = [f'{mark} {folder}' for folder in folders]
+            found.failures += [f'{method}: {self.errors[name]}' for name in names
+                               if name in self.errors]
+            there = [name for name in names if name not in self.errors]
+            # Of sets with the same content only the runs of the first.
+            runs: Dict[str, StudentRun] = {}
+            for name in there:
+                for run in self.planned[name]:
+                    runs.setdefault(run.key, replace(run, method=method))
+                    if f'{name} {run.seed}' in self.errors:
+                        found.errors[run.key] = self.errors[f'{name} {run.seed}']
+            different = len({run.folder for run in runs.values()})
+            if different < len(there):
+                found.repeats.append(f'{method}: {len(there)} sets hold {different} different '
+                                     f'ones; each is trained on once')
+            found.runs += runs.values()
         return found
-
-    def _collect(self, found: Trained, mark: str, method: str, folders: List[str]) -> None:
-        """Add the runs of a method; of sets with the same content only those of the first."""
-        runs: Dict[str, StudentRun] = {}
-        there = 0
-        for folder in folders:
-            name = f'{mark} {folder}'
-            if name in self.errors:
-                found.failures.append(f'{method}: {self.errors[name]}')
-                continue
-            there += 1
-            for run in self.planned[name]:
-                runs.setdefault(run.key, replace(run, method=method))
-                if f'{name} {run.seed}' in self.errors:
-                    found.errors[run.key] = self.errors[f'{name} {run.seed}']
-        different = len({run.folder for run in runs.values()})
-        if different < there:
-            found.repeats.append(f'{method}: {there} sets hold {different} different ones; each '
-                                 f'is trained on once')
-        found.runs += runs.values()

@@ -2,8 +2,7 @@
 import json
 import os.path as osp
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 
@@ -11,32 +10,32 @@ from mmdd.engine.distill_job import read_job
 from mmdd.protocols.protocol import read_protocol
 from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.names import slug
-from mmdd.utils.sections import check_section
+from mmdd.utils.sections import Section, check_section
 from mmdd.utils.signature import SECRET
 from .report.paper_values import paper_entry
-from .suite_sections import METHOD, SWEEP
+
+# What an entry may hold, and its sweep.
+SWEEP: Section = dict(label=(str, None), key=(str, None), values=(list, None),
+                      configs=(dict, None))
+METHOD: Section = dict(config=(Union[str, Mapping, List[str]], None),
+                       cfg_options=(Optional[Dict[str, Any]], None), curve=(str, None),
+                       sweep=(Optional[dict], None))
+# Marks of protocols by what names them.
+_MARKS: Dict[str, str] = {}
 
 
 @dataclass
 class Method:
-    """One row of a table.
-
-    Attributes:
-        name: What the row is called, once per group.
-        config: Config file of the distillation job, or the config itself.
-        folder: Where its sets go, below the work dir.
-        curve: Methods of one curve, as one method at several budgets, are one line of a plot.
-        options: Dotted options merged into the config.
-        sweep: ``dict(base=, label=, value=)`` for a method of a sweep.
-        added: Whether the benchmark added it, as the random baseline of a budget.
-    """
-    name: str
-    config: Any
-    folder: str
+    """One row of a table."""
+    name: str  # what the row is called, once per group
+    config: Any  # config file of the distillation job, or the config itself
+    folder: str  # where its sets go, below the work dir
+    # Methods of one curve, as one method at several budgets, are one line of a plot.
     curve: str = ''
-    options: Dict[str, Any] = field(default_factory=dict)
+    options: Dict[str, Any] = field(default_factory=dict)  # dotted options for the config
+    # ``dict(base=, label=, value=)`` of a method of a sweep.
     sweep: Optional[Dict[str, Any]] = None
-    added: bool = False
+    added: bool = False  # whether the benchmark added it, as the random baseline of a budget
 
     def __post_init__(self) -> None:
         self.curve = self.curve or (self.sweep or {}).get('base') or self.name
@@ -57,8 +56,7 @@ def budget_text(budget: Mapping[str, Any]) -> str:
     """A budget in words."""
     words = dict(IPC=('n', 'IPC {}'), Ratio=('percent', '{} %'), Total=('n', '{} images'))
     key, text = words.get(str(budget['type']).rsplit('.', 1)[-1], ('type', '{}'))
-    value = budget[key]
-    return text.format(f'{value:g}' if isinstance(value, float) else value)
+    return text.format(number(budget[key]))
 
 
 def read_method(name: str, value: Any, where: str, folder: str = '',
@@ -85,46 +83,44 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
     node = dict(value) if isinstance(value, Mapping) else dict(config=value)
     where = f'{where}, method {name!r}'
     check_section(where, node, METHOD, joint=': ')
-    node['cfg_options'] = dict(node.get('cfg_options') or {})
-    node.update(defaults=defaults or {}, given=cfg_options or {})
-    for options in (node['defaults'], node['cfg_options'], node['given']):
-        check_no_secret(where, options)
-    sweep = node.get('sweep') or {}
+    own, curve = dict(node.get('cfg_options') or {}), node.get('curve') or ''
+    config, sweep = node.get('config'), node.get('sweep') or {}
+    for options in (own, defaults, cfg_options):
+        check_no_secret(where, options or {})
     check_section(f'{where}, sweep', sweep, SWEEP, joint=': ')
-    if not node.get('config') and not sweep.get('configs'):
+    if not config and not sweep.get('configs'):
         raise ValueError(f'{where} names no config')
-    if isinstance(node.get('config'), (list, tuple)):
-        methods = [_method(name, node, folder, config) for config in node['config']]
-        for method in methods:
-            method.curve, method.name = name, f'{name}, {method.budget}'
-            method.folder = osp.join(folder, slug(method.name))
+
+    def method(title: str, config: Any, curve: str, options: Optional[Mapping[str, Any]] = None,
+               sweep: Optional[Dict[str, Any]] = None) -> Method:
+        before, after = defaults or {}, cfg_options or {}
+        if before or after:
+            model = read_job(config, dict(own)).model
+            before, after = (_fitting(title, shared, model) for shared in (before, after))
+        return Method(title, config, osp.join(folder, slug(title)), curve,
+                      {**before, **own, **after, **(options or {})}, sweep)
+
+    if isinstance(config, (list, tuple)):
+        methods = [method(name, each, name) for each in config]
+        for each in methods:
+            each.name = f'{name}, {each.budget}'
+            each.folder = osp.join(folder, slug(each.name))
         return methods
     if not sweep.get('configs'):
-        method = _method(name, node, folder, node['config'])
-        sweep = dict(method.cfg.get('sweep') or {}, **sweep)
+        single = method(name, config, curve)
+        sweep = dict(single.cfg.get('sweep') or {}, **sweep)
         if not sweep:
-            return [method]
+            return [single]
         if not sweep.get('key') or not sweep.get('values'):
             raise ValueError(f'{where}: a sweep needs key and values, or configs: '
                              f'{{value: config}}')
     points = sweep['configs'].items() if sweep.get('configs') else [
-        (value, node.get('config')) for value in sweep['values']]
+        (value, config) for value in sweep['values']]
     key = None if sweep.get('configs') else sweep['key']
-    return [_method(f'{name}@{number(value)}', dict(node, curve=node.get('curve') or name), folder,
-                 config, {} if key is None else {key: value},
-                 dict(base=name, label=sweep.get('label') or key or 'value', value=value))
-            for value, config in points]
-
-
-def _method(name: str, node: Mapping[str, Any], folder: str, config: Any,
-            options: Optional[Mapping[str, Any]] = None,
-            sweep: Optional[Dict[str, Any]] = None) -> Method:
-    defaults, own, given = (node[key] for key in ('defaults', 'cfg_options', 'given'))
-    if defaults or given:
-        model = read_job(config, dict(own)).model
-        defaults, given = (_fitting(name, shared, model) for shared in (defaults, given))
-    return Method(name, config, osp.join(folder, slug(name)), node.get('curve') or '',
-               {**defaults, **own, **given, **(options or {})}, sweep)
+    return [method(f'{name}@{number(value)}', each, curve or name,
+                   {} if key is None else {key: value},
+                   dict(base=name, label=sweep.get('label') or key or 'value', value=value))
+            for value, each in points]
 
 
 def _fitting(name: str, options: Mapping[str, Any], model: Mapping[str, Any]) -> Dict[str, Any]:
@@ -152,7 +148,7 @@ def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
 
 
 def number(value: Any) -> str:
-    """A swept value as part of a name."""
+    """A swept value or a budget as part of a name."""
     return f'{value:g}' if isinstance(value, float) else str(value)
 
 
@@ -177,13 +173,8 @@ def protocol_of(method: Method) -> Config:
 
 
 def protocol_mark(method: Method) -> str:
-    """What tells the student protocol of a method from others."""
-    protocol = plain((method.cfg.get('evaluation') or {}).get('protocol'))
-    if isinstance(protocol, (str, list)) and protocol:
-        return _protocol_mark(json.dumps(protocol))
-    return fingerprint(protocol_of(method))
-
-
-@cache
-def _protocol_mark(protocol: str) -> str:
-    return fingerprint(read_protocol(json.loads(protocol)))
+    """What tells the student protocol of a method from others; each protocol is read once."""
+    key = json.dumps(plain((method.cfg.get('evaluation') or {}).get('protocol')))
+    if key not in _MARKS:
+        _MARKS[key] = fingerprint(protocol_of(method))
+    return _MARKS[key]

@@ -1,5 +1,4 @@
 """The baseline that always stands beside a method: random real images at the same budget."""
-import copy
 import os.path as osp
 from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
@@ -8,9 +7,10 @@ from mmengine.config import Config
 
 from mmdd.datasets.manifest import read_manifest
 from mmdd.protocols.protocol import protocol_classes
-from mmdd.protocols.student import Sets, method_folders, missing_random
+from mmdd.protocols.student import Sets, missing_random
 from mmdd.registry import MODELS
-from mmdd.utils.config import ConfigType, load_config
+from mmdd.utils.components import class_of
+from mmdd.utils.config import ConfigType, load_config, plain
 from mmdd.utils.jobs import run_jobs
 from .distillation import distill_job
 
@@ -23,8 +23,7 @@ NO_RANDOM = ('No baseline of random real images: a protocol alone does not say h
 def is_random(cfg: Config) -> bool:
     """Whether a distillation config draws random real images."""
     from mmdd.models.coresets import RandomCoreset
-    kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
-    return kind is RandomCoreset
+    return class_of(MODELS, cfg.model) is RandomCoreset
 
 
 def random_job(config: ConfigType) -> Config:
@@ -40,8 +39,8 @@ def random_job(config: ConfigType) -> Config:
     cfg = load_config(config)
     job = Config(cfg.to_dict())
     job.model = dict(type='RandomCoreset')
-    loop = {key: copy.deepcopy(cfg.train_cfg[key]) for key in ('budget', 'writer')}
-    job.train_cfg = dict(type='DistillLoop', **loop, batch_size=64, max_rounds=1)
+    job.train_cfg = dict(type='DistillLoop', budget=cfg.train_cfg.budget,
+                         writer=cfg.train_cfg.writer, batch_size=64, max_rounds=1)
     job.custom_hooks = []
     job.pop('work_dir', None)
     return job
@@ -49,12 +48,8 @@ def random_job(config: ConfigType) -> Config:
 
 def same_budget(a: Config, b: Config) -> bool:
     """Whether two jobs distill the same real set to the same budget."""
-    return _claim(a) == _claim(b)
-
-
-def _claim(cfg: Config) -> Any:
-    dataset = cfg.train_dataloader.dataset
-    return dict(cfg.train_cfg.budget), getattr(dataset, 'to_dict', lambda: dataset)()
+    one, other = (plain([cfg.train_cfg.budget, cfg.train_dataloader.dataset]) for cfg in (a, b))
+    return one == other
 
 
 def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
@@ -81,18 +76,16 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
     if source.get('train_dataloader') is None or (source.get('train_cfg') or {}).get(
             'writer') is None:
         return dict(sets), [NO_RANDOM]
-    folders: Dict[str, List[str]] = {}
-    for method, folder in method_folders(sets):
-        folders.setdefault(method, []).append(folder)
-    budgets = {method: random_budget(protocol, folders[method][0], images)
-               for method, images in missing.items()}
+    folders = {name: [own] if isinstance(own, str) else own for name, own in sets.items()}
+    sizes: Dict[int, List[str]] = {}
+    for method, images in missing.items():
+        sizes.setdefault(images, []).append(method)
     added, notes = dict(sets), []
-    for images in sorted(set(missing.values())):
-        methods = [method for method in missing if missing[method] == images]
+    for images, methods in sorted(sizes.items()):
+        budgets = [random_budget(protocol, folders[method][0], images) for method in methods]
         # An IPC budget draws from each class, which makes a stronger baseline.
-        budget = next((budgets[method] for method in methods if budgets[method]['type'] == 'IPC'),
-                      budgets[methods[0]])
-        name = RANDOM if len(set(missing.values())) == 1 else f'{RANDOM}, {images} images'
+        budget = next((one for one in budgets if one['type'] == 'IPC'), budgets[0])
+        name = RANDOM if len(sizes) == 1 else f'{RANDOM}, {images} images'
         while name in added:
             name += ' (added)'
         number = max(len(folders[method]) for method in methods)

@@ -2,7 +2,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmdd.protocols.results import MethodRuns, Run, by_method, is_random_method
 from mmdd.protocols.settings import ProtocolSettings
@@ -151,9 +151,23 @@ class GroupResult:
 
     def randoms(self, student: StudentResult) -> Dict[str, MethodRuns]:
         """The measured random baseline by budget; given ones win over added ones."""
-        return {method.budget: student.runs_of(method)
-                for method in sorted(self.methods, key=lambda method: not method.added)
-                if method.is_random and student.runs_of(method).finished}
+        found = sorted(self.measured(student), key=lambda item: not item[0].added)
+        return {method.budget: row for method, row in found if method.is_random}
+
+    def measured(self, student: StudentResult) -> List[Tuple[MethodResult, MethodRuns]]:
+        """The methods that have a finished run, with their runs."""
+        return [(method, student.runs_of(method)) for method in self.methods
+                if student.runs_of(method).finished]
+
+    def gap(self, student: StudentResult, method: MethodResult, metric: str) -> Optional[MeanStd]:
+        """Last value of a method less that of the random baseline of its budget.
+
+        None where one is not measured, and of the baseline itself.
+        """
+        row, random = student.runs_of(method), self.randoms(student).get(method.budget)
+        if random is None or random.method == method.name or not row.finished:
+            return None
+        return row.measured(metric) - random.measured(metric)
 
     def prefix(self, student: StudentResult) -> str:
         """What names a student before a sentence, where there are several."""

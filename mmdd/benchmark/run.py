@@ -1,10 +1,9 @@
 """Several methods side by side: distill each, train students on all, one report."""
 import os.path as osp
 from datetime import UTC, datetime
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from mmdd.datasets.manifest import versions
-from mmdd.protocols.protocol import FULL
 from mmdd.protocols.sets import check_job_fits
 from mmdd.protocols.student import describe_runs, run_result
 from mmdd.utils.cli import BAD_INPUT, one_line
@@ -70,7 +69,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         group.students(students)
         group.full = bool(full or group.full)
     results = Results(
-        title, command, _now(), commit(), machine_facts(), versions(), settings=dict(
+        title, command, '', commit(), machine_facts(), versions(), settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
     suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
@@ -78,7 +77,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
     for group, members in plan:
         print(f'== {group.name}', flush=True)
         results.groups.append(measure_group(suite, group, members, students))
-    results.created = _now()
+    results.created = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
     write_benchmark(results, work_dir, embedding=embedding)
     if results.failures:
         raise ValueError(f'{len(results.failures)} parts failed, the rest is in '
@@ -111,7 +110,7 @@ def measure_group(suite: Suite, group: Group, members: List[SetJob],
                   students: Union[str, Sequence[str]]) -> GroupResult:
     """What a benchmark made of a group."""
     protocol, protocols = group.protocol.protocol, group.students(students)
-    facts = [_facts(job) for job in members]
+    sets = [_set_result(job) for job in members]
     result = GroupResult(
         group.name, protocol.task, list(protocol.metrics), bool(group.full), list(group.ablation),
         failures=[f'{job.method.name} seed {job.seed}: {job.error}'
@@ -122,13 +121,14 @@ def measure_group(suite: Suite, group: Group, members: List[SetJob],
                 name, suite.trained(group, members, source), result))
         except BAD_INPUT as error:  # a group must not end the others
             result.failures.append(f'students{f" {name}" if name else ""}: {one_line(error)}')
-    result.methods = [
-        _method_result(method, [(job, found) for job, found in zip(members, facts)
-                                if job.method is method]) for method in group.methods]
+    for method in group.methods:
+        own = [i for i, job in enumerate(members) if job.method is method]
+        result.methods.append(_method_result(
+            method, members[own[0]].checkpoint(), [sets[i] for i in own]))
     if group.full:
         result.methods.append(MethodResult(FULL_METHOD, FULL_METHOD, ALL))
-    for method in result.methods:
-        method.paper = _paper(method, group, result.metrics, protocols)
+    for each in result.methods:
+        each.paper = _paper(each, group, result.metrics, protocols)
     result.scores = group_scores(result)
     return result
 
@@ -146,57 +146,40 @@ def _measure(name: str, trained: Trained, result: GroupResult) -> StudentResult:
     return student_result(name, trained.config, trained.runs, runs)
 
 
-def method_sets(group: Group, members: List[SetJob], full: bool) -> Dict[str, List[str]]:
-    """Folders of finished sets by method; 'full' for the full real set."""
-    sets: Dict[str, List[str]] = {}
-    for method in group.methods:
-        folders = [job.folder for job in members if job.method is method and job.done]
-        if folders:
-            sets[method.name] = folders
-    if full:
-        sets[FULL_METHOD] = [FULL]
-    return sets
+def _set_result(job: SetJob) -> SetResult:
+    """What a job made; that its facts cannot be read is its error."""
+    facts = None
+    if not job.error:
+        try:
+            facts = set_facts(job.folder)
+        except BAD_INPUT as error:
+            job.error = one_line(error)
+    return SetResult(job.seed, osp.relpath(job.folder), job.error, facts)
 
 
-def _facts(job: SetJob) -> Optional[Dict[str, Any]]:
-    """Facts of a job's set; None, and its error, where it has none."""
-    try:
-        return None if job.error else set_facts(job.folder)
-    except BAD_INPUT as error:
-        job.error = one_line(error)
-        return None
-
-
-def _method_result(method: Method, jobs: Sequence[Tuple[SetJob, Any]]) -> MethodResult:
-    checkpoint = jobs[0][0].checkpoint
+def _method_result(method: Method, checkpoint: Optional[str],
+                   sets: List[SetResult]) -> MethodResult:
+    model = method.cfg.model
     return MethodResult(
         method.name, method.curve, method.budget, method.config_name, method.added,
         is_deterministic(method.cfg), plain(method.options), plain(method.sweep),
         reference={key: value for key, value in paper_entry(method.config_name).items()
-                   if key in ('name', 'collection', 'title', 'url', 'source')},
-        proxy=proxy_facts(checkpoint),
-        sets=[SetResult(job.seed, osp.relpath(job.folder), job.error, facts)
-              for job, facts in jobs],
+                   if key != 'results'},
+        proxy=proxy_facts(checkpoint), sets=sets,
         dataset=plain(method.cfg.train_dataloader.dataset),
-        image_size=plain(method.cfg.model.get('image_size', 224)),
-        proxy_config=plain(method.cfg.model.get('proxy')), checkpoint=checkpoint)
+        image_size=plain(model.get('image_size', 224)), proxy_config=plain(model.get('proxy')),
+        checkpoint=checkpoint)
 
 
 def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
            students: Iterable[str]) -> Dict[str, Dict[str, MeanStd]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    given, config = group.paper.get(method.name), method.config
+    given = group.paper.get(method.name)
     others = given.get('students') if isinstance(given, Mapping) else None
-    found: Dict[str, Dict[str, MeanStd]] = {}
-    for student in students:
-        found[student] = paper_values(config, metrics, student) if config else {}
-        own = (others or {}).get(student)
-        if len(found) == 1:  # the configs' own student: entries without a name are its
-            unnamed = paper_values(config, metrics) if config else {}
-            found[student], own = {**unnamed, **found[student]}, given
-        found[student].update(read_metrics(own, metrics))
+    found = {student: {**paper_values(method.config, metrics, student),
+                       **read_metrics((others or {}).get(student), metrics)}
+             for student in students}
+    first = next(iter(found))  # the configs' own student: entries without a name are its
+    found[first] = {**paper_values(method.config, metrics), **found[first],
+                    **read_metrics(given, metrics)}
     return found
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')

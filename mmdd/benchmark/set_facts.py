@@ -27,10 +27,7 @@ def read_set_manifest(folder: str) -> Dict[str, Any]:
 
 
 def set_facts(folder: str) -> Dict[str, Any]:
-    """Facts of a distilled set, all from its manifest.
-
-    Args:
-        folder: Folder of the set.
+    """Facts of the distilled set in a folder, all from its manifest.
 
     Returns:
         dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
@@ -42,13 +39,12 @@ def set_facts(folder: str) -> Dict[str, Any]:
     content = read_set_manifest(folder)
     images: Sequence[Mapping[str, Any]] = content['images']
     facts = {key: content.get(key) for key in SUMMARY}
+    for key in ('score', 'judge_score'):
+        facts[key] = score_range([entry[key] for entry in images if entry.get(key) is not None])
     facts.update(
         images=len(images), classes=len(content.get('classes') or ()),
         job=(content.get('job') or {}).get('fingerprint'),
         label_sources=dict(Counter(str(entry.get('label_source')) for entry in images)),
-        score=score_range([entry['score'] for entry in images if entry.get('score') is not None]),
-        judge_score=score_range([entry['judge_score'] for entry in images
-                                 if entry.get('judge_score') is not None]),
         per_class=content.get('per_class'),
         rounds=statistics.fmean(entry.get('rounds') or 1 for entry in images),
         cost=set_cost(content))

@@ -17,6 +17,7 @@ from mmdd.models.coresets import CoresetBaseline
 from mmdd.models.diffusions.fine_tuned import prior_of
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
+from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.signature import defaults_of
 from .methods import Method
@@ -26,26 +27,16 @@ from .suite import Group
 
 @dataclass
 class SetJob:
-    """One generated set of a method.
-
-    Attributes:
-        method: The method.
-        seed: ``model.seed`` of the distillation.
-        work_dir: Where it works; shared by methods that ask for the same set.
-        options: Dotted options merged into the method's config.
-        description: What identifies the job, see :func:`describe_parts`.
-        raw_samples: What decides its images before refinement.
-        base: The job of a method that has the same images without refinement.
-        error: Why it failed, once it did.
-    """
-    method: Method
-    seed: int
-    work_dir: str
-    options: Dict[str, Any]
+    """One generated set of a method."""
+    method: Method  # the method
+    seed: int  # ``model.seed`` of the distillation
+    work_dir: str  # where it works; shared by methods that ask for the same set
+    options: Dict[str, Any]  # dotted options merged into the method's config
+    # What identifies the job, see :func:`describe_parts`.
     description: Dict[str, str] = field(default_factory=dict)
-    raw_samples: str = ''
-    base: Optional['SetJob'] = None
-    error: Optional[str] = None
+    raw_samples: str = ''  # what decides its images before refinement
+    base: Optional['SetJob'] = None  # that of a method with the same images without refinement
+    error: Optional[str] = None  # why it failed, once it did
 
     @property
     def folder(self) -> str:
@@ -63,33 +54,21 @@ class SetJob:
         return osp.isfile(osp.join(self.folder, MANIFEST))
 
     @property
-    def attempts(self) -> int:
-        """Finished attempts of a set that is not whole yet."""
-        return sum(1 for _ in Journal(self.folder).keys())
-
-    @property
     def config(self) -> Config:
         """The method's config with the options of this set."""
         cfg = copy.deepcopy(self.method.cfg)
         cfg.merge_from_dict(self.options)
         return cfg
 
-    @property
-    def checkpoint(self) -> Optional[str]:
-        """Where the weights of its proxy are, or will be."""
-        return self.options.get('model.proxy.checkpoint') or (
-            self.method.cfg.model.get('proxy') or {}).get('checkpoint')
+    def checkpoint(self, part: str = 'proxy') -> Optional[str]:
+        """Where the weights of its proxy or judge are, or will be."""
+        return self.options.get(f'model.{part}.checkpoint') or (
+            self.method.cfg.model.get(part) or {}).get('checkpoint')
 
     @property
-    def judge_checkpoint(self) -> Optional[str]:
-        """Where the weights of its judge are, or will be."""
-        return self.options.get('model.judge.checkpoint') or (
-            self.method.cfg.model.get('judge') or {}).get('checkpoint')
-
-    @property
-    def prompts(self) -> Optional[str]:
-        """The file of prompts made by hand, if any."""
-        return self.method.cfg.model.get('prompt_file')
+    def raw(self) -> Tuple[Optional[str], ...]:
+        """What decides its images before refinement, and the weights and prompts that are used."""
+        return self.raw_samples, self.checkpoint(), self.method.cfg.model.get('prompt_file')
 
 
 Plan = List[Tuple[Group, List[SetJob]]]
@@ -110,28 +89,20 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     if sets < 1:
         raise ValueError(f'--sets {sets}: a method needs at least one set')
     setup()
-    places: Dict[str, str] = {}
+    places: Dict[Tuple, str] = {}
     plan: Plan = []
     for group in groups:
         jobs = [_set_job(method, seed, work_dir) for method in group.methods
                 for seed in range(1 if is_deterministic(method.cfg) else sets)]
+        unrefined = {job.raw: job for job in jobs if not job.method.cfg.model.get('refiners')}
         for job in jobs:
             # The description leaves weights out: they may not be trained yet.
-            key = fingerprint(dict(job.description, checkpoint=job.checkpoint,
-                                   judge=job.judge_checkpoint, prompts=job.prompts))
+            key = *job.description.items(), *job.raw, job.checkpoint('judge')
             job.work_dir = places.setdefault(key, job.work_dir)
-        _find_bases(jobs)
+            if job.method.cfg.model.get('refiners'):
+                job.base = unrefined.get(job.raw)
         plan.append((group, jobs))
     return plan
-
-
-def _find_bases(jobs: Sequence[SetJob]) -> None:
-    """Let jobs with refiners build on those that lack them and are the same otherwise."""
-    plain = {(job.raw_samples, job.checkpoint, job.prompts): job for job in jobs
-             if not job.method.cfg.model.get('refiners')}
-    for job in jobs:
-        if job.method.cfg.model.get('refiners'):
-            job.base = plain.get((job.raw_samples, job.checkpoint, job.prompts))
 
 
 def _set_job(method: Method, seed: int, work_dir: str) -> SetJob:
@@ -170,27 +141,11 @@ def _training_mark(text: str) -> str:
 
 def is_deterministic(cfg: Config) -> bool:
     """Whether ``model.seed`` changes nothing in the images of a job: its sets are one."""
-    kind = MODELS.get(cfg.model.type) if isinstance(cfg.model.type, str) else cfg.model.type
+    kind = class_of(MODELS, cfg.model)
     fixed = isinstance(kind, type) and issubclass(kind, CoresetBaseline) and not kind.reads_seed(
         cfg.model)
     # stages and refiners after the selection may draw
     return fixed and not cfg.model.get('set_stages') and not cfg.model.get('refiners')
-
-
-def describe_set_jobs(plan: Plan) -> List[str]:
-    """One line per method: how many of its sets are finished."""
-    lines = []
-    for group, jobs in plan:
-        lines.append(f'{group.name}:')
-        for method in group.methods:
-            mine = [job for job in jobs if job.method is method]
-            done = sum(job.done for job in mine)
-            begun = sum(job.attempts for job in mine if not job.done)
-            more = f', {begun} images of the others' if begun else ''
-            added = ' (added: the random baseline of this budget)' if method.added else ''
-            lines.append(f'  {method.name}: {done} of {len(mine)} sets are finished{more}; '
-                         f'{method.budget}, {mine[0].work_dir}{added}')
-    return lines
 
 
 def expected_length(job: SetJob) -> float:
@@ -215,6 +170,6 @@ def expected_length(job: SetJob) -> float:
 
 def _complete(registry: Registry, node: Mapping[str, Any]) -> Dict[str, Any]:
     """A component's config with the defaults of its class; a type unknown here has none."""
-    kind = registry.get(node['type']) if isinstance(node['type'], str) else node['type']
+    kind = class_of(registry, node)
     given = {key: value for key, value in node.items() if value is not None}
     return {'steps': 1, 'cfg_scale': 1., **(defaults_of(kind) if kind else {}), **given}

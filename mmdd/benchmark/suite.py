@@ -1,49 +1,51 @@
 """What a benchmark consists of: groups of methods, from a suite file or a command line."""
 import os.path as osp
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
-import yaml
 from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
-from mmdd.protocols.protocol import read_protocol
-from mmdd.utils.config import ConfigType, fingerprint, plain, resolve_path, suggestion
+from mmdd.utils.config import ConfigType, fingerprint, plain, read_yaml, resolve_path, suggestion
 from mmdd.utils.names import slug
-from mmdd.utils.sections import check_section
+from mmdd.utils.sections import Section, check_section
 from .methods import Method, protocol_mark, protocol_of, read_method
 from .random_baseline import RANDOM, is_random, random_job, same_budget
-from .suite_sections import GROUP, SECONDS, SUITE
 
 SUITES = 'configs/benchmarks'
+_PROTOCOLS = _OPTIONS = (Optional[Dict[str, Any]], None)
+_SECONDS = (Optional[Dict[str, float]], dict(low=0))
+_SEEDS = (Optional[List[int]], dict(low=0))
+SECONDS: Section = dict(set=(float, dict(low=0)), student=(float, dict(low=0)))
+GROUP: Section = dict(
+    methods=(Optional[dict], None), cfg_options=_OPTIONS, full=(Optional[bool], None),
+    ablation=(Optional[List[str]], None), paper=(Optional[dict], None), protocols=_PROTOCOLS,
+    seconds=_SECONDS)
+SUITE: Section = dict(
+    title=(str, None), groups=(dict, None), sets=(int, dict(low=1)), seeds=_SEEDS,
+    full_seeds=_SEEDS, full=(Optional[bool], None),
+    students=(Union[str, List[str]], None), protocols=_PROTOCOLS, seconds=_SECONDS)
 
 
 @dataclass
 class Group:
-    """Methods that share a student protocol, hence a table.
-
-    Attributes:
-        name: Heading of the table.
-        methods: Its rows.
-        full: Whether the full real set is a method; None where that is left open.
-        ablation: Methods, in order, that add one component each.
-        paper: Values of the paper by method, for what no metafile holds.
-        protocols: More student protocols by name, beside those of the configs'
-            ``evaluation.students``.
-        seconds: What a ``set`` and a ``student`` took where the suite was measured.
-    """
-    name: str
-    methods: List[Method]
-    full: Optional[bool] = None
-    ablation: Sequence[str] = ()
+    """Methods that share a student protocol, hence a table."""
+    name: str  # heading of the table
+    methods: List[Method]  # its rows
+    full: Optional[bool] = None  # whether the full real set is a method; None where left open
+    ablation: Sequence[str] = ()  # methods, in order, that add one component each
+    # Values of the paper by method, for what no metafile holds.
     paper: Mapping[str, Any] = field(default_factory=dict)
+    # More student protocols by name, beside those of the configs' ``evaluation.students``.
     protocols: Mapping[str, ConfigType] = field(default_factory=dict)
+    # What a ``set`` and a ``student`` took where the suite was measured.
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def protocol(self) -> Config:
-        """The student protocol of the first method."""
-        return read_protocol(self.methods[0].cfg.evaluation.protocol)
+        """The student protocol of the methods."""
+        return protocol_of(self.methods[0])
 
     def students(self, which: Union[str, Sequence[str]]) -> Dict[str, ConfigType]:
         """Student protocols by name, the configs' own one first.
@@ -66,9 +68,9 @@ class Group:
                     raise ValueError(f'{self.name}: the methods give different students the name '
                                      f'{name!r} in evaluation.students')
         first = next((name for name, protocol in more.items() if protocol == own), '')
-        wanted = dict(default=[], all=list(more)).get(which, which) if isinstance(
+        wanted = dict(default=[], all=list(more)).get(which, [which]) if isinstance(
             which, str) else which
-        for name in [wanted] if isinstance(wanted, str) else wanted:
+        for name in wanted:
             if name not in more:
                 raise ValueError(f'{self.name}: no student {name!r} in evaluation.students or '
                                  f'the protocols of the suite ({", ".join(more) or "none"})')
@@ -90,11 +92,7 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
         ValueError: If the file is malformed.
     """
     path = resolve_path(name if name.endswith(('.yml', '.yaml')) else f'{SUITES}/{name}.yml')
-    with open(path, encoding='utf-8') as f:
-        try:
-            content = yaml.safe_load(f)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
+    content = read_yaml(path)
     check_section(path, content, SUITE, joint=': ')
     if not isinstance(content.get('groups'), dict) or not content['groups']:
         raise ValueError(f'{path}: a suite needs groups: {{name: {{methods: {{name: config}}}}}}')
@@ -133,11 +131,11 @@ def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None
             title = f'{protocol.protocol.task}: {dataset_name(protocol)}'.capitalize()
             group = groups.setdefault(protocol_mark(method), Group(title, []))
             group.methods.append(method)
-    named: Dict[str, int] = {}
+    named: Counter = Counter()
     for group in groups.values():
-        count = named[group.name] = named.get(group.name, 0) + 1
-        if count > 1:
-            group.name += f' (protocol {count})'
+        named[group.name] += 1
+        if named[group.name] > 1:
+            group.name += f' (protocol {named[group.name]})'
         _check_group(group, group.name)
     return list(groups.values())
 

@@ -152,8 +152,9 @@ class MethodRuns:
         gaps = [mine[seed] - theirs[seed] for seed in mine if seed in theirs]
         if len(gaps) < 2:
             return None
-        error = statistics.stdev(gaps) / math.sqrt(len(gaps))
-        return statistics.fmean(gaps), float(stats.t.ppf(0.975, len(gaps) - 1)) * error
+        gap = MeanStd.of(gaps)
+        error = (gap.std or 0.) / math.sqrt(len(gaps))
+        return gap.mean, float(stats.t.ppf(0.975, len(gaps) - 1)) * error
 
     def to_json(self) -> Dict[str, Any]:
         """The row as plain data: how many runs, and the means of their metrics."""

@@ -19,6 +19,7 @@ from typing import (
     cast,
 )
 
+import yaml
 from mmengine.config import Config, ConfigDict
 from mmengine.utils import import_modules_from_strings
 
@@ -91,6 +92,19 @@ def load_config(config: ConfigType) -> Config:
     if cfg.get('custom_imports'):
         keep_import_path(path)
     return cfg
+
+
+def read_yaml(path: str) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    with open(path, encoding='utf-8') as f:
+        try:
+            return yaml.safe_load(f)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
 
 
 @contextmanager

@@ -13,8 +13,11 @@ class MeanStd:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> 'MeanStd':
-        """Of one or more values."""
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+        """Of one or more values; NaN where one is not finite."""
+        mean = statistics.fmean(values)
+        if len(values) < 2:
+            return cls(mean)
+        return cls(mean, statistics.stdev(values) if math.isfinite(mean) else math.nan)
 
     def __sub__(self, other: 'MeanStd') -> 'MeanStd':
         """The difference of the means, and the root of the summed variances."""

@@ -1,7 +1,7 @@
 """Tables and text for the terminal and for Markdown files; names in them stay text."""
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Iterable, List, Mapping, Optional, Sequence, Union
 
 from .mean_std import MeanStd
 
@@ -44,6 +44,11 @@ def markdown_text(text: str) -> str:
     return re.sub(r'&(?=#?\w+;)', '&amp;', text).replace('<', '&lt;').replace('>', '&gt;')
 
 
+def markdown_list(lines: Iterable[str]) -> str:
+    """Lines as a list whose text stays text."""
+    return '\n'.join(f'- {markdown_text(line)}' for line in lines)
+
+
 @dataclass
 class Cell:
     """One cell: its text and, for sorting, its number."""
@@ -51,8 +56,7 @@ class Cell:
     value: Optional[float] = None
 
 
-# Heading of a column, and what it shows of a row's item.
-Column = Tuple[str, Callable[[Any], Union[Cell, MeanStd, str, None]]]
+Shown = Union[Cell, MeanStd, str, None]
 
 
 @dataclass
@@ -62,11 +66,17 @@ class Table:
     rows: List[List[Cell]]
 
     @classmethod
-    def build(cls, items: Iterable[Any], columns: Iterable[Column]) -> 'Table':
-        """A row for each item. None becomes '-', a mean its text."""
-        columns = list(columns)
-        return cls([title for title, _ in columns],
-                   [[_cell(show(item)) for _, show in columns] for item in items])
+    def of(cls, rows: Iterable[Mapping[str, Shown]], optional: Sequence[str] = ()) -> 'Table':
+        """A table from what each row shows by the heading of the column.
+
+        Args:
+            rows: None becomes '-', as what a row lacks, and a mean its text.
+            optional: Columns that are left out where no row has a value.
+        """
+        rows = list(rows)
+        columns = [title for title in dict.fromkeys(title for row in rows for title in row)
+                   if title not in optional or any(row.get(title) is not None for row in rows)]
+        return cls(columns, [[_cell(row.get(title)) for title in columns] for row in rows])
 
     @property
     def texts(self) -> List[List[str]]:
@@ -89,7 +99,7 @@ class Table:
         return markdown_table(self.columns, self.texts).rstrip()
 
 
-def _cell(shown: Union[Cell, MeanStd, str, None]) -> Cell:
+def _cell(shown: Shown) -> Cell:
     if isinstance(shown, MeanStd):
         return Cell(shown.text, shown.mean)
     return shown if isinstance(shown, Cell) else Cell('-' if shown is None else shown)

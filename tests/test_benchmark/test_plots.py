@@ -116,7 +116,9 @@ def test_embedding_points():
 
 def test_svg_is_the_same_each_time_and_has_two_themes(group):
     def draw(theme):
-        return plots.svg(plots.cost_figure(group, theme))
+        with plots.themed(theme):
+            figure = plots.cost_figure(group)
+        return plots.svg(figure)
     light, dark = draw('light'), draw('dark')
     assert light == draw('light') and light.lstrip().startswith('<?xml')
     assert plots.THEMES['light']['ink'] in light and plots.THEMES['dark']['ink'] not in light

@@ -5,6 +5,7 @@ import math
 import pytest
 import report_data
 
+from mmdd.benchmark.report.write import markdown
 from mmdd.benchmark.results import Results
 from mmdd.utils.mean_std import MeanStd
 
@@ -25,6 +26,7 @@ def test_a_metric_that_was_not_finite(tmp_path):
     results.write(str(tmp_path / 'results.json'))
     again = Results.read(str(tmp_path / 'results.json'))
     assert math.isnan(again.groups[0].students[0].runs[0].last['mAP'])
+    assert '| Random † | 1 % | 3 | nan ± nan | 42.0 ± 1.4 |' in markdown(again)
 
 
 def test_who_is_random_and_who_a_baseline(tmp_path):

@@ -273,6 +273,7 @@ def test_what_groups_of_a_suite_share(tmp_path, config, protocol, capsys):
         [1, 3], [2, 3]]
     assert [list(group.students('all')) for group in groups] == [['whole', 'half']] * 2
     assert list(groups[0].students('default')) == ['whole']
+    assert list(groups[0].students('half')) == ['whole', 'half']  # as a suite may say it
     assert run('benchmark.py', '--suite', file, '--work-dir', tmp_path / 'w', '--jobs', 2,
                '--dry-run') is None
     said = capsys.readouterr().out

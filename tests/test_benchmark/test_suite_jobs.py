@@ -112,7 +112,7 @@ def test_sets_with_refiners_come_after_those_they_take_over(tmp_path, digits):
         Random=(dict(type='RandomCoreset'), {}), Refined=(refined, {}), Plain=(model, {})))
     jobs = {job.label: job for job in suite.jobs.values()}
     assert jobs['Refined seed 0'].needs == [jobs['Plain seed 0'].name]
-    assert jobs['Refined seed 0'].args[2]['train_cfg.reuse'] == osp.join(
+    assert jobs['Refined seed 0'].args[-1]['train_cfg.reuse'] == osp.join(
         jobs['Plain seed 0'].name, 'distilled')
     # longest first, copies last; students behind
     order = sorted(jobs.values(), key=lambda job: job.order)

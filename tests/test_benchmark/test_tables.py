@@ -9,10 +9,11 @@ from mmdd.benchmark.dd_ranking import group_scores
 from mmdd.benchmark.report.notes import notes, reading_notes, verdicts
 from mmdd.benchmark.report.set_tables import score_table
 from mmdd.benchmark.report.student_tables import (
-    budget_table,
+    LABELS,
+    budget_tables,
     compact,
     group_table,
-    label_columns,
+    training_cells,
 )
 from mmdd.benchmark.report.write import markdown
 from mmdd.benchmark.results import GroupResult
@@ -33,15 +34,17 @@ def group(tmp_path):
 
 
 def test_verdicts(group):
-    lines = verdicts(group, group.students[0])
+    lines = verdicts(group)
     assert lines == ['Prior (1 %): mAP 11.0, 30.0 below Random (41.0)',
                      'Proxy (1 %): mAP 45.0, 4.0 above Random (41.0)',
                      'UniDD (1 %): mAP 52.0, 11.0 above Random (41.0)']
     runs = [report_data.run('Random', 'r', seed, value) for seed, value in enumerate((40., 42.))]
     runs += [report_data.run('UniDD', 'u', seed, value) for seed, value in enumerate((38., 45.))]
-    line, = verdicts(group, report_data.student(runs))
+    group.students = [report_data.student(runs)]
+    line, = verdicts(group)
     assert line == 'UniDD (1 %): mAP 41.5, within the spread of Random (41.0)'
-    line, = verdicts(group, report_data.student(runs[1:3]))
+    group.students = [report_data.student(runs[1:3])]
+    line, = verdicts(group)
     assert line == 'UniDD (1 %): mAP 38.0, 4.0 below Random (42.0), by a single student'
 
 
@@ -146,7 +149,7 @@ def budgets_group(tmp_path):
 def test_methods_by_budgets(tmp_path):
     """Budgets from small to large; the spread between sets: of 12 and 18, of 32 and 42."""
     group = budgets_group(tmp_path)
-    table = budget_table(group, group.students[0], 'mAP')
+    table = budget_tables(group, group.students[0])['mAP']
     assert table.columns == ['method', '1 %', '2 %', 'all']
     assert table.texts == [
         ['A', '15.0 ± 4.2 (4.2)', '37.0 ± 6.2 (7.1)', '-'],
@@ -158,19 +161,19 @@ def test_methods_by_budgets(tmp_path):
 
 
 def test_one_budget_needs_no_table_of_budgets(group):
-    assert budget_table(group, group.students[0], 'mAP') is None
+    assert budget_tables(group, group.students[0]) == {}
 
 
 def test_methods_of_a_sweep_are_no_budgets(tmp_path):
     group = budgets_group(tmp_path)
     group.methods[0].sweep = dict(base='A', label='x', value=1)
-    assert budget_table(group, group.students[0], 'mAP') is None
+    assert budget_tables(group, group.students[0]) == {}
 
 
 def test_two_methods_of_one_name_and_budget_are_two_rows(tmp_path):
     group = budgets_group(tmp_path)
     group.methods[2].curve = 'A'
-    rows = budget_table(group, group.students[0], 'mAP').texts
+    rows = budget_tables(group, group.students[0])['mAP'].texts
     assert [row[0] for row in rows] == ['A', 'B, 1 %', 'Full *']
 
 
@@ -189,10 +192,10 @@ def test_rows_say_what_the_labels_are():
                 label_mib=2.5),
             Run('b', 'y', 0, images=5, updates=9, last=dict(top1=1.), regime='hard', label_mib=0.),
             Run('c', 'z', 0, error='no')]
-    columns = label_columns([MethodRuns(run.method, [run]) for run in runs[:2]])
-    table = Table.build([MethodRuns(run.method, [run]) for run in runs], columns)
-    assert table.columns == ['labels', 'label MiB']
-    assert table.texts == [['epoch', '2.50'], ['hard', '0.00'], ['-', '-']]
+    table = Table.of((training_cells(MethodRuns(run.method, [run])) for run in runs), LABELS)
+    assert table.columns == ['images', 'updates', 'labels', 'label MiB']
+    assert table.texts == [['5', '9', 'epoch', '2.50'], ['5', '9', 'hard', '0.00'], ['-'] * 4]
     assert reading_notes([MethodRuns('a', runs[:1])])[-1] == (
         'labels: epoch is a stored soft label for every augmented image of every epoch.')
-    assert not label_columns([MethodRuns('d', [Run('d', 'x', 0, last=dict(AP=1.))])])
+    detection = training_cells(MethodRuns('d', [Run('d', 'x', 0, last=dict(AP=1.))]))
+    assert Table.of([detection], LABELS).columns == ['images', 'updates']

@@ -1,12 +1,9 @@
 """What changed between two benchmarks: figures, settings, sets, versions."""
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
 
 from mmdd.utils.mean_std import MeanStd
-from mmdd.utils.table import Cell, Table, signed
+from mmdd.utils.table import Shown, Table, signed
 from ..results import Results
-
-Key = Tuple[str, str, str, str]
-Pair = Tuple[Optional[MeanStd], Optional[MeanStd]]
 
 
 def compare_figures(before: Results, after: Results) -> Table:
@@ -22,16 +19,17 @@ def compare_figures(before: Results, after: Results) -> Table:
         root of the summed variances ('yes', 'no', '-' where one is missing).
     """
     a, b = dict(_figures(before)), dict(_figures(after))
-    rows = [(key, (a.get(key), b.get(key))) for key in dict.fromkeys([*a, *b])]
-    return Table.build(rows, [
-        ('group', lambda row: row[0][0]), ('students', lambda row: row[0][1]),
-        ('method', lambda row: row[0][2]), ('metric', lambda row: row[0][3]),
-        ('A', lambda row: row[1][0]), ('B', lambda row: row[1][1]),
-        ('B − A', lambda row: _difference(row[1])),
-        ('beyond the spread', lambda row: _is_beyond(row[1]))])
+    rows: List[Dict[str, Shown]] = []
+    for key in dict.fromkeys([*a, *b]):
+        gap = b[key] - a[key] if key in a and key in b else None
+        rows.append({
+            **dict(zip(('group', 'students', 'method', 'metric'), key)),
+            'A': a.get(key), 'B': b.get(key), 'B − A': gap and signed(gap.mean),
+            'beyond the spread': gap and ('yes' if abs(gap.mean) > (gap.std or 0.) else 'no')})
+    return Table.of(rows)
 
 
-def _figures(results: Results) -> Iterator[Tuple[Key, MeanStd]]:
+def _figures(results: Results) -> Iterator[Tuple[Tuple[str, ...], MeanStd]]:
     for group in results.groups:
         for student in group.students:
             for name, row in student.measured.items():
@@ -39,30 +37,14 @@ def _figures(results: Results) -> Iterator[Tuple[Key, MeanStd]]:
                     yield (group.name, student.title, name, metric), value
 
 
-def _difference(pair: Pair) -> Optional[Cell]:
-    before, after = pair
-    if before is None or after is None:
-        return None
-    return signed(after.mean - before.mean)
-
-
-def _is_beyond(pair: Pair) -> Optional[str]:
-    before, after = pair
-    if before is None or after is None:
-        return None
-    gap = after - before
-    return 'yes' if abs(gap.mean) > (gap.std or 0.) else 'no'
-
-
 def compare_settings(before: Results, after: Results) -> List[str]:
     """Lines for what else differs: commit, machine, versions, protocols and sets."""
     lines = [f'{name}: {getattr(before, name)} -> {getattr(after, name)}'
              for name in ('commit', 'title') if getattr(before, name) != getattr(after, name)]
-    for part in ('machine', 'versions', 'settings'):
-        lines += _changes(part, getattr(before, part), getattr(after, part))
-    a, b = _protocols(before), _protocols(after)
-    for name in a:
-        lines += _changes(f'students of {name}', a[name], b.get(name, a[name]))
+    a, b = _settings(before), _settings(after)
+    lines += [f'{part}, {key}: {a[part].get(key)} -> {b[part].get(key)}'
+              for part in a if part in b for key in dict.fromkeys([*a[part], *b[part]])
+              if a[part].get(key) != b[part].get(key)]
     old, new = _sets(before), _sets(after)
     changed = sorted(name for name in set(old) & set(new) if old[name] != new[name])
     if changed:
@@ -70,14 +52,11 @@ def compare_settings(before: Results, after: Results) -> List[str]:
     return lines
 
 
-def _changes(name: str, one: Mapping[str, Any], two: Mapping[str, Any]) -> List[str]:
-    return [f'{name}, {key}: {one.get(key)} -> {two.get(key)}'
-            for key in dict.fromkeys([*one, *two]) if one.get(key) != two.get(key)]
-
-
-def _protocols(results: Results) -> Dict[str, Mapping[str, Any]]:
-    return {f'{group.name}, {student.title}': student.settings.shared
-            for group in results.groups for student in group.students}
+def _settings(results: Results) -> Dict[str, Mapping[str, Any]]:
+    """Settings by what they are of."""
+    return {**{name: getattr(results, name) for name in ('machine', 'versions', 'settings')},
+            **{f'students of {group.name}, {student.title}': student.settings.shared
+               for group in results.groups for student in group.students}}
 
 
 def _sets(results: Results) -> Dict[str, List[Any]]:

@@ -2,31 +2,22 @@
 import csv
 import io
 import os.path as osp
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
 
 from mmdd.utils.io import atomic_path, atomic_write_text
-from mmdd.utils.table import Column, Table
-from ..set_facts import read_set_manifest, set_cost
-from .plots import COLOURS, legend_below, save_svg, themed
+from mmdd.utils.table import Table
+from ..set_facts import set_facts
+from .plots import bar_panels, legend_below, svg, themed
 
 TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
 
 
-@dataclass
-class Cost:
-    """What making a set cost: its method, its images, and :func:`set_cost`."""
-    method: str
-    images: int
-    cost: Dict[str, Any]
+Costs = Mapping[str, Mapping[str, Any]]
 
 
-Costs = Mapping[str, Cost]
-
-
-def read_costs(sets: Sequence[str]) -> Dict[str, Cost]:
+def read_costs(sets: Sequence[str]) -> Dict[str, Dict[str, Any]]:
     """What making sets cost.
 
     Args:
@@ -34,21 +25,19 @@ def read_costs(sets: Sequence[str]) -> Dict[str, Cost]:
             as in ``UniDD=work_dirs/a/distilled``.
 
     Returns:
-        dict: Cost by name of the set.
+        dict: :func:`set_facts` by name of the set.
 
     Raises:
         FileNotFoundError: If a folder holds no finished set.
         ValueError: If a manifest is damaged or a name is given twice.
     """
-    costs: Dict[str, Cost] = {}
+    costs: Dict[str, Dict[str, Any]] = {}
     for entry in sets:
         named, _, path = entry.rpartition('=') if not osp.exists(entry) else ('', '', entry)
         folder, name = find_set(path), named or path.rstrip('/')
         if name in costs:
             raise ValueError(f'{name!r} is given twice; name the sets apart, as NAME=FOLDER')
-        content = read_set_manifest(folder)
-        costs[name] = Cost(content.get('method') or '-', len(content['images']),
-                           set_cost(content))
+        costs[name] = set_facts(folder)
     return costs
 
 
@@ -70,38 +59,28 @@ def find_set(path: str) -> str:
 
 def cost_table(costs: Costs) -> Table:
     """A row for each set; '-' where a manifest does not say."""
-    def figure(title: str, value: Callable[[Cost], Optional[float]], digits: int = 0) -> Column:
-        return title, lambda item: thousands(value(item[1]), digits)
-
-    def field(title: str, key: str, digits: int = 0) -> Column:
-        return figure(title, lambda one: one.cost.get(key), digits)
-
-    def memory(title: str, key: str) -> Column:
-        return figure(title, lambda one: (one.cost.get('peak_memory_mib') or {}).get(key))
-
-    def nfe_per_image(one: Cost) -> Optional[float]:
-        passes = one.cost.get('denoiser_passes')
-        return None if passes is None else passes / one.images
-
-    return Table.build(costs.items(), [
-        ('set', lambda item: item[0]), ('method', lambda item: item[1].method),
-        ('images', lambda item: str(item[1].images)), field('deploy (s)', 'deploy_seconds', 1),
-        field('distill (s)', 'distill_seconds', 1), field('NFE', 'denoiser_passes'),
-        figure('NFE per image', nfe_per_image, 1),
-        field('s per kept image', 'seconds_per_kept', 3), memory('host MiB', 'host'),
-        memory('GPU MiB', 'gpu')])
+    rows = []
+    for name, facts in costs.items():
+        cost, passes = facts['cost'], facts['cost'].get('denoiser_passes')
+        peak = cost.get('peak_memory_mib') or {}
+        rows.append({
+            'set': name, 'method': facts['method'], 'images': str(facts['images']),
+            'deploy (s)': thousands(cost.get('deploy_seconds'), 1),
+            'distill (s)': thousands(cost.get('distill_seconds'), 1), 'NFE': thousands(passes),
+            'NFE per image': thousands(None if passes is None else passes / facts['images'], 1),
+            's per kept image': thousands(cost.get('seconds_per_kept'), 3),
+            'host MiB': thousands(peak.get('host')), 'GPU MiB': thousands(peak.get('gpu'))})
+    return Table.of(rows)
 
 
 def stage_table(costs: Costs) -> Table:
     """Stages of every set: one-time costs of a real set first, then the longest."""
-    stages = [(name, stage, one) for name, entry in costs.items() for stage, one in sorted(
-        (entry.cost.get('stages') or {}).items(),
-        key=lambda item: (item[1]['kind'] != 'deploy', -item[1]['seconds']))]
-    return Table.build(stages, [
-        ('set', lambda item: item[0]), ('stage', lambda item: item[1]),
-        ('kind', lambda item: item[2]['kind']),
-        ('seconds', lambda item: thousands(item[2]['seconds'], 1)),
-        ('NFE', lambda item: thousands(item[2].get('denoiser_passes')))])
+    return Table.of({
+        'set': name, 'stage': stage, 'kind': one['kind'], 'seconds': thousands(one['seconds'], 1),
+        'NFE': thousands(one.get('denoiser_passes'))}
+        for name, facts in costs.items() for stage, one in sorted(
+            (facts['cost'].get('stages') or {}).items(),
+            key=lambda item: (item[1]['kind'] != 'deploy', -item[1]['seconds'])))
 
 
 def thousands(value: Optional[float], digits: int = 0) -> Optional[str]:
@@ -129,32 +108,23 @@ def write_table(path: str, costs: Costs) -> None:
     atomic_write_text(path, text)
 
 
-def cost_bars(costs: Costs, theme: str = 'light') -> Figure:
+def cost_bars(costs: Costs) -> Figure:
     """Deployment and distillation stacked, and peak memory beside them, a bar for each set."""
     names = list(costs)[::-1]
-    entries = [costs[name].cost for name in names]
-    unit, seconds = time_unit(max(
-        ((cost.get('deploy_seconds') or 0.) + (cost.get('distill_seconds') or 0.)
-         for cost in entries), default=0.))
+    entries = [costs[name]['cost'] for name in names]
+    spent = {kind: [cost.get(f'{kind}_seconds') or 0. for cost in entries]
+             for kind in ('deploy', 'distill')}
+    unit, seconds = time_unit(max(map(sum, zip(*spent.values())), default=0.))
     peaks = [cost.get('peak_memory_mib') or {} for cost in entries]
     memory = 'gpu' if any('gpu' in peak for peak in peaks) else 'host'
-    with themed(theme):
-        figure = Figure(figsize=(6.6, 1.3 + 0.4 * len(names)), layout='constrained')
-        time, space = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
-        left = [0.] * len(names)
-        for colour, kind in zip(COLOURS, ('deploy', 'distill')):
-            lengths = [(cost.get(f'{kind}_seconds') or 0.) / seconds for cost in entries]
-            time.barh(names, lengths, left=left, color=colour, label=kind)
-            left = [start + length for start, length in zip(left, lengths)]
-        time.set_xlabel(f'time ({unit})')
-        space.barh(names, [peak.get(memory, 0) / 1024 for peak in peaks], color=COLOURS[2])
-        space.set_xlabel(f'peak {dict(gpu="GPU", host="host")[memory]} memory (GiB)')
-        for axes in (time, space):
-            axes.spines[['top', 'right']].set_visible(False)
-            axes.grid(axis='y', visible=False)
-            axes.locator_params(axis='x', nbins=4)
-        legend_below(figure, time)
-        return figure
+    figure = bar_panels(names, {
+        f'time ({unit})': {kind: [value / seconds for value in own]
+                           for kind, own in spent.items()},
+        f'peak {dict(gpu="GPU", host="host")[memory]} memory (GiB)': {
+            '': [peak.get(memory, 0) / 1024 for peak in peaks]}},
+        (6.6, 1.3 + 0.4 * len(names)), width_ratios=(2, 1))
+    legend_below(figure, figure.axes[0])
+    return figure
 
 
 def time_unit(seconds: float) -> Tuple[str, float]:
@@ -169,7 +139,9 @@ def save_bars(path: str, costs: Costs) -> None:
     Raises:
         ValueError: If the suffix is another one.
     """
-    save_figure(cost_bars(costs), path)
+    with themed('light'):
+        figure = cost_bars(costs)
+    save_figure(figure, path)
 
 
 def save_figure(figure: Figure, path: str) -> None:
@@ -180,7 +152,7 @@ def save_figure(figure: Figure, path: str) -> None:
     """
     check_suffix(path, PICTURES)
     if path.endswith('.svg'):
-        save_svg(figure, path)
+        atomic_write_text(path, svg(figure))
         return
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=150, facecolor='white')

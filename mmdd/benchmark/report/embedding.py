@@ -7,9 +7,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.registry import DATASETS
 
 from mmdd.datasets.annotations import load_image
+from mmdd.models.coresets.feature_pass import extract
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.state import read_arrays, write_arrays
@@ -103,22 +105,13 @@ def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
                    batch_size: int = 32) -> np.ndarray:
     """Features of image files by a proxy, (N, D) fp32.
 
-    Args:
-        proxy: Gives ``features(images) -> (B, D)``.
-        paths: Image files.
-        image_size: (height, width) to which they are stretched; one number for
-            squares.
-        batch_size: Images of a forward pass.
+    They are stretched to its ``image_size``: (height, width), or one number for squares.
     """
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    proxy = proxy.to(device)
+    proxy = proxy.to(get_device())
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    found = []
-    for i in range(0, len(paths), batch_size):
-        images = np.stack([load_image(path, size) for path in paths[i:i + batch_size]])
-        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-        found.append(proxy.features(batch.to(device)).float().cpu().numpy())
-    return np.concatenate(found)
+    return np.concatenate([
+        extract(proxy, [load_image(path, size) for path in paths[i:i + batch_size]])
+        for i in range(0, len(paths), batch_size)])
 
 
 def embed(features: Mapping[str, np.ndarray], method: str = 'tsne') -> Dict[str, np.ndarray]:

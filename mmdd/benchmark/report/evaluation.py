@@ -5,23 +5,15 @@ from typing import List, Mapping, Optional, Sequence
 
 from mmdd.protocols.results import BEST, LAST, MethodRuns
 from mmdd.utils.io import atomic_write_json, atomic_write_text
-from mmdd.utils.table import Column, Table, markdown_text, number
+from mmdd.utils.table import Table, markdown_list, markdown_text, number
 from ..results import StudentResult
 from .notes import FULL_NOTE, reading_notes, spread_notes
-from .student_tables import label_columns
-from .write import markdown_list
+from .student_tables import LABELS, training_cells
 
 
 def write_evaluation(student: StudentResult, work_dir: str, title: str,
                      notes: Sequence[str] = ()) -> None:
-    """Print the table and write ``results.json`` and ``results.md``.
-
-    Args:
-        student: What was measured.
-        work_dir: Where the files go.
-        title: Line above the table.
-        notes: More lines below the table.
-    """
+    """Print the table, and more notes below it, and write ``results.json`` and ``results.md``."""
     table, warned = evaluation_table(student.methods), student.warnings
     below = evaluation_notes(student.methods) + list(notes)
     table.print(title)
@@ -39,27 +31,16 @@ def write_evaluation(student: StudentResult, work_dir: str, title: str,
 
 def evaluation_table(methods: Mapping[str, MethodRuns]) -> Table:
     """Per method images, updates, seconds, runs, and the last and best value of each metric."""
-    finished = [row for row in methods.values() if row.finished]
-
-    def measured(title: str, value) -> Column:
-        return title, lambda row: number(value(row), 0) if row.finished else None
-
-    columns: List[Column] = [
-        ('method', lambda row: row.method + (' *' if row.full else '')),
-        measured('images', lambda row: row.first.images),
-        measured('updates', lambda row: row.first.updates), *label_columns(finished),
-        measured('s per run', lambda row: row.seconds), ('runs', _runs)]
-    if any(row.first.lr is not None for row in finished):
-        columns.append(('lr (picked)', _rate))
-    metrics = list(finished[0].first.last) if finished else []
-    for which in (LAST, BEST):
-        if any(row.first.metrics(which) for row in finished):
-            columns += [_mean_column(metric, which) for metric in metrics]
-    return Table.build(methods.values(), columns)
-
-
-def _mean_column(metric: str, which: str) -> Column:
-    return f'{metric} ({which})', lambda row: row.mean(metric, which)
+    finished = [runs for runs in methods.values() if runs.finished]
+    figures = [(metric, which) for which in (LAST, BEST)
+               if any(runs.first.metrics(which) for runs in finished)
+               for metric in finished[0].first.last]
+    return Table.of(({
+        'method': runs.method + (' *' if runs.full else ''), **training_cells(runs),
+        's per run': number(runs.seconds if runs.finished else None, 0), 'runs': _runs(runs),
+        'lr (picked)': _rate(runs),
+        **{f'{metric} ({which})': runs.mean(metric, which) for metric, which in figures}}
+        for runs in methods.values()), optional=(*LABELS, 'lr (picked)'))
 
 
 def _runs(row: MethodRuns) -> str:

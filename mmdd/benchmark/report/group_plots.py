@@ -7,21 +7,24 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmdd.utils.io import atomic_write_text
 from mmdd.utils.names import slug
 from ..results import GroupResult, StudentResult
 from . import plots
 from .embedding import embed_group
 
 EMBEDDINGS = dict(tsne='t-SNE', umap='UMAP')
-# What a plot shows, its caption, and what draws it in a theme, if there is anything to draw.
-Plot = Tuple[str, str, Callable[..., Optional[Figure]]]
+# What a plot shows, its caption, and what draws it, if there is anything to draw.
+Plot = Tuple[str, str, Callable[[], Optional[Figure]]]
 
 
 @dataclass
 class Drawing:
-    """A drawn plot: what it shows, its caption, and SVG text for each theme."""
+    """A drawn plot: what it shows, its caption, its size in pixels, and SVG for each theme."""
     kind: str
     title: str
+    width: int
+    height: int
     light: str
     dark: str
 
@@ -38,12 +41,18 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     found.append(('cost', 'Cost of a kept image', partial(plots.cost_figure, group)))
     drawn = []
     for number, (kind, title, draw) in enumerate(found):
-        light, dark = (draw(theme=theme) for theme in ('light', 'dark'))
-        if light is None or dark is None:
-            continue
-        name = f'{slug(group.name)}-{number}-{kind}.svg'
-        plots.save_svg(light, osp.join(work_dir, 'plots', name))
-        drawn.append(Drawing(kind, title, plots.svg(light), plots.svg(dark)))
+        figures = {}
+        for theme in plots.THEMES:
+            with plots.themed(theme):
+                if (figure := draw()) is not None:
+                    figures[theme] = figure
+        if figures:
+            width, height = (round(96 * inches) for inches in figures['light'].get_size_inches())
+            one = Drawing(kind, title, width, height, **{
+                theme: plots.svg(figure) for theme, figure in figures.items()})
+            name = f'{slug(group.name)}-{number}-{kind}.svg'
+            atomic_write_text(osp.join(work_dir, 'plots', name), one.light)
+            drawn.append(one)
     return drawn
 
 

@@ -2,7 +2,6 @@
 import base64
 import io
 import os.path as osp
-import re
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
@@ -10,90 +9,36 @@ import numpy as np
 from PIL import Image
 
 from mmdd.datasets.gallery import read_gallery
-from mmdd.utils.io import atomic_write_text
 from mmdd.utils.picture import Tile, draw_tile
 from ..results import GroupResult, MethodResult, Results, StudentResult
 from .group_plots import Drawing
 from .notes import notes, verdicts
 from .set_tables import class_tables, config_table, cost_table, facts_table, score_table
-from .student_tables import (
-    BUDGET_NOTE,
-    OVERVIEW_NOTE,
-    SPREAD_NOTE,
-    budget_tables,
-    group_table,
-    overview_table,
-    spread_table,
-)
+from .student_tables import OVERVIEW_NOTE, overview_table, student_tables
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
 MAX_TILES, TILES_PER_METHOD, TILE_SIDE = 360, 16, 160
 
 
-def write_html(results: Results, plots: Mapping[str, Sequence[Drawing]], path: str) -> str:
-    """Write the report.
+def render(results: Results, plots: Mapping[str, Sequence[Drawing]]) -> str:
+    """The report as text; everything that comes from outside is escaped.
 
     Args:
         results: What was found; the sets it names are read for galleries, where they are there.
         plots: Plots by group.
-        path: File to write.
-
-    Returns:
-        str: ``path``.
     """
-    atomic_write_text(path, render(results, plots))
-    return path
-
-
-def render(results: Results, plots: Mapping[str, Sequence[Drawing]]) -> str:
-    """The report as text; everything that comes from outside is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
     methods = sum(bool(method.sets) for method in results.methods)
-    num_tiles = max(4, min(TILES_PER_METHOD, MAX_TILES // max(1, methods)))
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True,
                               undefined=StrictUndefined)
-    groups = [group_view(group, f'group-{i}', plots.get(group.name, ()), num_tiles)
-              for i, group in enumerate(results.groups)]
+    # What the template makes of results; in what order, it says itself.
+    for view in (class_tables, config_table, cost_table, counts, data_uri, facts_table,
+                 gallery_view, notes, overview_table, row_classes, score_table, student_tables,
+                 verdicts):
+        environment.globals[view.__name__] = view
     return environment.get_template('report.html').render(
-        results=results, groups=groups, counts=counts(results), methods=config_table(results),
-        css=Markup(_template('report.css')),
-        js=Markup(_template('report.js')))
-
-
-def group_view(group: GroupResult, anchor: str, plots: Sequence[Drawing],
-               num_tiles: int) -> Dict[str, Any]:
-    """What the template shows of one group."""
-    views = [plot_view(plot) for plot in plots]
-    return dict(
-        id=anchor, name=group.name, notes=notes(group), failures=group.failures,
-        students=group.students,
-        scores=score_table(group), facts=facts_table(group),
-        class_tables=class_tables(group), cost=cost_table(group),
-        plots=[plot for plot in views if plot['kind'] != 'cost'],
-        cost_plot=next((plot for plot in views if plot['kind'] == 'cost'), None),
-        galleries=[gallery_view(method, num_tiles) for method in group.methods
-                   if method.sets and method.sets[0].facts],
-        verdicts=[line for student in group.students for line in verdicts(group, student)],
-        tables=[view for student in group.students for view in table_views(group, student)],
-        overview=overview_table(group),
-        overview_caption=f'All students on real test data, {OVERVIEW_NOTE}')
-
-
-def table_views(group: GroupResult, student: StudentResult) -> List[Dict[str, Any]]:
-    """The tables of one student: ``table``, ``caption`` and ``classes`` of the rows."""
-    views: List[Dict[str, Any]] = [
-        dict(table=table, classes=None,
-             caption=f'{student.title}: {metric} by budget, {BUDGET_NOTE}')
-        for metric, table in budget_tables(group, student).items()]
-    views.append(dict(
-        table=group_table(group, student), classes=row_classes(group, student),
-        caption=f'{student.title}: students on real test data, {", ".join(group.metrics)}'))
-    spread = spread_table(group, student)
-    if spread.rows:
-        views.append(dict(table=spread, classes=None,
-                          caption=f'{student.title}: {group.metrics[0]}, {SPREAD_NOTE}'))
-    return views
+        results=results, plots=plots, overview_note=OVERVIEW_NOTE,
+        num_tiles=max(4, min(TILES_PER_METHOD, MAX_TILES // max(1, methods))))
 
 
 def row_classes(group: GroupResult, student: StudentResult) -> List[str]:
@@ -117,23 +62,13 @@ def counts(results: Results) -> List[Tuple[str, str]]:
             ('hours of students', f'{hours:.1f}')]
 
 
-def plot_view(plot: Drawing) -> Dict[str, Any]:
-    """A plot with its pictures as data URIs and its size in pixels."""
-    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', plot.light)
-    width, height = (round(float(value) * 4 / 3) for value in box.groups()) if box else (590, 360)
-    light, dark = (data_uri(text.encode(), 'image/svg+xml') for text in (plot.light, plot.dark))
-    return dict(kind=plot.kind, title=plot.title, width=width, height=height, light=light,
-                dark=dark)
-
-
 def gallery_view(method: MethodResult, num: int) -> Dict[str, Any]:
     """Pictures of a method's first set; a set that cannot be read says why."""
     try:
         found, classes = read_gallery(method.sets[0].folder, num)
     except (ValueError, OSError) as error:
-        return dict(method=method.name, tiles=[], error=str(error))
-    return dict(method=method.name, error='', tiles=[
-        tile_view(tile, classes, method.name) for tile in found])
+        return dict(tiles=[], error=str(error))
+    return dict(tiles=[tile_view(tile, classes, method.name) for tile in found], error='')
 
 
 def tile_view(tile: Tile, classes: Sequence[str], method: str) -> Dict[str, Any]:
@@ -143,23 +78,13 @@ def tile_view(tile: Tile, classes: Sequence[str], method: str) -> Dict[str, Any]
     factor = TILE_SIDE / max(height, width)
     drawn = drawn[:max(1, round(height * factor)), :max(1, round(width * factor))]
     names = ', '.join(dict.fromkeys(str(classes[int(label)]) for label in tile.target.labels))
-    return dict(src=data_uri(jpeg(drawn), 'image/jpeg'), width=drawn.shape[1],
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(drawn)).save(stream, 'JPEG', quality=86)
+    return dict(src=data_uri(stream.getvalue(), 'image/jpeg'), width=drawn.shape[1],
                 height=drawn.shape[0], caption=tile.caption,
                 alt=f'{method}, {tile.caption}{f": {names}" if names else ""}')
-
-
-def jpeg(image: np.ndarray) -> bytes:
-    """An image as JPEG bytes."""
-    stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(stream, 'JPEG', quality=86)
-    return stream.getvalue()
 
 
 def data_uri(content: bytes, kind: str) -> str:
     """Bytes as an address that holds them."""
     return f'data:{kind};base64,{base64.b64encode(content).decode()}'
-
-
-def _template(name: str) -> str:
-    with open(osp.join(TEMPLATES, name), encoding='utf-8') as f:
-        return f.read()

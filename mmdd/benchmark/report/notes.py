@@ -1,9 +1,10 @@
 """What a reader must know of tables, in sentences."""
+import itertools
 from typing import Iterable, List
 
 from mmdd.protocols.regimes import REGIMES
 from mmdd.protocols.results import MethodRuns
-from ..results import GroupResult, StudentResult
+from ..results import GroupResult
 
 SELECTED = dict(
     val='best: the checkpoint that is best on the validation split, measured on the test split.',
@@ -64,24 +65,23 @@ def notes(group: GroupResult) -> List[str]:
     return lines + [f'Failed: {line}' for line in group.failures]
 
 
-def verdicts(group: GroupResult, student: StudentResult) -> List[str]:
-    """One sentence per method: how it stands against the random baseline of its budget.
+def verdicts(group: GroupResult) -> List[str]:
+    """One sentence per student and method: how it stands against the random of its budget.
 
-    Where there are several students, the sentence begins with this one's title.
+    Where there are several students, the sentence begins with the title of its own.
     """
-    randoms, lines = group.randoms(student), []
-    metric = group.metrics[0]
-    for method in group.methods:
-        row, random = student.runs_of(method), randoms.get(method.budget)
-        if method.full or not row.finished or random is None or random.method == method.name:
+    lines, metric = [], group.metrics[0]
+    for student, method in itertools.product(group.students, group.methods):
+        gap = None if method.full else group.gap(student, method, metric)
+        if gap is None:
             continue
-        mean, beside = row.measured(metric), random.measured(metric)
-        gap = mean - beside
-        text = f'{group.prefix(student)}{method.name} ({method.budget}): {metric} {mean.mean:.1f}'
+        text = (f'{group.prefix(student)}{method.name} ({method.budget}): {metric} '
+                f'{student.runs_of(method).measured(metric).mean:.1f}')
+        random = group.randoms(student)[method.budget].measured(metric)
         if gap.std is not None and abs(gap.mean) <= gap.std:
-            lines.append(f'{text}, within the spread of Random ({beside.mean:.1f})')
+            lines.append(f'{text}, within the spread of Random ({random.mean:.1f})')
         else:
             side = 'above' if gap.mean > 0 else 'below'
-            lines.append(f'{text}, {abs(gap.mean):.1f} {side} Random ({beside.mean:.1f})'
+            lines.append(f'{text}, {abs(gap.mean):.1f} {side} Random ({random.mean:.1f})'
                          + (', by a single student' if gap.std is None else ''))
     return lines

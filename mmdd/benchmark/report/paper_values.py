@@ -1,13 +1,11 @@
 """What the papers report, from the ``metafile.yml`` beside a config."""
-import math
 import os.path as osp
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import yaml
-
-from mmdd.utils.config import resolve_path
+from mmdd.utils.config import read_yaml, resolve_path
 from mmdd.utils.mean_std import MeanStd
 
 METAFILE = 'metafile.yml'
@@ -18,7 +16,8 @@ ALIASES = (
     ('map', 'boxap', 'bboxmap', 'boxmap', 'ap', 'pascalvocmap', 'cocobboxmap'),
     ('ap50', 'map50', 'bboxmap50', 'boxap50', 'pascalvocap50', 'cocobboxmap50'),
     ('miou', 'meaniou', 'iou'))
-_NUMBER = re.compile(r'[-+]?\d*\.?\d+')
+_NUMBER = re.compile(r'[-+]?\d*\.?\d+(?:e[-+]?\d+)?')
+_STD = re.compile(r'.*[ _-]std', re.I)
 
 
 def metric_key(name: str) -> str:
@@ -31,7 +30,7 @@ def paper_entry(config: str) -> Dict[str, Any]:
     """What a metafile says of a config.
 
     Args:
-        config: Config file; its folder is searched for ``metafile.yml``.
+        config: Config file, or '' for none; its folder is searched for ``metafile.yml``.
 
     Returns:
         dict: ``name``, ``collection``, ``title`` and ``url`` of the paper,
@@ -46,10 +45,9 @@ def paper_entry(config: str) -> Dict[str, Any]:
     except FileNotFoundError:
         return {}
     content = _read(path, osp.getmtime(path))
-    for model in _items(content.get('Models')):
-        if osp.basename(str(model.get('Config'))) == osp.basename(config):
-            break
-    else:
+    model = next((model for model in _items(content.get('Models'))
+                  if osp.basename(str(model.get('Config'))) == osp.basename(config)), None)
+    if model is None:
         return {}
     collections = {entry.get('Name'): entry for entry in _items(content.get('Collections'))}
     paper = (collections.get(model.get('In Collection')) or {}).get('Paper') or {}
@@ -97,52 +95,31 @@ def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, MeanStd]:
     """
     if not isinstance(node, Mapping):
         return {}
-    given = {metric_key(name): value for name, value in node.items()}
+    given: Dict[str, Optional[MeanStd]] = {}
+    stds: Dict[str, Optional[MeanStd]] = {}
+    for name, value in node.items():
+        known, bare = (stds, str(name)[:-4]) if _STD.fullmatch(str(name)) else (given, name)
+        known[metric_key(bare)] = _mean_std(value)
     found = {}
     for column in metrics:
-        value = _mean_std(given.get(metric_key(column)))
-        if value is None:
-            continue
-        if value.std is None:
-            deviations = [_mean_std(item) for name, item in node.items()
-                          if re.fullmatch(r'.*[ _-]std', str(name), re.I)
-                          and metric_key(str(name)[:-4]) == metric_key(column)]
-            value = MeanStd(value.mean, next((one.mean for one in deviations if one), None))
-        found[column] = value
+        value, std = (known.get(metric_key(column)) for known in (given, stds))
+        if value is not None:
+            found[column] = replace(value, std=std.mean) if std and value.std is None else value
     return found
 
 
 def _mean_std(value: Any) -> Optional[MeanStd]:
     if isinstance(value, Mapping):
-        parts = [value.get('mean'), value.get('std')]
-    elif isinstance(value, (list, tuple)):
-        parts = list(value[:2])
-    elif isinstance(value, str):
-        parts = _NUMBER.findall(value)[:2]
-    else:
-        parts = [value]
-    numbers = [_number(part) for part in parts]
-    if not numbers or numbers[0] is None or not math.isfinite(numbers[0]):
-        return None
-    return MeanStd(numbers[0], numbers[1] if len(numbers) > 1 else None)
-
-
-def _number(value: Any) -> Optional[float]:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+        value = [value.get('mean'), value.get('std')]
+    parts = value if isinstance(value, (list, tuple)) else _NUMBER.findall(str(value))
+    mean, std, *_ = [float(part) if _NUMBER.fullmatch(part) else None
+                     for part in map(str, parts)] + [None, None]
+    return None if mean is None else MeanStd(mean, std)
 
 
 @cache
 def _read(path: str, changed: float) -> Mapping[str, Any]:
-    with open(path, encoding='utf-8') as f:
-        try:
-            content = yaml.safe_load(f)
-        except yaml.YAMLError as error:
-            raise ValueError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from None
+    content = read_yaml(path)
     return content if isinstance(content, Mapping) else {}
 
 

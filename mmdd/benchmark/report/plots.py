@@ -1,19 +1,18 @@
 """Plots of a benchmark, drawn without a display and without global state."""
 import io
 import math
-import os.path as osp
+from bisect import bisect
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from mmdd.utils.io import atomic_write_text
 from mmdd.utils.mean_std import MeanStd
-from ..results import GroupResult, MethodResult, StudentResult
+from ..results import GroupResult, StudentResult
 
 # Colours that stay apart for colour-blind readers, in light and in dark (Okabe and Ito).
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#8c6bb1', '#7f7f7f')
@@ -22,26 +21,21 @@ THEMES = dict(light=dict(ink='#1f2328', faint='#d0d7de'),
               dark=dict(ink='#e6edf3', faint='#3d444d'))
 
 
-# Position, mean, standard deviation (None of single runs) and the paper's value.
-Point = Tuple[float, float, Optional[float], Optional[MeanStd]]
-
-
 @dataclass
 class Series:
     """One line of a plot, from left to right."""
     name: str  # what the legend calls it
-    x: List[float]
-    y: List[float]
-    std: List[float]  # zeros of single runs
-    paper: List[float]  # NaN where there is none
+    x: List[float] = field(default_factory=list)
+    y: List[float] = field(default_factory=list)
+    std: List[float] = field(default_factory=list)  # zeros of single runs
+    paper: List[float] = field(default_factory=list)  # NaN where there is none
 
-    @classmethod
-    def of(cls, name: str, points: Sequence[Point]) -> 'Series':
-        """A line through points in any order."""
-        points = sorted(points, key=lambda point: point[0])
-        return cls(name, [float(x) for x, *_ in points], [mean for _, mean, *_ in points],
-                   [std or 0. for _, _, std, _ in points],
-                   [paper.mean if paper else math.nan for *_, paper in points])
+    def add(self, x: float, value: MeanStd, paper: Optional[MeanStd]) -> None:
+        """Add a point where it belongs."""
+        place = bisect(self.x, x)
+        for values, new in ((self.x, float(x)), (self.y, value.mean), (self.std, value.std or 0.),
+                            (self.paper, paper.mean if paper else math.nan)):
+            values.insert(place, new)
 
 
 def budget_series(group: GroupResult, student: StudentResult, metric: str) -> List[Series]:
@@ -49,189 +43,169 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
 
     The spread is that between the means of the sets; where there is one set, over its students.
     """
-    found: Dict[str, List[Point]] = {}
-    for method in _measured(group, student):
+    found: Dict[str, Series] = {}
+    for method, row in group.measured(student):
         if method.sets and not method.sweep:
-            row = student.runs_of(method)
             mean, between = row.measured(metric), row.between_sets(metric)
-            found.setdefault(method.curve, []).append((
-                row.first.images, mean.mean, mean.std if between is None else between,
-                method.paper_of(student.name, metric)))
-    lines = [Series.of(name, points) for name, points in found.items()]
-    return [line for line in lines if len(set(line.x)) > 1]
+            found.setdefault(method.curve, Series(method.curve)).add(
+                row.first.images, mean if between is None else MeanStd(mean.mean, between),
+                method.paper_of(student.name, metric))
+    return [line for line in found.values() if len(set(line.x)) > 1]
 
 
 def sweep_series(group: GroupResult, student: StudentResult,
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
-    found: Dict[str, Dict[str, List[Point]]] = {}
-    for method in _measured(group, student):
-        sweep, mean = method.sweep, student.runs_of(method).measured(metric)
+    found: Dict[str, Dict[str, Series]] = {}
+    for method, row in group.measured(student):
+        sweep = method.sweep
         if sweep and isinstance(sweep['value'], (int, float)):
-            found.setdefault(sweep['label'], {}).setdefault(sweep['base'], []).append(
-                (sweep['value'], mean.mean, mean.std, method.paper_of(student.name, metric)))
-    return {key: [Series.of(name, points) for name, points in lines.items()]
-            for key, lines in found.items()}
+            lines = found.setdefault(sweep['label'], {})
+            lines.setdefault(sweep['base'], Series(sweep['base'])).add(
+                sweep['value'], row.measured(metric), method.paper_of(student.name, metric))
+    return {key: list(lines.values()) for key, lines in found.items()}
 
 
-def _measured(group: GroupResult, student: StudentResult) -> List[MethodResult]:
-    return [method for method in group.methods if student.runs_of(method).finished]
-
-
-def line_figure(series: Sequence[Series], xlabel: str, ylabel: str, theme: str = 'light',
+def line_figure(series: Sequence[Series], xlabel: str, ylabel: str,
                 level: Optional[float] = None) -> Figure:
     """Lines with error bars; the paper's values dashed in the same colour.
 
-    Args:
-        series: What to draw.
-        xlabel: Label of the horizontal axis.
-        ylabel: Label of the vertical axis.
-        theme: 'light' or 'dark'.
-        level: Height of a dotted line, the full real set.
+    The full real set is a dotted line at ``level``.
     """
-    with themed(theme):
-        figure, axes = new_figure(6.2, 3.8, ylabel=ylabel, xlabel=xlabel)
-        for i, line in enumerate(series):
-            colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
-            axes.errorbar(line.x, line.y, line.std, color=colour, marker=marker, capsize=3,
-                          label=line.name)
-            if np.isfinite(line.paper).any():
-                axes.plot(line.x, line.paper, '--', color=colour, marker=marker,
-                          markerfacecolor='none', alpha=0.7, label=f'{line.name} (paper)')
-        if level is not None:
-            axes.axhline(level, color=THEMES[theme]['ink'], linestyle=':', linewidth=1,
-                         label='Full')
-        ticks = sorted({x for line in series for x in line.x})
-        if len(ticks) <= 8:
-            axes.set_xticks(ticks, [f'{x:g}' for x in ticks])
-        legend_below(figure, axes)
-        return figure
+    figure, axes = new_figure(6.2, 3.8, ylabel=ylabel, xlabel=xlabel)
+    for i, line in enumerate(series):
+        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        axes.errorbar(line.x, line.y, line.std, color=colour, marker=marker, capsize=3,
+                      label=line.name)
+        if np.isfinite(line.paper).any():
+            axes.plot(line.x, line.paper, '--', color=colour, marker=marker,
+                      markerfacecolor='none', alpha=0.7, label=f'{line.name} (paper)')
+    if level is not None:
+        axes.axhline(level, color=rcParams['text.color'], linestyle=':', linewidth=1,
+                     label='Full')
+    ticks = sorted({x for line in series for x in line.x})
+    if len(ticks) <= 8:
+        axes.set_xticks(ticks, [f'{x:g}' for x in ticks])
+    legend_below(figure, axes)
+    return figure
 
 
-def methods_figure(group: GroupResult, student: StudentResult, metric: str,
-                   theme: str = 'light') -> Figure:
+def methods_figure(group: GroupResult, student: StudentResult, metric: str) -> Figure:
     """Every student as a dot, every method's mean as a line: how far the methods lie apart."""
-    rows = [student.runs_of(method) for method in _measured(group, student)]
-    with themed(theme):
-        figure, axes = new_figure(6.2, 0.9 + 0.42 * len(rows), xlabel=metric)
-        for i, row in enumerate(rows):
-            values, mean = row.values(metric), row.measured(metric).mean
-            height, colour = len(rows) - 1 - i, COLOURS[i % len(COLOURS)]
-            offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.]
-            axes.plot(values, height + np.asarray(offsets), 'o', markersize=4, alpha=0.8,
-                      color=colour, label=row.method)
-            axes.plot([mean, mean], [height - 0.32, height + 0.32], linewidth=2.5, color=colour)
-        axes.set_yticks(range(len(rows)), [row.method for row in rows[::-1]])
-        axes.grid(axis='y', visible=False)
-        return figure
+    rows = [row for _, row in group.measured(student)]
+    figure, axes = new_figure(6.2, 0.9 + 0.42 * len(rows), xlabel=metric)
+    for i, row in enumerate(rows):
+        values, mean = row.values(metric), row.measured(metric).mean
+        height, colour = len(rows) - 1 - i, COLOURS[i % len(COLOURS)]
+        offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        axes.plot(values, height + offsets, 'o', markersize=4, alpha=0.8, color=colour,
+                  label=row.method)
+        axes.plot([mean, mean], [height - 0.32, height + 0.32], linewidth=2.5, color=colour)
+    axes.set_yticks(range(len(rows)), [row.method for row in rows[::-1]])
+    axes.grid(axis='y', visible=False)
+    return figure
 
 
-def ablation_figure(group: GroupResult, student: StudentResult,
-                    theme: str = 'light') -> Optional[Figure]:
+def ablation_figure(group: GroupResult, student: StudentResult) -> Optional[Figure]:
     """Bars of the methods that add one component each; None where none is measured."""
-    measured = {method.name: method for method in _measured(group, student)}
-    methods = [measured[name] for name in group.ablation if name in measured]
-    if not methods:
+    measured = {method.name: (method, row) for method, row in group.measured(student)}
+    steps = [measured[name] for name in group.ablation if name in measured]
+    if not steps:
         return None
-    metrics = group.metrics
+    metrics, ink = group.metrics, rcParams['text.color']
     width = 0.8 / len(metrics)
-    with themed(theme):
-        figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
-        for k, metric in enumerate(metrics):
-            x = np.arange(len(methods)) + (k - (len(metrics) - 1) / 2) * width
-            means = [student.runs_of(method).measured(metric) for method in methods]
-            axes.bar(x, [mean.mean for mean in means], width * 0.92,
-                     yerr=[mean.std or 0. for mean in means], capsize=3,
-                     color=COLOURS[k % len(COLOURS)], ecolor=THEMES[theme]['ink'], label=metric)
-            papers = [method.paper_of(student.name, metric) for method in methods]
-            given = [(position, paper.mean) for position, paper in zip(x, papers) if paper]
-            if given:
-                axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6,
-                          color=THEMES[theme]['ink'], label=f'{metric} (paper)')
-        axes.set_xticks(range(len(methods)), [method.name for method in methods])
-        axes.grid(axis='x', visible=False)
-        legend_below(figure, axes)
-        return figure
+    figure, axes = new_figure(6.2, 3.6, ylabel=' / '.join(metrics))
+    for k, metric in enumerate(metrics):
+        x = np.arange(len(steps)) + (k - (len(metrics) - 1) / 2) * width
+        means = [row.measured(metric) for _, row in steps]
+        axes.bar(x, [mean.mean for mean in means], width * 0.92,
+                 yerr=[mean.std or 0. for mean in means], capsize=3,
+                 color=COLOURS[k % len(COLOURS)], ecolor=ink, label=metric)
+        papers = [method.paper_of(student.name, metric) for method, _ in steps]
+        given = [(position, paper.mean) for position, paper in zip(x, papers) if paper]
+        if given:
+            axes.plot(*zip(*given), 'D', markerfacecolor='none', markersize=6, color=ink,
+                      label=f'{metric} (paper)')
+    axes.set_xticks(range(len(steps)), [method.name for method, _ in steps])
+    axes.grid(axis='x', visible=False)
+    legend_below(figure, axes)
+    return figure
 
 
-def embedding_figure(points: Mapping[str, np.ndarray], theme: str = 'light') -> Figure:
-    """Features in the plane: the real set faint, distilled sets on top.
-
-    Args:
-        points: (N, 2) coordinates by set; the first is the real set.
-        theme: 'light' or 'dark'.
-    """
-    with themed(theme):
-        figure, axes = new_figure(6.2, 4.6)
-        for i, (name, xy) in enumerate(points.items()):
-            if i == 0:
-                axes.scatter(xy[:, 0], xy[:, 1], s=6, color=THEMES[theme]['ink'], alpha=0.25,
-                             linewidths=0, label=name)
-            else:
-                axes.scatter(xy[:, 0], xy[:, 1], s=22, marker=MARKERS[(i - 1) % len(MARKERS)],
-                             color=COLOURS[(i - 1) % len(COLOURS)], alpha=0.85, linewidths=0,
-                             label=name)
-        axes.set_axis_off()
-        legend_below(figure, axes)
-        return figure
+def embedding_figure(points: Mapping[str, np.ndarray]) -> Figure:
+    """Features in the plane, (N, 2) by set: the first, which is the real set, faint below."""
+    figure, axes = new_figure(6.2, 4.6)
+    for i, (name, xy) in enumerate(points.items()):
+        look = dict(s=22, marker=MARKERS[(i - 1) % len(MARKERS)], alpha=0.85,
+                    color=COLOURS[(i - 1) % len(COLOURS)]) if i else dict(
+                        s=6, color=rcParams['text.color'], alpha=0.25)
+        axes.scatter(xy[:, 0], xy[:, 1], linewidths=0, label=name, **look)
+    axes.set_axis_off()
+    legend_below(figure, axes)
+    return figure
 
 
-def cost_figure(group: GroupResult, theme: str = 'light') -> Optional[Figure]:
+def cost_figure(group: GroupResult) -> Optional[Figure]:
     """Seconds per kept image and peak memory of every method; None where nothing is known."""
     costs = {method.name: method.cost for method in group.methods}
     names = [name for name, cost in costs.items() if cost][::-1]
-    if not names:
-        return None
-    kinds = [('seconds_per_kept', 'seconds per kept image'), ('host', 'peak host memory (MiB)'),
-             ('gpu', 'peak GPU memory (MiB)')]
-    kinds = [kind for kind in kinds if any(kind[0] in costs[name] for name in names)]
-    with themed(theme):
-        figure = Figure(figsize=(6.2, 0.9 + 0.34 * len(names)), layout='constrained')
-        panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-        for k, ((key, label), axes) in enumerate(zip(kinds, panels)):
-            axes.barh(names, [costs[name].get(key, 0.) for name in names],
-                      color=COLOURS[k % len(COLOURS)])
-            axes.set_xlabel(label)
-            axes.locator_params(axis='x', nbins=4)
-            _plain_axes(axes)
-            axes.grid(axis='y', visible=False)
-        return figure
+    kinds = dict(seconds_per_kept='seconds per kept image', host='peak host memory (MiB)',
+                 gpu='peak GPU memory (MiB)')
+    panels = {label: {'': [costs[name].get(key, 0.) for name in names]}
+              for key, label in kinds.items() if any(key in costs[name] for name in names)}
+    return bar_panels(names, panels, (6.2, 0.9 + 0.34 * len(names))) if names else None
+
+
+def bar_panels(names: Sequence[str], panels: Mapping[str, Mapping[str, Sequence[float]]],
+               size: Tuple[float, float],
+               width_ratios: Optional[Sequence[float]] = None) -> Figure:
+    """Horizontal bars, a row for each name from below, in panels beside each other.
+
+    Args:
+        names: Names of the rows.
+        panels: By the label of a panel the lengths of its bars, which are stacked, by their part.
+        size: Width and height in inches.
+        width_ratios: Relative widths of the panels.
+    """
+    figure, colours = Figure(figsize=size, layout='constrained'), iter(COLOURS)
+    found = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=width_ratios)
+    for axes, (label, parts) in zip(found[0], panels.items()):
+        left = np.zeros(len(names))
+        for part, lengths in parts.items():
+            axes.barh(names, lengths, left=left, color=next(colours), label=part)
+            left = left + lengths
+        axes.set_xlabel(label)
+        axes.locator_params(axis='x', nbins=4)
+        axes.grid(axis='y', visible=False)
+    return figure
 
 
 @contextmanager
 def themed(theme: str) -> Iterator[None]:
-    """Colours and sizes of a theme for everything drawn in the block."""
+    """Colours and sizes of a theme, 'light' or 'dark', for everything drawn in the block."""
     ink, faint = THEMES[theme]['ink'], THEMES[theme]['faint']
     with rc_context({
             'text.color': ink, 'axes.labelcolor': ink, 'axes.edgecolor': ink, 'xtick.color': ink,
             'ytick.color': ink, 'grid.color': faint, 'figure.facecolor': 'none',
             'axes.facecolor': 'none', 'savefig.facecolor': 'none', 'legend.frameon': False,
             'font.size': 10, 'font.family': 'DejaVu Sans', 'axes.grid': True,
-            'axes.axisbelow': True, 'grid.linewidth': 0.7, 'lines.linewidth': 1.8}):
+            'axes.axisbelow': True, 'axes.spines.top': False, 'axes.spines.right': False,
+            'grid.linewidth': 0.7, 'lines.linewidth': 1.8}):
         yield
 
 
 def new_figure(width: float, height: float, xlabel: str = '', ylabel: str = ''):
     """A figure in inches with one pair of axes."""
     figure = Figure(figsize=(width, height), layout='constrained')
-    axes = figure.subplots()
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
-    _plain_axes(axes)
-    return figure, axes
+    return figure, figure.subplots(subplot_kw=dict(xlabel=xlabel, ylabel=ylabel))
 
 
 def legend_below(figure: Figure, axes) -> None:
-    """The legend under the axes, where it hides nothing."""
-    handles, labels = axes.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i].endswith('(paper)'))
-    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
-    figure.legend(handles, labels, loc='outside lower center', ncols=min(4, len(labels)),
+    """The legend under the axes, where it hides nothing; the paper's values come last."""
+    entries = sorted(zip(*axes.get_legend_handles_labels()),
+                     key=lambda entry: entry[1].endswith('(paper)'))
+    figure.legend(*zip(*entries), loc='outside lower center', ncols=min(4, len(entries)),
                   fontsize=9, columnspacing=1.2, handletextpad=0.5)
-
-
-def _plain_axes(axes) -> None:
-    axes.spines[['top', 'right']].set_visible(False)
 
 
 def svg(figure: Figure) -> str:
@@ -239,11 +213,4 @@ def svg(figure: Figure) -> str:
     stream = io.StringIO()
     with rc_context({'svg.hashsalt': 'mmdd', 'svg.fonttype': 'path'}):
         FigureCanvasSVG(figure).print_svg(stream, metadata=dict(Date=None))
-    return stream.getvalue()
-
-
-def save_svg(figure: Figure, path: str) -> str:
-    """Write :func:`svg` to ``path``; returns its file name."""
-    text = '\n'.join(line.rstrip() for line in svg(figure).splitlines())
-    atomic_write_text(path, text + '\n')
-    return osp.basename(path)
+    return '\n'.join(line.rstrip() for line in stream.getvalue().splitlines()) + '\n'

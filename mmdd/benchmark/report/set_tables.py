@@ -1,49 +1,39 @@
 """Tables of sets: facts of their manifests, class by class, cost, configs, scores."""
 import statistics
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional
 
-from mmdd.utils.table import Cell, Column, Table, number, percent
-from ..results import GroupResult, MethodResult, Results, SetResult
+from mmdd.utils.mean_std import MeanStd
+from mmdd.utils.table import Cell, Shown, Table, number, percent
+from ..results import GroupResult, Results, SetResult
 
 # Figures of FeatureMetricsHook: key, name of the column, decimals.
 METRICS = (('mmd2', 'MMD²', 4), ('mmd_linear', 'MMD, linear', 2), ('coverage', 'coverage', 3),
            ('density', 'density', 3))
 SCORES = ('HLR', 'IOR', 'LRS')
-Entry = Tuple[MethodResult, SetResult]
 
 
 def facts_table(group: GroupResult) -> Table:
     """Budget, scores, labels and feature metrics of every set of a group."""
-    entries = _entries(group)
-    judged = any(entry.facts and entry.facts.get('judge_score') for _, entry in entries)
-
-    def fact(title, show) -> Column:
-        return title, lambda item: show(item[1].facts) if item[1].facts else None
-
-    return Table.build(entries, [
-        ('method', lambda item: item[0].name), ('seed', lambda item: number(item[1].seed, 0)),
-        fact('images', lambda facts: number(facts['budget_asked'], 0)),
-        fact('accepted', lambda facts: number(facts['budget_met'], 0)),
-        fact('made', lambda facts: number(facts['images_made'], 0)),
-        fact('discarded', lambda facts: percent(facts['discard_rate'] or 0.)),
-        fact('tries per image', lambda facts: number(facts['rounds'], 2)),
-        fact('images per class', lambda facts: _range(facts.get('per_class'))),
-        fact('score', lambda facts: _score(facts['score'])),
-        fact('lowest score', lambda facts: number((facts['score'] or {}).get('min'), 2)),
-        *[fact('judge score', lambda facts: _score(facts.get('judge_score')))] * judged,
-        fact('labels by', lambda facts: ', '.join(
-            f'{key} {value}' for key, value in facts['label_sources'].items())),
-        *(fact(title, lambda facts, key=key, digits=digits: number(
-            _metrics(facts).get(key), digits)) for key, title, digits in METRICS
-          if any(_metrics(entry.facts).get(key) is not None for _, entry in entries))])
+    return Table.of(
+        ({'method': method.name, 'seed': number(entry.seed, 0), **_fact_cells(entry.facts or {})}
+         for method in group.methods for entry in method.sets),
+        optional=('judge score', *(title for _, title, _ in METRICS)))
 
 
-def _entries(group: GroupResult) -> List[Entry]:
-    return [(method, entry) for method in group.methods for entry in method.sets]
-
-
-def _metrics(facts: Optional[Mapping[str, Any]]) -> Mapping[str, Any]:
-    return (facts or {}).get('metrics') or {}
+def _fact_cells(facts: Mapping[str, Any]) -> Dict[str, Shown]:
+    metrics = facts.get('metrics') or {}
+    return {
+        'images': number(facts.get('budget_asked'), 0),
+        'accepted': number(facts.get('budget_met'), 0),
+        'made': number(facts.get('images_made'), 0),
+        'discarded': percent(facts['discard_rate'] or 0.) if facts else None,
+        'tries per image': number(facts.get('rounds'), 2),
+        'images per class': _range(facts.get('per_class')), 'score': _score(facts.get('score')),
+        'lowest score': number((facts.get('score') or {}).get('min'), 2),
+        'judge score': _score(facts.get('judge_score')),
+        'labels by': ', '.join(f'{key} {value}' for key, value in facts.get(
+            'label_sources', {}).items()) or None,
+        **{title: number(metrics.get(key), digits) for key, title, digits in METRICS}}
 
 
 def _range(per_class: Optional[Mapping[str, Mapping[str, int]]]) -> Optional[Cell]:
@@ -57,67 +47,52 @@ def _range(per_class: Optional[Mapping[str, Mapping[str, int]]]) -> Optional[Cel
 
 def _score(score: Optional[Mapping[str, float]]) -> Optional[Cell]:
     """Mean and standard deviation of scores; None where nothing scored."""
-    if not score:
-        return None
-    return Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean'])
+    return Cell(f'{score["mean"]:.2f} ± {score["std"]:.2f}', score['mean']) if score else None
 
 
 def class_tables(group: GroupResult) -> Dict[str, Table]:
     """By title images, objects and mean score of each class, for sets whose manifest tells."""
-    found = {}
-    for method, entry in _entries(group):
-        per_class = (entry.facts or {}).get('per_class')
-        if not per_class:
-            continue
-        scores = (_metrics(entry.facts).get('score') or {}).get('class_means') or {}
-        columns: List[Column] = [('class', lambda item: item[0]),
-                                 ('images', lambda item: number(item[1]['images'], 0))]
-        if any('objects' in one for one in per_class.values()):
-            columns.append(('objects', lambda item: number(item[1].get('objects'), 0)))
-        if scores:
-            columns.append(_score_column(scores))
-        found[f'{method.name}, seed {entry.seed}'] = Table.build(per_class.items(), columns)
-    return found
+    found = {f'{method.name}, seed {entry.seed}': _class_table(entry)
+             for method in group.methods for entry in method.sets}
+    return {title: table for title, table in found.items() if table.rows}
 
 
-def _score_column(scores: Mapping[str, float]) -> Column:
-    return 'mean score', lambda item: number(scores.get(item[0]), 2)
+def _class_table(entry: SetResult) -> Table:
+    facts = entry.facts or {}
+    scores = ((facts.get('metrics') or {}).get('score') or {}).get('class_means') or {}
+    return Table.of(({
+        'class': name, 'images': number(one['images'], 0),
+        'objects': number(one.get('objects'), 0), 'mean score': number(scores.get(name), 2)}
+        for name, one in (facts.get('per_class') or {}).items()), ('objects', 'mean score'))
 
 
 def cost_table(group: GroupResult) -> Table:
     """Cost of every method: seconds and NFE per image, memory, its proxy's training."""
-    def cost(title: str, key: str, digits: int = 0) -> Column:
-        return title, lambda method: number(method.cost.get(key), digits)
-
-    return Table.build([method for method in group.methods if method.facts], [
-        ('method', lambda method: method.name), cost('s per image', 'seconds_per_image', 2),
-        cost('s per kept image', 'seconds_per_kept', 2),
-        cost('NFE per kept image', 'passes_per_kept'), cost('host MiB', 'host'),
-        cost('GPU MiB', 'gpu'),
-        ('discarded', lambda method: percent(statistics.fmean(
-            facts['discard_rate'] or 0. for facts in method.facts))),
-        ('proxy training (s)', lambda method: number((method.proxy or {}).get('seconds'), 0))])
+    return Table.of({
+        'method': method.name, 's per image': number(cost.get('seconds_per_image'), 2),
+        's per kept image': number(cost.get('seconds_per_kept'), 2),
+        'NFE per kept image': number(cost.get('passes_per_kept'), 0),
+        'host MiB': number(cost.get('host'), 0), 'GPU MiB': number(cost.get('gpu'), 0),
+        'discarded': percent(statistics.fmean(
+            facts['discard_rate'] or 0. for facts in method.facts)),
+        'proxy training (s)': number((method.proxy or {}).get('seconds'), 0)}
+        for method in group.methods if (cost := method.cost))
 
 
 def config_table(results: Results) -> Table:
     """Which config and which folder belong to a method."""
-    return Table.build([
-        (group, method) for group in results.groups for method in group.methods if method.sets], [
-        ('method', lambda item: item[1].name), ('table', lambda item: item[0].name),
-        ('config', lambda item: item[1].config or 'random baseline of its budget'),
-        ('options', lambda item: ' '.join(
-            f'{key}={value}' for key, value in item[1].options.items()) or None),
-        ('set', lambda item: item[1].sets[0].folder)])
+    return Table.of({
+        'method': method.name, 'table': group.name,
+        'config': method.config or 'random baseline of its budget',
+        'options': ' '.join(f'{key}={value}' for key, value in method.options.items()) or None,
+        'set': method.sets[0].folder}
+        for group in results.groups for method in group.methods if method.sets)
 
 
-def score_table(group: GroupResult) -> Optional[Table]:
-    """Robust scores of the methods; None where there are none."""
-    def score(name: str) -> Column:
-        return name, lambda item: Cell(
-            f'{item[1].values[name].mean:.3f} ± {item[1].values[name].std or 0.:.3f}',
-            item[1].values[name].mean)
+def score_table(group: GroupResult) -> Table:
+    """Robust scores of the methods; without rows where there are none."""
+    def cell(value: MeanStd) -> Cell:
+        return Cell(f'{value.mean:.3f} ± {value.std or 0.:.3f}', value.mean)
 
-    if not group.scores:
-        return None
-    return Table.build(group.scores.items(), [('method', lambda item: item[0]),
-                                              *map(score, SCORES)])
+    return Table.of({'method': name, **{score: cell(scores.values[score]) for score in SCORES}}
+                    for name, scores in group.scores.items())

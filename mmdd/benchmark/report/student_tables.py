@@ -1,8 +1,8 @@
 """Tables of what students learned: method by method, by budget, by student, and the spread."""
-from typing import Callable, Dict, List, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from mmdd.protocols.results import BEST, MethodRuns
-from mmdd.utils.table import Cell, Column, Table, number, signed
+from mmdd.utils.table import Cell, Shown, Table, number, signed
 from ..results import ALL, GroupResult, MethodResult, StudentResult
 
 BUDGET_NOTE = ('mean ± std over all students of all sets, in brackets the std between the means '
@@ -12,64 +12,59 @@ OVERVIEW_NOTE = ('mean ± std of the last value; the paper’s values in bracket
 SPREAD_NOTE = ('spread between the means of sets, and within the students of a set; difference to '
                'the best baseline of the budget over students of equal seeds, with its 95 % '
                'interval, within the spread where that holds 0')
+# Columns of classification alone: other tasks have no regimes of labels.
+LABELS = ('labels', 'label MiB')
+
+
+class Titled(NamedTuple):
+    """A table with its title and what is to be known to read it."""
+    table: Table
+    title: str  # '' of the table of all methods
+    note: str
+
+
+def student_tables(group: GroupResult, student: StudentResult) -> List[Titled]:
+    """All tables of one group and student, in order."""
+    metric, spread = group.metrics[0], spread_table(group, student)
+    return [*(Titled(table, f'{name} by budget', BUDGET_NOTE)
+              for name, table in budget_tables(group, student).items()),
+            Titled(group_table(group, student), '', ', '.join(group.metrics)),
+            *[Titled(spread, f'Spread of {metric}', SPREAD_NOTE)] * bool(spread.rows)]
 
 
 def group_table(group: GroupResult, student: StudentResult) -> Table:
-    """The table of one group and student.
-
-    Returns:
-        Table: Per method the budget, images, updates, labels, sets and students, seconds a
-        student, and per metric the last and the best value, the paper's, and
-        the difference of the last to the random baseline of the budget.
-    """
-    def measured(title: str, value: Callable[[MethodRuns], float]) -> Column:
-        return title, lambda method: number(
-            value(student.runs_of(method)), 0) if student.runs_of(method).finished else None
-
-    columns: List[Column] = [
-        ('method', lambda method: method.name + ' *' * method.full + ' †' * method.added),
-        ('budget', lambda method: method.budget),
-        measured('images', lambda row: row.first.images)]
-    for metric in group.metrics:
-        columns += _metric_columns(group, student, metric)
-    columns += [
-        measured('updates', lambda row: row.first.updates),
-        *((title, lambda method, value=value: value(student.runs_of(method)))
-          for title, value in label_columns(list(student.measured.values()))),
-        ('sets × students', lambda method: _students_cell(student.runs_of(method))),
-        measured('s per student', lambda row: row.seconds)]
-    return Table.build(group.methods, columns)
-
-
-def label_columns(measured: List[MethodRuns]) -> List[Column]:
-    """Columns of :class:`MethodRuns`: the labels that a method's students learn from, and MiB.
-
-    None of other tasks than classification, which have no regimes of labels.
-    """
-    if not any(row.first.regime for row in measured):
-        return []
-    return [('labels', lambda row: row.first.regime if row.finished else None),
-            ('label MiB', lambda row: number(row.first.label_mib, 2) if row.finished else None)]
+    """A row per method; per metric its last and best value, the paper's, and the gap to Random."""
+    best = any(run.best for run in student.finished)
+    paper = any(method.paper.get(student.name) for method in group.methods)
+    random = bool(group.randoms(student))
+    rows: List[Dict[str, Shown]] = []
+    for method in group.methods:
+        runs = student.runs_of(method)
+        training = training_cells(runs)
+        row: Dict[str, Shown] = {
+            'method': method.name + ' *' * method.full + ' †' * method.added,
+            'budget': method.budget, 'images': training.pop('images')}
+        for metric in group.metrics:
+            row[f'{metric} (last)'] = runs.mean(metric)
+            if best:
+                row[f'{metric} (best)'] = runs.mean(metric, BEST)
+            if paper:
+                row[f'{metric} (paper)'] = method.paper_of(student.name, metric)
+            if random:
+                gap = group.gap(student, method, metric)
+                row[f'{metric} − Random'] = gap and signed(gap.mean)
+        rows.append({**row, **training, 'sets × students': _students_cell(runs),
+                     's per student': number(runs.seconds if runs.finished else None, 0)})
+    return Table.of(rows, LABELS)
 
 
-def _metric_columns(group: GroupResult, student: StudentResult, metric: str) -> List[Column]:
-    randoms = group.randoms(student)
-
-    def difference(method: MethodResult) -> Optional[Cell]:
-        row, random = student.runs_of(method), randoms.get(method.budget)
-        if random is None or random.method == method.name or not row.finished:
-            return None
-        return signed((row.measured(metric) - random.measured(metric)).mean)
-
-    columns: List[Column] = [
-        (f'{metric} (last)', lambda method: student.runs_of(method).mean(metric))]
-    if any(run.best for run in student.finished):
-        columns.append((f'{metric} (best)',
-                        lambda method: student.runs_of(method).mean(metric, BEST)))
-    if any(method.paper.get(student.name) for method in group.methods):
-        columns.append((f'{metric} (paper)',
-                        lambda method: method.paper_of(student.name, metric)))
-    return columns + [(f'{metric} − Random', difference)] * bool(randoms)
+def training_cells(runs: MethodRuns) -> Dict[str, Shown]:
+    """What the students of a method learn from: images, updates, and labels with their MiB."""
+    if not runs.finished:
+        return dict.fromkeys(('images', 'updates', *LABELS))
+    first = runs.first
+    return {'images': number(first.images, 0), 'updates': number(first.updates, 0),
+            'labels': first.regime, 'label MiB': number(first.label_mib, 2)}
 
 
 def _students_cell(row: MethodRuns) -> Cell:
@@ -88,25 +83,16 @@ def compact(table: Table) -> Table:
 
 
 def budget_tables(group: GroupResult, student: StudentResult) -> Dict[str, Table]:
-    """:func:`budget_table` by metric, those that there are."""
-    found = {metric: budget_table(group, student, metric) for metric in group.metrics}
-    return {metric: table for metric, table in found.items() if table is not None}
+    """By metric its last values, a row per curve and a column per budget, from small to large.
 
-
-def budget_table(group: GroupResult, student: StudentResult, metric: str) -> Optional[Table]:
-    """Last values of a metric, a row per curve and a column per budget.
-
-    Returns:
-        Table: Budgets from the smallest to the largest set; where the full real set is
-        measured it has a row and a column of its own. Methods of a sweep are left out, and a
-        second method of one curve and budget has a row of its own. None where fewer than two
-        budgets are measured.
+    Where the full real set is measured it has a row and a column of its own, as a second method
+    of one curve and budget has a row. Methods of a sweep are left out. Empty where fewer than two
+    budgets are measured.
     """
     curves: Dict[str, Dict[str, MethodRuns]] = {}
     images: Dict[str, int] = {}
-    for method in group.methods:
-        row = student.runs_of(method)
-        if not row.finished or method.sweep:
+    for method, row in group.measured(student):
+        if method.sweep:
             continue
         budget, name = (ALL, f'{method.curve} *') if method.full else (method.budget, method.curve)
         if budget in curves.get(name, {}):
@@ -115,12 +101,10 @@ def budget_table(group: GroupResult, student: StudentResult, metric: str) -> Opt
         images[budget] = max(images.get(budget, 0), row.first.images)
     budgets = sorted(images, key=lambda budget: (budget == ALL, images[budget]))
     if sum(budget != ALL for budget in budgets) < 2:
-        return None
-
-    def column(budget: str) -> Column:
-        return budget, lambda name: _spread_cell(curves[name].get(budget), metric)
-
-    return Table.build(curves, [('method', lambda name: name), *map(column, budgets)])
+        return {}
+    return {metric: Table.of(
+        {'method': name, **{budget: _spread_cell(own.get(budget), metric) for budget in budgets}}
+        for name, own in curves.items()) for metric in group.metrics}
 
 
 def _spread_cell(row: Optional[MethodRuns], metric: str) -> Optional[Cell]:
@@ -132,69 +116,52 @@ def _spread_cell(row: Optional[MethodRuns], metric: str) -> Optional[Cell]:
 
 
 def overview_table(group: GroupResult) -> Optional[Table]:
-    """Methods by students, last values, the paper's in brackets; and the cost of a method.
+    """Methods by students, last values, the paper's in brackets; and the cost of a kept image.
 
-    Returns:
-        Table: Per method its budget, per metric and student 'mean ± std' of the last
-        value, and seconds, peak memory (of the GPU where there is one) and NFE of a kept
-        image; None where there are fewer than two students.
+    The peak memory is that of the GPU where there is one. None where there are fewer than two
+    students.
     """
     if len(group.students) < 2:
         return None
-
-    def column(metric: str, student: StudentResult) -> Column:
-        return f'{metric}: {student.title}', lambda method: _beside_paper(method, student, metric)
-
-    return Table.build(group.methods, [
-        ('method', lambda method: method.name + ' †' * method.added),
-        ('budget', lambda method: method.budget),
-        *(column(metric, student) for metric in group.metrics for student in group.students),
-        ('s per image', lambda method: number(method.cost.get('seconds_per_kept'), 2)),
-        ('peak MiB', lambda method: number(
-            method.cost.get('gpu', method.cost.get('host')), 0)),
-        ('NFE per image', lambda method: number(method.cost.get('passes_per_kept'), 0))])
+    costs = [(method, method.cost) for method in group.methods]
+    return Table.of({
+        'method': method.name + ' †' * method.added, 'budget': method.budget,
+        **{f'{metric}: {student.title}': _beside_paper(method, student, metric)
+           for metric in group.metrics for student in group.students},
+        's per image': number(cost.get('seconds_per_kept'), 2),
+        'peak MiB': number(cost.get('gpu', cost.get('host')), 0),
+        'NFE per image': number(cost.get('passes_per_kept'), 0)} for method, cost in costs)
 
 
-def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Optional[Cell]:
+def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> Cell:
     mean, paper = student.runs_of(method).mean(metric), method.paper_of(student.name, metric)
     text = mean.text if mean else '-'
-    return Cell(f'{text} [{paper.text}]' if paper else text,
-                mean.mean if mean else None)
+    return Cell(f'{text} [{paper.text}]' if paper else text, mean.mean if mean else None)
 
 
 def spread_table(group: GroupResult, student: StudentResult) -> Table:
-    """How far the first metric can be trusted.
-
-    Returns:
-        Table: By method the mean, the standard deviation between sets and within them ('-' of
-        one set, or of one student on each), the best baseline of its budget, the paired
-        difference to it, and whether its interval holds 0. Empty without a baseline.
-    """
-    metric = group.metrics[0]
-    measured = [method for method in group.methods
-                if not method.full and student.runs_of(method).finished]
-    best = best_baselines(measured, student, metric)
-    rows = []
-    for method in measured if best else ():
-        row, baseline = student.runs_of(method), best.get(method.budget)
-        paired = None
+    """How far the first metric can be trusted, see ``SPREAD_NOTE``; empty without a baseline."""
+    metric, best = group.metrics[0], best_baselines(group, student)
+    rows: List[Dict[str, Shown]] = []
+    for method, row in group.measured(student) if best else ():
+        if method.full:
+            continue
+        baseline, paired = best.get(method.budget), None
         if baseline and baseline is not method:
             paired = row.paired_difference(student.runs_of(baseline), metric)
-        rows.append((method, row, baseline, paired))
-    return Table.build(rows, [
-        ('method', lambda row: row[0].name), ('budget', lambda row: row[0].budget),
-        (metric, lambda row: number(row[1].mean(metric).mean)),
-        ('between sets', lambda row: number(row[1].between_sets(metric))),
-        ('within a set', lambda row: number(row[1].within_sets(metric))),
-        ('best baseline', lambda row: row[2] and row[2].name),
-        ('difference, 95 % interval', lambda row: row[3] and signed(*row[3])),
-        ('within the spread',
-         lambda row: row[3] and ('yes' if abs(row[3][0]) <= row[3][1] else 'no'))])
+        rows.append({
+            'method': method.name, 'budget': method.budget,
+            metric: number(row.measured(metric).mean),
+            'between sets': number(row.between_sets(metric)),
+            'within a set': number(row.within_sets(metric)),
+            'best baseline': baseline.name if baseline else None,
+            'difference, 95 % interval': paired and signed(*paired),
+            'within the spread': paired and ('yes' if abs(paired[0]) <= paired[1] else 'no')})
+    return Table.of(rows)
 
 
-def best_baselines(methods: List[MethodResult], student: StudentResult,
-                   metric: str) -> Dict[str, MethodResult]:
-    """The measured baseline of real images with the highest mean, by budget."""
-    baselines = [method for method in methods if method.is_baseline]
-    baselines.sort(key=lambda method: student.runs_of(method).measured(metric).mean)
-    return {method.budget: method for method in baselines}  # the last one of a budget stays
+def best_baselines(group: GroupResult, student: StudentResult) -> Dict[str, MethodResult]:
+    """By budget the measured baseline of real images whose mean of the first metric is highest."""
+    found = sorted((item for item in group.measured(student) if item[0].is_baseline),
+                   key=lambda item: item[1].measured(group.metrics[0]).mean)
+    return {method.budget: method for method, _ in found}  # the last one of a budget stays
