@@ -3,7 +3,8 @@
 ``protocol=dict(schedule=dict(type='...'))`` applies one to the config of every
 student, once the number of images is known.
 """
-from typing import Any, Dict, Optional
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, Optional
 
 from mmengine.config import Config
 
@@ -33,6 +34,7 @@ class ScheduleRule:
         raise NotImplementedError
 
 
+@dataclass
 class ClassificationRule(ScheduleRule):
     """What the rules of classification have in common.
 
@@ -41,19 +43,13 @@ class ClassificationRule(ScheduleRule):
         written_for: Side that the pipelines of the config are for.
     """
 
-    limits: Dict[str, Any] = dict(image_size=dict(low=8), written_for=dict(low=8))
+    image_size: int = 224
+    written_for: int = 224
 
-    def __init__(self, image_size: int = 224, written_for: int = 224) -> None:
-        self.image_size = image_size
-        self.written_for = written_for
+    limits: ClassVar[Dict[str, Any]] = dict(image_size=dict(low=8), written_for=dict(low=8))
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
-        """Change a student config in place.
-
-        Args:
-            cfg: Student config.
-            images: Images of the set; None for the full real set.
-            num_classes: Classes of the set.
+        """Set the size of the images, and drop a validation split that is not there.
 
         Raises:
             ValueError: If the number of classes is not known.
