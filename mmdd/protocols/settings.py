@@ -118,7 +118,7 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
               if all(other[key] == first[key] for other in others)}
     methods = {}
     for method, (run, cfg) in first_runs.items():
-        images = run.images or run.listed
+        images = run.images
         updates = num_updates(cfg, images) if images else None
         methods[method] = MethodSettings(
             images, updates,

@@ -8,20 +8,21 @@ from mmdd.datasets.manifest import read_manifest
 from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
 from mmdd.utils.state import read_state
+from .label_writer import prepare_student
 from .lr_search import best_rates, search_protocol
 from .protocol import (
     FULL,
+    content_hash,
     protocol_classes,
     read_protocol,
     run_key,
     set_content,
-    set_files,
     student_config,
 )
 from .regimes import label_facts
 from .results import Run, is_random_method
 from .settings import protocol_settings
-from .training import StudentRun, train_logged, with_labels
+from .training import StudentRun, train_logged
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
@@ -98,13 +99,12 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
     runs = []
     for method, folder in method_folders(sets):
         content = set_content(cfg, folder)
-        found = set_files(cfg, folder, content)
-        rate = (rates or {}).get(method)
+        digest, rate = content_hash(folder, content), (rates or {}).get(method)
         for seed in seeds if folder != FULL or full_seeds is None else full_seeds:
             student = student_config(cfg, folder, seed, content, rate)
-            key = run_key(student, found['sha256'], seed)
+            key = run_key(student, digest, seed)
             runs.append(StudentRun(
-                key, method, folder, seed, found['images'], content.images, student.to_dict(),
+                key, method, folder, seed, content.images, student.to_dict(),
                 dict(cfg.protocol.to_dict(), num_classes=len(protocol_classes(cfg) or ())),
                 osp.join(work_dir, 'runs', key), rate))
     if not runs:
@@ -218,7 +218,7 @@ def label_job(run: StudentRun) -> Optional[Job]:
 
 
 def _write_labels(run: StudentRun) -> None:
-    with_labels(run)
+    prepare_student(run.config, run.evaluation_dir)
 
 
 def read_result(run: StudentRun) -> Optional[Run]:

@@ -8,14 +8,20 @@ import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Dict, Optional, TextIO
 
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
+from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
-from .protocol import selection
-from .scalars_hook import StudentScalarsHook
+from .label_writer import prepare_student
+from .protocol import FULL, selection
 
 
 @dataclass
@@ -27,8 +33,7 @@ class StudentRun:
         method: Name of the set.
         folder: Folder of the set, or 'full'.
         seed: Seed of the training.
-        images: Images of the set; None if only the training will tell.
-        listed: Images that the lists of the full real set name, where they tell.
+        images: Images that the set lists; None where only the training will tell.
         config: The student's config as plain dicts.
         protocol: The field ``protocol`` as plain dicts.
         work_dir: Where the training writes; the result is ``<work_dir>.json``.
@@ -39,7 +44,6 @@ class StudentRun:
     folder: str
     seed: int
     images: Optional[int]
-    listed: Optional[int]
     config: Dict[str, Any]
     protocol: Dict[str, Any]
     work_dir: str
@@ -66,12 +70,25 @@ class StudentRun:
         return osp.dirname(osp.dirname(self.work_dir))
 
 
-def with_labels(run: StudentRun) -> Config:
-    """The config of a run; stored soft labels that its protocol asks for are there then."""
-    if run.config.get('soft_labels') is None:
-        return Config(run.config)
-    from .label_writer import prepare_student
-    return prepare_student(run.config, run.evaluation_dir)
+class StudentScalarsHook(Hook):
+    """Gives the metrics of a test to the backends of the visualizer, as ``test/<metric>``.
+
+    A stock Runner gives them those of a validation only.
+
+    Args:
+        step: Iteration or epoch of the tested checkpoint.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def after_test_epoch(self, runner: Runner,
+                         metrics: Optional[Dict[str, float]] = None) -> None:
+        """Record the finite numbers among the metrics."""
+        numbers = {f'test/{name}': float(value) for name, value in (metrics or {}).items()
+                   if isinstance(value, Real) and math.isfinite(value)}
+        if numbers:
+            runner.visualizer.add_scalars(numbers, step=self.step)
 
 
 def train_student(run: StudentRun) -> Dict[str, Any]:
@@ -82,12 +99,8 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     Returns:
         dict: What its result file holds.
     """
-    from mmengine.registry import DefaultScope
-    from mmengine.runner import find_latest_checkpoint
-
-    from mmdd.utils.runner import build_runner
     begin = time.time()
-    cfg = with_labels(run)
+    cfg = prepare_student(run.config, run.evaluation_dir)
     hook = ResumeHook(run.resume_file)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         training = copy.deepcopy(cfg)
@@ -102,10 +115,11 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
         best = runner.message_hub.runtime_info.get('best_ckpt')
         accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
         result = dict(
-            images=run.images or _num_images(runner.train_dataloader.dataset), seed=run.seed,
-            updates=math.ceil(runner.iter / accumulated), seconds=round(seconds, 1),
-            last_step=_step(last), best_step=best and _step(best), last=_test(cfg, last, run),
-            best=None, select=selection(cfg), num_classes=run.protocol.get('num_classes'))
+            images=_num_images(runner.train_dataloader.dataset) if run.folder == FULL else
+            run.images, seed=run.seed, updates=math.ceil(runner.iter / accumulated),
+            seconds=round(seconds, 1), last_step=_step(last), best_step=best and _step(best),
+            last=_test(cfg, last, run), best=None, select=selection(cfg),
+            num_classes=run.protocol.get('num_classes'))
         if best:
             same = result['best_step'] == result['last_step']
             result['best'] = result['last'] if same else _test(cfg, best, run)
@@ -116,12 +130,11 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     return result
 
 
-def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
+def _test(cfg: Config, checkpoint: str, run: StudentRun) -> Dict[str, float]:
     """Metrics of a checkpoint on the test split, in a Runner of its own.
 
     A Runner that trained would test the raw weights where a hook keeps an average.
     """
-    from mmdd.utils.runner import build_runner
     cfg = copy.deepcopy(cfg)
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
@@ -166,7 +179,6 @@ def train_logged(run: StudentRun) -> Optional[str]:
 
 def _forget(stream: TextIO) -> None:
     """Take a stream that will be closed from the loggers, which outlive it in this process."""
-    from mmengine.logging import MMLogger
     for logger in MMLogger._instance_dict.values():
         for handler in list(logger.handlers):
             if getattr(handler, 'stream', None) is stream:

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 from mmdd.datasets.formats import SetFormat
 from mmdd.datasets.formats.set_format import listed_names
-from mmdd.protocols.protocol import set_content, set_files, student_config
+from mmdd.protocols.protocol import content_hash, set_content, student_config
 from mmdd.protocols.sets import (
     check_job_fits,
     full_content,
@@ -140,20 +140,20 @@ def test_content(tmp_path, kind):
     """Every file counts, the place does not."""
     cfg = protocol(kind)
     a, b = (write_set(tmp_path / name, kind) for name in 'ab')
-    found = set_files(cfg, a)
-    assert found['images'] == 4 and found == set_files(cfg, b)
     content = set_content(cfg, b)
+    found = content_hash(a, set_content(cfg, a))
+    assert content.images == 4 and found == content_hash(b, content)
     images = 4 * (1 + (kind in ('voc', 'segmentation')))
     assert len(content.files) == len(set(content.files)) == images + 1
     for name in content.files:
         path = tmp_path / 'b' / name
         old = path.read_bytes()
         path.write_bytes(old + b'\n')
-        assert set_files(cfg, b)['sha256'] != found['sha256'], name
+        assert content_hash(b, set_content(cfg, b)) != found, name
         path.write_bytes(old)
     (tmp_path / 'b' / content.files[-1]).unlink()
     with pytest.raises(FileNotFoundError, match='is listed in .* but missing'):
-        set_files(cfg, b)
+        set_content(cfg, b)
 
 
 @pytest.mark.parametrize('kind', list(WRITERS))
