@@ -107,23 +107,6 @@ class RunningMMD:
         return total
 
 
-def mmd2(real: np.ndarray, fake: np.ndarray, bandwidth: Optional[float] = None,
-         block: int = BLOCK) -> float:
-    """Unbiased squared maximum mean discrepancy, see :class:`RunningMMD`.
-
-    Args:
-        real: (M, D), at least two.
-        fake: (N, D), at least two.
-        bandwidth: Of the kernel; :func:`median_distance` of ``real`` if None.
-        block: Rows that are compared at a time.
-    """
-    running = RunningMMD(real, bandwidth, block)
-    running.add(_check(fake, 'distilled features', 2))
-    value = running.value()
-    assert value is not None, 'there are at least two images'
-    return value
-
-
 def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
                      block: int = BLOCK) -> Tuple[float, float]:
     """Coverage and density (Naeem et al., ICML 2020, equations 3 and 4).

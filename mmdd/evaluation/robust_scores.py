@@ -1,8 +1,8 @@
 """Scores that separate a distilled set from the tricks of its evaluation.
 
 Label-robust and augmentation-robust score of DD-Ranking (https://arxiv.org/abs/2505.13300).
-They are stated for accuracies; the same formulas hold for mAP and mIoU, which lie in
-[0, 1] as well.
+They are stated for accuracies; the same formulas hold for mAP and mIoU. All of them are shares
+in [0, 1], not percent: other values, and weights out of [0, 1], raise a ValueError.
 """
 import math
 
@@ -10,7 +10,7 @@ import math
 def hlr(real_hard: float, syn_hard: float) -> float:
     """Hard-label recovery: accuracy of the full real set minus that of the distilled set.
 
-    Both with hard labels, in [0, 1]. Smaller is better.
+    Both with hard labels. Smaller is better.
     """
     return _share(real_hard) - _share(syn_hard)
 
@@ -18,7 +18,7 @@ def hlr(real_hard: float, syn_hard: float) -> float:
 def ior(syn_any: float, random_any: float) -> float:
     """Improvement over random: the distilled set minus random real images.
 
-    Of the same size, both with the same labels of any kind, in [0, 1]. Larger is better.
+    Of the same size, both with the same labels of any kind. Larger is better.
     """
     return _share(syn_any) - _share(random_any)
 
@@ -45,13 +45,10 @@ def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random
         syn_hard: Distilled set, hard labels.
         syn_any: Distilled set, any labels.
         random_any: Random real images of the same number, labels as for ``syn_any``.
-        w: Weight of IOR, in [0, 1].
+        w: Weight of IOR.
 
     Returns:
-        float: In [0, 1]; all accuracies are in [0, 1], not percent.
-
-    Raises:
-        ValueError: If a value is outside its range.
+        float: In [0, 1].
     """
     return normalized(_weight(w) * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
 
@@ -68,13 +65,10 @@ def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
         rnd_aug: Random real images of the same number, with augmentation.
         syn_noaug: Distilled set, without.
         rnd_noaug: Random real images, without.
-        gamma: Weight of training with augmentation, in [0, 1].
+        gamma: Weight of training with augmentation.
 
     Returns:
-        float: In [0, 1]; all accuracies are in [0, 1], not percent.
-
-    Raises:
-        ValueError: If a value is outside its range.
+        float: In [0, 1].
     """
     return normalized(_weight(gamma) * ior(syn_aug, rnd_aug)
                       + (1 - gamma) * ior(syn_noaug, rnd_noaug))

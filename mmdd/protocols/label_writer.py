@@ -40,10 +40,7 @@ from .recipes.soft import CLASSES_FIX
 from .regimes import regime_of
 
 # What the labels replay, whatever the protocol says: it must say the same.
-AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk', 'precision')
-# What a pool of batches is.
-POOL = ('batches', 'batch_size')
-
+REPLAYED = ('image_size', 'crop_area', 'flip_prob', 'cutmix', 'topk', 'precision')
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
 
@@ -95,9 +92,6 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
 def read_settings(cfg: Config) -> Dict[str, Any]:
     """Everything the soft labels of a student config depend on.
 
-    Args:
-        cfg: Student config of a protocol with stored labels.
-
     Raises:
         ValueError: If there is no teacher, or its classes differ from the set's.
     """
@@ -126,10 +120,6 @@ def _columns(teachers: Sequence[Mapping[str, Any]]) -> List[Any]:
 def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
     """What of :func:`read_settings` needs no weights of a teacher: enough for the size.
 
-    Args:
-        cfg: Student config of a protocol with stored labels.
-        dataset: Its set without soft labels, if it is open.
-
     Raises:
         ValueError: If the classes of teacher and set differ.
     """
@@ -151,17 +141,14 @@ def _num_classes(teacher: Mapping[str, Any]) -> Optional[int]:
 
 
 def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:
-    """Write soft labels epoch by epoch; finished epochs are kept.
+    """Write the soft labels of a student config epoch by epoch; finished epochs are kept.
 
     The size is printed before anything is written.
 
     Args:
-        cfg: Student config of a protocol with stored labels.
-        folder: Where they go.
+        cfg: Student config.
+        folder: Where they go; it is returned.
         settings: See :func:`read_settings`.
-
-    Returns:
-        str: ``folder``.
 
     Raises:
         ValueError: If the folder holds other labels.
@@ -220,30 +207,29 @@ def _differences(cfg: Config, settings: Mapping[str, Any]) -> Iterator[Tuple[boo
     """Whether labels are of another thing than a student config asks for, and of which."""
     stored, wanted = (dict(dict(precision=FP16), **each)
                       for each in (settings, cfg.soft_labels.to_dict()))
-    topk, heat, size = (stored[key] for key in ('topk', 'temperature', 'image_size'))
-    yield (topk is not None and heat != wanted['temperature'],
-           f'of the top {topk} classes at temperature {heat:g}, the student has '
-           f'{wanted["temperature"]:g}; ')
-    yield (size != wanted['image_size'],
-           f'of {size} pixel images, the student takes {wanted["image_size"]}; ')
-    teachers = teachers_of(wanted['teacher'])
-    yield (_columns(teachers) != stored.get('columns', []),
-           'of other classes of the teacher than protocol.schedule.teacher.mapping; ')
-    yield (regime_of(stored) != regime_of(wanted),
-           f'of the regime {regime_of(stored)}, the protocol is of {regime_of(wanted)}; ')
-    pools = [' of '.join(str(each.get(key)) for key in POOL) for each in (stored, wanted)]
-    yield (bool(wanted.get('batches')) and pools[0] != pools[1],
-           f'of {pools[0]} images (batches), the protocol {pools[1]}; ')
-    other = [key for key in AUGMENTATION if stored.get(key) != wanted.get(key)]
+    kinds = [_kind(each) for each in (stored, wanted)]
+    yield kinds[0] != kinds[1], f'of the regime {kinds[0]}, the protocol is of {kinds[1]}; '
+    keys = [*REPLAYED, *(['temperature'] if stored['topk'] is not None else [])]
+    other = [key for key in keys if stored.get(key) != wanted.get(key)]
     told = ', '.join(f'{key} {stored[key]}, the protocol {wanted[key]}' for key in other)
     fix = ' '.join(f'protocol.schedule.{key}={str(stored[key]).replace(" ", "")}' for key in other)
     yield bool(other), f'with {told}; set {fix} or '
     yield (stored['pipeline'] != _pipeline_mark(cfg),
            'of another train_dataloader.dataset.pipeline than that of the protocol; ')
+    teachers = teachers_of(wanted['teacher'])
+    yield (_columns(teachers) != stored.get('columns', []),
+           'of other classes of the teacher than protocol.schedule.teacher.mapping; ')
     given = [teacher['checkpoint'] for teacher in teachers if teacher.get('checkpoint')]
     yield (bool(given) and (_teacher_hashes(teachers) != stored['teacher']
                             or wanted.get('combine') != stored.get('combine')),
            f'of another teacher than {", ".join(given)}; ')
+
+
+def _kind(labels: Mapping[str, Any]) -> str:
+    """The regime of labels, and how large a pool of batches is."""
+    batches = labels.get('batches')
+    return regime_of(labels) + (
+        f' ({batches} batches of {labels["batch_size"]} images)' if batches else '')
 
 
 def _pipeline_mark(cfg: Config) -> str:
@@ -287,7 +273,7 @@ def _ask(cfg: Config, dataset: Any, teachers: Sequence[Teacher], epoch: int,
     for batch in loader:
         images = torch.stack(batch['inputs']).to(device).float() / 255
         images = images if rgb else images.flip(1)
-        asked = [teachers[rng.integers(len(teachers))]] if drawn else teachers
+        asked = [teachers[int(rng.integers(len(teachers)))]] if drawn else teachers
         found.append(mean_logits([teacher.logits(images) for teacher in asked]).cpu().numpy())
         progress.add(len(images))
     logits, num_classes = np.concatenate(found), settings['num_classes']

@@ -1,8 +1,13 @@
-"""The student protocol: a stock training config whose training set is swapped."""
+"""The student protocol: a stock training config whose training set is swapped.
+
+Everywhere in this package ``protocol`` is a config as :func:`read_protocol` gives it, ``folder``
+that of a set, or 'full' for the protocol's own real set, and ``content`` what
+:func:`set_content` says of it.
+"""
 import copy
 import hashlib
 import os.path as osp
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from mmengine.config import Config
 
@@ -65,7 +70,7 @@ def read_protocol(config: ConfigType, cfg_options: Optional[Dict[str, Any]] = No
                          f'got task {protocol.get("task")!r}')
     check_section(f'{name}: protocol', protocol, PROTOCOL)
     if protocol.get('schedule') is not None:
-        check_part(f'{name}: protocol.schedule', TASK_UTILS, protocol.schedule)
+        check_part(f'{name}: protocol.schedule', TASK_UTILS, protocol['schedule'])
     check_training(cfg, f'{name}: ')
     for part, missing in (
             ('model', not (cfg.get('model') or {}).get('type')),
@@ -80,18 +85,14 @@ def read_protocol(config: ConfigType, cfg_options: Optional[Dict[str, Any]] = No
 
 
 def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
-    """Point a dataset config at another folder.
+    """A dataset config that reads another folder, with pipeline, metainfo and repetitions kept.
 
-    Several concatenated datasets become one. Repetitions stay: they are part
-    of the schedule.
+    Several concatenated datasets become one. Repetitions are part of the schedule.
 
     Args:
         dataset: Dataset config, possibly nested; not changed.
         changes: Fields of the innermost dataset; a ``type`` among them replaces all
             but what every dataset class knows.
-
-    Returns:
-        dict: The config with pipeline, metainfo and repetitions kept.
     """
     if 'datasets' in dataset:
         return swap_dataset(dataset['datasets'][0], changes)
@@ -106,7 +107,7 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
 
 
 def set_content(protocol: Config, folder: str) -> SetContent:
-    """Check a set, or the protocol's real set for 'full', and say what it is made of.
+    """Check a set and say what it is made of.
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
@@ -122,17 +123,9 @@ def student_config(protocol: Config, folder: str, seed: int,
                    content: Optional[SetContent] = None, lr: Optional[float] = None) -> Config:
     """The training config of one student.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-        folder: Folder of the set, or 'full' for the protocol's own real set.
-        seed: Seed of the training.
-        content: See :func:`set_content`, if it is known already.
-        lr: Learning rate in place of the protocol's, see :func:`scale_lr`.
-
-    Returns:
-        Config: What differs from the protocol is the training set, the seed, what
-        ``protocol.schedule`` sets for so many images, for 'full' the protocol's
-        options for the full set, and the split that selects a checkpoint.
+    What differs from the protocol is the training set, the seed, what ``protocol.schedule`` sets
+    for so many images, for 'full' the protocol's options for the full set, the split that
+    selects a checkpoint, and the learning rate where one is given, see :func:`scale_lr`.
     """
     content = content or set_content(protocol, folder)
     cfg = copy.deepcopy(protocol)
@@ -173,7 +166,7 @@ def _set_selection(cfg: Config, options: Any) -> None:
 
 def has_validation(cfg: Config) -> bool:
     """Whether a config has a validation split that is not its test split."""
-    if cfg.get('val_dataloader') is None:
+    if 'type' not in loader_dataset(cfg, 'val_dataloader'):  # at most a protocol's pipeline
         return False
     val, test = ([{key: leaf.get(key) for key in DATA_KEYS}
                   for leaf in leaf_datasets(loader.dataset)]
@@ -209,12 +202,7 @@ def scale_lr(cfg: Config, lr: float) -> None:
 
 
 def content_hash(folder: str, content: SetContent) -> str:
-    """SHA-256 that identifies a set, or the full real set, by the contents of its files.
-
-    Args:
-        folder: Folder of the set, or 'full'.
-        content: See :func:`set_content`.
-    """
+    """SHA-256 that identifies a set by the contents of its files."""
     lines = content.files if folder == FULL else [
         f'{name} {sha256_once(osp.join(folder, name))}' for name in sorted(content.files)]
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
@@ -225,7 +213,7 @@ def run_key(cfg: Config, content: str, seed: int) -> str:
 
     Args:
         cfg: Student config; where its training set lies does not count.
-        content: SHA-256 of the set.
+        content: See :func:`content_hash`.
         seed: Seed of the training.
     """
     neutral = copy.deepcopy(cfg)
@@ -234,14 +222,20 @@ def run_key(cfg: Config, content: str, seed: int) -> str:
     return hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]
 
 
-def weights_of(node: Any) -> List[str]:
+def weights_of(cfg: Any) -> List[str]:
     """SHA-256 of every local checkpoint, and index of soft labels, that a config reads."""
-    if isinstance(node, (list, tuple)):
-        return [digest for value in node for digest in weights_of(value)]
-    if not isinstance(node, dict):
-        return []
-    files = [node.get('checkpoint'), node.get('load_from')]
-    if isinstance(node.get('labels'), str):
-        files.append(osp.join(node['labels'], 'labels.json'))
-    found = [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
-    return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]
+    files: List[Any] = []
+    for node in nodes_of(cfg):
+        files += [node.get('checkpoint'), node.get('load_from')]
+        if isinstance(node.get('labels'), str):
+            files.append(osp.join(node['labels'], 'labels.json'))
+    return [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
+
+
+def nodes_of(node: Any) -> Iterator[Mapping[str, Any]]:
+    """All dicts inside a config by their keys, but those of ``prepare``."""
+    if isinstance(node, Mapping):
+        yield node
+        node = [node[key] for key in sorted(node) if key != 'prepare']
+    for inner in node if isinstance(node, (list, tuple)) else ():
+        yield from nodes_of(inner)

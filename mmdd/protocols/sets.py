@@ -18,10 +18,6 @@ ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 def read_set(protocol: Config, folder: str) -> SetContent:
     """Check a set and say how the protocol's training set is pointed to it.
 
-    Args:
-        protocol: Student protocol, see :func:`mmdd.protocols.protocol.read_protocol`.
-        folder: Folder of the set.
-
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
         ValueError: If the set is empty, of another task or format, or its classes
@@ -61,18 +57,19 @@ def _misfit(protocol: Config, folder: str, wanted: SetFormat) -> Exception:
                       f'layout')
 
 
-def protocol_classes(protocol: Config) -> Optional[Tuple[str, ...]]:
-    """Class names by index of the protocol's training set.
+def protocol_classes(cfg: Config, task: Optional[str] = None) -> Optional[Tuple[str, ...]]:
+    """Class names by index of the training set of a protocol.
 
     They come from its config, from its dataset class, or from the sorted folders of the
     real set where these are the classes; None where nothing tells.
+
+    Args:
+        cfg: Student protocol, or another config with a ``train_dataloader``.
+        task: Task of the set; None is that of the protocol.
     """
-    return _known_classes(protocol, protocol.protocol.task)
-
-
-def _known_classes(cfg: Config, task: str) -> Optional[Tuple[str, ...]]:
     names = read_classes(cfg, cfg.get('default_scope') or 'mmengine')
     leaf = leaf_dataset(cfg.train_dataloader.dataset)
+    task = task or cfg.protocol.task
     if not names and task == 'classification' and not leaf.get('ann_file'):
         folders = glob.glob(osp.join(glob.escape(_image_folder(leaf)), '*', ''))
         names = tuple(sorted(osp.basename(osp.dirname(name)) for name in folders))
@@ -90,10 +87,6 @@ def _image_folder(leaf: Dict[str, Any]) -> str:
 def check_job_fits(job: Config, protocol: Config) -> None:
     """Check, before anything is distilled, that a protocol can read what a job will write.
 
-    Args:
-        job: Distillation config.
-        protocol: Student protocol.
-
     Raises:
         ValueError: If the writer's format or the classes of the real set are not the protocol's.
     """
@@ -103,17 +96,15 @@ def check_job_fits(job: Config, protocol: Config) -> None:
         raise ValueError(f'{writer} writes {written.name} layout, the protocol of '
                          f'evaluation.protocol is for {wanted.task} and reads {wanted.name} '
                          f'layout: take {wanted.writer.__name__}, or another protocol')
-    check_class_order('the real set of train_dataloader', _known_classes(job, wanted.task),
+    check_class_order('the real set of train_dataloader', protocol_classes(job, wanted.task),
                       'the protocol', protocol_classes(protocol), ORDER_FIX)
 
 
 def full_content(protocol: Config) -> SetContent:
-    """The full real set of a protocol.
+    """The full real set of a protocol: how many images it lists, where files tell.
 
-    Returns:
-        SetContent: Number of listed images (None where files do not tell), and in place of
-        files lines that identify it: lists by their content, folders by their file names
-        and sizes.
+    In place of files it has lines that identify them: lists by their content, folders by their
+    file names and sizes.
 
     Raises:
         FileNotFoundError: If it is not there.

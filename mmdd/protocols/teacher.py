@@ -1,6 +1,6 @@
 """Teachers and soft labels of student protocols, made where they are missing."""
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -21,12 +21,9 @@ TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'
 
 
 def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
-    """Train the teacher of a student protocol unless its weights are there.
+    """Train the teachers of a student protocol unless their weights are there.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-        work_dir: Weights that the protocol does not place go to
-            ``<work_dir>/teacher_<key>.pth``.
+    Weights that the protocol does not place go to ``<work_dir>/teacher_<key>.pth``.
 
     Returns:
         Config: The protocol with ``protocol.schedule.teacher`` complete; unchanged
@@ -47,17 +44,12 @@ def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
 
 
 def planned_teachers(protocol: Config, work_dir: str) -> List[Tuple[Config, str]]:
-    """Training config and checkpoint of each of a protocol's teachers.
-
-    Args:
-        protocol: See :func:`read_protocol`.
-        work_dir: See :func:`ensure_teacher`.
-    """
-    schedule = protocol.protocol.get('schedule') or {}
-    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+    """Training config and checkpoint of each of a protocol's teachers; they may not be there."""
+    schedule: Mapping[str, Any] = protocol.protocol.get('schedule') or {}
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule['teacher']:
         return []
     planned = []
-    for teacher in teachers_of(schedule.teacher) or [{}]:
+    for teacher in teachers_of(schedule['teacher']) or [{}]:
         training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
             teacher['cfg'])
         planned.append((training, teacher.get('checkpoint') or osp.join(
@@ -68,12 +60,8 @@ def planned_teachers(protocol: Config, work_dir: str) -> List[Tuple[Config, str]
 def teacher_config(protocol: Config) -> Config:
     """Training config of the student's own network on the protocol's real set.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-
-    Returns:
-        Config: Model and datasets of the protocol with the schedule of
-        ``configs/_base_/schedules/teacher_cls.py``, at the student's image size.
+    Model and datasets of the protocol with the schedule of
+    ``configs/_base_/schedules/teacher_cls.py``, at the student's image size.
     """
     kept = ['default_scope', 'model', 'data_preprocessor', 'prepare', 'custom_imports']
     loaders = {}

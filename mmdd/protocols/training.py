@@ -26,28 +26,16 @@ from .protocol import FULL, selection
 
 @dataclass
 class StudentRun:
-    """One training and its test.
-
-    Attributes:
-        key: Name of the run, see :func:`run_key`.
-        method: Name of the set.
-        folder: Folder of the set, or 'full'.
-        seed: Seed of the training.
-        images: Images that the set lists; None where only the training will tell.
-        config: The student's config as plain dicts.
-        protocol: The field ``protocol`` as plain dicts.
-        work_dir: Where the training writes; the result is ``<work_dir>.json``.
-        lr: Learning rate in place of the protocol's.
-    """
-    key: str
-    method: str
-    folder: str
-    seed: int
-    images: Optional[int]
-    config: Dict[str, Any]
-    protocol: Dict[str, Any]
-    work_dir: str
-    lr: Optional[float] = None
+    """One training and its test."""
+    key: str  # name of the run, see :func:`run_key`
+    method: str  # name of the set
+    folder: str  # folder of the set, or 'full'
+    seed: int  # seed of the training
+    images: Optional[int]  # images that the set lists; None where only the training will tell
+    config: Dict[str, Any]  # the student's config as plain dicts
+    protocol: Dict[str, Any]  # the field ``protocol`` likewise
+    work_dir: str  # where the training writes; the result is ``<work_dir>.json``
+    lr: Optional[float] = None  # learning rate in place of the protocol's
 
     @property
     def result_file(self) -> str:

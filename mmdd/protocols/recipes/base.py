@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Dict, Optional
 
 from mmengine.config import Config
 
-from mmdd.datasets.views import leaf_dataset, loader_dataset
+from mmdd.datasets.views import loader_dataset
 
 
 class ScheduleRule:
@@ -49,7 +49,7 @@ class ClassificationRule(ScheduleRule):
     limits: ClassVar[Dict[str, Any]] = dict(image_size=dict(low=8), written_for=dict(low=8))
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
-        """Set the size of the images, and drop a validation split that is not there.
+        """Set the size of the images.
 
         Raises:
             ValueError: If the number of classes is not known.
@@ -57,11 +57,6 @@ class ClassificationRule(ScheduleRule):
         if num_classes < 1:
             raise ValueError('the classes of the protocol\'s training set are not known; give it '
                              'metainfo=dict(classes=...)')
-        val = (cfg.get('val_dataloader') or {}).get('dataset') or {}
-        if val and 'type' not in leaf_dataset(val):
-            # The real set has no validation split: only the protocol's pipeline is there.
-            cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-            cfg.get('default_hooks', {}).get('checkpoint', {}).pop('save_best', None)
         set_image_size(cfg, self.image_size, self.written_for)
 
 

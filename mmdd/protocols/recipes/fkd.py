@@ -1,6 +1,6 @@
 """The recipe of FKD, SRe2L and D4M, and of LPLD's pool."""
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -64,18 +64,27 @@ class FKDSchedule(StoredLabels):
         loader = cfg.train_dataloader
         loader.batch_size = self.batch_size
         loader.sampler = dict(type='mmdd.ReplaySampler')
-        stored = dict(epochs=self.pool or self.epochs)
-        if self.keep is not None:
-            if images is None:
-                raise ValueError('FKDSchedule: the number of images is not known, so that '
-                                 'protocol.schedule.keep is no number of batches; set it to None')
-            each = batches_per_epoch(images, self.batch_size)
-            batches = max(1, int(self.keep * each * self.epochs))
-            stored = dict(epochs=-(-batches // each), batches=batches)
+        self.store(cfg, num_classes, batch_size=self.batch_size, crop_area=list(self.crop_area),
+                   flip_prob=self.flip_prob, cutmix=self.cutmix, seed=self.seed,
+                   **self.stored(images))
+        if self.keep is not None and images is not None:
             loader.sampler.type = 'mmdd.PoolSampler'
             loader.drop_last = images >= self.batch_size  # the pool has full batches alone
-        self.store(cfg, num_classes, batch_size=self.batch_size, crop_area=list(self.crop_area),
-                   flip_prob=self.flip_prob, cutmix=self.cutmix, seed=self.seed, **stored)
         loader.dataset = dict(type='mmdd.SoftLabelDataset', dataset=loader.dataset,
                               labels=self.labels, reuse=self.pool)
         self.wrap(cfg)
+
+    def stored(self, images: Optional[int]) -> Dict[str, int]:
+        """What is stored: epochs, and of a pool of batches also their number.
+
+        Raises:
+            ValueError: If a pool is asked for of a set whose size is not known.
+        """
+        if self.keep is None:
+            return dict(epochs=self.pool or self.epochs)
+        if images is None:
+            raise ValueError('FKDSchedule: the number of images is not known, so that '
+                             'protocol.schedule.keep is no number of batches; set it to None')
+        each = batches_per_epoch(images, self.batch_size)
+        batches = max(1, int(self.keep * each * self.epochs))
+        return dict(epochs=-(-batches // each), batches=batches)
