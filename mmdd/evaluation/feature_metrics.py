@@ -107,8 +107,7 @@ class RunningMMD:
         return total
 
 
-def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
-                     block: int = BLOCK) -> Tuple[float, float]:
+def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[float, float]:
     """Coverage and density (Naeem et al., ICML 2020, equations 3 and 4).
 
     Around every real point there is a ball that reaches to its k-th nearest
@@ -118,7 +117,6 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
         real: (M, D), more than ``k``.
         fake: (N, D), at least one.
         k: Which neighbour; the paper takes 5.
-        block: Rows that are compared at a time.
 
     Returns:
         tuple: Coverage, the share of balls that hold a point of ``fake``, in
@@ -128,6 +126,8 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
     Raises:
         ValueError: If there are too few points or features are not finite.
     """
+    from sklearn.metrics import pairwise_distances_chunked
+    from sklearn.neighbors import NearestNeighbors
     if k < 1:
         raise ValueError(f'coverage: k must be at least 1, got {k}')
     real = _check(real, 'real features', k + 1)
@@ -136,17 +136,12 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
     real, fake = real - center, fake - center
     # What float64 loses where two large squares cancel, and fp32 features differ by.
     floor = 1e-12 * np.einsum('nd,nd->n', real, real).max()
-    covered = inside = 0
-    rows = max(1, block * block // max(len(real), len(fake)))
-    for begin in range(0, len(real), rows):
-        own = real[begin:begin + rows]
-        distances = squared_distances(own, real)
-        distances[np.arange(len(own)), begin + np.arange(len(own))] = np.inf
-        reach = np.partition(distances, k - 1, axis=1)[:, k - 1] * (1 + SLACK) + floor
-        hits = squared_distances(own, fake) <= reach[:, None]
-        covered += int(hits.any(1).sum())
-        inside += int(hits.sum())
-    return covered / len(real), inside / (k * len(fake))
+    reach = NearestNeighbors(n_neighbors=k).fit(real).kneighbors()[0][:, -1]**2
+    reach = reach * (1 + SLACK) + floor
+    inside = np.concatenate(list(pairwise_distances_chunked(
+        real, fake, squared=True, working_memory=32, reduce_func=lambda part, start: (
+            part <= reach[start:start + len(part), None]).sum(1))))
+    return float((inside > 0).mean()), float(inside.sum() / (k * len(fake)))
 
 
 def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndarray],

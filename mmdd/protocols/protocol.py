@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, all_formats
 from mmdd.datasets.manifest import check_set_files, read_manifest
+from mmdd.datasets.real_files import full_content
 from mmdd.datasets.views import leaf_dataset, leaf_datasets, loader_dataset
 from mmdd.engine.training_checks import check_training
 from mmdd.registry import TASK_UTILS
@@ -21,7 +22,7 @@ from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_option
 from mmdd.utils.io import sha256_once
 from mmdd.utils.sections import Section, check_section
 from .recipes.lengths import param_schedulers
-from .sets import full_content, protocol_classes, read_set
+from .sets import protocol_classes, read_set
 
 FULL = 'full'
 # The field ``protocol``, see ``read_protocol``; ``rest`` is set by a search for learning rates.
@@ -114,7 +115,7 @@ def set_content(protocol: Config, folder: str) -> SetContent:
         ValueError: See :func:`read_set` and :func:`check_set_files`.
     """
     if folder == FULL:
-        return full_content(protocol)
+        return full_content(protocol.train_dataloader.dataset)
     check_set_files(folder, read_manifest(folder))
     return read_set(protocol, folder)
 

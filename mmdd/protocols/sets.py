@@ -1,16 +1,14 @@
 """The set that a student trains on: a folder in the format of its protocol, or the real set."""
 import glob
-import json
-import os
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Optional, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, SetFormat, all_formats
-from mmdd.datasets.manifest import IMAGE_SUFFIXES, read_manifest
-from mmdd.datasets.views import check_class_order, leaf_dataset, leaf_datasets, read_classes
-from mmdd.utils.io import sha256
+from mmdd.datasets.manifest import read_manifest
+from mmdd.datasets.real_files import image_folder
+from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 
 ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 
@@ -71,17 +69,9 @@ def protocol_classes(cfg: Config, task: Optional[str] = None) -> Optional[Tuple[
     leaf = leaf_dataset(cfg.train_dataloader.dataset)
     task = task or cfg.protocol.task
     if not names and task == 'classification' and not leaf.get('ann_file'):
-        folders = glob.glob(osp.join(glob.escape(_image_folder(leaf)), '*', ''))
+        folders = glob.glob(osp.join(glob.escape(image_folder(leaf)), '*', ''))
         names = tuple(sorted(osp.basename(osp.dirname(name)) for name in folders))
     return names or None
-
-
-def _image_folder(leaf: Dict[str, Any]) -> str:
-    """Folder of the images of a dataset config."""
-    prefix = leaf.get('data_prefix') or leaf.get('split') or ''
-    if not isinstance(prefix, str):
-        prefix = prefix.get('img_path') or prefix.get('img') or ''
-    return osp.join(leaf.get('data_root') or '', prefix)
 
 
 def check_job_fits(job: Config, protocol: Config) -> None:
@@ -98,41 +88,3 @@ def check_job_fits(job: Config, protocol: Config) -> None:
                          f'layout: take {wanted.writer.__name__}, or another protocol')
     check_class_order('the real set of train_dataloader', protocol_classes(job, wanted.task),
                       'the protocol', protocol_classes(protocol), ORDER_FIX)
-
-
-def full_content(protocol: Config) -> SetContent:
-    """The full real set of a protocol: how many images it lists, where files tell.
-
-    In place of files it has lines that identify them: lists by their content, folders by their
-    file names and sizes.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-    """
-    counts, lines = [], []
-    for leaf in leaf_datasets(protocol.train_dataloader.dataset):
-        count, own = _listed(leaf) if leaf.get('ann_file') else _walked(_image_folder(leaf))
-        counts.append(count)
-        lines += own
-    return SetContent(sum(counts) if all(counts) else None, lines, {})
-
-
-def _listed(leaf: Dict[str, Any]) -> Tuple[int, List[str]]:
-    """Images that the list of a dataset config names, and a line that identifies it."""
-    path = osp.join(leaf.get('data_root') or '', leaf['ann_file'])
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'the full real set: {path} not found')
-    with open(path, encoding='utf-8') as f:
-        count = (len(json.load(f)['images']) if path.endswith('.json') else
-                 sum(bool(line.strip()) for line in f))
-    return count, [f'{path} {sha256(path)}']
-
-
-def _walked(folder: str) -> Tuple[int, List[str]]:
-    """Images below a folder, and a line for each of its files."""
-    lines = [f'{osp.relpath(file, folder)} {osp.getsize(file)}'
-             for base, _, names in sorted(os.walk(folder))
-             for file in sorted(osp.join(base, name) for name in names)]
-    if not lines:
-        raise FileNotFoundError(f'the full real set: no files in {folder}')
-    return sum(line.rsplit(' ', 1)[0].lower().endswith(IMAGE_SUFFIXES) for line in lines), lines

@@ -8,16 +8,15 @@ import time
 import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Dict, Optional, TextIO
 
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
+from mmdd.engine.hooks.scalars_hook import StudentScalarsHook
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
 from .label_writer import prepare_student
@@ -56,27 +55,6 @@ class StudentRun:
     def evaluation_dir(self) -> str:
         """The work dir that all runs share."""
         return osp.dirname(osp.dirname(self.work_dir))
-
-
-class StudentScalarsHook(Hook):
-    """Gives the metrics of a test to the backends of the visualizer, as ``test/<metric>``.
-
-    A stock Runner gives them those of a validation only.
-
-    Args:
-        step: Iteration or epoch of the tested checkpoint.
-    """
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def after_test_epoch(self, runner: Runner,
-                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Record the finite numbers among the metrics."""
-        numbers = {f'test/{name}': float(value) for name, value in (metrics or {}).items()
-                   if isinstance(value, Real) and math.isfinite(value)}
-        if numbers:
-            runner.visualizer.add_scalars(numbers, step=self.step)
 
 
 def train_student(run: StudentRun) -> Dict[str, Any]:

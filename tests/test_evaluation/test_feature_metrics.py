@@ -73,8 +73,8 @@ def test_order_parts_and_blocks_do_not_matter(seed, m, n, data):
         running.add(part)
     assert running.num == n and running.bandwidth == pytest.approx(sigma, abs=1e-12)
     assert running.value() == pytest.approx(value, abs=1e-12)
-    assert coverage_density(rng.permutation(x), rng.permutation(y), min(3, m - 1),
-                            data.draw(st.integers(1, 9))) == pytest.approx(balls, abs=1e-12)
+    assert coverage_density(rng.permutation(x), rng.permutation(y), min(3, m - 1)) == (
+        pytest.approx(balls, abs=1e-12))
 
 
 def test_running_value_needs_two_points():

@@ -12,7 +12,6 @@ from mmdd.datasets.formats.set_format import listed_names
 from mmdd.protocols.protocol import content_hash, set_content, student_config
 from mmdd.protocols.sets import (
     check_job_fits,
-    full_content,
     protocol_classes,
     read_set,
     wanted_format,
@@ -288,12 +287,12 @@ def test_the_full_set_is_counted(tmp_path, kind):
                  segmentation='VOC2012/ImageSets/Segmentation/train.txt')
     cfg = protocol(kind, data_root=folder, **(
         dict(ann_file=lists[kind]) if kind in lists else {}))
-    content = full_content(cfg)
+    content = set_content(cfg, 'full')
     assert content.images == 4 and content.files and content.changes == {}
     twice = Config(cfg.to_dict())
     leaf = cfg.train_dataloader.dataset
     twice.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=dict(
         type='ConcatDataset', datasets=[leaf, leaf]))
-    assert full_content(twice).images == 8
+    assert set_content(twice, 'full').images == 8
     with pytest.raises(FileNotFoundError, match='the full real set'):
-        full_content(protocol(kind))
+        set_content(protocol(kind), 'full')
