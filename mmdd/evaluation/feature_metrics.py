@@ -4,6 +4,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmdd.utils.numbers import check_number
+
 # Side of the blocks in which matrices of distances are made: 32 MiB of float64.
 BLOCK = 2048
 # A point this near to the surface of a ball counts as inside: features of one image differ
@@ -64,9 +66,8 @@ class RunningMMD:
     def __init__(self, real: np.ndarray, bandwidth: Optional[float] = None,
                  block: int = BLOCK) -> None:
         real = _check(real, 'real features', 2)
-        self.bandwidth = median_distance(real) if bandwidth is None else bandwidth
-        if not self.bandwidth > 0:
-            raise ValueError(f'the bandwidth must be above 0, got {self.bandwidth}')
+        self.bandwidth = check_number(
+            'the bandwidth', median_distance(real) if bandwidth is None else bandwidth, above=0)
         self.block = block
         self.center = real.mean(0)
         self.real = real - self.center
@@ -128,8 +129,7 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[fl
     """
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
-    if k < 1:
-        raise ValueError(f'coverage: k must be at least 1, got {k}')
+    check_number('coverage: k', k, low=1, integer=True)
     real = _check(real, 'real features', k + 1)
     fake = _check(fake, 'distilled features', 1, real.shape[1])
     center = real.mean(0)

@@ -6,6 +6,8 @@ in [0, 1], not percent: other values, and weights out of [0, 1], raise a ValueEr
 """
 import math
 
+from mmdd.utils.numbers import check_number
+
 
 def hlr(real_hard: float, syn_hard: float) -> float:
     """Hard-label recovery: accuracy of the full real set minus that of the distilled set.
@@ -29,8 +31,7 @@ def normalized(alpha: float) -> float:
     Raises:
         ValueError: If alpha is not in [-1, 1].
     """
-    if not -1 <= alpha <= 1:
-        raise ValueError(f'the score is defined from -1 to 1, got {alpha}')
+    check_number('the sum of a score', alpha, low=-1, high=1)
     return (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
@@ -50,7 +51,8 @@ def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random
     Returns:
         float: In [0, 1].
     """
-    return normalized(_weight(w) * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
+    check_number('w', w, low=0, high=1)
+    return normalized(w * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
 
 
 def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
@@ -70,18 +72,12 @@ def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
     Returns:
         float: In [0, 1].
     """
-    return normalized(_weight(gamma) * ior(syn_aug, rnd_aug)
-                      + (1 - gamma) * ior(syn_noaug, rnd_noaug))
+    check_number('gamma', gamma, low=0, high=1)
+    return normalized(gamma * ior(syn_aug, rnd_aug) + (1 - gamma) * ior(syn_noaug, rnd_noaug))
 
 
 def _share(value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f'accuracies are shares from 0 to 1 here, got {value}: divide percent '
                          f'by 100')
-    return value
-
-
-def _weight(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f'the weight must be 0 to 1, got {value}')
     return value

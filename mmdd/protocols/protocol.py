@@ -12,8 +12,6 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, all_formats
-from mmdd.datasets.manifest import check_set_files, read_manifest
-from mmdd.datasets.real_files import full_content
 from mmdd.datasets.views import leaf_dataset, leaf_datasets, loader_dataset
 from mmdd.engine.training_checks import check_training
 from mmdd.registry import TASK_UTILS
@@ -22,9 +20,8 @@ from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_option
 from mmdd.utils.io import sha256_once
 from mmdd.utils.sections import Section, check_section
 from .recipes.lengths import param_schedulers
-from .sets import protocol_classes, read_set
+from .sets import FULL, protocol_classes, set_content
 
-FULL = 'full'
 # The field ``protocol``, see ``read_protocol``; ``rest`` is set by a search for learning rates.
 PROTOCOL: Section = dict(
     task=(str, None), metrics=(Dict[str, str], None), scale=(float, dict(above=0)),
@@ -105,19 +102,6 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
             swapped = {key: swapped[key] for key in COMMON_KEYS if key in swapped}
         swapped.update(copy.deepcopy(changes))
     return swapped
-
-
-def set_content(protocol: Config, folder: str) -> SetContent:
-    """Check a set and say what it is made of.
-
-    Raises:
-        FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`read_set` and :func:`check_set_files`.
-    """
-    if folder == FULL:
-        return full_content(protocol.train_dataloader.dataset)
-    check_set_files(folder, read_manifest(folder))
-    return read_set(protocol, folder)
 
 
 def student_config(protocol: Config, folder: str, seed: int,

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmdd.utils.mean_std import MeanStd
-from .protocol import FULL
+from .sets import FULL
 
 LAST, BEST = 'last', 'best'
 # What a manifest calls the method whose sets are real images drawn at random.

@@ -6,29 +6,34 @@ from typing import Optional, Tuple
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, SetFormat, all_formats
-from mmdd.datasets.manifest import read_manifest
-from mmdd.datasets.real_files import image_folder
+from mmdd.datasets.manifest import check_set_files, read_manifest
+from mmdd.datasets.real_files import full_content, image_folder
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 
+# What stands in place of a folder for the protocol's own real set.
+FULL = 'full'
 ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 
 
-def read_set(protocol: Config, folder: str) -> SetContent:
-    """Check a set and say how the protocol's training set is pointed to it.
+def set_content(protocol: Config, folder: str) -> SetContent:
+    """Check a set, and say what it is made of and how the protocol's training set reads it.
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: If the set is empty, of another task or format, or its classes
+        ValueError: If the set is empty, changed, of another task or format, or its classes
             are not those of the protocol, in the same order.
     """
+    if folder == FULL:
+        return full_content(protocol.train_dataloader.dataset)
     if not osp.isdir(folder):
         raise FileNotFoundError(f'set folder {folder} not found')
+    manifest = read_manifest(folder)
+    check_set_files(folder, manifest)
     wanted = wanted_format(protocol)
     if not wanted.lists(folder):
         raise _misfit(protocol, folder, wanted)
     classes = protocol_classes(protocol)
-    check_class_order(folder, read_manifest(folder).get('classes'), 'the protocol', classes,
-                      ORDER_FIX)
+    check_class_order(folder, manifest.get('classes'), 'the protocol', classes, ORDER_FIX)
     return wanted.content(folder, leaf_dataset(protocol.train_dataloader.dataset), classes)
 
 

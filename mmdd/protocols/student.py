@@ -10,17 +10,10 @@ from mmdd.utils.state import read_state
 from mmdd.utils.typed_json import from_json
 from .label_writer import prepare_student
 from .lr_search import best_rates, search_protocol
-from .protocol import (
-    FULL,
-    content_hash,
-    protocol_classes,
-    read_protocol,
-    run_key,
-    set_content,
-    student_config,
-)
+from .protocol import content_hash, read_protocol, run_key, student_config
 from .regimes import label_facts
 from .results import Run, is_random_method
+from .sets import FULL, protocol_classes, set_content
 from .settings import protocol_settings
 from .training import StudentRun, train_logged
 

@@ -5,22 +5,21 @@ import os
 import os.path as osp
 import re
 import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, TextIO
+from typing import Any, Dict, Optional
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
 from mmdd.engine.hooks.scalars_hook import StudentScalarsHook
+from mmdd.utils.quiet import work_quietly
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
 from .label_writer import prepare_student
-from .protocol import FULL, selection
+from .protocol import selection
+from .sets import FULL
 
 
 @dataclass
@@ -129,23 +128,7 @@ def _num_images(dataset: Any) -> int:
 
 
 def train_logged(run: StudentRun) -> Optional[str]:
-    """Train in the log file's presence; returns one line where it failed."""
-    os.makedirs(run.work_dir, exist_ok=True)
-    with open(run.log_file, 'a' if osp.isfile(run.resume_file) else 'w', encoding='utf-8') as log:
-        with redirect_stdout(log), redirect_stderr(log):
-            try:
-                train_student(run)
-                return None
-            except Exception as error:  # one method's failure must not end the others
-                traceback.print_exc(file=log)
-                return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
-            finally:
-                _forget(log)
-
-
-def _forget(stream: TextIO) -> None:
-    """Take a stream that will be closed from the loggers, which outlive it in this process."""
-    for logger in MMLogger._instance_dict.values():
-        for handler in list(logger.handlers):
-            if getattr(handler, 'stream', None) is stream:
-                logger.removeHandler(handler)
+    """Train with all output in the log file; returns one line where it failed."""
+    if osp.isfile(run.log_file) and not osp.isfile(run.resume_file):
+        os.remove(run.log_file)  # of a training that begins again
+    return work_quietly(run.log_file, None, train_student, run)

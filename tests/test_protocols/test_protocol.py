@@ -15,12 +15,11 @@ from mmdd.protocols.protocol import (
     run_key,
     scale_lr,
     selection,
-    set_content,
     student_config,
     swap_dataset,
 )
 from mmdd.protocols.recipes.lengths import num_updates
-from mmdd.protocols.sets import protocol_classes
+from mmdd.protocols.sets import protocol_classes, set_content
 
 LEAF = dict(type='VOCDataset', data_root='real', ann_file='a.txt', metainfo=dict(classes=('0', )),
             pipeline=[dict(type='LoadImageFromFile')])

@@ -9,11 +9,11 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 from mmdd.datasets.formats import SetFormat
 from mmdd.datasets.formats.set_format import listed_names
-from mmdd.protocols.protocol import content_hash, set_content, student_config
+from mmdd.protocols.protocol import content_hash, student_config
 from mmdd.protocols.sets import (
     check_job_fits,
     protocol_classes,
-    read_set,
+    set_content,
     wanted_format,
 )
 from mmdd.registry import FORMATS
@@ -266,12 +266,12 @@ def test_a_format_is_one_class(tmp_path, monkeypatch):
     flat = protocol('classification', type='FlatDataset')
     assert wanted_format(flat).name == 'flat'
     assert wanted_format(protocol('classification')).name == 'class-folder'
-    content = read_set(flat, str(tmp_path))
+    content = set_content(flat, str(tmp_path))
     assert (content.images, content.files) == (2, ['flat.txt', 'b.png', 'a.png'])
     assert content.changes == dict(data_root=str(tmp_path), ann_file='flat.txt')
     with pytest.raises(ValueError, match='is in flat layout, the protocol reads class-folder .*: '
                                          'distill with ClassFolderWriter instead of FlatWriter'):
-        read_set(protocol('classification'), str(tmp_path))
+        set_content(protocol('classification'), str(tmp_path))
 
 
 def test_layout_of_a_protocol():
