@@ -17,7 +17,7 @@ from mmdd.protocols.student import (
 )
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.protocols.training import StudentRun
-from mmdd.utils.config import ConfigType, load_config, merge_options
+from mmdd.utils.config import ConfigType, load_config
 from .random_baseline import with_random
 from .report.evaluation import write_evaluation
 from .results import StudentResult
@@ -61,7 +61,7 @@ def evaluate(protocol: ConfigType,
             finished runs are in the report then.
     """
     source = load_config(protocol)
-    cfg = with_options(source if source.get('evaluation') else protocol, cfg_options)
+    cfg = read_protocol(source if source.get('evaluation') else protocol, cfg_options)
     for _, folder in method_folders(sets):
         if folder != FULL:  # which may not be prepared yet
             set_content(cfg, folder)
@@ -90,10 +90,3 @@ def student_result(name: str, protocol: Config, planned: Sequence[StudentRun],
     task = protocol.protocol.task
     return StudentResult(name, protocol.pretty_text, protocol_settings(planned, task), list(runs),
                          warnings_of(by_method(runs), task))
-
-
-def with_options(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
-    """A protocol with dotted options merged into it, checked with them."""
-    cfg = read_protocol(protocol)
-    merge_options(cfg, cfg_options)
-    return read_protocol(cfg)

@@ -4,6 +4,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmdd.utils.numbers import check_number
+
 # Side of the blocks in which matrices of distances are made: 32 MiB of float64.
 BLOCK = 2048
 # A point this near to the surface of a ball counts as inside: features of one image differ
@@ -64,9 +66,8 @@ class RunningMMD:
     def __init__(self, real: np.ndarray, bandwidth: Optional[float] = None,
                  block: int = BLOCK) -> None:
         real = _check(real, 'real features', 2)
-        self.bandwidth = median_distance(real) if bandwidth is None else bandwidth
-        if not self.bandwidth > 0:
-            raise ValueError(f'the bandwidth must be above 0, got {self.bandwidth}')
+        self.bandwidth = check_number(
+            'the bandwidth', median_distance(real) if bandwidth is None else bandwidth, above=0)
         self.block = block
         self.center = real.mean(0)
         self.real = real - self.center
@@ -107,23 +108,6 @@ class RunningMMD:
         return total
 
 
-def mmd2(real: np.ndarray, fake: np.ndarray, bandwidth: Optional[float] = None,
-         block: int = BLOCK) -> float:
-    """Unbiased squared maximum mean discrepancy, see :class:`RunningMMD`.
-
-    Args:
-        real: (M, D), at least two.
-        fake: (N, D), at least two.
-        bandwidth: Of the kernel; :func:`median_distance` of ``real`` if None.
-        block: Rows that are compared at a time.
-    """
-    running = RunningMMD(real, bandwidth, block)
-    running.add(_check(fake, 'distilled features', 2))
-    value = running.value()
-    assert value is not None, 'there are at least two images'
-    return value
-
-
 def mmd_linear(real: np.ndarray, fake: np.ndarray) -> float:
     """Maximum mean discrepancy with the linear kernel: the distance of the two mean features.
 
@@ -139,8 +123,7 @@ def mmd_linear(real: np.ndarray, fake: np.ndarray) -> float:
     return float(np.linalg.norm(real.mean(0) - fake.mean(0)))
 
 
-def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
-                     block: int = BLOCK) -> Tuple[float, float]:
+def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[float, float]:
     """Coverage and density (Naeem et al., ICML 2020, equations 3 and 4).
 
     Around every real point there is a ball that reaches to its k-th nearest
@@ -150,7 +133,6 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
         real: (M, D), more than ``k``.
         fake: (N, D), at least one.
         k: Which neighbour; the paper takes 5.
-        block: Rows that are compared at a time.
 
     Returns:
         tuple: Coverage, the share of balls that hold a point of ``fake``, in
@@ -160,25 +142,21 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
     Raises:
         ValueError: If there are too few points or features are not finite.
     """
-    if k < 1:
-        raise ValueError(f'coverage: k must be at least 1, got {k}')
+    from sklearn.metrics import pairwise_distances_chunked
+    from sklearn.neighbors import NearestNeighbors
+    check_number('coverage: k', k, low=1, integer=True)
     real = _check(real, 'real features', k + 1)
     fake = _check(fake, 'distilled features', 1, real.shape[1])
     center = real.mean(0)
     real, fake = real - center, fake - center
     # What float64 loses where two large squares cancel, and fp32 features differ by.
     floor = 1e-12 * np.einsum('nd,nd->n', real, real).max()
-    covered = inside = 0
-    rows = max(1, block * block // max(len(real), len(fake)))
-    for begin in range(0, len(real), rows):
-        own = real[begin:begin + rows]
-        distances = squared_distances(own, real)
-        distances[np.arange(len(own)), begin + np.arange(len(own))] = np.inf
-        reach = np.partition(distances, k - 1, axis=1)[:, k - 1] * (1 + SLACK) + floor
-        hits = squared_distances(own, fake) <= reach[:, None]
-        covered += int(hits.any(1).sum())
-        inside += int(hits.sum())
-    return covered / len(real), inside / (k * len(fake))
+    reach = NearestNeighbors(n_neighbors=k).fit(real).kneighbors()[0][:, -1]**2
+    reach = reach * (1 + SLACK) + floor
+    inside = np.concatenate(list(pairwise_distances_chunked(
+        real, fake, squared=True, working_memory=32, reduce_func=lambda part, start: (
+            part <= reach[start:start + len(part), None]).sum(1))))
+    return float((inside > 0).mean()), float(inside.sum() / (k * len(fake)))
 
 
 def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndarray],

@@ -1,16 +1,18 @@
 """Scores that separate a distilled set from the tricks of its evaluation.
 
 Label-robust and augmentation-robust score of DD-Ranking (https://arxiv.org/abs/2505.13300).
-They are stated for accuracies; the same formulas hold for mAP and mIoU, which lie in
-[0, 1] as well.
+They are stated for accuracies; the same formulas hold for mAP and mIoU. All of them are shares
+in [0, 1], not percent: other values, and weights out of [0, 1], raise a ValueError.
 """
 import math
+
+from mmdd.utils.numbers import check_number
 
 
 def hlr(real_hard: float, syn_hard: float) -> float:
     """Hard-label recovery: accuracy of the full real set minus that of the distilled set.
 
-    Both with hard labels, in [0, 1]. Smaller is better.
+    Both with hard labels. Smaller is better.
     """
     return _share(real_hard) - _share(syn_hard)
 
@@ -18,7 +20,7 @@ def hlr(real_hard: float, syn_hard: float) -> float:
 def ior(syn_any: float, random_any: float) -> float:
     """Improvement over random: the distilled set minus random real images.
 
-    Of the same size, both with the same labels of any kind, in [0, 1]. Larger is better.
+    Of the same size, both with the same labels of any kind. Larger is better.
     """
     return _share(syn_any) - _share(random_any)
 
@@ -29,8 +31,7 @@ def normalized(alpha: float) -> float:
     Raises:
         ValueError: If alpha is not in [-1, 1].
     """
-    if not -1 <= alpha <= 1:
-        raise ValueError(f'the score is defined from -1 to 1, got {alpha}')
+    check_number('the sum of a score', alpha, low=-1, high=1)
     return (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
@@ -45,15 +46,13 @@ def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random
         syn_hard: Distilled set, hard labels.
         syn_any: Distilled set, any labels.
         random_any: Random real images of the same number, labels as for ``syn_any``.
-        w: Weight of IOR, in [0, 1].
+        w: Weight of IOR.
 
     Returns:
-        float: In [0, 1]; all accuracies are in [0, 1], not percent.
-
-    Raises:
-        ValueError: If a value is outside its range.
+        float: In [0, 1].
     """
-    return normalized(_weight(w) * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
+    check_number('w', w, low=0, high=1)
+    return normalized(w * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
 
 
 def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
@@ -68,26 +67,17 @@ def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
         rnd_aug: Random real images of the same number, with augmentation.
         syn_noaug: Distilled set, without.
         rnd_noaug: Random real images, without.
-        gamma: Weight of training with augmentation, in [0, 1].
+        gamma: Weight of training with augmentation.
 
     Returns:
-        float: In [0, 1]; all accuracies are in [0, 1], not percent.
-
-    Raises:
-        ValueError: If a value is outside its range.
+        float: In [0, 1].
     """
-    return normalized(_weight(gamma) * ior(syn_aug, rnd_aug)
-                      + (1 - gamma) * ior(syn_noaug, rnd_noaug))
+    check_number('gamma', gamma, low=0, high=1)
+    return normalized(gamma * ior(syn_aug, rnd_aug) + (1 - gamma) * ior(syn_noaug, rnd_noaug))
 
 
 def _share(value: float) -> float:
     if not 0 <= value <= 1:
         raise ValueError(f'accuracies are shares from 0 to 1 here, got {value}: divide percent '
                          f'by 100')
-    return value
-
-
-def _weight(value: float) -> float:
-    if not 0 <= value <= 1:
-        raise ValueError(f'the weight must be 0 to 1, got {value}')
     return value

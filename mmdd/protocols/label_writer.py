@@ -1,7 +1,8 @@
 """A teacher writes the soft labels of a set, once for all students."""
 import copy
 import os.path as osp
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -22,9 +23,15 @@ from mmdd.datasets.soft_labels import (
 )
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
-from mmdd.models.students.teacher import Teacher, build_teachers, mean_logits, teachers_of
+from mmdd.models.students.teacher import (
+    Teacher,
+    build_teachers,
+    mean_logits,
+    of_each,
+    teachers_of,
+)
 from mmdd.utils import compat
-from mmdd.utils.config import fingerprint, resolve_path
+from mmdd.utils.config import fingerprint, load_config, resolve_path
 from mmdd.utils.io import sha256
 from mmdd.utils.photograph import upright_size
 from mmdd.utils.progress import Progress
@@ -33,28 +40,23 @@ from .recipes.soft import CLASSES_FIX
 from .regimes import regime_of
 
 # What the labels replay, whatever the protocol says: it must say the same.
-AUGMENTATION = ('crop_area', 'flip_prob', 'cutmix', 'topk', 'precision')
-# What a pool of batches is.
-POOL = ('batches', 'batch_size')
-
+REPLAYED = ('image_size', 'crop_area', 'flip_prob', 'cutmix', 'topk', 'precision')
 # Images per forward pass of the teacher. In evaluation mode it changes nothing else.
 _CHUNK = 128
 
 
+@dataclass
 class _Draft:
     """Rows of one epoch that have no logits yet; stands in for a store."""
-
-    def __init__(self, rows: np.ndarray, num_classes: int) -> None:
-        self.folder, self.epochs = '', 1
-        self._rows, self._logits = rows, np.zeros(num_classes, np.float32)
+    drawn: np.ndarray
 
     def rows(self, epoch: int) -> np.ndarray:
         """The rows of the only epoch."""
-        return self._rows
+        return self.drawn
 
     def logits(self, row: np.void) -> np.ndarray:
-        """Zeros: the teacher has not seen the row yet."""
-        return self._logits
+        """The teacher has not seen the row yet."""
+        return np.zeros(0, np.float32)
 
 
 def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
@@ -74,70 +76,49 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
         FileNotFoundError: If labels that the config names are missing.
         ValueError: If they are of another set or teacher, or of too few epochs.
     """
-    cfg = Config(copy.deepcopy(config.to_dict() if isinstance(config, Config) else dict(config)))
+    cfg = load_config(config)
     if cfg.get('soft_labels') is None:
         return cfg
     dataset = cfg.train_dataloader.dataset
-    if dataset.labels is None:
-        settings = read_settings(cfg)
-        key = fingerprint(dict(settings=settings))[:16]
-        dataset.labels = write_soft_labels(
-            cfg, osp.join(work_dir, 'soft_labels', key), settings)
-    else:
+    if dataset.labels is not None:
         check_labels(cfg, dataset.labels)
+        return cfg
+    settings = read_settings(cfg)
+    key = fingerprint(dict(settings=settings))[:16]
+    dataset.labels = write_soft_labels(cfg, osp.join(work_dir, 'soft_labels', key), settings)
     return cfg
 
 
 def read_settings(cfg: Config) -> Dict[str, Any]:
     """Everything the soft labels of a student config depend on.
 
-    Args:
-        cfg: Student config of a protocol with stored labels.
-
     Raises:
         ValueError: If there is no teacher, or its classes differ from the set's.
     """
     compat.setup()
-    wanted = cfg.get('soft_labels')
-    if wanted is None:
-        raise ValueError('the protocol has no stored soft labels: its schedule must be '
-                         'FKDSchedule, as in configs/_base_/protocols/fkd_soft.py, or ImageLabels')
-    teachers = teachers_of(wanted.teacher)
+    teachers = teachers_of(cfg.soft_labels.teacher)
     if any(teacher.get('checkpoint') is None for teacher in teachers):
         raise ValueError('the teacher has no weights; set protocol.schedule.teacher.checkpoint')
     dataset = _open_set(cfg)
-    settings = size_settings(cfg, dataset)
-    settings.update(
-        set=set_digest(dataset), teacher=_of_each(_teacher_hashes(teachers)),
-        network=_of_each([fingerprint(dict(model=teacher['cfg'].model)) for teacher in teachers]),
-        pipeline=_pipeline_mark(cfg))
     columns = _columns(teachers)
-    if columns:
-        settings['columns'] = columns
-    return settings
+    return dict(
+        size_settings(cfg, dataset), set=set_digest(dataset), teacher=_teacher_hashes(teachers),
+        network=of_each([fingerprint(dict(model=teacher['cfg'].model)) for teacher in teachers]),
+        pipeline=_pipeline_mark(cfg), **(dict(columns=columns) if columns else {}))
 
 
-def _of_each(values: List[Any]) -> Any:
-    """What is said of several teachers; of a single one without a list."""
-    return values[0] if len(values) == 1 else values
-
-
-def _teacher_hashes(teachers: Sequence[Mapping[str, Any]]) -> List[str]:
-    return [sha256(resolve_path(teacher['checkpoint'])) for teacher in teachers]
+def _teacher_hashes(teachers: Sequence[Mapping[str, Any]]) -> Any:
+    return of_each([sha256(resolve_path(teacher['checkpoint'])) for teacher in teachers])
 
 
 def _columns(teachers: Sequence[Mapping[str, Any]]) -> List[Any]:
     """The logits of each teacher that count; empty where all do."""
     found = [list(teacher.get('columns') or []) for teacher in teachers]
-    return _of_each(found) if any(found) else []
+    return of_each(found) if any(found) else []
 
 
 def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
     """What of :func:`read_settings` needs no weights of a teacher: enough for the size.
-
-    Args:
-        cfg: Student config of a protocol with stored labels.
-        dataset: Its set without soft labels, if it is open.
 
     Raises:
         ValueError: If the classes of teacher and set differ.
@@ -160,17 +141,14 @@ def _num_classes(teacher: Mapping[str, Any]) -> Optional[int]:
 
 
 def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:
-    """Write soft labels epoch by epoch; finished epochs are kept.
+    """Write the soft labels of a student config epoch by epoch; finished epochs are kept.
 
     The size is printed before anything is written.
 
     Args:
-        cfg: Student config of a protocol with stored labels.
-        folder: Where they go.
+        cfg: Student config.
+        folder: Where they go; it is returned.
         settings: See :func:`read_settings`.
-
-    Returns:
-        str: ``folder``.
 
     Raises:
         ValueError: If the folder holds other labels.
@@ -192,7 +170,7 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
             rows, views = np.zeros(total[epoch], store.dtype), dataset
         else:
             rows = draw_epoch(settings, epoch, sizes, store.dtype)[:total[epoch]]
-            views = SoftLabelDataset(dataset, _Draft(rows, settings['num_classes']), check=False)
+            views = SoftLabelDataset(dataset, _Draft(rows), check=False)
         fill_logits(rows, _ask(cfg, views, teachers, epoch, settings, progress), settings)
         store.write(epoch, rows)
     return folder
@@ -207,74 +185,57 @@ def check_labels(cfg: Config, folder: str) -> None:
         FileNotFoundError: If there are none.
         ValueError: If they do not fit.
     """
-    command = (f'python tools/relabel.py PROTOCOL --set {_set_folder(cfg)} --out {folder}')
+    own_set = leaf_dataset(cfg.train_dataloader.dataset).get('data_root') or 'SET'
+    command = f'python tools/relabel.py PROTOCOL --set {own_set} --out {folder}'
     if not osp.isfile(osp.join(folder, INDEX)):
         raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them with '
                                 f'{command}')
     store = SoftLabelStore(folder)
-    wanted, settings = cfg.soft_labels, store.settings
-    if store.epochs < wanted.epochs:
+    if store.epochs < cfg.soft_labels.epochs:
         raise ValueError(f'{folder} has soft labels of {store.epochs} epochs, the schedule needs '
-                         f'{wanted.epochs}; write more with {command} or set '
+                         f'{cfg.soft_labels.epochs}; write more with {command} or set '
                          f'protocol.schedule.pool={store.epochs}')
-    check_class_order('the teacher', settings['classes'], 'the set',
+    check_class_order('the teacher', store.settings['classes'], 'the set',
                       read_classes(cfg, 'mmpretrain'), CLASSES_FIX)
-    if settings['topk'] is not None and settings['temperature'] != wanted.temperature:
-        raise ValueError(f'{folder} keeps the top {settings["topk"]} classes at temperature '
-                         f'{settings["temperature"]:g}, the student has {wanted.temperature:g}; '
-                         f'write labels for this temperature')
-    if settings['image_size'] != wanted.image_size:
-        raise ValueError(f'{folder} has soft labels of {settings["image_size"]} pixel images, the '
-                         f'student takes {wanted.image_size}; write labels for this size')
-    teachers = teachers_of(wanted.teacher)
-    if _columns(teachers) != settings.get('columns', []):
-        raise ValueError(f'{folder} has soft labels of other classes of the teacher; write labels '
-                         f'with this protocol.schedule.teacher.mapping')
-    _check_augmentation(cfg, folder, settings)
-    given = [teacher['checkpoint'] for teacher in teachers if teacher.get('checkpoint')]
-    if given and (_of_each(_teacher_hashes(teachers)) != settings['teacher']
-                  or wanted.get('combine') != settings.get('combine')):
-        raise ValueError(f'{folder} has soft labels of another teacher than {", ".join(given)}; '
-                         f'write labels of this teacher')
+    for differs, what in _differences(cfg, store.settings):
+        if differs:
+            raise ValueError(f'{folder} has soft labels {what}write labels for this protocol')
     store.verify()
 
 
-def _check_augmentation(cfg: Config, folder: str, settings: Mapping[str, Any]) -> None:
-    """Compare what the protocol says of the images with what the labels replay.
-
-    Raises:
-        ValueError: With the fields of ``protocol.schedule`` that differ.
-    """
+def _differences(cfg: Config, settings: Mapping[str, Any]) -> Iterator[Tuple[bool, str]]:
+    """Whether labels are of another thing than a student config asks for, and of which."""
     stored, wanted = (dict(dict(precision=FP16), **each)
                       for each in (settings, cfg.soft_labels.to_dict()))
-    if regime_of(stored) != regime_of(wanted):
-        raise ValueError(f'{folder} has soft labels of the regime {regime_of(stored)}, the '
-                         f'protocol is of {regime_of(wanted)}; write labels for this protocol')
-    pools = [' of '.join(str(each.get(key)) for key in POOL) for each in (stored, wanted)]
-    if wanted.get('batches') and pools[0] != pools[1]:
-        raise ValueError(f'{folder} has soft labels of {pools[0]} images (batches), the protocol '
-                         f'{pools[1]}; write labels for this protocol')
-    other = [key for key in AUGMENTATION if stored.get(key) != wanted.get(key)]
-    if other:
-        told = ', '.join(f'{key} {stored[key]}, the protocol {wanted[key]}' for key in other)
-        fix = ' '.join(f'protocol.schedule.{key}={str(stored[key]).replace(" ", "")}'
-                       for key in other)
-        raise ValueError(f'{folder} has soft labels with {told}; set {fix} or write labels for '
-                         f'this protocol')
-    if settings['pipeline'] != _pipeline_mark(cfg):
-        raise ValueError(f'{folder} has soft labels of another train_dataloader.dataset.pipeline '
-                         f'than that of the protocol; write labels for this protocol')
+    kinds = [_kind(each) for each in (stored, wanted)]
+    yield kinds[0] != kinds[1], f'of the regime {kinds[0]}, the protocol is of {kinds[1]}; '
+    keys = [*REPLAYED, *(['temperature'] if stored['topk'] is not None else [])]
+    other = [key for key in keys if stored.get(key) != wanted.get(key)]
+    told = ', '.join(f'{key} {stored[key]}, the protocol {wanted[key]}' for key in other)
+    fix = ' '.join(f'protocol.schedule.{key}={str(stored[key]).replace(" ", "")}' for key in other)
+    yield bool(other), f'with {told}; set {fix} or '
+    yield (stored['pipeline'] != _pipeline_mark(cfg),
+           'of another train_dataloader.dataset.pipeline than that of the protocol; ')
+    teachers = teachers_of(wanted['teacher'])
+    yield (_columns(teachers) != stored.get('columns', []),
+           'of other classes of the teacher than protocol.schedule.teacher.mapping; ')
+    given = [teacher['checkpoint'] for teacher in teachers if teacher.get('checkpoint')]
+    yield (bool(given) and (_teacher_hashes(teachers) != stored['teacher']
+                            or wanted.get('combine') != stored.get('combine')),
+           f'of another teacher than {", ".join(given)}; ')
+
+
+def _kind(labels: Mapping[str, Any]) -> str:
+    """The regime of labels, and how large a pool of batches is."""
+    batches = labels.get('batches')
+    return regime_of(labels) + (
+        f' ({batches} batches of {labels["batch_size"]} images)' if batches else '')
 
 
 def _pipeline_mark(cfg: Config) -> str:
     """What identifies the pipeline through which the teacher sees the images."""
     own = cfg.soft_labels.get('pipeline')
     return fingerprint(dict(pipeline=own or cfg.train_dataloader.dataset.dataset.pipeline))
-
-
-def _set_folder(cfg: Config) -> str:
-    """Folder of the set that a student config trains on."""
-    return leaf_dataset(cfg.train_dataloader.dataset).get('data_root') or 'SET'
 
 
 def _open_set(cfg: Config) -> Any:
@@ -312,7 +273,7 @@ def _ask(cfg: Config, dataset: Any, teachers: Sequence[Teacher], epoch: int,
     for batch in loader:
         images = torch.stack(batch['inputs']).to(device).float() / 255
         images = images if rgb else images.flip(1)
-        asked = [teachers[rng.integers(len(teachers))]] if drawn else teachers
+        asked = [teachers[int(rng.integers(len(teachers)))]] if drawn else teachers
         found.append(mean_logits([teacher.logits(images) for teacher in asked]).cpu().numpy())
         progress.add(len(images))
     logits, num_classes = np.concatenate(found), settings['num_classes']

@@ -17,9 +17,6 @@ LR_GRID = (0.001, 0.005, 0.01, 0.05, 0.1)
 def search_protocol(protocol: Config) -> Tuple[Config, str]:
     """The protocol that measures learning rates: on validation images, never on the test split.
 
-    Args:
-        protocol: See :func:`read_protocol`; not changed.
-
     Returns:
         tuple: A protocol whose test split is the validation split or, where there
         is none, every tenth image of the real training set, on which 'full' does
@@ -73,18 +70,13 @@ def _keep_instances(dataset: Dict[str, Any]) -> None:
 
 
 def best_rates(runs: Sequence[Run]) -> Dict[str, Optional[float]]:
-    """The rate with the best last value, by method.
+    """The rate with the best last value by method, of equal ones the smaller.
 
-    Args:
-        runs: Students with their ``lr`` and one metric.
-
-    Returns:
-        dict: Learning rate by method; of equal ones the smaller; None where all failed.
+    None where all students of a method failed; they have one metric.
     """
     found: Dict[str, Optional[float]] = {}
     for method, own in by_method(runs).items():
-        values = [(next(iter(run.last.values())), -run.lr) for run in own.finished
-                  if run.lr is not None]
-        finite = [(value, rate) for value, rate in values if math.isfinite(value)]
-        found[method] = -max(finite)[1] if finite else None
+        values = [(value, -run.lr) for run in own.finished for value in run.last.values()
+                  if run.lr is not None and math.isfinite(value)]
+        found[method] = -max(values)[1] if values else None
     return found

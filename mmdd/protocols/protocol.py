@@ -1,30 +1,40 @@
-"""The student protocol: a stock training config whose training set is swapped."""
+"""The student protocol: a stock training config whose training set is swapped.
+
+Everywhere in this package ``protocol`` is a config as :func:`read_protocol` gives it, ``folder``
+that of a set, or 'full' for the protocol's own real set, and ``content`` what
+:func:`set_content` says of it.
+"""
 import copy
 import hashlib
 import os.path as osp
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional
 
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, all_formats
-from mmdd.datasets.manifest import check_set_files, read_manifest
 from mmdd.datasets.views import leaf_dataset, leaf_datasets, loader_dataset
+from mmdd.engine.training_checks import check_training
 from mmdd.registry import TASK_UTILS
-from mmdd.utils.config import ConfigType, fingerprint, load_config
+from mmdd.utils.components import check_part
+from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
 from mmdd.utils.io import sha256_once
-from .checks import check_protocol
+from mmdd.utils.sections import Section, check_section
 from .recipes.lengths import param_schedulers
-from .sets import full_content, protocol_classes, read_set
+from .sets import FULL, protocol_classes, set_content
 
-FULL = 'full'
+# The field ``protocol``, see ``read_protocol``; ``rest`` is set by a search for learning rates.
+PROTOCOL: Section = dict(
+    task=(str, None), metrics=(Dict[str, str], None), scale=(float, dict(above=0)),
+    schedule=(Optional[dict], None), select=(str, ('val', 'test', 'none')),
+    full=(Optional[dict], None), rest=(Any, None))
 # What a dataset config keeps where its set is read by another dataset class.
 COMMON_KEYS = ('test_mode', 'serialize_data', 'lazy_init', 'max_refetch', 'backend_args',
                'ignore_index')
 DATA_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'split', 'indices')
 
 
-def read_protocol(config: ConfigType) -> Config:
-    """Load a protocol config.
+def read_protocol(config: ConfigType, cfg_options: Optional[Dict[str, Any]] = None) -> Config:
+    """Load a protocol config, and check it.
 
     Args:
         config: Training config of an mm* package with a field ``protocol``:
@@ -35,16 +45,19 @@ def read_protocol(config: ConfigType) -> Config:
             missing or is the test split; 'test' is what many papers do; 'none') and ``full``
             (options merged for the method that trains on the full real set); or a
             distillation config that names one in ``evaluation.protocol``.
+        cfg_options: Dotted options merged into it.
 
     Raises:
-        ValueError: If the field is missing or incomplete.
+        ValueError: If the field is missing or incomplete, or a setting is unknown, of another
+            type or out of range.
     """
     cfg = load_config(config)
     name = config if isinstance(config, str) else 'the config'
     if cfg.get('evaluation') is not None:
         if cfg.evaluation.get('protocol') is None:
             raise ValueError(f'{name}: evaluation has no protocol')
-        return read_protocol(cfg.evaluation.protocol)
+        return read_protocol(cfg.evaluation.protocol, cfg_options)
+    merge_options(cfg, cfg_options)
     protocol = cfg.get('protocol')
     if not isinstance(protocol, dict):
         raise ValueError(f'{name} has neither a field protocol=dict(task=..., metrics=...) nor '
@@ -53,7 +66,10 @@ def read_protocol(config: ConfigType) -> Config:
     if protocol.get('task') not in tasks or not protocol.get('metrics'):
         raise ValueError(f'{name}: protocol needs metrics and a task of {tasks}, '
                          f'got task {protocol.get("task")!r}')
-    check_protocol(name, cfg)
+    check_section(f'{name}: protocol', protocol, PROTOCOL)
+    if protocol.get('schedule') is not None:
+        check_part(f'{name}: protocol.schedule', TASK_UTILS, protocol['schedule'])
+    check_training(cfg, f'{name}: ')
     for part, missing in (
             ('model', not (cfg.get('model') or {}).get('type')),
             ('training set', 'type' not in loader_dataset(cfg, 'train_dataloader')),
@@ -67,18 +83,14 @@ def read_protocol(config: ConfigType) -> Config:
 
 
 def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
-    """Point a dataset config at another folder.
+    """A dataset config that reads another folder, with pipeline, metainfo and repetitions kept.
 
-    Several concatenated datasets become one. Repetitions stay: they are part
-    of the schedule.
+    Several concatenated datasets become one. Repetitions are part of the schedule.
 
     Args:
         dataset: Dataset config, possibly nested; not changed.
         changes: Fields of the innermost dataset; a ``type`` among them replaces all
             but what every dataset class knows.
-
-    Returns:
-        dict: The config with pipeline, metainfo and repetitions kept.
     """
     if 'datasets' in dataset:
         return swap_dataset(dataset['datasets'][0], changes)
@@ -92,34 +104,13 @@ def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, 
     return swapped
 
 
-def set_content(protocol: Config, folder: str) -> SetContent:
-    """Check a set, or the protocol's real set for 'full', and say what it is made of.
-
-    Raises:
-        FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`read_set` and :func:`check_set_files`.
-    """
-    if folder == FULL:
-        return full_content(protocol)
-    check_set_files(folder, read_manifest(folder))
-    return read_set(protocol, folder)
-
-
 def student_config(protocol: Config, folder: str, seed: int,
                    content: Optional[SetContent] = None, lr: Optional[float] = None) -> Config:
     """The training config of one student.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-        folder: Folder of the set, or 'full' for the protocol's own real set.
-        seed: Seed of the training.
-        content: See :func:`set_content`, if it is known already.
-        lr: Learning rate in place of the protocol's, see :func:`scale_lr`.
-
-    Returns:
-        Config: What differs from the protocol is the training set, the seed, what
-        ``protocol.schedule`` sets for so many images, for 'full' the protocol's
-        options for the full set, and the split that selects a checkpoint.
+    What differs from the protocol is the training set, the seed, what ``protocol.schedule`` sets
+    for so many images, for 'full' the protocol's options for the full set, the split that
+    selects a checkpoint, and the learning rate where one is given, see :func:`scale_lr`.
     """
     content = content or set_content(protocol, folder)
     cfg = copy.deepcopy(protocol)
@@ -143,25 +134,24 @@ def student_config(protocol: Config, folder: str, seed: int,
 def _set_selection(cfg: Config, options: Any) -> None:
     """Validate on, and keep the best checkpoint of, what ``protocol.select`` asks for."""
     cfg.setdefault('default_hooks', {})
-    hook = cfg.default_hooks.get('checkpoint') or dict(type='CheckpointHook')
-    cfg.default_hooks.checkpoint = hook
-    select = options.get('select', 'val')
+    cfg.default_hooks.checkpoint = (
+        cfg.default_hooks.get('checkpoint') or dict(type='CheckpointHook'))
+    hook, select = cfg.default_hooks.checkpoint, options.get('select', 'val')
     if select == 'test':
         cfg.val_dataloader = copy.deepcopy(cfg.test_dataloader)
         cfg.val_evaluator = copy.deepcopy(cfg.test_evaluator)
         cfg.val_cfg = cfg.get('val_cfg') or dict()
     elif select == 'none' or not has_validation(cfg):
         cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-        cfg.default_hooks.checkpoint.pop('save_best', None)
+        hook.pop('save_best', None)
         return
     if not hook.get('save_best'):
-        cfg.default_hooks.checkpoint.update(
-            save_best=next(iter(options.metrics.values())), rule='greater')
+        hook.update(save_best=next(iter(options.metrics.values())), rule='greater')
 
 
 def has_validation(cfg: Config) -> bool:
     """Whether a config has a validation split that is not its test split."""
-    if cfg.get('val_dataloader') is None:
+    if 'type' not in loader_dataset(cfg, 'val_dataloader'):  # at most a protocol's pipeline
         return False
     val, test = ([{key: leaf.get(key) for key in DATA_KEYS}
                   for leaf in leaf_datasets(loader.dataset)]
@@ -196,30 +186,10 @@ def scale_lr(cfg: Config, lr: float) -> None:
                 node[key] = node[key] * factor
 
 
-def set_files(protocol: Config, folder: str,
-              content: Optional[SetContent] = None) -> Dict[str, Any]:
-    """Check a set and say how large it is and what identifies it.
-
-    Args:
-        protocol: See :func:`read_protocol`.
-        folder: Folder of the set, or 'full'.
-        content: See :func:`set_content`, if it is known already.
-
-    Returns:
-        dict: ``images`` (number, None for 'full') and ``sha256`` of the contents.
-
-    Raises:
-        FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: See :func:`read_set`.
-    """
-    content = content or set_content(protocol, folder)
-    if folder == FULL:
-        return dict(images=None, sha256=_hash(content.files))
-    lines = (f'{name} {sha256_once(osp.join(folder, name))}' for name in sorted(content.files))
-    return dict(images=content.images, sha256=_hash(lines))
-
-
-def _hash(lines: Iterable[str]) -> str:
+def content_hash(folder: str, content: SetContent) -> str:
+    """SHA-256 that identifies a set by the contents of its files."""
+    lines = content.files if folder == FULL else [
+        f'{name} {sha256_once(osp.join(folder, name))}' for name in sorted(content.files)]
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
@@ -228,7 +198,7 @@ def run_key(cfg: Config, content: str, seed: int) -> str:
 
     Args:
         cfg: Student config; where its training set lies does not count.
-        content: SHA-256 of the set.
+        content: See :func:`content_hash`.
         seed: Seed of the training.
     """
     neutral = copy.deepcopy(cfg)
@@ -237,14 +207,20 @@ def run_key(cfg: Config, content: str, seed: int) -> str:
     return hashlib.sha256('|'.join(parts).encode()).hexdigest()[:16]
 
 
-def weights_of(node: Any) -> List[str]:
+def weights_of(cfg: Any) -> List[str]:
     """SHA-256 of every local checkpoint, and index of soft labels, that a config reads."""
-    if isinstance(node, (list, tuple)):
-        return [digest for value in node for digest in weights_of(value)]
-    if not isinstance(node, dict):
-        return []
-    files = [node.get('checkpoint'), node.get('load_from')]
-    if isinstance(node.get('labels'), str):
-        files.append(osp.join(node['labels'], 'labels.json'))
-    found = [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
-    return found + [d for key in sorted(node) if key != 'prepare' for d in weights_of(node[key])]
+    files: List[Any] = []
+    for node in nodes_of(cfg):
+        files += [node.get('checkpoint'), node.get('load_from')]
+        if isinstance(node.get('labels'), str):
+            files.append(osp.join(node['labels'], 'labels.json'))
+    return [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
+
+
+def nodes_of(node: Any) -> Iterator[Mapping[str, Any]]:
+    """All dicts inside a config by their keys, but those of ``prepare``."""
+    if isinstance(node, Mapping):
+        yield node
+        node = [node[key] for key in sorted(node) if key != 'prepare']
+    for inner in node if isinstance(node, (list, tuple)) else ():
+        yield from nodes_of(inner)

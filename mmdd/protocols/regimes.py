@@ -36,13 +36,7 @@ def label_mib(cfg: Mapping[str, Any], images: Optional[int],
               num_classes: Optional[int]) -> Optional[float]:
     """MiB of the soft labels that a student reads from disk; 0 without any.
 
-    Args:
-        cfg: Student config.
-        images: Images of its set; None if they are not known.
-        num_classes: Classes of the protocol, likewise.
-
-    Returns:
-        float: None where it cannot be told.
+    None where the number of images or classes is not known.
     """
     labels = cfg.get('soft_labels')
     if not labels:

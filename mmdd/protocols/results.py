@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmdd.utils.mean_std import MeanStd
-from .protocol import FULL
+from .sets import FULL
 
 LAST, BEST = 'last', 'best'
 # What a manifest calls the method whose sets are real images drawn at random.
@@ -123,20 +123,21 @@ class MethodRuns:
 
     def between_sets(self, metric: str, which: str = LAST) -> Optional[float]:
         """Standard deviation of the means of the sets; None of a single set."""
-        return MeanStd.of([mean for mean, _ in self._sets(metric, which)] or [0.]).std
+        return MeanStd.of([*map(statistics.fmean, self._sets(metric, which))] or [0.]).std
 
     def within_sets(self, metric: str, which: str = LAST) -> Optional[float]:
         """Standard deviation of runs, pooled over the sets; None of one run on each set."""
-        sets = [values for _, values in self._sets(metric, which)]
+        sets = self._sets(metric, which)
         free = sum(len(values) - 1 for values in sets)
         squares = sum((len(values) - 1) * statistics.variance(values)
                       for values in sets if len(values) > 1)
         return math.sqrt(squares / free) if free > 0 else None
 
-    def _sets(self, metric: str, which: str) -> List[Tuple[float, List[float]]]:
+    def _sets(self, metric: str, which: str) -> List[List[float]]:
+        """A metric of every finished run that has it, set by set."""
         sets = [[run.value(metric, which) for run in runs if metric in run.metrics(which)]
                 for runs in self.by_set.values()]
-        return [(statistics.fmean(values), values) for values in sets if values]
+        return [values for values in sets if values]
 
     def paired_difference(self, other: 'MethodRuns',
                           metric: str) -> Optional[Tuple[float, float]]:

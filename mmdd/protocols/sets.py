@@ -1,40 +1,39 @@
 """The set that a student trains on: a folder in the format of its protocol, or the real set."""
 import glob
-import json
-import os
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Optional, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, SetFormat, all_formats
-from mmdd.datasets.manifest import IMAGE_SUFFIXES, read_manifest
-from mmdd.datasets.views import check_class_order, leaf_dataset, leaf_datasets, read_classes
-from mmdd.utils.io import sha256
+from mmdd.datasets.manifest import check_set_files, read_manifest
+from mmdd.datasets.real_files import full_content, image_folder
+from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 
+# What stands in place of a folder for the protocol's own real set.
+FULL = 'full'
 ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 
 
-def read_set(protocol: Config, folder: str) -> SetContent:
-    """Check a set and say how the protocol's training set is pointed to it.
-
-    Args:
-        protocol: Student protocol, see :func:`mmdd.protocols.protocol.read_protocol`.
-        folder: Folder of the set.
+def set_content(protocol: Config, folder: str) -> SetContent:
+    """Check a set, and say what it is made of and how the protocol's training set reads it.
 
     Raises:
         FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: If the set is empty, of another task or format, or its classes
+        ValueError: If the set is empty, changed, of another task or format, or its classes
             are not those of the protocol, in the same order.
     """
+    if folder == FULL:
+        return full_content(protocol.train_dataloader.dataset)
     if not osp.isdir(folder):
         raise FileNotFoundError(f'set folder {folder} not found')
+    manifest = read_manifest(folder)
+    check_set_files(folder, manifest)
     wanted = wanted_format(protocol)
     if not wanted.lists(folder):
         raise _misfit(protocol, folder, wanted)
     classes = protocol_classes(protocol)
-    check_class_order(folder, read_manifest(folder).get('classes'), 'the protocol', classes,
-                      ORDER_FIX)
+    check_class_order(folder, manifest.get('classes'), 'the protocol', classes, ORDER_FIX)
     return wanted.content(folder, leaf_dataset(protocol.train_dataloader.dataset), classes)
 
 
@@ -61,38 +60,27 @@ def _misfit(protocol: Config, folder: str, wanted: SetFormat) -> Exception:
                       f'layout')
 
 
-def protocol_classes(protocol: Config) -> Optional[Tuple[str, ...]]:
-    """Class names by index of the protocol's training set.
+def protocol_classes(cfg: Config, task: Optional[str] = None) -> Optional[Tuple[str, ...]]:
+    """Class names by index of the training set of a protocol.
 
     They come from its config, from its dataset class, or from the sorted folders of the
     real set where these are the classes; None where nothing tells.
+
+    Args:
+        cfg: Student protocol, or another config with a ``train_dataloader``.
+        task: Task of the set; None is that of the protocol.
     """
-    return _known_classes(protocol, protocol.protocol.task)
-
-
-def _known_classes(cfg: Config, task: str) -> Optional[Tuple[str, ...]]:
     names = read_classes(cfg, cfg.get('default_scope') or 'mmengine')
     leaf = leaf_dataset(cfg.train_dataloader.dataset)
+    task = task or cfg.protocol.task
     if not names and task == 'classification' and not leaf.get('ann_file'):
-        folders = glob.glob(osp.join(glob.escape(_image_folder(leaf)), '*', ''))
+        folders = glob.glob(osp.join(glob.escape(image_folder(leaf)), '*', ''))
         names = tuple(sorted(osp.basename(osp.dirname(name)) for name in folders))
     return names or None
 
 
-def _image_folder(leaf: Dict[str, Any]) -> str:
-    """Folder of the images of a dataset config."""
-    prefix = leaf.get('data_prefix') or leaf.get('split') or ''
-    if not isinstance(prefix, str):
-        prefix = prefix.get('img_path') or prefix.get('img') or ''
-    return osp.join(leaf.get('data_root') or '', prefix)
-
-
 def check_job_fits(job: Config, protocol: Config) -> None:
     """Check, before anything is distilled, that a protocol can read what a job will write.
-
-    Args:
-        job: Distillation config.
-        protocol: Student protocol.
 
     Raises:
         ValueError: If the writer's format or the classes of the real set are not the protocol's.
@@ -103,45 +91,5 @@ def check_job_fits(job: Config, protocol: Config) -> None:
         raise ValueError(f'{writer} writes {written.name} layout, the protocol of '
                          f'evaluation.protocol is for {wanted.task} and reads {wanted.name} '
                          f'layout: take {wanted.writer.__name__}, or another protocol')
-    check_class_order('the real set of train_dataloader', _known_classes(job, wanted.task),
+    check_class_order('the real set of train_dataloader', protocol_classes(job, wanted.task),
                       'the protocol', protocol_classes(protocol), ORDER_FIX)
-
-
-def full_content(protocol: Config) -> SetContent:
-    """The full real set of a protocol.
-
-    Returns:
-        SetContent: Number of listed images (None where files do not tell), and in place of
-        files lines that identify it: lists by their content, folders by their file names
-        and sizes.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-    """
-    counts, lines = [], []
-    for leaf in leaf_datasets(protocol.train_dataloader.dataset):
-        count, own = _listed(leaf) if leaf.get('ann_file') else _walked(_image_folder(leaf))
-        counts.append(count)
-        lines += own
-    return SetContent(sum(counts) if all(counts) else None, lines, {})
-
-
-def _listed(leaf: Dict[str, Any]) -> Tuple[int, List[str]]:
-    """Images that the list of a dataset config names, and a line that identifies it."""
-    path = osp.join(leaf.get('data_root') or '', leaf['ann_file'])
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'the full real set: {path} not found')
-    with open(path, encoding='utf-8') as f:
-        count = (len(json.load(f)['images']) if path.endswith('.json') else
-                 sum(bool(line.strip()) for line in f))
-    return count, [f'{path} {sha256(path)}']
-
-
-def _walked(folder: str) -> Tuple[int, List[str]]:
-    """Images below a folder, and a line for each of its files."""
-    lines = [f'{osp.relpath(file, folder)} {osp.getsize(file)}'
-             for base, _, names in sorted(os.walk(folder))
-             for file in sorted(osp.join(base, name) for name in names)]
-    if not lines:
-        raise FileNotFoundError(f'the full real set: no files in {folder}')
-    return sum(line.rsplit(' ', 1)[0].lower().endswith(IMAGE_SUFFIXES) for line in lines), lines

@@ -6,13 +6,15 @@ from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
 from mmdd.models.students.teacher import teachers_of
-from .protocol import selection
+from .protocol import nodes_of, selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
 from .regimes import REGIMES, label_facts
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
 PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
             'PackSegInputs')
+SELECTED = dict(val='by the validation split',
+                test='by the test split, as the papers do: optimistic')
 SIZE_KEYS = ('crop_size', 'scale', 'size')
 SCHEDULER_KEYS = ('milestones', 'gamma', 'T_max', 'eta_min', 'eta_max', 'power', 'end',
                   'total_steps', 'pct_start', 'start_factor')
@@ -72,34 +74,25 @@ class ProtocolSettings:
 
 
 def describe_student(cfg: Config) -> Dict[str, Any]:
-    """The settings of one student as short texts.
-
-    Args:
-        cfg: Student config, see :func:`student_config`.
-
-    Returns:
-        dict: A text for each key of ``LABELS``; None where it does not apply.
-    """
-    model = cfg.model.get('student') or cfg.model
-    train = cfg.train_cfg
-    iters = train.get('max_iters')
-    unit = 'updates' if iters else 'epochs'
-    select = selection(cfg)
-    chosen = dict(val='by the validation split', test='by the test split, as the papers do: '
-                  'optimistic').get(select or '', 'none is selected')
-    weights = [str(node.get('checkpoint')) for node in _nodes(model)
+    """The settings of a student: a short text for each key of ``LABELS``, None of some."""
+    model, train, select = cfg.model.get('student') or cfg.model, cfg.train_cfg, selection(cfg)
+    unit = 'updates' if train.get('max_iters') else 'epochs'
+    steps = leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []
+    soft = cfg.get('soft_labels') is not None or _name(cfg.model.type) == 'SoftLabelClassifier'
+    weights = [str(node.get('checkpoint')) for node in nodes_of(model)
                if str(node.get('type')).endswith('Pretrained')]
     return dict(
         model=_model_name(model), optimizer=_optimizer(cfg.optim_wrapper),
         schedule='; '.join(_scheduler(node) for node in param_schedulers(cfg)) or 'constant',
-        length=f'{iters or train.max_epochs} {unit}',
-        batch=str(cfg.train_dataloader.batch_size), input=_input_size(cfg),
-        augmentation=', '.join(_steps(cfg)) or 'none', mixing=_mixing(cfg),
-        teacher=_teacher(cfg), loss='soft' if _is_soft(cfg) else 'hard',
-        criterion=_criterion(cfg), average=_average(cfg), select=chosen,
+        length=f'{train.get("max_iters") or train.max_epochs} {unit}',
+        batch=str(cfg.train_dataloader.batch_size), input=_input_size(steps),
+        augmentation=', '.join(name for name in map(_name, (step['type'] for step in steps))
+                               if name not in PLUMBING) or 'none',
+        mixing=_mixing(cfg), teacher=_teacher(cfg), loss='soft' if soft else 'hard',
+        criterion=_criterion(cfg.model), average=_average(cfg),
+        select=SELECTED.get(select or '', 'none is selected'),
         validation=f'every {train.get("val_interval", 1)} {unit}' if select else 'none',
-        starts_from=', '.join(weights) or ('nothing' if not cfg.get('load_from')
-                                           else str(cfg.load_from)))
+        starts_from=', '.join(weights) or str(cfg.get('load_from') or 'nothing'))
 
 
 def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
@@ -111,30 +104,21 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
     """
     first_runs: Dict[str, Tuple[Any, Config]] = {}
     for run in runs:
-        first_runs.setdefault(run.method, (run, Config(run.config)))
+        if run.method not in first_runs:
+            first_runs[run.method] = run, Config(run.config)
     described = {method: describe_student(cfg) for method, (_, cfg) in first_runs.items()}
     first, *others = described.values()
     shared = {key: first[key] for key in LABELS
               if all(other[key] == first[key] for other in others)}
     methods = {}
     for method, (run, cfg) in first_runs.items():
-        images = run.images or run.listed
-        updates = num_updates(cfg, images) if images else None
+        updates = num_updates(cfg, run.images) if run.images else None
         methods[method] = MethodSettings(
-            images, updates,
+            run.images, updates,
             {key: value for key, value in described[method].items() if key not in shared},
             endless_warm_up(cfg, updates) if updates else None,
-            *label_facts(cfg, images, task, run.protocol.get('num_classes')))
+            *label_facts(cfg, run.images, task, run.protocol.get('num_classes')))
     return ProtocolSettings(task, shared, methods)
-
-
-def _nodes(node: Any) -> List[Mapping[str, Any]]:
-    """All dicts inside a config."""
-    if isinstance(node, Mapping):
-        return [node] + [found for value in node.values() for found in _nodes(value)]
-    if isinstance(node, (list, tuple)):
-        return [found for value in node for found in _nodes(value)]
-    return []
 
 
 def _name(value: Any) -> str:
@@ -168,23 +152,13 @@ def _scheduler(node: Mapping[str, Any]) -> str:
     return ' '.join([_name(node['type']), *values, unit])
 
 
-def _steps(cfg: Config) -> List[str]:
-    pipeline = leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []
-    return [_name(step['type']) for step in pipeline if _name(step['type']) not in PLUMBING]
-
-
-def _input_size(cfg: Config) -> Optional[str]:
-    """The size that the last resizing or cropping step of the training pipeline makes."""
-    found = None
-    for step in leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []:
-        for key in SIZE_KEYS:
-            if isinstance(step.get(key), (int, list, tuple)):
-                found = step[key]
-                break
-    if found is None:
-        return None
-    sides = [found, found] if isinstance(found, int) else list(found)
-    return ' x '.join(str(side) for side in sides)
+def _input_size(steps: Sequence[Mapping[str, Any]]) -> Optional[str]:
+    """The size that the last resizing or cropping step of a pipeline makes."""
+    for step in reversed(steps):
+        for size in map(step.get, SIZE_KEYS):
+            if isinstance(size, (int, list, tuple)):
+                return ' x '.join(map(str, [size, size] if isinstance(size, int) else size))
+    return None
 
 
 def _mixing(cfg: Config) -> Optional[str]:
@@ -194,10 +168,6 @@ def _mixing(cfg: Config) -> Optional[str]:
     if (cfg.get('soft_labels') or {}).get('cutmix'):
         augments.append(dict(type='CutMix of the stored labels'))
     return ', '.join(_name(augment['type']) for augment in augments) or None
-
-
-def _is_soft(cfg: Config) -> bool:
-    return cfg.get('soft_labels') is not None or _name(cfg.model.type) == 'SoftLabelClassifier'
 
 
 def _teacher(cfg: Config) -> Optional[str]:
@@ -215,23 +185,21 @@ def _teacher(cfg: Config) -> Optional[str]:
     return f'{how[combine]} {"; ".join(names)}'
 
 
-def _criterion(cfg: Config) -> Optional[str]:
+def _criterion(model: Mapping[str, Any]) -> Optional[str]:
     """The loss of a student with soft labels."""
-    model = cfg.model
-    if _name(model.type) != 'SoftLabelClassifier':
+    if _name(model['type']) != 'SoftLabelClassifier':
         return None
     kind = model.get('loss', 'kl')
     text = dict(kl='KL divergence', ce='cross-entropy', mse='squared error of logits')[kind]
     if kind != 'mse':
-        text += f' at T {model.get("temperature", 20.):g}' + ' times T squared' * bool(
-            model.get('squared'))
+        text += f' at T {model.get("temperature", 20.):g}'
+        text += ' times T squared' if model.get('squared') else ''
     weight = model.get('hard_weight')
     return text + (f' + {weight:g} cross-entropy with hard labels' if weight else '')
 
 
 def _average(cfg: Config) -> Optional[str]:
     """The average of weights that is tested in place of the weights, if there is one."""
-    for hook in cfg.get('custom_hooks') or []:
-        if _name(hook['type']) == 'EMAHook':
-            return f'exponential, decay {1 - hook.get("momentum", 0.0002):g}'
-    return None
+    return next((f'exponential, decay {1 - hook.get("momentum", 0.0002):g}'
+                 for hook in cfg.get('custom_hooks') or []
+                 if _name(hook['type']) == 'EMAHook'), None)

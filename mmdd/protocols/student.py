@@ -1,27 +1,21 @@
 """Students: which sets, seeds and rates, planned once, and their jobs and results."""
-import math
 import os.path as osp
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from mmdd.datasets.manifest import read_manifest
 from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
 from mmdd.utils.state import read_state
+from mmdd.utils.typed_json import from_json
+from .label_writer import prepare_student
 from .lr_search import best_rates, search_protocol
-from .protocol import (
-    FULL,
-    protocol_classes,
-    read_protocol,
-    run_key,
-    set_content,
-    set_files,
-    student_config,
-)
+from .protocol import content_hash, read_protocol, run_key, student_config
 from .regimes import label_facts
 from .results import Run, is_random_method
+from .sets import FULL, protocol_classes, set_content
 from .settings import protocol_settings
-from .training import StudentRun, train_logged, with_labels
+from .training import StudentRun, train_logged
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
@@ -84,10 +78,6 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
 
     Args:
         sets: See :func:`evaluate_sets`, as for the other arguments.
-        protocol: See :func:`read_protocol`.
-        work_dir: Where the runs go.
-        seeds: Seeds of the trainings.
-        full_seeds: Seeds of the full real set.
         rates: Learning rate by method; None keeps the protocol's.
     """
     cfg = read_protocol(protocol)
@@ -98,13 +88,12 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
     runs = []
     for method, folder in method_folders(sets):
         content = set_content(cfg, folder)
-        found = set_files(cfg, folder, content)
-        rate = (rates or {}).get(method)
+        digest, rate = content_hash(folder, content), (rates or {}).get(method)
         for seed in seeds if folder != FULL or full_seeds is None else full_seeds:
             student = student_config(cfg, folder, seed, content, rate)
-            key = run_key(student, found['sha256'], seed)
+            key = run_key(student, digest, seed)
             runs.append(StudentRun(
-                key, method, folder, seed, found['images'], content.images, student.to_dict(),
+                key, method, folder, seed, content.images, student.to_dict(),
                 dict(cfg.protocol.to_dict(), num_classes=len(protocol_classes(cfg) or ())),
                 osp.join(work_dir, 'runs', key), rate))
     if not runs:
@@ -119,8 +108,8 @@ def method_folders(sets: Sets) -> List[tuple]:
         ValueError: If a method has no folder, or the same one twice.
     """
     pairs = []
-    for method, folders in sets.items():
-        folders = [folders] if isinstance(folders, str) else list(folders)
+    for method, given in sets.items():
+        folders = [given] if isinstance(given, str) else list(given)
         if not folders or len(set(map(osp.normpath, folders))) < len(folders):
             wrong = 'a folder is twice' if folders else 'no folder'
             raise ValueError(f'method {method}: {wrong} in its sets ({", ".join(folders)})')
@@ -133,15 +122,8 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
     """The learning rate of each method: the best of a grid, on no test image.
 
     One student with the first seed is trained for each rate on the first set of each
-    method. They are kept and skipped like all runs.
-
-    Args:
-        sets: See :func:`evaluate_sets`, as for the other arguments.
-        protocol: See :func:`read_protocol`.
-        work_dir: Where the runs go.
-        seeds: Only the first is used.
-        jobs: Worker processes.
-        lr_grid: Learning rates.
+    method. They are kept and skipped like all runs. The arguments are those of
+    :func:`evaluate_sets`.
 
     Returns:
         dict: Learning rate by method; None, the protocol's, where all trainings failed.
@@ -169,31 +151,21 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     cfg, random = read_protocol(protocol), set()
     images: Dict[str, Any] = {}
     for method, folder in method_folders(sets):
-        if folder == FULL:
-            continue
-        images.setdefault(method, set_content(cfg, folder).images)
-        if is_random_method(read_manifest(folder).get('method')):
-            random.add(images[method])
+        if folder != FULL:
+            images.setdefault(method, set_content(cfg, folder).images)
+            if is_random_method(read_manifest(folder).get('method')):
+                random.add(images[method])
     return {method: number for method, number in images.items() if number not in random}
 
 
 def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
-    """Train what is not finished.
-
-    Args:
-        runs: See :func:`plan_runs`.
-        jobs: See :func:`evaluate_sets`.
-
-    Returns:
-        list[Run]: The results of all runs, see :func:`evaluate_sets`.
-    """
+    """Train what is not finished; returns the results of all, see :func:`evaluate_sets`."""
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
     labels: Dict[str, Job] = {}
     for run in pending:
-        job = None if run.folder in labels else label_job(run)
-        if job is not None:
+        if run.folder not in labels and (job := label_job(run)):
             labels[run.folder] = job
     students = [replace(student_job(run), needs=[labels[run.folder].name]
                         if run.folder in labels else ()) for run in pending]
@@ -218,7 +190,7 @@ def label_job(run: StudentRun) -> Optional[Job]:
 
 
 def _write_labels(run: StudentRun) -> None:
-    with_labels(run)
+    prepare_student(run.config, run.evaluation_dir)
 
 
 def read_result(run: StudentRun) -> Optional[Run]:
@@ -226,16 +198,14 @@ def read_result(run: StudentRun) -> Optional[Run]:
 
     None of others, and where the file is damaged and set aside.
     """
-    content = read_state(run.result_file, lambda content: RESULT <= set(content),
+    def result(content: Dict[str, Any]) -> Run:
+        identity = _identity(run, content['images'])
+        return from_json(Run, {**asdict(Run(**identity)), **content, **identity}, run.result_file)
+
+    content = read_state(run.result_file,
+                         lambda content: RESULT <= set(content) and bool(result(content)),
                          'the student is trained again')
-    if content is None:
-        return None
-    for which in ('last', 'best'):
-        if content[which]:
-            content[which] = {name: math.nan if value is None else value
-                              for name, value in content[which].items()}
-    known = {field.name: content[field.name] for field in fields(Run) if field.name in content}
-    return Run(**dict(known, **_identity(run, content['images'])))
+    return None if content is None else result(content)
 
 
 def _identity(run: StudentRun, images: Optional[int] = None) -> Dict[str, Any]:
@@ -263,10 +233,8 @@ def _brief(result: Run) -> str:
 def describe_runs(runs: Sequence[StudentRun]) -> List[str]:
     """What will be trained, before it starts: the shared settings, then one line per method."""
     settings = protocol_settings(runs, runs[0].protocol['task'])
-    folders: Dict[str, List[str]] = {}
-    for run in runs:
-        if run.folder not in folders.setdefault(run.method, []):
-            folders[run.method].append(run.folder)
+    folders = {method: list(dict.fromkeys(run.folder for run in runs if run.method == method))
+               for method in settings.methods}
     return settings.shared_lines + [
         f'{own.line(method, len(folders[method]))}, {", ".join(folders[method])}'
         for method, own in settings.methods.items()]

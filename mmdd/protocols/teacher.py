@@ -1,17 +1,16 @@
 """Teachers and soft labels of student protocols, made where they are missing."""
-import copy
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.soft_labels import planned_size
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.models.students.teacher import teachers_of
+from mmdd.models.students.teacher import of_each, teachers_of
 from mmdd.registry import TASK_UTILS
 from mmdd.utils import compat
-from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
+from mmdd.utils.config import ConfigType, fingerprint, load_config
 from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
 from .recipes import StoredLabels
@@ -22,12 +21,9 @@ TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'
 
 
 def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
-    """Train the teacher of a student protocol unless its weights are there.
+    """Train the teachers of a student protocol unless their weights are there.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-        work_dir: Weights that the protocol does not place go to
-            ``<work_dir>/teacher_<key>.pth``.
+    Weights that the protocol does not place go to ``<work_dir>/teacher_<key>.pth``.
 
     Returns:
         Config: The protocol with ``protocol.schedule.teacher`` complete; unchanged
@@ -43,22 +39,17 @@ def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
         for node, (training, checkpoint) in zip(teachers_of(schedule.teacher) or [{}], planned):
             ensure_checkpoint(training, checkpoint)
             complete.append(dict(node, cfg=training.to_dict(), checkpoint=checkpoint))
-        schedule.teacher = complete[0] if len(complete) == 1 else complete
+        schedule.teacher = of_each(complete)
     return cfg
 
 
 def planned_teachers(protocol: Config, work_dir: str) -> List[Tuple[Config, str]]:
-    """Training config and checkpoint of each of a protocol's teachers.
-
-    Args:
-        protocol: See :func:`read_protocol`.
-        work_dir: See :func:`ensure_teacher`.
-    """
-    schedule = protocol.protocol.get('schedule') or {}
-    if 'teacher' not in schedule or schedule.get('labels') and not schedule.teacher:
+    """Training config and checkpoint of each of a protocol's teachers; they may not be there."""
+    schedule: Mapping[str, Any] = protocol.protocol.get('schedule') or {}
+    if 'teacher' not in schedule or schedule.get('labels') and not schedule['teacher']:
         return []
     planned = []
-    for teacher in teachers_of(schedule.teacher) or [{}]:
+    for teacher in teachers_of(schedule['teacher']) or [{}]:
         training = teacher_config(protocol) if teacher.get('cfg') is None else load_config(
             teacher['cfg'])
         planned.append((training, teacher.get('checkpoint') or osp.join(
@@ -69,29 +60,21 @@ def planned_teachers(protocol: Config, work_dir: str) -> List[Tuple[Config, str]
 def teacher_config(protocol: Config) -> Config:
     """Training config of the student's own network on the protocol's real set.
 
-    Args:
-        protocol: See :func:`read_protocol`.
-
-    Returns:
-        Config: Model and datasets of the protocol with the schedule of
-        ``configs/_base_/schedules/teacher_cls.py``, at the student's image size.
+    Model and datasets of the protocol with the schedule of
+    ``configs/_base_/schedules/teacher_cls.py``, at the student's image size.
     """
-    base: Dict[str, Any] = {}
-    for key in ('default_scope', 'model', 'data_preprocessor', 'prepare', 'custom_imports'):
-        if protocol.get(key) is not None:
-            base[key] = copy.deepcopy(protocol[key])
-    base['model'].pop('train_cfg', None)
+    kept = ['default_scope', 'model', 'data_preprocessor', 'prepare', 'custom_imports']
+    loaders = {}
     for split in ('train', 'val', 'test'):
-        loader = protocol.get(f'{split}_dataloader')
-        if loader is not None:
-            base[f'{split}_dataloader'] = dict(dataset=copy.deepcopy(loader['dataset']))
-            if protocol.get(f'{split}_evaluator') is not None:
-                base[f'{split}_evaluator'] = copy.deepcopy(protocol[f'{split}_evaluator'])
-    cfg = load_config([base, TEACHER_SCHEDULE])
-    if cfg.get('val_evaluator') is None:  # no validation split: it is not measured
-        cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-    if cfg.get('test_evaluator') is None:
-        cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+        if protocol.get(f'{split}_dataloader') is not None:
+            kept.append(f'{split}_evaluator')
+            loaders[f'{split}_dataloader'] = dict(dataset=protocol[f'{split}_dataloader'].dataset)
+    base = {key: protocol[key] for key in kept if protocol.get(key) is not None}
+    cfg = load_config([dict(base, **loaders), TEACHER_SCHEDULE])
+    cfg.model.pop('train_cfg', None)
+    for split in ('val', 'test'):
+        if cfg.get(f'{split}_evaluator') is None:  # there is no such split: it is not measured
+            cfg.update({f'{split}_{part}': None for part in ('dataloader', 'evaluator', 'cfg')})
     size = (protocol.protocol.get('schedule') or {}).get('image_size') or 224
     set_image_size(cfg, size, 224)
     return cfg
@@ -124,21 +107,13 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
 
 def describe_soft_labels(protocol: ConfigType, set_folder: str,
                          cfg_options: Optional[Dict[str, Any]] = None) -> str:
-    """The size of the soft labels of a set in one line; writes and trains nothing.
-
-    Args:
-        protocol: See :func:`ensure_soft_labels`, as for the other arguments.
-        set_folder: Folder of the set.
-        cfg_options: Dotted options merged into the protocol.
-    """
+    """The size of the labels of :func:`ensure_soft_labels` in one line; nothing is written."""
     cfg = _storing_protocol(protocol, cfg_options)
     return planned_size(size_settings(student_config(cfg, set_folder, 0)))
 
 
 def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
-    cfg = read_protocol(protocol)
-    merge_options(cfg, cfg_options)
-    cfg = read_protocol(cfg)  # once more, with the options
+    cfg = read_protocol(protocol, cfg_options)
     rule = (cfg.protocol.get('schedule') or {}).get('type')
     if rule is None or not issubclass(TASK_UTILS.get(rule), StoredLabels):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '

@@ -5,45 +5,35 @@ import os
 import os.path as osp
 import re
 import time
-import traceback
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, TextIO
+from typing import Any, Dict, Optional
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
+from mmdd.engine.hooks.scalars_hook import StudentScalarsHook
+from mmdd.utils.quiet import work_quietly
+from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
+from .label_writer import prepare_student
 from .protocol import selection
-from .scalars_hook import StudentScalarsHook
+from .sets import FULL
 
 
 @dataclass
 class StudentRun:
-    """One training and its test.
-
-    Attributes:
-        key: Name of the run, see :func:`run_key`.
-        method: Name of the set.
-        folder: Folder of the set, or 'full'.
-        seed: Seed of the training.
-        images: Images of the set; None if only the training will tell.
-        listed: Images that the lists of the full real set name, where they tell.
-        config: The student's config as plain dicts.
-        protocol: The field ``protocol`` as plain dicts.
-        work_dir: Where the training writes; the result is ``<work_dir>.json``.
-        lr: Learning rate in place of the protocol's.
-    """
-    key: str
-    method: str
-    folder: str
-    seed: int
-    images: Optional[int]
-    listed: Optional[int]
-    config: Dict[str, Any]
-    protocol: Dict[str, Any]
-    work_dir: str
-    lr: Optional[float] = None
+    """One training and its test."""
+    key: str  # name of the run, see :func:`run_key`
+    method: str  # name of the set
+    folder: str  # folder of the set, or 'full'
+    seed: int  # seed of the training
+    images: Optional[int]  # images that the set lists; None where only the training will tell
+    config: Dict[str, Any]  # the student's config as plain dicts
+    protocol: Dict[str, Any]  # the field ``protocol`` likewise
+    work_dir: str  # where the training writes; the result is ``<work_dir>.json``
+    lr: Optional[float] = None  # learning rate in place of the protocol's
 
     @property
     def result_file(self) -> str:
@@ -66,14 +56,6 @@ class StudentRun:
         return osp.dirname(osp.dirname(self.work_dir))
 
 
-def with_labels(run: StudentRun) -> Config:
-    """The config of a run; stored soft labels that its protocol asks for are there then."""
-    if run.config.get('soft_labels') is None:
-        return Config(run.config)
-    from .label_writer import prepare_student
-    return prepare_student(run.config, run.evaluation_dir)
-
-
 def train_student(run: StudentRun) -> Dict[str, Any]:
     """Train and test one student and write its result file.
 
@@ -82,12 +64,8 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     Returns:
         dict: What its result file holds.
     """
-    from mmengine.registry import DefaultScope
-    from mmengine.runner import find_latest_checkpoint
-
-    from mmdd.utils.runner import build_runner
     begin = time.time()
-    cfg = with_labels(run)
+    cfg = prepare_student(run.config, run.evaluation_dir)
     hook = ResumeHook(run.resume_file)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         training = copy.deepcopy(cfg)
@@ -102,10 +80,11 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
         best = runner.message_hub.runtime_info.get('best_ckpt')
         accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
         result = dict(
-            images=run.images or _num_images(runner.train_dataloader.dataset), seed=run.seed,
-            updates=math.ceil(runner.iter / accumulated), seconds=round(seconds, 1),
-            last_step=_step(last), best_step=best and _step(best), last=_test(cfg, last, run),
-            best=None, select=selection(cfg), num_classes=run.protocol.get('num_classes'))
+            images=_num_images(runner.train_dataloader.dataset) if run.folder == FULL else
+            run.images, seed=run.seed, updates=math.ceil(runner.iter / accumulated),
+            seconds=round(seconds, 1), last_step=_step(last), best_step=best and _step(best),
+            last=_test(cfg, last, run), best=None, select=selection(cfg),
+            num_classes=run.protocol.get('num_classes'))
         if best:
             same = result['best_step'] == result['last_step']
             result['best'] = result['last'] if same else _test(cfg, best, run)
@@ -116,12 +95,11 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     return result
 
 
-def _test(cfg: Any, checkpoint: str, run: StudentRun) -> Dict[str, float]:
+def _test(cfg: Config, checkpoint: str, run: StudentRun) -> Dict[str, float]:
     """Metrics of a checkpoint on the test split, in a Runner of its own.
 
     A Runner that trained would test the raw weights where a hook keeps an average.
     """
-    from mmdd.utils.runner import build_runner
     cfg = copy.deepcopy(cfg)
     cfg.load_from, cfg.resume = checkpoint, False
     runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
@@ -150,24 +128,7 @@ def _num_images(dataset: Any) -> int:
 
 
 def train_logged(run: StudentRun) -> Optional[str]:
-    """Train in the log file's presence; returns one line where it failed."""
-    os.makedirs(run.work_dir, exist_ok=True)
-    with open(run.log_file, 'a' if osp.isfile(run.resume_file) else 'w', encoding='utf-8') as log:
-        with redirect_stdout(log), redirect_stderr(log):
-            try:
-                train_student(run)
-                return None
-            except Exception as error:  # one method's failure must not end the others
-                traceback.print_exc(file=log)
-                return ' '.join(f'{type(error).__name__}: {error}'.split())[:300]
-            finally:
-                _forget(log)
-
-
-def _forget(stream: TextIO) -> None:
-    """Take a stream that will be closed from the loggers, which outlive it in this process."""
-    from mmengine.logging import MMLogger
-    for logger in MMLogger._instance_dict.values():
-        for handler in list(logger.handlers):
-            if getattr(handler, 'stream', None) is stream:
-                logger.removeHandler(handler)
+    """Train with all output in the log file; returns one line where it failed."""
+    if osp.isfile(run.log_file) and not osp.isfile(run.resume_file):
+        os.remove(run.log_file)  # of a training that begins again
+    return work_quietly(run.log_file, None, train_student, run)

@@ -6,6 +6,8 @@ import traceback
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, Callable, Iterator, List, Optional, TextIO, Tuple
 
+from mmengine.logging import MMLogger
+
 from .cli import one_line
 
 # Screen and prefix of the parents that listen, the innermost last.
@@ -13,20 +15,30 @@ _PARENTS: List[Tuple[TextIO, str]] = []
 
 
 @contextmanager
-def quiet(path: str, label: str = '') -> Iterator[None]:
+def quiet(path: str, label: Optional[str] = '') -> Iterator[None]:
     """Within the block, output is added to the file ``path``; news stay visible.
 
     Args:
         path: The file.
-        label: Stands before the lines of :func:`tell_parent`.
+        label: Stands before the lines of :func:`tell_parent`; None has no news.
     """
-    parent = sys.stdout, f'    {label}: ' if label else '    '
+    parents = [] if label is None else [(sys.stdout, f'    {label}: ' if label else '    ')]
     with open(path, 'a', encoding='utf-8') as log, redirect_stdout(log), redirect_stderr(log):
-        _PARENTS.append(parent)
+        _PARENTS.extend(parents)
         try:
             yield
         finally:
-            _PARENTS.remove(parent)
+            for parent in parents:
+                _PARENTS.remove(parent)
+            _forget(log)
+
+
+def _forget(stream: TextIO) -> None:
+    """Take a stream that will be closed from the loggers, which outlive it in this process."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            if getattr(handler, 'stream', None) is stream:
+                logger.removeHandler(handler)
 
 
 def has_parent() -> bool:
@@ -41,7 +53,8 @@ def tell_parent(text: str) -> None:
         print(f'{prefix}{text}', file=screen, flush=True)
 
 
-def work_quietly(path: str, label: str, work: Callable[..., Any], *args: Any) -> Optional[str]:
+def work_quietly(path: str, label: Optional[str], work: Callable[..., Any],
+                 *args: Any) -> Optional[str]:
     """Work within :func:`quiet`; a failure leaves its traceback in the file.
 
     Returns:

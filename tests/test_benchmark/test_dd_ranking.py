@@ -62,8 +62,8 @@ def test_monotone(score):
 
 @pytest.mark.parametrize('call, message', [
     (lambda: hlr(80, 0.5), 'shares from 0 to 1 here, got 80: divide percent by 100'),
-    (lambda: label_robust_score(1, 1, 1, 1, w=2), 'weight must be 0 to 1, got 2'),
-    (lambda: normalized(1.5), 'defined from -1 to 1'),
+    (lambda: label_robust_score(1, 1, 1, 1, w=2), 'w must be .* at least 0 and at most 1, got 2'),
+    (lambda: normalized(1.5), 'at least -1 and at most 1, got 1.5'),
     (lambda: rank_set([]), 'LRS needs set_hard'),
     (lambda: rank_set(rows({0: 50}), rows({0: 50})), 'ARS needs set_hard')])
 def test_bad_values(call, message):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmdd.apis import distill
 from mmdd.datasets import COCOWriter
-from mmdd.protocols.sets import read_set
+from mmdd.protocols.sets import set_content
 from mmdd.structures import (
     DistilledSample,
     DistillSlot,
@@ -253,7 +253,7 @@ def test_students_do_not_shift_twice(ade, tmp_path):
     protocol = dict(train_dataloader=dict(dataset=dataset, batch_size=1),
                     train_cfg=dict(max_iters=1), test_dataloader=dict(dataset=dataset),
                     protocol=dict(task='segmentation', metrics=dict(mIoU='mIoU')))
-    changes = read_set(Config(protocol), folder).changes
+    changes = set_content(Config(protocol), folder).changes
     student, real = read_masks(dict(dataset, **changes)), read_masks(dataset)
     for entry in manifest(folder)['images']:
         np.testing.assert_array_equal(

@@ -71,3 +71,9 @@ def test_a_perfect_student():
         assert value == pytest.approx(0, abs=1e-7) and grad.abs().max() < 1e-7
     with pytest.raises(ValueError, match="one of kl, ce, mse, got 'l1'"):
         SoftLoss('l1')
+
+
+def test_hard_labels_that_are_missing():
+    loss = SoftLoss(hard_weight=0.5)
+    with pytest.raises(ValueError, match='hard_weight needs images with hard labels'):
+        loss(torch.zeros(2, 3), torch.full((2, 3), 1 / 3))

@@ -9,17 +9,17 @@ from PIL import Image
 
 from mmdd.datasets.views import leaf_dataset
 from mmdd.protocols.protocol import (
+    content_hash,
     has_validation,
     read_protocol,
     run_key,
     scale_lr,
     selection,
-    set_files,
     student_config,
     swap_dataset,
 )
 from mmdd.protocols.recipes.lengths import num_updates
-from mmdd.protocols.sets import protocol_classes
+from mmdd.protocols.sets import protocol_classes, set_content
 
 LEAF = dict(type='VOCDataset', data_root='real', ann_file='a.txt', metainfo=dict(classes=('0', )),
             pipeline=[dict(type='LoadImageFromFile')])
@@ -61,13 +61,16 @@ def test_only_the_training_set_and_the_seed_change(protocol, tmp_path):
 
 def test_the_content_of_a_set_makes_its_hash(protocol, tmp_path):
     a, b = (toy_student.voc_set(tmp_path / name, [1, 2]) for name in 'ab')
-    found = set_files(protocol, a)
-    assert found['images'] == 2
-    assert found == set_files(protocol, b)
+    def digest(folder):
+        return content_hash(folder, set_content(protocol, folder))
+
+    found = digest(a)
+    assert set_content(protocol, a).images == 2
+    assert found == digest(b)
     Image.new('RGB', (9, 9), 'red').save(tmp_path / 'b' / 'VOC2007' / 'JPEGImages' / 'x1.jpg')
-    assert set_files(protocol, b)['sha256'] != found['sha256']
+    assert digest(b) != found
     (tmp_path / 'a' / 'manifest.json').write_text('{}')
-    assert set_files(protocol, a) == found
+    assert digest(a) == found
 
 
 def test_the_key_of_a_run(protocol, tmp_path):
@@ -219,7 +222,7 @@ def test_not_a_protocol(config, message):
 def test_unusable_sets(protocol, tmp_path):
     def check(folder, message):
         with pytest.raises((ValueError, FileNotFoundError), match=message) as caught:
-            set_files(protocol, str(folder))
+            set_content(protocol, str(folder))
         assert '\n' not in str(caught.value)
 
     check(tmp_path / 'none', 'none not found')

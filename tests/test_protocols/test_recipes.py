@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
 
-from mmdd.protocols.protocol import read_protocol
+from mmdd.datasets.formats import SetContent
+from mmdd.protocols.protocol import read_protocol, student_config
 from mmdd.protocols.recipes.base import set_image_size
 from mmdd.protocols.recipes.rded import at_least
 from mmdd.registry import TASK_UTILS
@@ -277,7 +278,7 @@ def test_sizes_of_two_sides():
 def test_a_set_without_validation_split():
     cfg = protocol('idc_hard')
     cfg.val_dataloader.dataset.pop('type')
-    TASK_UTILS.build(cfg.pop('protocol').schedule).apply(cfg, 100, 10)
+    cfg = student_config(cfg, 'full', 0, SetContent(100, [], {}))
     assert cfg.val_dataloader is cfg.val_evaluator is cfg.val_cfg is None
     assert 'save_best' not in cfg.default_hooks.checkpoint
     with pytest.raises(ValueError, match='give it metainfo'):

@@ -22,12 +22,12 @@ TABLE = {1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}
 def test_epochs_of_a_table(ipc, classes, epochs):
     """IDC's table; 100 classes take two thirds."""
     rule = EpochsByIPC(TABLE, above=300, factors={100: 2 / 3})
-    assert rule.epochs(ipc, classes) == epochs
+    assert rule.epochs(None if ipc is None else round(ipc * classes), classes) == epochs
 
 
 def test_an_order_of_the_table_does_not_matter():
     rule = EpochsByIPC(dict(reversed(TABLE.items())), above=300)
-    assert [rule.epochs(ipc, 10) for ipc in (1, 10, 50, 200, 500, 900)] == [
+    assert [rule.epochs(10 * ipc, 10) for ipc in (1, 10, 50, 200, 500, 900)] == [
         3000, 2000, 1500, 1000, 500, 300]
 
 
@@ -115,5 +115,9 @@ def test_an_endless_warm_up_is_told():
     settings = MethodSettings(293, 228, warning=endless_warm_up(iterations(), 228))
     assert settings.line('A') == (
         'A: 293 images, 228 updates, its warm-up of 500 updates never ends')
-    with pytest.raises(ValueError, match=r'share must be in \(0, 1\], got 0'):
-        ShortWarmUp(0)
+
+
+def test_a_share_of_the_updates_is_above_0():
+    with pytest.raises(ValueError, match=r'schedule\.share must be .* above 0.*, got 0'):
+        read_protocol(['configs/_base_/protocols/det_coco.py',
+                       dict(protocol=dict(schedule=dict(share=0)))])

@@ -9,12 +9,11 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets import BaseWriter, ClassFolderWriter, COCOWriter, SegMapWriter, VOCWriter
 from mmdd.datasets.formats import SetFormat
 from mmdd.datasets.formats.set_format import listed_names
-from mmdd.protocols.protocol import set_content, set_files, student_config
+from mmdd.protocols.protocol import content_hash, student_config
 from mmdd.protocols.sets import (
     check_job_fits,
-    full_content,
     protocol_classes,
-    read_set,
+    set_content,
     wanted_format,
 )
 from mmdd.registry import FORMATS
@@ -140,20 +139,20 @@ def test_content(tmp_path, kind):
     """Every file counts, the place does not."""
     cfg = protocol(kind)
     a, b = (write_set(tmp_path / name, kind) for name in 'ab')
-    found = set_files(cfg, a)
-    assert found['images'] == 4 and found == set_files(cfg, b)
     content = set_content(cfg, b)
+    found = content_hash(a, set_content(cfg, a))
+    assert content.images == 4 and found == content_hash(b, content)
     images = 4 * (1 + (kind in ('voc', 'segmentation')))
     assert len(content.files) == len(set(content.files)) == images + 1
     for name in content.files:
         path = tmp_path / 'b' / name
         old = path.read_bytes()
         path.write_bytes(old + b'\n')
-        assert set_files(cfg, b)['sha256'] != found['sha256'], name
+        assert content_hash(b, set_content(cfg, b)) != found, name
         path.write_bytes(old)
     (tmp_path / 'b' / content.files[-1]).unlink()
     with pytest.raises(FileNotFoundError, match='is listed in .* but missing'):
-        set_files(cfg, b)
+        set_content(cfg, b)
 
 
 @pytest.mark.parametrize('kind', list(WRITERS))
@@ -267,12 +266,12 @@ def test_a_format_is_one_class(tmp_path, monkeypatch):
     flat = protocol('classification', type='FlatDataset')
     assert wanted_format(flat).name == 'flat'
     assert wanted_format(protocol('classification')).name == 'class-folder'
-    content = read_set(flat, str(tmp_path))
+    content = set_content(flat, str(tmp_path))
     assert (content.images, content.files) == (2, ['flat.txt', 'b.png', 'a.png'])
     assert content.changes == dict(data_root=str(tmp_path), ann_file='flat.txt')
     with pytest.raises(ValueError, match='is in flat layout, the protocol reads class-folder .*: '
                                          'distill with ClassFolderWriter instead of FlatWriter'):
-        read_set(protocol('classification'), str(tmp_path))
+        set_content(protocol('classification'), str(tmp_path))
 
 
 def test_layout_of_a_protocol():
@@ -288,12 +287,12 @@ def test_the_full_set_is_counted(tmp_path, kind):
                  segmentation='VOC2012/ImageSets/Segmentation/train.txt')
     cfg = protocol(kind, data_root=folder, **(
         dict(ann_file=lists[kind]) if kind in lists else {}))
-    content = full_content(cfg)
+    content = set_content(cfg, 'full')
     assert content.images == 4 and content.files and content.changes == {}
     twice = Config(cfg.to_dict())
     leaf = cfg.train_dataloader.dataset
     twice.train_dataloader.dataset = dict(type='RepeatDataset', times=3, dataset=dict(
         type='ConcatDataset', datasets=[leaf, leaf]))
-    assert full_content(twice).images == 8
+    assert set_content(twice, 'full').images == 8
     with pytest.raises(FileNotFoundError, match='the full real set'):
-        full_content(protocol(kind))
+        set_content(protocol(kind), 'full')

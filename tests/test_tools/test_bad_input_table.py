@@ -21,7 +21,8 @@ from mmdd.benchmark.suite import read_suite
 from mmdd.datasets.checks import open_real_set
 from mmdd.engine.distill_job import read_job
 from mmdd.engine.preflight import check_data, check_job, check_prompter
-from mmdd.protocols.protocol import read_protocol, set_content
+from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.sets import set_content
 from mmdd.utils.cli import run_cli
 from mmdd.utils.components import check_part
 

@@ -111,7 +111,7 @@ class SoftLabelClassifier(BaseModel):
             raise ValueError(f'the student has {logits.shape[-1]} classes, its soft labels '
                              f'{target.shape[-1]}; give a teacher of the same classes')
         classes = None
-        if self.criterion.hard_weight:
+        if self.criterion.hard_weight and data_samples:
             classes = torch.cat([sample.gt_label for sample in data_samples]).to(inputs.device)
         return dict(loss=self.criterion(logits, target, classes))
 

@@ -49,11 +49,16 @@ class SoftLoss:
             logits: The student's, (B, K).
             target: See :meth:`target`, (B, K).
             classes: Hard labels (B, ); they may be missing where their weight is 0.
+
+        Raises:
+            ValueError: If they are missing elsewhere.
         """
         loss = self._soft(logits.float(), target)
-        if self.hard_weight:
-            loss = loss + self.hard_weight * F.cross_entropy(logits.float(), classes)
-        return loss
+        if not self.hard_weight:
+            return loss
+        if classes is None:
+            raise ValueError('SoftLoss: hard_weight needs images with hard labels; set it to 0')
+        return loss + self.hard_weight * F.cross_entropy(logits.float(), classes)
 
     def _soft(self, logits: Tensor, target: Tensor) -> Tensor:
         if self.kind == 'mse':

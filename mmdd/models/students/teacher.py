@@ -66,6 +66,11 @@ def teachers_of(teacher: Any) -> List[Dict[str, Any]]:
     return list(teacher or [])
 
 
+def of_each(found: List[Any]) -> Any:
+    """What is found of each teacher; of a single one without a list."""
+    return found[0] if len(found) == 1 else found
+
+
 def build_teachers(cfgs: Sequence[Mapping[str, Any]], device: torch.device) -> List[Teacher]:
     """Teachers with their weights.
 

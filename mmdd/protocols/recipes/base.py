@@ -3,11 +3,12 @@
 ``protocol=dict(schedule=dict(type='...'))`` applies one to the config of every
 student, once the number of images is known.
 """
-from typing import Any, Dict, Optional
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, Optional
 
 from mmengine.config import Config
 
-from mmdd.datasets.views import leaf_dataset, loader_dataset
+from mmdd.datasets.views import loader_dataset
 
 
 class ScheduleRule:
@@ -33,6 +34,7 @@ class ScheduleRule:
         raise NotImplementedError
 
 
+@dataclass
 class ClassificationRule(ScheduleRule):
     """What the rules of classification have in common.
 
@@ -41,19 +43,13 @@ class ClassificationRule(ScheduleRule):
         written_for: Side that the pipelines of the config are for.
     """
 
-    limits: Dict[str, Any] = dict(image_size=dict(low=8), written_for=dict(low=8))
+    image_size: int = 224
+    written_for: int = 224
 
-    def __init__(self, image_size: int = 224, written_for: int = 224) -> None:
-        self.image_size = image_size
-        self.written_for = written_for
+    limits: ClassVar[Dict[str, Any]] = dict(image_size=dict(low=8), written_for=dict(low=8))
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
-        """Change a student config in place.
-
-        Args:
-            cfg: Student config.
-            images: Images of the set; None for the full real set.
-            num_classes: Classes of the set.
+        """Set the size of the images.
 
         Raises:
             ValueError: If the number of classes is not known.
@@ -61,11 +57,6 @@ class ClassificationRule(ScheduleRule):
         if num_classes < 1:
             raise ValueError('the classes of the protocol\'s training set are not known; give it '
                              'metainfo=dict(classes=...)')
-        val = (cfg.get('val_dataloader') or {}).get('dataset') or {}
-        if val and 'type' not in leaf_dataset(val):
-            # The real set has no validation split: only the protocol's pipeline is there.
-            cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
-            cfg.get('default_hooks', {}).get('checkpoint', {}).pop('save_best', None)
         set_image_size(cfg, self.image_size, self.written_for)
 
 

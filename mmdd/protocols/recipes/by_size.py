@@ -1,4 +1,6 @@
 """Recipes of any task: epochs by images per class, warm-ups of small sets."""
+import math
+from dataclasses import dataclass
 from typing import Any, Mapping, Optional, Sequence
 
 from mmengine.config import Config
@@ -9,6 +11,7 @@ from .lengths import num_updates, round_down, set_epochs, warm_ups
 
 
 @TASK_UTILS.register_module()
+@dataclass
 class EpochsByIPC(ScheduleRule):
     """Epochs by images per class: the entry of the next IPC in a table.
 
@@ -22,44 +25,37 @@ class EpochsByIPC(ScheduleRule):
         validations: Validations per training; None keeps the protocol's interval.
     """
 
+    table: Mapping[Any, int]
+    above: int
+    factors: Optional[Mapping[Any, float]] = None
+    multiple: int = 1
+    milestones: Optional[Sequence[float]] = None
+    validations: Optional[int] = None
+
     limits = dict(table=dict(low=1), factors=dict(above=0), milestones=dict(low=0, high=1),
                   validations=dict(low=1))
 
-    def __init__(self,
-                 table: Mapping[Any, int],
-                 above: int,
-                 factors: Optional[Mapping[Any, float]] = None,
-                 multiple: int = 1,
-                 milestones: Optional[Sequence[float]] = None,
-                 validations: Optional[int] = None) -> None:
-        self.table = {float(ipc): int(epochs) for ipc, epochs in table.items()}
-        self.above = above
-        self.factors = {int(k): float(v) for k, v in (factors or {}).items()}
-        self.multiple = multiple
-        self.milestones = milestones
-        self.validations = validations
-
-    def epochs(self, ipc: Optional[float], num_classes: int) -> int:
-        """Epochs of a set; ``ipc`` None, an unknown size, counts as above the table."""
-        found = self.above
-        for bound in sorted(self.table, reverse=True):
-            if ipc is not None and ipc <= bound:
-                found = self.table[bound]
-        if num_classes not in self.factors:
-            return max(1, found)
-        epochs = round_down(found * self.factors[num_classes])
-        return max(1, epochs - epochs % self.multiple)
+    def epochs(self, images: Optional[int], num_classes: int) -> int:
+        """Epochs of a set; one of unknown size counts as above the table."""
+        ipc = math.inf if images is None else images / num_classes
+        table = sorted((float(bound), int(epochs)) for bound, epochs in self.table.items())
+        epochs = next((epochs for bound, epochs in table if ipc <= bound), self.above)
+        factors = {int(number): factor for number, factor in (self.factors or {}).items()}
+        if num_classes in factors:
+            epochs = round_down(epochs * factors[num_classes])
+            epochs -= epochs % self.multiple
+        return max(1, epochs)
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """Set the number of epochs and everything that counts them."""
-        ipc = None if images is None else images / num_classes
-        epochs = self.epochs(ipc, num_classes)
+        epochs = self.epochs(images, num_classes)
         set_epochs(cfg, epochs, self.milestones)
         if self.validations:
             cfg.train_cfg.val_interval = max(1, epochs // self.validations)
 
 
 @TASK_UTILS.register_module()
+@dataclass
 class ShortWarmUp(ScheduleRule):
     """Warm-ups that count updates take no more than a share of a training.
 
@@ -67,15 +63,11 @@ class ShortWarmUp(ScheduleRule):
 
     Args:
         share: Share of the updates, in (0, 1].
-
-    Raises:
-        ValueError: If it is out of range.
     """
 
-    def __init__(self, share: float = 0.1) -> None:
-        if not 0 < share <= 1:
-            raise ValueError(f'ShortWarmUp: share must be in (0, 1], got {share}')
-        self.share = share
+    share: float = 0.1
+
+    limits = dict(share=dict(above=0, high=1))
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """Shorten the warm-ups; a set of unknown size keeps them."""

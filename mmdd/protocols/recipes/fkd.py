@@ -1,5 +1,6 @@
 """The recipe of FKD, SRe2L and D4M, and of LPLD's pool."""
-from typing import Any, Dict, Optional, Tuple
+from dataclasses import dataclass
+from typing import Dict, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -10,6 +11,7 @@ from .stored import StoredLabels
 
 
 @TASK_UTILS.register_module()
+@dataclass
 class FKDSchedule(StoredLabels):
     """Stored soft labels as in FKD, SRe2L and D4M.
 
@@ -25,38 +27,33 @@ class FKDSchedule(StoredLabels):
             stores all.
         seed: Seed of the labels. It is not that of the student: all read the same.
         lr_stretch: The cosine ends after ``lr_stretch * epochs``; 2 is EDC's.
-        kwargs: See :class:`StoredLabels`.
 
     Raises:
         ValueError: If the pool is larger than the training, or there are two.
     """
 
+    epochs: int = 300
+    batch_size: int = 1024
+    crop_area: Tuple[float, float] = (0.08, 1.)
+    flip_prob: float = 0.5
+    cutmix: float = 1.
+    pool: Optional[int] = None
+    keep: Optional[float] = None
+    seed: int = 42
+    lr_stretch: float = 1.
+
     limits = dict(epochs=dict(low=1), batch_size=dict(low=1), crop_area=dict(above=0, high=1),
                   flip_prob=dict(low=0, high=1), cutmix=dict(low=0), pool=dict(low=1),
                   keep=dict(above=0, high=1), seed=dict(low=0), lr_stretch=dict(above=0))
 
-    def __init__(self,
-                 epochs: int = 300,
-                 batch_size: int = 1024,
-                 crop_area: Tuple[float, float] = (0.08, 1.),
-                 flip_prob: float = 0.5,
-                 cutmix: float = 1.,
-                 pool: Optional[int] = None,
-                 keep: Optional[float] = None,
-                 seed: int = 42,
-                 lr_stretch: float = 1.,
-                 **kwargs) -> None:
-        super().__init__(**kwargs)
-        if pool is not None and not 1 <= pool <= epochs:
-            raise ValueError(f'FKDSchedule: pool must be 1 to {epochs} epochs, got {pool}')
-        if pool is not None and keep is not None:
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pool is not None and self.pool > self.epochs:
+            raise ValueError(f'FKDSchedule: pool must be 1 to {self.epochs} epochs, got '
+                             f'{self.pool}')
+        if self.pool is not None and self.keep is not None:
             raise ValueError('FKDSchedule: pool repeats epochs and keep draws batches; set one '
                              'of them to None')
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.crop_area, self.flip_prob, self.cutmix = crop_area, flip_prob, cutmix
-        self.pool, self.keep, self.seed = pool, keep, seed
-        self.lr_stretch = lr_stretch
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """See :meth:`ClassificationRule.apply`."""
@@ -64,20 +61,20 @@ class FKDSchedule(StoredLabels):
         set_length(cfg, self.epochs, min(50, self.epochs))
         end = self.lr_stretch * self.epochs
         set_schedulers(cfg, 'T_max', int(end) if end == int(end) else end)
-        stored = self.stored(images)
-        self.store(cfg, num_classes, batch_size=self.batch_size, crop_area=list(self.crop_area),
-                   flip_prob=self.flip_prob, cutmix=self.cutmix, seed=self.seed, **stored)
         loader = cfg.train_dataloader
         loader.batch_size = self.batch_size
-        loader.dataset = dict(type='mmdd.SoftLabelDataset', dataset=loader.dataset,
-                              labels=self.labels, reuse=self.pool)
         loader.sampler = dict(type='mmdd.ReplaySampler')
-        if self.keep is not None:
+        self.store(cfg, num_classes, batch_size=self.batch_size, crop_area=list(self.crop_area),
+                   flip_prob=self.flip_prob, cutmix=self.cutmix, seed=self.seed,
+                   **self.stored(images))
+        if self.keep is not None and images is not None:
             loader.sampler.type = 'mmdd.PoolSampler'
             loader.drop_last = images >= self.batch_size  # the pool has full batches alone
+        loader.dataset = dict(type='mmdd.SoftLabelDataset', dataset=loader.dataset,
+                              labels=self.labels, reuse=self.pool)
         self.wrap(cfg)
 
-    def stored(self, images: Optional[int]) -> Dict[str, Any]:
+    def stored(self, images: Optional[int]) -> Dict[str, int]:
         """What is stored: epochs, and of a pool of batches also their number.
 
         Raises:

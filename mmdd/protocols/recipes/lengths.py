@@ -11,12 +11,7 @@ LENGTHS = ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'milestones')
 
 
 def num_updates(cfg: Config, images: int) -> int:
-    """Optimizer steps of a training on one device.
-
-    Args:
-        cfg: Training config.
-        images: Images of its training set, without repetitions.
-    """
+    """Optimizer steps of a training on one device; ``images`` are those without repetitions."""
     accumulated = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
     if 'max_iters' in cfg.train_cfg:
         return math.ceil(cfg.train_cfg.max_iters / accumulated)
@@ -46,7 +41,7 @@ def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] =
 
     Args:
         cfg: Training config with ``train_cfg.max_epochs``, changed in place.
-        epochs: Epochs.
+        epochs: Its new length.
         milestones: Steps as fractions of the epochs; None scales what the
             parameter schedulers count, by the change of the epochs.
 
@@ -73,14 +68,7 @@ def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] =
 
 def set_length(cfg: Config, epochs: int, val_interval: int,
                milestones: Optional[Sequence[float]] = None) -> None:
-    """Set the epochs of a training and how often it is evaluated and saved, in place.
-
-    Args:
-        cfg: Student config.
-        epochs: Epochs.
-        val_interval: Epochs between two evaluations.
-        milestones: Steps of the learning rate as shares of the epochs.
-    """
+    """:func:`set_epochs`, and how often a training is evaluated, in epochs, and saved."""
     set_epochs(cfg, epochs, milestones)
     cfg.train_cfg.val_interval = max(1, val_interval)
     hook = cfg.get('default_hooks', {}).get('checkpoint')

@@ -1,5 +1,6 @@
 """The recipe of RDED."""
 import math
+from dataclasses import dataclass
 from typing import Dict, Optional, Sequence, Tuple
 
 from mmengine.config import Config
@@ -13,6 +14,7 @@ Table = Sequence[Tuple[int, int]]
 
 
 @TASK_UTILS.register_module()
+@dataclass
 class RDEDSchedule(SoftRule):
     """An online teacher as in RDED; the batch depends on the images per class.
 
@@ -31,48 +33,35 @@ class RDEDSchedule(SoftRule):
         pollute_norm: See ``SoftLabelClassifier``.
         first_validation: Evaluated after every tenth epoch beyond this share of the epochs.
         rates: Learning rate by the beginning of the backbone's type.
-        kwargs: See :class:`SoftRule`.
     """
+
+    epochs: int = 300
+    batches: Table = ((1, 10), (10, 50), (50, 100))
+    factors: Table = ((100, 2), (1000, 2))
+    fixed: Table = ((200, 100), )
+    factor: Optional[int] = None
+    lr_stretch: float = 2.
+    mix: str = 'CutMix'
+    pollute_norm: bool = True
+    first_validation: float = 0.8
+    rates: Optional[Dict[str, float]] = None
 
     limits = dict(epochs=dict(low=1), batches=dict(low=1), factors=dict(low=1), fixed=dict(low=1),
                   factor=dict(low=1), lr_stretch=dict(above=0), mix=('CutMix', 'Mixup'),
                   first_validation=dict(low=0, high=1))
 
-    def __init__(self,
-                 epochs: int = 300,
-                 batches: Table = ((1, 10), (10, 50), (50, 100)),
-                 factors: Table = ((100, 2), (1000, 2)),
-                 fixed: Table = ((200, 100), ),
-                 factor: Optional[int] = None,
-                 lr_stretch: float = 2.,
-                 mix: str = 'CutMix',
-                 temperature: Optional[float] = None,
-                 pollute_norm: bool = True,
-                 first_validation: float = 0.8,
-                 rates: Optional[Dict[str, float]] = None,
-                 **kwargs) -> None:
-        temperatures = dict(CutMix=20., Mixup=4.)
-        if mix not in temperatures:
-            raise ValueError(f'RDEDSchedule: mix must be CutMix or Mixup, got {mix!r}')
-        temperature = temperatures[mix] if temperature is None else temperature
-        super().__init__(temperature=temperature, **kwargs)
-        self.epochs = epochs
-        self.batches, self.factors, self.fixed = batches, dict(factors), dict(fixed)
-        self.factor = factor or (2 if self.image_size > 64 else 1)
-        self.lr_stretch = lr_stretch
-        self.mix = mix
-        self.pollute_norm = pollute_norm
-        self.first_validation = first_validation
-        self.rates = dict(rates or {})
+    def __post_init__(self) -> None:
+        if self.temperature is None and self.mix == 'Mixup':
+            self.temperature = 4.
+        super().__post_init__()
 
     def batch_size(self, images: Optional[int], num_classes: int) -> int:
         """Batch of the student; the largest one for the full set."""
-        if num_classes in self.fixed:
-            return self.fixed[num_classes]
+        if num_classes in dict(self.fixed):
+            return dict(self.fixed)[num_classes]
         # Rounded up, so that a set that misses an image keeps its batch.
         ipc = math.inf if images is None else math.ceil(images / num_classes)
-        batch = at_least(self.batches, ipc)
-        return batch * self.factors.get(num_classes, 1)
+        return at_least(self.batches, ipc) * dict(self.factors).get(num_classes, 1)
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
         """See :meth:`ClassificationRule.apply`."""
@@ -81,24 +70,21 @@ class RDEDSchedule(SoftRule):
         # RDED looks after epoch 10 k where the one before, counted from 0, is beyond the share.
         cfg.train_cfg.val_begin = min(
             self.epochs, int(self.first_validation * self.epochs) + 2)
-        self.set_rate(cfg)
+        kind = str(cfg.model.get('backbone', {}).get('type')).rpartition('.')[2]
+        for beginning, rate in (self.rates or {}).items():
+            if kind.startswith(beginning):
+                cfg.optim_wrapper.optimizer.lr = rate
         cfg.train_dataloader.batch_size = self.batch_size(images, num_classes)
+        factor = self.factor or (2 if self.image_size > 64 else 1)
         for step in leaf_dataset(cfg.train_dataloader.dataset)['pipeline']:
             if step['type'].endswith('PatchShuffle'):
-                step['factor'] = self.factor
+                step['factor'] = factor
             elif step['type'].endswith('RandomResizedCrop'):
-                step['crop_ratio_range'] = (1 / self.factor, 1.)
+                step['crop_ratio_range'] = (1 / factor, 1.)
         set_schedulers(cfg, 'T_max', self.lr_stretch * self.epochs)
         self.wrap(cfg, teacher=self.read_teachers(cfg), pollute_norm=self.pollute_norm,
                   **self.combining,
                   mix=dict(type=self.mix, alpha=1. if self.mix == 'CutMix' else 0.8))
-
-    def set_rate(self, cfg: Config) -> None:
-        """Set the learning rate that RDED takes for the network of a config, in place."""
-        kind = str(cfg.model.get('backbone', {}).get('type')).rpartition('.')[2]
-        for beginning, rate in self.rates.items():
-            if kind.startswith(beginning):
-                cfg.optim_wrapper.optimizer.lr = rate
 
 
 def at_least(table: Table, ipc: float) -> int:

@@ -1,6 +1,7 @@
-"""What recipes with a teacher have in common."""
+"""Recipes with a teacher: what they have in common, and one that labels every batch."""
 import copy
-from typing import Any, Dict, List, Union
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional, Union
 
 from mmengine.config import Config
 
@@ -8,7 +9,8 @@ from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.views import check_class_order, loader_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
 from mmdd.models.students.soft_losses import KINDS
-from mmdd.models.students.teacher import teachers_of
+from mmdd.models.students.teacher import of_each, teachers_of
+from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 from .base import ClassificationRule
 
@@ -16,6 +18,7 @@ CLASSES_FIX = ('give a teacher of the same classes, or say which are the same in
                'protocol.schedule.teacher.mapping')
 
 
+@dataclass
 class SoftRule(ClassificationRule):
     """A protocol whose student learns from a teacher.
 
@@ -29,23 +32,23 @@ class SoftRule(ClassificationRule):
             'sample' those of one of them, drawn for each batch.
         loss: ``kind`` of ``SoftLoss``: 'kl', 'ce' or 'mse'.
         hard_weight: Weight of the cross-entropy with hard labels that is added.
-        temperature: T of the loss.
+        temperature: T of the loss; None is 20.
         squared: Whether the loss is multiplied by T squared.
-        kwargs: See :class:`ClassificationRule`.
     """
 
-    limits: Dict[str, Any] = dict(temperature=dict(above=0), combine=('mean', 'sample'),
-                                  loss=KINDS, hard_weight=dict(low=0))
+    teacher: Union[Dict[str, Any], List[Dict[str, Any]], None] = None
+    temperature: Optional[float] = None
+    squared: bool = False
+    combine: str = 'mean'
+    loss: str = 'kl'
+    hard_weight: float = 0.
 
-    def __init__(self, teacher: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
-                 temperature: float = 20., squared: bool = False, combine: str = 'mean',
-                 loss: str = 'kl', hard_weight: float = 0., **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.teachers = teachers_of(teacher) or [{}]
-        self.combine = combine
-        self.loss, self.hard_weight = loss, hard_weight
-        self.temperature = temperature
-        self.squared = squared
+    limits = dict(temperature=dict(above=0), combine=('mean', 'sample'), loss=KINDS,
+                  hard_weight=dict(low=0))
+
+    def __post_init__(self) -> None:
+        if self.temperature is None:
+            self.temperature = 20.
 
     def read_teachers(self, cfg: Config) -> Union[Dict[str, Any], List[Dict[str, Any]]]:
         """The teacher's ``cfg`` (model and kind of dataset alone) and ``checkpoint``.
@@ -56,13 +59,12 @@ class SoftRule(ClassificationRule):
             ValueError: If its classes are not those of the student's set, and no mapping
                 says which are.
         """
-        found = [_read_teacher(teacher, cfg) for teacher in self.teachers]
-        return found[0] if len(found) == 1 else found
+        return of_each([_read_teacher(node, cfg) for node in teachers_of(self.teacher) or [{}]])
 
     @property
     def combining(self) -> Dict[str, str]:
         """``combine`` where it matters."""
-        return dict(combine=self.combine) if len(self.teachers) > 1 else {}
+        return dict(combine=self.combine) if len(teachers_of(self.teacher)) > 1 else {}
 
     def wrap(self, cfg: Config, **options: Any) -> None:
         """Put the student of a config into a ``SoftLabelClassifier``."""
@@ -98,3 +100,24 @@ def _read_teacher(node: Dict[str, Any], cfg: Config) -> Dict[str, Any]:
     return dict(
         cfg=dict(model=teacher.model, train_dataloader=dict(dataset=dataset)),
         checkpoint=node.get('checkpoint'), **columns)
+
+
+@TASK_UTILS.register_module()
+@dataclass
+class OnlineTeacher(SoftRule):
+    """A teacher that labels every batch; the schedule stays that of the protocol.
+
+    Beside a protocol with hard labels it differs in the labels alone: the same
+    images, augmentations and updates.
+
+    Args:
+        mix: mmpretrain batch augmentation, e.g. ``dict(type='CutMix', alpha=1.)``,
+            before the teacher sees the batch; None for none.
+    """
+
+    mix: Optional[Dict[str, Any]] = None
+
+    def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
+        """See :meth:`ClassificationRule.apply`."""
+        super().apply(cfg, images, num_classes)
+        self.wrap(cfg, teacher=self.read_teachers(cfg), mix=self.mix, **self.combining)

@@ -1,12 +1,16 @@
-"""What recipes with labels on disk have in common."""
+"""Recipes with labels on disk: what they have in common, and one label for each image."""
+from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from mmengine.config import Config
 
 from mmdd.datasets.label_codec import FP16, PRECISIONS
+from mmdd.datasets.views import loader_dataset
+from mmdd.registry import TASK_UTILS
 from .soft import SoftRule
 
 
+@dataclass
 class StoredLabels(SoftRule):
     """A protocol whose labels a teacher writes once, before any student is trained.
 
@@ -16,15 +20,13 @@ class StoredLabels(SoftRule):
         precision: 'fp16', or 'int8': codes of one byte between the smallest and the largest
             logit of an image.
         labels: Folder of labels that are there already; made under the work dir if None.
-        kwargs: See :class:`SoftRule`.
     """
 
-    limits = dict(topk=dict(low=1), precision=PRECISIONS)
+    topk: Optional[int] = None
+    precision: str = FP16
+    labels: Optional[str] = None
 
-    def __init__(self, topk: Optional[int] = None, precision: str = FP16,
-                 labels: Optional[str] = None, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.topk, self.precision, self.labels = topk, precision, labels
+    limits = dict(topk=dict(low=1), precision=PRECISIONS)
 
     def store(self, cfg: Config, num_classes: int, **settings: Any) -> None:
         """Say in a student config which labels it needs; ``write_soft_labels`` reads it.
@@ -37,12 +39,47 @@ class StoredLabels(SoftRule):
         Raises:
             ValueError: If there are fewer than ``topk`` other classes.
         """
-        if self.topk is not None and not 0 < self.topk < num_classes:
+        if self.topk is not None and self.topk >= num_classes:
             raise ValueError(f'{type(self).__name__}: topk must be 1 to {num_classes - 1}, got '
                              f'{self.topk}')
-        more: Dict[str, Any] = dict(self.combining)
         if self.precision != FP16:
-            more['precision'] = self.precision
+            settings['precision'] = self.precision
         # The Runner does not know it.
-        cfg.soft_labels = dict(teacher=self.read_teachers(cfg), image_size=self.image_size,
-                               topk=self.topk, temperature=self.temperature, **settings, **more)
+        cfg.soft_labels = dict(
+            teacher=self.read_teachers(cfg), image_size=self.image_size, topk=self.topk,
+            temperature=self.temperature, **settings, **self.combining)
+
+
+@TASK_UTILS.register_module()
+@dataclass
+class ImageLabels(StoredLabels):
+    """One stored soft label for each image; the schedule stays that of the protocol.
+
+    The teacher sees the images as they are, through the pipeline of the test set. Students
+    augment them anew in each epoch, which the labels know nothing of.
+
+    Args:
+        mix: mmpretrain batch augmentation, e.g. ``dict(type='CutMix', alpha=1.)``, which mixes
+            the labels by area; None for none.
+
+    Raises:
+        ValueError: If one of several teachers is to be drawn.
+    """
+
+    mix: Optional[Dict[str, Any]] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.combine != 'mean':
+            raise ValueError("ImageLabels: an image has one label, the mean of the teachers; set "
+                             "protocol.schedule.combine='mean'")
+
+    def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
+        """See :meth:`ClassificationRule.apply`."""
+        super().apply(cfg, images, num_classes)
+        self.store(cfg, num_classes, regime='image', epochs=1,
+                   pipeline=loader_dataset(cfg, 'test_dataloader').get('pipeline'))
+        cfg.train_dataloader.dataset = dict(
+            type='mmdd.ImageLabelDataset', dataset=cfg.train_dataloader.dataset,
+            labels=self.labels)
+        self.wrap(cfg, mix=self.mix, per_image=True)
