@@ -152,7 +152,8 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     """Load and check the config of a distillation job.
 
     Raises:
-        ValueError: If a key looks misspelt or a required one is missing.
+        ValueError: If a key looks misspelt, a required one is missing, or the config is one of a
+            training.
     """
     cfg = load_config(config)
     import_custom_modules(cfg)
@@ -164,6 +165,9 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key!r}: a distillation job needs it')
         check_value(key, cfg[key], dict)
+    if {'max_epochs', 'max_iters'} & set(cfg.train_cfg):
+        raise ValueError(f'{cfg.filename or "the config"} is a training config (train_cfg has no '
+                         f'budget, but a number of updates): use tools/train.py')
     return cfg
 
 
