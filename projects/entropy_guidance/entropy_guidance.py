@@ -1,4 +1,6 @@
 """Guidance to what a classifier is unsure of, after a description of UAG."""
+from typing import Any, Mapping
+
 from mmengine.model import is_model_wrapper
 from torch import Tensor
 
@@ -6,6 +8,7 @@ from mmdd.engine import GuidanceHook
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DenoiseState
+from mmdd.utils.components import class_of
 
 
 @MODELS.register_module()
@@ -38,16 +41,20 @@ class EntropyGuidanceHook(GuidanceHook):
         super().__init__(scale, wrt=wrt, step=step, **kwargs)
         self.max_timestep = max_timestep
 
-    def before_sample(self, runner, state: DenoiseState) -> None:
-        """Take the proxy of the distiller that is sampling.
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check that the proxy gives logits, beside what every guidance needs.
 
         Raises:
-            ValueError: If it gives no logits.
+            ValueError: If it gives none.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not hasattr(model.proxy, 'logits'):
+        super().check_model(model)
+        if not hasattr(class_of(MODELS, model.get('proxy')), 'logits'):
             raise ValueError('EntropyGuidanceHook needs a classifier: set model.proxy to '
                              "dict(type='ClassifierProxy', cfg=...)")
+
+    def before_sample(self, runner, state: DenoiseState) -> None:
+        """Take the proxy of the distiller that is sampling."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.proxy = model.proxy
 
     def is_active(self, state: DenoiseState) -> bool:

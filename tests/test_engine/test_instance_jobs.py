@@ -4,18 +4,21 @@ import json
 import os.path as osp
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.engine.journal import Journal
-from mmdd.models import ComposedLabelSampler, DetectorProxy
+from mmdd.engine.preflight import check_data
+from mmdd.models import ComposedLabelSampler, DetectorProxy, ProxyRefiner
 from mmdd.structures import DistilledSample, DistillSlot, RealAnnotation, slot_seed
-from mmdd.structures.target import InstanceTarget
+from mmdd.structures.target import BoxTarget, InstanceTarget
 from mmdd.utils import compat
 
 TERMS = dict(rpn_cls=1., rpn_bbox=1., cls=1., bbox=1., mask=1.)
@@ -167,6 +170,29 @@ def test_relabelling_and_merging(proxy, slots):
         assert np.array_equal(label.masks, slot.target.masks)
 
 
+@pytest.mark.parametrize('labels, words', [
+    ('proxy', "labels='proxy' takes labels of the proxy, FasterRCNN, which gives boxes, while "
+              '.*has boxes and a mask for each object'), ('merged', "labels='merged'"),
+    ('slot', None)])
+def test_a_proxy_without_masks_does_not_label_objects_with_them(root, labels, words):
+    """Said before it is trained; nothing is written."""
+    cfg = Config(tiny.distill_job(root))
+    cfg.model.refiners = [dict(type='ProxyRefiner', threshold=0., labels=labels)]
+    cfg.train_dataloader.dataset = dataset(root, images=False)
+    cfg.train_cfg.writer = dict(type='COCOWriter')
+    with pytest.raises(ValueError, match=words) if words else nullcontext():
+        check_data(cfg)
+
+
+def test_a_proxy_with_masks_does_not_merge_them_with_boxes(root):
+    boxes = BoxTarget(np.array([1]), np.array([[0, 0, 5, 5]]))
+    real = RealAnnotation('a', 'a.jpg', (32, 32), target=boxes)
+    proxy = DetectorProxy(proxy_job(root), terms=TERMS)
+    with pytest.raises(ValueError, match='MaskRCNN, which gives boxes and a mask for each object'):
+        ProxyRefiner(0., labels='merged').check(proxy, real)
+    ProxyRefiner(0., labels='proxy').check(proxy, real)
+
+
 def test_stock_tools_read_the_set_without_mmdd(made):
     done = subprocess.run([sys.executable, '-c', READER, made, compat.__file__],
                           capture_output=True, text=True)
@@ -184,8 +210,6 @@ def test_stock_tools_read_the_set_without_mmdd(made):
 
 
 def test_a_student_is_measured_by_its_masks(root, made, tmp_path):
-    from mmengine.config import Config
-
     from mmdd.apis import evaluate
     job = proxy_job(root)
     test = dataset(root, 'test')

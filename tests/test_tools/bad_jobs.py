@@ -33,6 +33,7 @@ JOB: List[Tuple[str, Any, str]] = [
     ('model.seed', -1, 'model.seed'),
     ('model.min_box', NAN, 'model.min_box'),
     ('model.prompt_file', 3, 'model.prompt_file'),
+    ('model.proxy', None, 'TaskGuidanceHook needs model.proxy'),
     ('model.proxy.type', 'DetektorProxy', "did you mean 'DetectorProxy'"),
     ('model.proxy.relabel_thr', 2, 'model.proxy.relabel_thr'),
     ('model.proxy.score_mode', 'best', 'model.proxy.score_mode'),

@@ -1,5 +1,5 @@
 """The forward process of flow matching, and what its denoiser predicts of it."""
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -116,7 +116,13 @@ class FlowProcess:
         """
         return min(int(max(steps - steps * strength, 0)), steps - 1)
 
-    def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
-                 generators: List[torch.Generator]) -> Tensor:
+    @classmethod
+    def check_recurrence(cls, cfg: Mapping) -> None:
+        """Refuse it: nothing says how a step of flow matching is undone."""
         raise ValueError('recurrence is not supported with priors of flow matching; set '
                          'recurrence=1')
+
+    def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
+                 generators: List[torch.Generator]) -> Tensor:
+        self.check_recurrence({})
+        raise AssertionError('a prior of flow matching takes no recurrence')
