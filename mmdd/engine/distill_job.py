@@ -22,6 +22,7 @@ from mmdd.utils.config import (
 from mmdd.utils.locks import alone
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
+from .fine_tune_checks import check_fine_tunes
 from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
 from .preflight import check_data, check_job, check_writable, job_journal
@@ -105,14 +106,14 @@ def ready_networks(cfg: Config) -> None:
         cfg: Config of the job, changed in place.
 
     Raises:
-        ValueError: As :func:`ready_weights`.
+        ValueError: As :func:`ready_weights` and :func:`ready_fine_tuned`.
     """
+    if cfg.model.get('fine_tune') is not None:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
     for name in ('proxy', 'judge'):
         network = cfg.model.get(name)
         if network is not None:
             network.checkpoint = ready_weights(network, cfg.work_dir, name)
-    if cfg.model.get('fine_tune') is not None:
-        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
 
 
 def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
@@ -137,15 +138,18 @@ def ready_fine_tuned(cfg: Config) -> List[str]:
 
     Args:
         cfg: Config of a job with ``model.fine_tune``.
+
+    Raises:
+        ValueError: See :func:`check_fine_tunes`.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
     if not isinstance(fine_tuned.checkpoint, (str, type(None))):
         return fine_tuned.files
     classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
-    return [ensure_checkpoint(config, checkpoint)
-            for config, checkpoint in fine_tuned.jobs(
-                len(classes), cfg.work_dir, cfg.model.diffusion)]
+    jobs = fine_tuned.jobs(len(classes), cfg.work_dir, cfg.model.diffusion)
+    check_fine_tunes(jobs, load_config(fine_tuned.cfg), classes)
+    return [ensure_checkpoint(config, checkpoint) for config, checkpoint in jobs]
 
 
 def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
