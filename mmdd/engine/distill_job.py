@@ -19,7 +19,7 @@ from mmdd.utils.config import (
     merge_options,
     suggestion,
 )
-from mmdd.utils.locks import alone
+from mmdd.utils.locks import alone, sole
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
 from .fine_tune_checks import check_fine_tunes
@@ -27,7 +27,7 @@ from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
 from .preflight import check_data, check_job, check_writable, job_journal
 from .prepare import init_launcher, prepare
-from .shards import Shard, lock_path, read_shard
+from .shards import Shard, lock_path, own_lock_path, read_shard
 from .train_job import ensure_checkpoint
 
 
@@ -49,12 +49,21 @@ def run_distillation(cfg: Config,
         str: Folder of the distilled set.
 
     Raises:
-        ValueError: If the config, the real set, weights or folders are unusable.
+        ValueError: If the config, the real set, weights or folders are unusable, or another
+            process makes the same shard.
     """
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
     init_launcher(cfg)
     shard, lock = read_shards(cfg)
+    with sole(own_lock_path(job_journal(cfg).out_dir, shard),
+              f'shard {shard} is made by another process already: wait for it, or end it first'):
+        return _run_shard(cfg, resume, checks, shard, lock)
+
+
+def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], None]],
+               shard: Optional[Shard], lock: Optional[str]) -> str:
+    """The steps of a job, or of a shard of it, that no other process runs."""
     cfg.train_cfg.resume = resume = resume or lock is not None
     with alone(lock):
         check_job(cfg, resume)
