@@ -4,6 +4,8 @@ import os.path as osp
 from dataclasses import fields, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+from mmengine.config import Config
+
 from mmdd.datasets.manifest import read_manifest
 from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
@@ -21,6 +23,7 @@ from .protocol import (
 from .regimes import label_facts
 from .results import Run, is_random_method
 from .settings import protocol_settings
+from .student_check import check_student
 from .training import StudentRun, train_logged, with_labels
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
@@ -186,10 +189,15 @@ def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
 
     Returns:
         list[Run]: The results of all runs, see :func:`evaluate_sets`.
+
+    Raises:
+        ValueError: If the network of the first run cannot be, see :func:`check_student`.
     """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
+    if pending:
+        check_student(Config(pending[0].config), pending[0].protocol['num_classes'])
     labels: Dict[str, Job] = {}
     for run in pending:
         job = None if run.folder in labels else label_job(run)
