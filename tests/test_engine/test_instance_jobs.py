@@ -16,7 +16,7 @@ from mmdd.apis import distill
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.engine.journal import Journal
 from mmdd.engine.preflight import check_data
-from mmdd.models import ComposedLabelSampler, DetectorProxy, ProxyRefiner
+from mmdd.models import DetectorProxy, ProxyRefiner
 from mmdd.structures import DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.structures.target import BoxTarget, InstanceTarget
 from mmdd.utils import compat
@@ -126,13 +126,6 @@ def test_masks_of_the_real_set(root, slots):
         assert slot.bboxes.tolist() == scene.bboxes.tolist()
 
 
-def test_they_are_not_composed(slots):
-    """Of several images there would be boxes alone."""
-    one = RealAnnotation('a', 'a.jpg', (32, 32), target=slots[0].target)
-    with pytest.raises(ValueError, match='a.jpg has a mask for each object; set model.label_'):
-        ComposedLabelSampler().check(one)
-
-
 def test_the_mask_loss_guides(proxy, slots):
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images.requires_grad_()
@@ -207,6 +200,25 @@ def test_stock_tools_read_the_set_without_mmdd(made):
         assert found[str(slot.id)] == [seen.labels.tolist(), seen.codes.areas()]
     with open(osp.join(made, 'annotations/instances_train2017.json')) as f:
         assert 'run-length codes' in json.load(f)['info']['description']
+
+
+def test_objects_of_several_images_make_a_job(root, tmp_path):
+    """Composed, pasted as a collage, written as COCO."""
+    cfg = tiny.distill_job(root, total=2, guidance=0)
+    cfg['model'].update(
+        proxy=None, refiners=[], initializer=dict(type='CollageInitializer', strength=.5),
+        label_sampler=dict(type='ComposedLabelSampler', objects=3, overlap=.5))
+    cfg['train_dataloader']['dataset'] = dataset(root, images=False)
+    cfg['train_cfg']['writer'] = dict(type='COCOWriter')
+    folder = distill(cfg, str(tmp_path))
+    with open(osp.join(folder, 'annotations/instances_train2017.json')) as f:
+        found = json.load(f)['annotations']
+    slots = [DistillSlot.from_dict(entry) for entry in Journal(folder).read_plan()]
+    assert [entry['area'] for entry in found] == [
+        area for slot in slots for area in slot.target.codes.areas()]
+    for slot in slots:
+        assert isinstance(slot.target, InstanceTarget) and len(slot.sources) > 1
+        assert slot.target.masks.sum(0).max() == 1  # no pixel is that of two objects
 
 
 def test_a_student_is_measured_by_its_masks(root, made, tmp_path):
