@@ -8,6 +8,7 @@ from mmdd.structures import DenoiseState
 
 # Noise predictions stand for velocities up to this sigma, see :class:`FlowProcess`.
 MAX_SIGMA = 0.99
+NO_RECURRENCE = 'recurrence is not supported with priors of flow matching; set recurrence=1'
 
 
 class FlowProcess:
@@ -119,10 +120,8 @@ class FlowProcess:
     @classmethod
     def check_recurrence(cls, cfg: Mapping) -> None:
         """Refuse it: nothing says how a step of flow matching is undone."""
-        raise ValueError('recurrence is not supported with priors of flow matching; set '
-                         'recurrence=1')
+        raise ValueError(NO_RECURRENCE)
 
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
                  generators: List[torch.Generator]) -> Tensor:
-        self.check_recurrence({})
-        raise AssertionError('a prior of flow matching takes no recurrence')
+        raise ValueError(NO_RECURRENCE)
