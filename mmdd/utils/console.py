@@ -8,6 +8,9 @@ from typing import Any, Callable, Optional, TextIO
 # Where mmengine logs environment, config, order of the hooks and SyncBN; and where iterations.
 _TABLES = (('runner', '_log_env'), ('runner', '__init__'), ('runner', 'wrap_model'))
 _ITERATION = ('logger_hook', 'after_train_iter')
+# How warnings of mmengine about its own insides begin, which nobody who runs a job can heed.
+_INSIDES = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
+            '`save_param_scheduler` is True but')
 # Least seconds between two lines of iterations, and between two states of a live line.
 EVERY, REFRESH = 10., .5
 
@@ -51,7 +54,8 @@ LIVE = LiveLine()
 class ConsoleHandler(logging.StreamHandler):
     """Writes to what ``sys.stdout`` is at that moment, without tables and most iterations.
 
-    Environment, config and hooks, about 225 lines of a Runner, are for the log file alone.
+    Environment, config and hooks, about 225 lines of a Runner, are for the log file alone, and so
+    are mmengine's warnings about its own insides.
     A line of an iteration is shown at most every 10 seconds.
 
     Args:
@@ -73,6 +77,8 @@ class ConsoleHandler(logging.StreamHandler):
         """Whether a record is shown."""
         origin = (record.module, record.funcName)
         if record.levelno <= logging.INFO and origin in _TABLES:
+            return False
+        if record.getMessage().startswith(_INSIDES):
             return False
         if getattr(record, 'shown', False) and sys.stdout.isatty():
             return False

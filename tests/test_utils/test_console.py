@@ -25,6 +25,19 @@ def test_tables_are_for_the_log_file(module, function, level, shown):
     assert handler.filter(record(module, function, level)) is shown
 
 
+def test_warnings_about_the_insides_of_mmengine_are_for_the_log_file(tmp_path):
+    """Their words are those of the mmengine that is installed."""
+    from mmengine.fileio import FileClient
+    from mmengine.logging import MMLogger
+    heard, logger = [], MMLogger.get_instance('insides')
+    handler = ConsoleHandler(logging.StreamHandler())
+    logger.handlers = [logging.Handler()]
+    logger.handlers[0].emit = lambda entry: heard.append(entry)
+    FileClient('disk')
+    logger.warning('a class has no image')
+    assert [handler.filter(entry) for entry in heard] == [False, False, True]
+
+
 def test_iterations_are_shown_every_ten_seconds():
     handler = ConsoleHandler(logging.StreamHandler())
     shown = [second for second in range(35) if handler.filter(
