@@ -1,11 +1,12 @@
 """What of a log stands on the console."""
 import logging
 import sys
+import warnings
 
 import pytest
 import toy_student
 
-from mmdd.utils.console import ConsoleHandler, use_console_handler
+from mmdd.utils.console import ConsoleHandler, ignore_insides, use_console_handler
 from mmdd.utils.quiet import quiet
 from mmdd.utils.runner import JobRunner, build_runner
 
@@ -36,6 +37,15 @@ def test_warnings_about_the_insides_of_mmengine_are_for_the_log_file(tmp_path):
     FileClient('disk')
     logger.warning('a class has no image')
     assert [handler.filter(entry) for entry in heard] == [False, False, True]
+
+
+def test_warnings_about_the_insides_of_mmseg_are_passed_over():
+    from mmseg.models.builder import build_loss
+    with warnings.catch_warnings(record=True) as heard:
+        ignore_insides()
+        build_loss(dict(type='mmseg.CrossEntropyLoss'))
+        warnings.warn('a class has no image', stacklevel=1)
+    assert [str(warning.message) for warning in heard] == ['a class has no image']
 
 
 def test_iterations_are_shown_every_ten_seconds():
