@@ -8,7 +8,6 @@ from mmdd.engine import GuidanceHook
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DenoiseState
-from mmdd.utils.components import class_of
 
 
 @MODELS.register_module()
@@ -48,7 +47,8 @@ class EntropyGuidanceHook(GuidanceHook):
             ValueError: If it gives none.
         """
         super().check_model(model)
-        if not hasattr(class_of(MODELS, model.get('proxy')), 'logits'):
+        proxy = model.get('proxy')
+        if proxy is None or not hasattr(MODELS.get(proxy['type']), 'logits'):
             raise ValueError('EntropyGuidanceHook needs a classifier: set model.proxy to '
                              "dict(type='ClassifierProxy', cfg=...)")
 
