@@ -112,7 +112,7 @@ def test_the_wheel_states_command_and_extras(installed):
                       if f'extra == "{extra}"' in line.replace("'", '"')}
               for extra in metadata.get_all('Provides-Extra')}
     assert extras['mim'] == {'mmcv', 'mmdet', 'mmpretrain', 'mmsegmentation'}
-    assert {'albumentations', 'openai'} <= extras['optional']
+    assert {'albumentations', 'openai', 'peft'} <= extras['optional']
     assert extras['all'] == extras['mim'] | extras['optional'] | extras['tests']
 
 

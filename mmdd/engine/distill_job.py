@@ -20,15 +20,16 @@ from mmdd.utils.config import (
     merge_options,
     suggestion,
 )
-from mmdd.utils.locks import alone, unless_taken
+from mmdd.utils.locks import alone, sole, unless_taken
 from mmdd.utils.rank_zero import on_every_rank
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
+from .fine_tune_checks import check_fine_tunes
 from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
 from .preflight import check_data, check_job, check_writable, job_journal
 from .prepare import init_launcher, prepare
-from .shards import Shard, lock_path, read_shard
+from .shards import Shard, lock_path, own_lock_path, read_shard
 from .train_job import ensure_checkpoint
 
 
@@ -50,12 +51,21 @@ def run_distillation(cfg: Config,
         str: Folder of the distilled set.
 
     Raises:
-        ValueError: If the config, the real set, weights or folders are unusable.
+        ValueError: If the config, the real set, weights or folders are unusable, or another
+            process makes the same shard.
     """
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
     init_launcher(cfg)
     shard, lock = read_shards(cfg)
+    with sole(own_lock_path(job_journal(cfg).out_dir, shard),
+              f'shard {shard} is made by another process already: wait for it, or end it first'):
+        return _run_shard(cfg, resume, checks, shard, lock)
+
+
+def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], None]],
+               shard: Optional[Shard], lock: Optional[str]) -> str:
+    """The steps of a job, or of a shard of it, that no other process runs."""
     cfg.train_cfg.resume = resume = resume or lock is not None
     with alone(lock):
         check_job(cfg, resume)
@@ -109,8 +119,10 @@ def ready_networks(cfg: Config) -> None:
         cfg: Config of the job, changed in place.
 
     Raises:
-        ValueError: As :func:`ready_weights`.
+        ValueError: As :func:`ready_weights` and :func:`ready_fine_tuned`.
     """
+    if cfg.model.get('fine_tune') is not None:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
     for name in ('proxy', 'judge'):
         network = cfg.model.get(name)
         if network is not None:
@@ -141,6 +153,9 @@ def ready_fine_tuned(cfg: Config, beside: bool = False) -> List[str]:
         cfg: Config of a job with ``model.fine_tune``.
         beside: Whether other jobs need the same weights at the same time; these, and the ranks
             of a job, share the fine-tunings, see :func:`share_trainings`.
+
+    Raises:
+        ValueError: See :func:`check_fine_tunes`.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
@@ -148,6 +163,7 @@ def ready_fine_tuned(cfg: Config, beside: bool = False) -> List[str]:
         return fine_tuned.files
     classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
     jobs = fine_tuned.jobs(len(classes), cfg.work_dir, cfg.model.diffusion)
+    check_fine_tunes(jobs, load_config(fine_tuned.cfg), classes)
     if beside or len(jobs) > 1 and get_world_size() > 1:
         on_every_rank(lambda: share_trainings(jobs))
     return [ensure_checkpoint(config, checkpoint) for config, checkpoint in jobs]
@@ -175,7 +191,8 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
     """Load and check the config of a distillation job.
 
     Raises:
-        ValueError: If a key looks misspelt or a required one is missing.
+        ValueError: If a key looks misspelt, a required one is missing, or the config is one of a
+            training.
     """
     cfg = load_config(config)
     import_custom_modules(cfg)
@@ -187,6 +204,9 @@ def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:
         if cfg.get(key) is None:
             raise ValueError(f'the config has no {key!r}: a distillation job needs it')
         check_value(key, cfg[key], dict)
+    if {'max_epochs', 'max_iters'} & set(cfg.train_cfg):
+        raise ValueError(f'{cfg.filename or "the config"} is a training config (train_cfg has no '
+                         f'budget, but a number of updates): use tools/train.py')
     return cfg
 
 

@@ -1,11 +1,13 @@
 """Whether a job can resume with the weights that its images were made with."""
 import os.path as osp
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from mmdd.datasets.manifest import MANIFEST, check_set_files
-from mmdd.registry import MODELS
+from mmdd.datasets.views import read_classes
+from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint
 from mmdd.utils.io import sha256
@@ -30,23 +32,25 @@ def check_weights(cfg: Config, journal: Journal) -> None:
     """
     if is_finished_without_weights(cfg, journal):
         return
-    for name, path, digest in _used_weights(cfg, journal):
-        found = _digest(name, path)
-        if found is None:
+    for name, paths, digest in _used_weights(cfg, journal):
+        gone = next((path for path in paths if not osp.isfile(path)), None)
+        if gone is not None:
             raise ValueError(
-                f'{path}: the weights of model.{name} are gone, with which the finished attempts '
+                f'{gone}: the weights of model.{name} are gone, with which the finished attempts '
                 f'in {journal.out_dir} were made ({digest[:16]}...); trained again they would be '
                 f'others: put the file back, or give another --work-dir')
+        found = _digest(name, paths)
         if found != digest:
             raise ValueError(
                 f'{journal.out_dir} holds a distilled set of another config (other '
-                f'{WEIGHTS[name]}): {path} is {found[:16]}..., the finished attempts were made '
-                f'with {digest[:16]}...; put that file back, or give another --work-dir')
+                f'{WEIGHTS[name]}): {paths[0]}{" or another shard" if len(paths) > 1 else ""} is '
+                f'{found[:16]}..., the finished attempts were made with {digest[:16]}...; put '
+                f'that file back, or give another --work-dir')
 
 
 def is_finished_without_weights(cfg: Config, journal: Journal) -> bool:
     """Whether weights of a job are gone that it does not need: its set is whole."""
-    if all(osp.isfile(path) for _, path, _ in _used_weights(cfg, journal)):
+    if all(osp.isfile(path) for _, paths, _ in _used_weights(cfg, journal) for path in paths):
         return False
     try:
         check_set_files(journal.out_dir, load_state(
@@ -72,8 +76,8 @@ def weights_path(network: Any, work_dir: str, name: str) -> Optional[str]:
     return network.get('checkpoint') or osp.join(work_dir, f'{name}.pth')
 
 
-def _used_weights(cfg: Config, journal: Journal) -> Iterator[Tuple[str, str, str]]:
-    """(part, path, digest) of the weights that the images of a journal were made with."""
+def _used_weights(cfg: Config, journal: Journal) -> Iterator[Tuple[str, List[str], str]]:
+    """(part, files, digest) of the weights that the images of a journal were made with."""
     if not any(journal.keys()):
         return
     job = journal.job()
@@ -81,22 +85,24 @@ def _used_weights(cfg: Config, journal: Journal) -> Iterator[Tuple[str, str, str
         node, digest = cfg.model.get(name), job.get(key)
         if node is None or digest is None:
             continue
-        path = fine_tuned_path(node, cfg.work_dir) if name == 'fine_tune' else weights_path(
-            node, cfg.work_dir, name)
-        if path is not None:
-            yield name, path, digest
+        path = weights_path(node, cfg.work_dir, name) if name != 'fine_tune' else None
+        paths = _fine_tuned_paths(cfg) if name == 'fine_tune' else [path] if path else []
+        if paths:
+            yield name, paths, digest
 
 
-def fine_tuned_path(node: Any, work_dir: str) -> Optional[str]:
-    """Where fine-tuned weights are; None where classes are fine-tuned in shards."""
-    checkpoint = node.get('checkpoint') or osp.join(work_dir, 'fine_tuned.pth')
-    return checkpoint if isinstance(checkpoint, str) and not node.get(
-        'classes_per_shard') else None
+def _fine_tuned_paths(cfg: Config) -> List[str]:
+    """Where fine-tuned weights are; none where only the real set tells how many they are."""
+    scope = cfg.get('default_scope') or 'mmdd'
+    with DefaultScope.overwrite_default_scope(scope):
+        fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
+    classes = read_classes(cfg, scope)
+    if classes is None and fine_tuned.classes_per_shard:
+        return []
+    return fine_tuned.paths(len(classes or ()) or 1, cfg.work_dir)
 
 
-def _digest(name: str, path: str) -> Optional[str]:
-    """What :func:`describe_job` says of weights; None where there are none."""
-    if not osp.isfile(path):
-        return None
-    digest = sha256(path)
-    return fingerprint(dict(files=[digest])) if name == 'fine_tune' else digest
+def _digest(name: str, paths: List[str]) -> str:
+    """What :func:`describe_job` says of weights."""
+    digests = [sha256(path) for path in paths]
+    return fingerprint(dict(files=digests)) if name == 'fine_tune' else digests[0]

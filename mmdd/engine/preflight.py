@@ -38,11 +38,14 @@ def check_job(cfg: Config, resume: bool) -> None:
         check_runtime(cfg)
         for where, registry, node in parts_of(cfg):
             check_part(where, registry, node)
-        for where, registry, node in parts_of(cfg, inner=False):
-            if registry in (TASK_UTILS, HOOKS):
-                try_build(where, registry, node)
+        built = [try_build(where, registry, node)
+                 for where, registry, node in parts_of(cfg, inner=False)
+                 if registry in (TASK_UTILS, HOOKS)]
         for _, registry, node in reversed(list(model_parts(cfg.model))):
             ask(registry, node, 'check_config', node)
+        for part in built:
+            if hasattr(part, 'check_model'):
+                part.check_model(cfg.model)
         check_choice(cfg)
     if get_rank() == 0:
         check_writable(cfg.work_dir)
@@ -138,15 +141,18 @@ def check_data(cfg: Config) -> None:
             num = check_budget(TASK_UTILS.build(cfg.train_cfg.budget), dataset, len(classes))
             build_set_stages(cfg).slots(num)
             check_writer(TASK_UTILS.build(cfg.train_cfg.writer), dataset)
+            first = first_annotation(dataset)
             if cfg.model.get('label_sampler') is not None:
-                TASK_UTILS.build(cfg.model.label_sampler).check(first_annotation(dataset))
+                TASK_UTILS.build(cfg.model.label_sampler).check(first)
             for _, registry, node in model_parts(cfg.model):
                 ask(registry, node, 'check_classes', node, classes)
-            for name in ('proxy', 'judge'):
-                if cfg.model.get(name) is not None:
-                    network = try_build(f'model.{name}', MODELS,
+            networks = {name: try_build(f'model.{name}', MODELS,
                                         dict(cfg.model[name], checkpoint=None))
-                    check_proxy_classes(network, classes, name)
+                        for name in ('proxy', 'judge') if cfg.model.get(name) is not None}
+            for name, network in networks.items():
+                check_proxy_classes(network, classes, name)
+            for node in cfg.model.get('refiners') or []:
+                TASK_UTILS.build(node).check(networks.get('proxy'), first)
         barrier()
 
 
@@ -175,8 +181,12 @@ def build_set_stages(cfg: Config) -> SetStages:
     return SetStages([TASK_UTILS.build(stage) for stage in cfg.model.get('set_stages') or []])
 
 
-def check_writable(folder: str) -> None:
+def check_writable(folder: str, setting: str = '--work-dir') -> None:
     """Create a folder and check that files can be written there.
+
+    Args:
+        folder: The folder.
+        setting: What names it, for the message.
 
     Raises:
         ValueError: If not.
@@ -187,4 +197,4 @@ def check_writable(folder: str) -> None:
             pass
     except OSError as e:
         raise ValueError(
-            f'{folder} cannot be written ({e.strerror}); give another --work-dir') from None
+            f'{folder} cannot be written ({e.strerror}); give another {setting}') from None

@@ -39,6 +39,7 @@ def check_runtime(cfg: Config) -> None:
     hints = settings_of(Runner) or {}
     for key, value in cfg.items():
         check_value(key, value, hints.get(key, Any), CHOICES.get(key))
+    check_weights_of_training(cfg)
     check_value('prepare', cfg.get('prepare'), Optional[List[dict]])
     for name, known in SECTIONS.items():
         check_section(name, cfg.get(name) or {}, known, closed=name in CLOSED)
@@ -49,6 +50,23 @@ def check_runtime(cfg: Config) -> None:
     check_default_hooks(cfg.get('default_hooks') or {})
     check_scope(cfg.get('default_scope'))
     check_visualizer(cfg.get('visualizer') or {})
+
+
+def check_weights_of_training(cfg: Config) -> None:
+    """Check that a job asks for no checkpoint of itself, as a training does.
+
+    One that was loaded would change its networks behind the weights that identify the job.
+
+    Raises:
+        ValueError: If it does.
+    """
+    if cfg.get('load_from') is not None:
+        raise ValueError(f'load_from={cfg.load_from!r} is for trainings: a distillation takes its '
+                         f'weights from model.diffusion.pretrained and model.proxy.checkpoint; '
+                         f'leave it out')
+    if cfg.get('resume'):
+        raise ValueError('resume=True is for trainings: an interrupted distillation is resumed by '
+                         'tools/distill.py --resume; leave it out')
 
 
 def check_scope(scope: Optional[str]) -> None:

@@ -47,6 +47,11 @@ def lock_path(out_dir: str, shard: Any, merge: bool) -> Optional[str]:
     return f'{out_dir}.lock' if merge or shard is not None else None
 
 
+def own_lock_path(out_dir: str, shard: Optional[Shard]) -> Optional[str]:
+    """What the process of a shard holds as long as it runs; None where there is no shard."""
+    return None if shard is None else osp.join(f'{out_dir}.locks', f'shard{shard.index:04d}')
+
+
 class Shards:
     """Which slots are whose, and which shards are finished; kept in the journal.
 

@@ -21,7 +21,7 @@ from mmdd.utils.training_record import read_record, write_record
 from .batch_share import share_batch
 from .hooks import TrainCostHook
 from .prepare import prepare
-from .training_checks import check_training
+from .training_checks import check_is_training, check_load_from, check_training
 
 
 def train(config: ConfigType,
@@ -43,10 +43,12 @@ def train(config: ConfigType,
         Runner: After training; ``runner.iter`` is the number of updates.
 
     Raises:
-        FileNotFoundError: If the config or the checkpoint to resume is missing.
-        ValueError: If the config cannot be read, or a number in it is out of range.
+        FileNotFoundError: If the config, or the checkpoint to resume or to start from, is missing.
+        ValueError: If the config cannot be read, is one of a distillation, or a number in it is
+            out of range.
     """
     cfg = load_config(config)
+    check_is_training(cfg)
     check_training(cfg)
     if seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
@@ -59,6 +61,7 @@ def train(config: ConfigType,
     if resume is True:
         found = newest_checkpoint(work_dir)
         cfg.load_from, cfg.resume = found or cfg.get('load_from'), found is not None
+    check_load_from(cfg)
     # The scope of this Runner must not outlive it: it may run inside another job.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         runner = build_runner(cfg, work_dir)

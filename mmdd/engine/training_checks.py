@@ -1,9 +1,14 @@
-"""Checks of the numbers of a training config, before anything is trained."""
+"""Checks of a training config, before anything is trained."""
+import inspect
+import os.path as osp
 from typing import Any, Dict
 
 from mmengine.config import Config
 
+from mmdd.registry import LOOPS
+from mmdd.utils.components import class_of
 from mmdd.utils.sections import Section, check_section
+from .distill_loop import DistillLoop
 
 # What mmdd reads or sets in the training config of a training config.
 TRAINING: Dict[str, Section] = {
@@ -32,3 +37,26 @@ def check_training(cfg: Config, name: str = '') -> None:
         for key in section.split('.'):
             node = node.get(key) or {}
         check_section(f'{name}{section}', node, known, closed=False)
+
+
+def check_is_training(cfg: Config) -> None:
+    """Check that a config is not one of a distillation, which has checks and steps of its own.
+
+    Raises:
+        ValueError: If it is.
+    """
+    loop = class_of(LOOPS, cfg.get('train_cfg'))
+    if inspect.isclass(loop) and issubclass(loop, DistillLoop):
+        raise ValueError(f'{cfg.filename or "the config"} is a distillation config '
+                         f'(train_cfg.type {loop.__name__}): use tools/distill.py')
+
+
+def check_load_from(cfg: Config) -> None:
+    """Check that the weights that a training starts from are there; a URL is not asked.
+
+    Raises:
+        FileNotFoundError: If they are not.
+    """
+    path = cfg.get('load_from')
+    if path is not None and '://' not in path and not osp.isfile(osp.expanduser(path)):
+        raise FileNotFoundError(f'load_from={path!r}: there is no such file')

@@ -3,6 +3,8 @@ import os.path as osp
 from dataclasses import asdict, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+from mmengine.config import Config
+
 from mmdd.datasets.manifest import read_manifest
 from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
@@ -15,6 +17,7 @@ from .regimes import label_facts
 from .results import Run, is_random_method
 from .sets import FULL, protocol_classes, set_content
 from .settings import protocol_settings
+from .student_check import check_student
 from .training import StudentRun, train_logged
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
@@ -159,10 +162,23 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
 
 
 def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
-    """Train what is not finished; returns the results of all, see :func:`evaluate_sets`."""
+    """Train what is not finished.
+
+    Args:
+        runs: See :func:`plan_runs`.
+        jobs: See :func:`evaluate_sets`.
+
+    Returns:
+        list[Run]: The results of all runs, see :func:`evaluate_sets`.
+
+    Raises:
+        ValueError: If the network of the first run cannot be, see :func:`check_student`.
+    """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
+    if pending:
+        check_student(Config(pending[0].config), pending[0].protocol['num_classes'])
     labels: Dict[str, Job] = {}
     for run in pending:
         if run.folder not in labels and (job := label_job(run)):

@@ -33,6 +33,8 @@ class DenoiseState:
         alpha: Factor of the clean latents in z_t = alpha z_0 + sigma epsilon, above 0.
         sigma: Factor of the noise in z_t. alpha^2 + sigma^2 = 1, with flow matching
             alpha + sigma = 1.
+        next_alpha, next_sigma: These factors at the step that follows, 1 and 0 after the last
+            one; set in `after_step`.
         noise_pred: Raw noise prediction (B, C, h, w), fp32.
         guided_noise: Noise prediction that the scheduler will use; hooks add
             to it.
@@ -65,6 +67,8 @@ class DenoiseState:
     alpha_bar: float = 1.
     alpha: float = 1.
     sigma: float = 0.
+    next_alpha: float = 1.
+    next_sigma: float = 0.
     noise_pred: Optional[Tensor] = None
     guided_noise: Optional[Tensor] = None
     denoised: Optional[Tensor] = None

@@ -6,7 +6,7 @@ import time
 from functools import cache
 from typing import Any, Callable, NoReturn
 
-from .console import LIVE
+from .console import LIVE, ignore_insides
 from .io import CannotWrite
 
 # What bad input raises here and in the libraries below; anything else is a
@@ -27,6 +27,7 @@ def run_cli(main: Callable[[], None]) -> None:
     batch systems send, ends it at once with exit code 143.
     """
     end_on_sigterm()
+    ignore_insides()
     try:
         with LIVE:
             main()

@@ -14,8 +14,11 @@ import importlib.util
 import os.path as osp
 import re
 import sys
+from contextlib import redirect_stdout
 from datetime import timedelta
+from functools import wraps
 from importlib import metadata
+from io import StringIO
 from typing import Any, Callable, Optional, Tuple
 
 _TV_LIB = None
@@ -141,6 +144,31 @@ def fix_one_cycle_state() -> None:
         return state
 
     OneCycleParamScheduler.state_dict = state_dict
+
+
+def fix_coco_lines() -> None:
+    """Read COCO annotations without lines on the standard output.
+
+    Why: pycocotools prints four of them for every file that a dataset or a metric opens.
+    Can go: with a pycocotools that does so by a logger.
+    """
+    if importlib.util.find_spec('pycocotools') is None:
+        return
+    from pycocotools.coco import COCO
+
+    def silenced(method: Callable) -> Callable:
+
+        @wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with redirect_stdout(StringIO()):
+                return method(*args, **kwargs)
+
+        _remember(call, method)
+        return call
+
+    for name in ('__init__', 'createIndex', 'loadRes'):
+        if not hasattr(getattr(COCO, name), '_original'):
+            setattr(COCO, name, silenced(getattr(COCO, name)))
 
 
 def fix_package_configs() -> None:
@@ -276,3 +304,4 @@ def setup() -> None:
     fix_checkpoint_loading()
     fix_file_handlers()
     fix_one_cycle_state()
+    fix_coco_lines()

@@ -1,13 +1,20 @@
 """What of a log stands on the console; the log file keeps everything."""
 import logging
+import re
 import shutil
 import sys
 import time
+import warnings
 from typing import Any, Callable, Optional, TextIO
 
 # Where mmengine logs environment, config, order of the hooks and SyncBN; and where iterations.
 _TABLES = (('runner', '_log_env'), ('runner', '__init__'), ('runner', 'wrap_model'))
 _ITERATION = ('logger_hook', 'after_train_iter')
+# How warnings of mmengine about its own insides begin, which nobody who runs a job can heed.
+_INSIDES = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias',
+            '`save_param_scheduler` is True but', 'The prefix is not set in metric class')
+# Likewise those that mmseg gives by Python's warnings, of stock configs too.
+_WARNINGS = ('``build_loss`` would be deprecated', 'Default ``avg_non_ignore`` is False')
 # Least seconds between two lines of iterations, and between two states of a live line.
 EVERY, REFRESH = 10., .5
 
@@ -51,7 +58,8 @@ LIVE = LiveLine()
 class ConsoleHandler(logging.StreamHandler):
     """Writes to what ``sys.stdout`` is at that moment, without tables and most iterations.
 
-    Environment, config and hooks, about 225 lines of a Runner, are for the log file alone.
+    Environment, config and hooks, about 225 lines of a Runner, are for the log file alone, and so
+    are mmengine's warnings about its own insides.
     A line of an iteration is shown at most every 10 seconds.
 
     Args:
@@ -74,6 +82,8 @@ class ConsoleHandler(logging.StreamHandler):
         origin = (record.module, record.funcName)
         if record.levelno <= logging.INFO and origin in _TABLES:
             return False
+        if record.getMessage().startswith(_INSIDES):
+            return False
         if getattr(record, 'shown', False) and sys.stdout.isatty():
             return False
         if origin == _ITERATION:
@@ -86,6 +96,12 @@ class ConsoleHandler(logging.StreamHandler):
         """Write a record."""
         LIVE.clear()
         super().emit(record)
+
+
+def ignore_insides() -> None:
+    """Let this process pass over warnings of mmseg about its own insides."""
+    for text in _WARNINGS:
+        warnings.filterwarnings('ignore', re.escape(text))
 
 
 def use_console_handler(logger: logging.Logger) -> None:

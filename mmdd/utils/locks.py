@@ -1,4 +1,6 @@
 """Locks between jobs that share a folder, perhaps on several machines."""
+import os
+import os.path as osp
 from contextlib import contextmanager
 from typing import Callable, Iterator, Optional
 
@@ -62,8 +64,34 @@ def unless_taken(path: str, wait: bool = False) -> Iterator[bool]:
         lock.release()
 
 
+@contextmanager
+def sole(path: Optional[str], refusal: str) -> Iterator[None]:
+    """Run a block in one job at a time; another one is refused at once.
+
+    All ranks of a job enter together. The system frees the lock of a process that dies.
+
+    Args:
+        path: The lock file, whose folder is made; None for a block that needs none.
+        refusal: What another job is told.
+
+    Raises:
+        ValueError: If another job is in the block, or the file system has no locks.
+    """
+    if path is None:
+        yield
+        return
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    lock = FileLock(path)
+    if not _ask(lock, 0.):
+        raise ValueError(f'{refusal} (it holds {path})')
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _acquire(lock: FileLock) -> None:
-    """Wait on rank 0 for the lock, on the others for rank 0."""
+    """Wait for a lock, with a line that says so."""
     timeout = 0.
     while not _ask(lock, timeout):
         if not timeout:
@@ -72,7 +100,11 @@ def _acquire(lock: FileLock) -> None:
 
 
 def _ask(lock: FileLock, timeout: float) -> bool:
-    """Whether rank 0 got the lock in time, told to all ranks."""
+    """Whether rank 0 got a lock in time; all ranks learn it.
+
+    Raises:
+        ValueError: If the file system has no locks.
+    """
     answer = [_try(lock, timeout) if get_rank() == 0 else None]
     broadcast_object_list(answer)
     if isinstance(answer[0], str):

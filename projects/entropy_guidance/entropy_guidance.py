@@ -1,4 +1,6 @@
 """Guidance to what a classifier is unsure of, after a description of UAG."""
+from typing import Any, Mapping
+
 from mmengine.model import is_model_wrapper
 from torch import Tensor
 
@@ -38,16 +40,21 @@ class EntropyGuidanceHook(GuidanceHook):
         super().__init__(scale, wrt=wrt, step=step, **kwargs)
         self.max_timestep = max_timestep
 
-    def before_sample(self, runner, state: DenoiseState) -> None:
-        """Take the proxy of the distiller that is sampling.
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check that the proxy gives logits, beside what every guidance needs.
 
         Raises:
-            ValueError: If it gives no logits.
+            ValueError: If it gives none.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not hasattr(model.proxy, 'logits'):
+        super().check_model(model)
+        proxy = model.get('proxy')
+        if proxy is None or not hasattr(MODELS.get(proxy['type']), 'logits'):
             raise ValueError('EntropyGuidanceHook needs a classifier: set model.proxy to '
                              "dict(type='ClassifierProxy', cfg=...)")
+
+    def before_sample(self, runner, state: DenoiseState) -> None:
+        """Take the proxy of the distiller that is sampling."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.proxy = model.proxy
 
     def is_active(self, state: DenoiseState) -> bool:

@@ -1,4 +1,6 @@
 """Mode guidance (MGD3, ICML 2025): each sample is pulled to a mode of its class."""
+from typing import Any, Mapping
+
 from mmengine.model import is_model_wrapper
 
 from mmdd.engine import GuidanceHook
@@ -53,17 +55,20 @@ class ModeGuidanceHook(GuidanceHook):
     def __init__(self, scale: float = 0.1, stop: float = 0.48) -> None:
         super().__init__(scale, wrt='denoised', stop=stop)
 
-    def before_sample(self, runner, state: DenoiseState) -> None:
-        """Look up the modes of the slots.
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check that the distiller knows modes, beside what every guidance needs.
 
         Raises:
-            ValueError: If the distiller knows no modes.
+            ValueError: If it does not.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if getattr(model, 'statistics', None) is None:
+        super().check_model(model)
+        if model.get('statistics') is None:
             raise ValueError('ModeGuidanceHook needs a distiller with modes, such as ModeGuidance')
+
+    def before_sample(self, runner, state: DenoiseState) -> None:
+        """Look up the modes of the slots."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.modes = model.prototypes(state.slots)
-        self.scheduler = model.diffusion.scheduler
 
     def after_denoise(self, runner, state: DenoiseState) -> None:
         """The noise prediction stays as it is: the mean is moved instead."""
@@ -71,14 +76,15 @@ class ModeGuidanceHook(GuidanceHook):
     def after_step(self, runner, state: DenoiseState) -> None:
         """Move z_{t-1} if this step lies in the window."""
         if self.is_active(state):
-            pull = self.scale * self.deviation(state)
+            pull = self.scale * posterior_deviation(state)
             state.latents = state.latents - pull * (state.denoised - self.modes)
 
-    def deviation(self, state: DenoiseState) -> float:
-        """sigma_t of the posterior, from the cumulative products at t and at the next step."""
-        timesteps = self.scheduler.timesteps.tolist()
-        after = timesteps.index(state.timestep) + 1
-        alphas = self.scheduler.alphas_cumprod
-        next_bar = float(alphas[int(timesteps[after])]) if after < len(timesteps) else 1.
-        beta = 1 - state.alpha_bar / next_bar
-        return ((1 - next_bar) / (1 - state.alpha_bar) * beta)**0.5
+
+def posterior_deviation(state: DenoiseState) -> float:
+    r"""Deviation of q(z_s | z_t, z_0) after a step from t to s; 0 after the last one.
+
+    With :math:`z_t = \alpha_t z_0 + \sigma_t \epsilon` of any forward process it is
+    :math:`\sigma_s / \sigma_t \sqrt{\sigma_t^2 - (\alpha_t \sigma_s / \alpha_s)^2}`.
+    """
+    kept = state.alpha / state.next_alpha * state.next_sigma
+    return state.next_sigma / state.sigma * max(0., state.sigma**2 - kept**2)**0.5

@@ -1,6 +1,6 @@
 """Optimal-transport guidance of DMGD (CVPR 2026): the images of a class share its real mass."""
 import math
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Mapping
 
 import numpy as np
 import torch
@@ -78,12 +78,21 @@ class OTGuidanceHook(GuidanceHook):
         super().__init__(scale, wrt=wrt, step=step, start=start, stop=stop, **kwargs)
         self.epsilon, self.iterations = epsilon, iterations
 
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check that the statistics are centres, beside what every guidance needs.
+
+        Raises:
+            ValueError: If they are not.
+        """
+        super().check_model(model)
+        statistics = model.get('statistics')
+        if statistics is None or TASK_UTILS.get(statistics['type']) is not ClassSupport:
+            raise ValueError("OTGuidanceHook needs model.type='OTGuidance' with "
+                             "model.statistics=dict(type='ClassSupport')")
+
     def before_sample(self, runner, state: DenoiseState) -> None:
         """Look up centres, masses and what stands still for each slot."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if not isinstance(getattr(model, 'statistics', None), ClassSupport):
-            raise ValueError("OTGuidanceHook needs model.type='OTGuidance' with "
-                             "model.statistics=dict(type='ClassSupport')")
         self.targets = {}
         for slot in state.slots:
             found = model.statistics.read(slot.group)

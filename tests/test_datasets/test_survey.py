@@ -53,6 +53,18 @@ def test_class_folders_name_what_is_odd(tmp_path):
     assert sum(counts(survey).values()) == 10
 
 
+def test_archives_are_named(tmp_path):
+    """Beside the folder that is taken, or with nothing beside them."""
+    own_data.class_folders(tmp_path / 'flowers/mini')
+    (tmp_path / 'flowers/whole.zip').write_bytes(b'x')
+    survey = read_survey(tmp_path / 'flowers')
+    assert noted(survey, 'whole.zip is not looked into; unpack what belongs to the data')
+    (tmp_path / 'packed').mkdir()
+    (tmp_path / 'packed/all.tar').write_bytes(b'x')
+    with pytest.raises(ValueError, match='no images .*or unpack all.tar'):
+        read_survey(tmp_path / 'packed')
+
+
 def test_class_names_of_ones_own(tmp_path):
     root = own_data.class_folders(tmp_path / 'shapes')
     assert read_survey(root, classes=['ring', 'box']).classes == ('ring', 'box')

@@ -1,5 +1,6 @@
 """Guidance against closed forms: a Gaussian prior whose noise prediction is exact."""
 import inspect
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -309,6 +310,38 @@ def test_recurrence_keeps_the_distribution():
     assert not torch.allclose(latents, plain, atol=.1)
 
 
+@pytest.mark.parametrize('scheduler, settings, words', [
+    ('EulerDiscreteScheduler', dict(recurrence=2), 'without memory such as DDIMScheduler, not E'),
+    ('PNDMScheduler', dict(recurrence=2), 'without memory'),
+    ('DDIMScheduler', dict(branch='text'), "Pull: branch='text' needs model.diffusion.cfg_scale"),
+    ('DDIMScheduler', dict(recurrence=2), None),
+    ('EulerDiscreteScheduler', dict(recurrence=2, stop=0.), None)])
+def test_what_a_hook_needs_is_checked_by_the_config(scheduler, settings, words):
+    model = dict(diffusion=dict(type='StableDiffusion', cfg_scale=1.,
+                                scheduler=dict(type=scheduler)))
+    Pull(1., **settings).check_model(dict(diffusion=None))
+    with pytest.raises(ValueError, match=words) if words else nullcontext():
+        Pull(1., **settings).check_model(model)
+
+
+@pytest.mark.parametrize('name', ['DDIMScheduler', 'EulerDiscreteScheduler'])
+def test_the_factors_of_the_next_step_are_known_after_a_step(name):
+    import diffusers
+    prior = GaussianDiffusion(steps=4)
+    prior.scheduler = getattr(diffusers, name)(beta_schedule='scaled_linear')
+    seen = []
+
+    def call_hook(stage, state):
+        if stage == 'after_denoise':
+            seen.append((state.alpha, state.sigma))
+        elif stage == 'after_step':
+            seen.append((state.next_alpha, state.next_sigma))
+
+    prior.sample(slots(1), call_hook=call_hook)
+    assert seen[1:-1:2] == seen[2::2] and seen[-1] == (1., 0.)
+    assert len(set(seen)) == 5 and all(a * a + s * s == pytest.approx(1) for a, s in seen)
+
+
 def test_recurrence_needs_a_scheduler_without_memory():
     from diffusers import EulerDiscreteScheduler
     diffusion = GaussianDiffusion()
@@ -378,9 +411,7 @@ def test_every_exported_hook_is_checked():
 
 
 def test_task_guidance_needs_a_proxy():
-    from types import SimpleNamespace
     hook = TaskGuidanceHook()
     assert hook.scale == 100
     with pytest.raises(ValueError, match='needs model.proxy'):
-        GaussianDiffusion().sample(
-            slots(1), call_hook=caller(hook, model=SimpleNamespace(proxy=None)))
+        hook.check_model(dict(diffusion=dict(type='StableDiffusion')))

@@ -4,18 +4,21 @@ import json
 import os.path as osp
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import annotations_from_batch
 from mmdd.engine.journal import Journal
-from mmdd.models import ComposedLabelSampler, DetectorProxy
+from mmdd.engine.preflight import check_data
+from mmdd.models import DetectorProxy, ProxyRefiner
 from mmdd.structures import DistilledSample, DistillSlot, RealAnnotation, slot_seed
-from mmdd.structures.target import InstanceTarget
+from mmdd.structures.target import BoxTarget, InstanceTarget
 from mmdd.utils import compat
 
 TERMS = dict(rpn_cls=1., rpn_bbox=1., cls=1., bbox=1., mask=1.)
@@ -123,13 +126,6 @@ def test_masks_of_the_real_set(root, slots):
         assert slot.bboxes.tolist() == scene.bboxes.tolist()
 
 
-def test_they_are_not_composed(slots):
-    """Of several images there would be boxes alone."""
-    one = RealAnnotation('a', 'a.jpg', (32, 32), target=slots[0].target)
-    with pytest.raises(ValueError, match='a.jpg has a mask for each object; set model.label_'):
-        ComposedLabelSampler().check(one)
-
-
 def test_the_mask_loss_guides(proxy, slots):
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     images.requires_grad_()
@@ -167,6 +163,29 @@ def test_relabelling_and_merging(proxy, slots):
         assert np.array_equal(label.masks, slot.target.masks)
 
 
+@pytest.mark.parametrize('labels, words', [
+    ('proxy', "labels='proxy' takes labels of the proxy, FasterRCNN, which gives boxes, while "
+              '.*has boxes and a mask for each object'), ('merged', "labels='merged'"),
+    ('slot', None)])
+def test_a_proxy_without_masks_does_not_label_objects_with_them(root, labels, words):
+    """Said before it is trained; nothing is written."""
+    cfg = Config(tiny.distill_job(root))
+    cfg.model.refiners = [dict(type='ProxyRefiner', threshold=0., labels=labels)]
+    cfg.train_dataloader.dataset = dataset(root, images=False)
+    cfg.train_cfg.writer = dict(type='COCOWriter')
+    with pytest.raises(ValueError, match=words) if words else nullcontext():
+        check_data(cfg)
+
+
+def test_a_proxy_with_masks_does_not_merge_them_with_boxes(root):
+    boxes = BoxTarget(np.array([1]), np.array([[0, 0, 5, 5]]))
+    real = RealAnnotation('a', 'a.jpg', (32, 32), target=boxes)
+    proxy = DetectorProxy(proxy_job(root), terms=TERMS)
+    with pytest.raises(ValueError, match='MaskRCNN, which gives boxes and a mask for each object'):
+        ProxyRefiner(0., labels='merged').check(proxy, real)
+    ProxyRefiner(0., labels='proxy').check(proxy, real)
+
+
 def test_stock_tools_read_the_set_without_mmdd(made):
     done = subprocess.run([sys.executable, '-c', READER, made, compat.__file__],
                           capture_output=True, text=True)
@@ -183,9 +202,26 @@ def test_stock_tools_read_the_set_without_mmdd(made):
         assert 'run-length codes' in json.load(f)['info']['description']
 
 
-def test_a_student_is_measured_by_its_masks(root, made, tmp_path):
-    from mmengine.config import Config
+def test_objects_of_several_images_make_a_job(root, tmp_path):
+    """Composed, pasted as a collage, written as COCO."""
+    cfg = tiny.distill_job(root, total=2, guidance=0)
+    cfg['model'].update(
+        proxy=None, refiners=[], initializer=dict(type='CollageInitializer', strength=.5),
+        label_sampler=dict(type='ComposedLabelSampler', objects=3, overlap=.5))
+    cfg['train_dataloader']['dataset'] = dataset(root, images=False)
+    cfg['train_cfg']['writer'] = dict(type='COCOWriter')
+    folder = distill(cfg, str(tmp_path))
+    with open(osp.join(folder, 'annotations/instances_train2017.json')) as f:
+        found = json.load(f)['annotations']
+    slots = [DistillSlot.from_dict(entry) for entry in Journal(folder).read_plan()]
+    assert [entry['area'] for entry in found] == [
+        area for slot in slots for area in slot.target.codes.areas()]
+    for slot in slots:
+        assert isinstance(slot.target, InstanceTarget) and len(slot.sources) > 1
+        assert slot.target.masks.sum(0).max() == 1  # no pixel is that of two objects
 
+
+def test_a_student_is_measured_by_its_masks(root, made, tmp_path):
     from mmdd.apis import evaluate
     job = proxy_job(root)
     test = dataset(root, 'test')

@@ -18,7 +18,7 @@ from mmdd.engine import distill_job
 from mmdd.engine.cost import count_ranks
 from mmdd.engine.distill_loop import DistillLoop
 from mmdd.engine.journal import Journal
-from mmdd.engine.shards import Shard, Shards, read_shard
+from mmdd.engine.shards import Shard, Shards, own_lock_path, read_shard
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS
 from mmdd.utils.locks import alone, unless_taken
@@ -237,6 +237,35 @@ def _lock_now(path):
     import fcntl
     with open(path) as f:
         fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+HOLDER = '''
+import sys, time
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire()
+print('held', flush=True)
+time.sleep(60)
+'''
+
+
+def test_a_shard_that_runs_is_not_made_twice(job, tmp_path):
+    """Another one is; so is this one once its process is gone, however it went."""
+    path = own_lock_path(str(tmp_path / 'distilled'), Shard(1, 2))
+    os.makedirs(osp.dirname(path))
+    holder = subprocess.Popen([sys.executable, '-c', HOLDER, path], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b'held\n'
+        with pytest.raises(ValueError, match='shard 1/2 is made by another process already: wait '
+                                             f'for it, or end it first .it holds {path}'):
+            run(job, tmp_path, shard='1/2')
+        folder = run(job, tmp_path, shard='0/2')
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+    run(job, tmp_path, shard='1/2')
+    assert osp.isfile(osp.join(folder, 'manifest.json')) and osp.isfile(path)
 
 
 @pytest.mark.slow

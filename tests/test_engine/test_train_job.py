@@ -42,6 +42,13 @@ def test_training_resumes(job, tmp_path):
         for name in names if name.endswith('.log')) or runner._has_loaded
 
 
+def test_weights_to_start_from_must_be_there(job, tmp_path):
+    before = len(toy_student.BUILT)
+    with pytest.raises(FileNotFoundError, match="load_from='/nope.pth': there is no such file"):
+        train(dict(job, load_from='/nope.pth'), str(tmp_path / 'work'))
+    assert len(toy_student.BUILT) == before and not (tmp_path / 'work').exists()
+
+
 def test_a_runner_leaves_the_default_scope_alone(job, tmp_path):
     with DefaultScope.overwrite_default_scope('mmdd'):
         train(job, str(tmp_path / 'work'))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mmdd.models import AnnotationPrompter, ComposedLabelSampler, RandomLabelSampler
 from mmdd.models.label_samplers.cooccurrence import ClassChooser, class_lift
-from mmdd.models.label_samplers.objects import ObjectPool
+from mmdd.models.label_samplers.objects import ObjectPool, Patch, visible_pixels
 from mmdd.models.label_samplers.placement import covered_share, place, resize
 from mmdd.structures import (
     IGNORE,
@@ -19,6 +19,7 @@ from mmdd.structures import (
     Source,
     encode_mask,
 )
+from mmdd.structures.target import InstanceTarget
 
 CANVAS = Canvas((60, 80), 4.)
 
@@ -366,6 +367,65 @@ def test_connected_regions_are_objects_of_their_own():
     words = AnnotationPrompter(regions='connected').describe(one, ('background', 'cat', 'dog'))
     assert words.startswith('a photo of two cats and a dog, ')
     assert 'cat at the bottom right' in words and 'cat at the top left' in words
+
+
+def discs(image_id, *objects, size=(60, 80)):
+    """An image of discs: (class, centre x, centre y, radius), each with its mask."""
+    y, x = np.mgrid[:size[0], :size[1]]
+    masks = np.array([(x + .5 - cx)**2 + (y + .5 - cy)**2 < r * r for _, cx, cy, r in objects])
+    boxes = np.array([[cx - r, cy - r, cx + r, cy + r] for _, cx, cy, r in objects], np.float32)
+    return RealAnnotation(image_id, f'{image_id}.jpg', size, target=InstanceTarget(
+        np.array([c for c, *_ in objects]), boxes, masks))
+
+
+def test_masks_of_objects_are_composed_and_covered_ones_lose_pixels():
+    """A large disc below, a small one of the other image on it."""
+    large, small = discs('a', (0, 30, 30, 20)), discs('b', (1, 45, 30, 8))
+    layout, = ComposedLabelSampler(objects=2, overlap=1., cooccurrence=False).sample(
+        [large, small], 1, 2, 0, Canvas((60, 80), 4.))
+    below, above = large.target.masks[0], small.target.masks[0]
+    assert layout.labels.tolist() == [0, 1] and len(layout.sources) == 2
+    assert np.array_equal(layout.target.masks, [below & ~above, above])
+    assert (below & above).sum() > 100
+    # The box of what is left of the large one, which lost its right end; the other as it was.
+    ys, xs = np.nonzero(below & ~above)
+    assert layout.bboxes.tolist() == [
+        [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], [37, 22, 53, 38]]
+    assert [part.place.tolist() for part in layout.parts] == [[10, 10, 50, 50], [37, 22, 53, 38]]
+
+
+def test_masks_of_objects_move_whole_and_resize():
+    real = [discs(f'{i}', (i % 3, 40, 30, 6 + i), (2, 12, 12, 5)) for i in range(6)]
+    for limits in (None, (.6, 1.5)):
+        layouts = ComposedLabelSampler(
+            objects=3, overlap=0., cooccurrence=False, resize=limits).sample(
+                real, 12, 3, 0, Canvas((60, 80), 4.))
+        assert len({layout.image_id for layout in layouts}) == 12
+        for layout in layouts:
+            assert isinstance(layout.target, InstanceTarget)
+            for mask, (x1, y1, x2, y2) in zip(layout.target.masks, layout.bboxes):
+                ys, xs = np.nonzero(mask)
+                assert (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) == (x1, y1, x2, y2)
+                assert len(xs) == pytest.approx(np.pi / 4 * (x2 - x1) * (y2 - y1), rel=.1)
+
+
+def test_of_two_objects_in_one_box_each_has_its_own_mask():
+    masks = np.zeros((2, 60, 80), bool)
+    masks[0, 10:30, 10:20], masks[1, 10:30, 20:30] = True, True
+    one = RealAnnotation('a', 'a.jpg', (60, 80), target=InstanceTarget(
+        np.array([0, 0]), np.array([[10, 10, 30, 30]] * 2, np.float32), masks))
+    pool = ObjectPool([one], 1, Canvas((60, 80), 4.))
+    assert [pool.patch(i).inside.tolist() for i in range(2)] == masks[:, 10:30, 10:30].tolist()
+
+
+def test_what_is_covered_wholly_is_no_object():
+    patch = Patch(np.ones((4, 4), bool), np.zeros((4, 4), bool), 0)
+    boxes = np.array([[0, 0, 4, 4], [0, 0, 4, 4], [2, 0, 6, 4]], np.float32)
+    seen, left = visible_pixels([patch] * 3, boxes, (4, 8))
+    assert seen.sum((1, 2)).tolist() == [0, 8, 16] and left[1:].tolist() == [
+        [0, 0, 2, 4], [2, 0, 6, 4]]
+    target = discs('a', (0, 30, 30, 20)).target.composed(np.array([0, 1, 1]), left, seen, None)
+    assert target.labels.tolist() == [1, 1] and target.codes.areas() == [8, 16]
 
 
 def test_a_composed_layout_is_described_whole():

@@ -7,11 +7,14 @@ from dataclasses import replace
 import diffusers
 import numpy as np
 import pytest
+import tiny
 import torch
 from gaussian import Recorder, caller
+from mmengine.config import Config
 from torch.testing import assert_close
 
 from mmdd.engine.hooks import GuidanceHook
+from mmdd.engine.preflight import check_job
 from mmdd.models.diffusions import Flux, StableDiffusion3
 from mmdd.models.diffusions.flow_process import MAX_SIGMA
 from mmdd.registry import MODELS
@@ -252,6 +255,14 @@ def test_recurrence_is_refused():
     prior = build('sd3')
     with pytest.raises(ValueError, match='recurrence is not supported with priors of flow'):
         prior.sample(slots(1), call_hook=caller(Quadratic(0.1, recurrence=2)))
+
+
+def test_recurrence_is_refused_before_a_job_begins(tmp_path):
+    job = Config(tiny.distill_job(tmp_path / 'no data is read'))
+    job.work_dir, job.model.diffusion = str(tmp_path / 'work'), config('sd3')
+    job.custom_hooks = [dict(type='TaskGuidanceHook', recurrence=2)]
+    with pytest.raises(ValueError, match='recurrence is not supported with priors of flow'):
+        check_job(job, resume=False)
 
 
 def test_batches_are_regrouped(prior):

@@ -1,17 +1,21 @@
 """Jobs of Minimax: fine-tuning first where it is missing, then sampling."""
 import copy
 import json
+import os
 import os.path as osp
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
 
 from mmdd.apis import distill
 from mmdd.datasets import ClassSubset
+from mmdd.engine.distill_job import ready_networks
+from mmdd.engine.fine_tune_checks import check_images
 
 
 def images(folder):
@@ -54,6 +58,13 @@ def test_shards_are_fine_tuned_once_and_sampled_in_any_batches(digits, tmp_path)
     raw = tiny.minimax_job(digits)
     _, untuned = images(distill(raw, str(tmp_path / 'raw')))
     assert max(np.abs(found[name] - untuned[name]).max() for name in found) > 1
+    # weights that are gone are not made again for a set that is whole, nor for one that is not
+    os.rename(shards[1], f'{shards[1]}.kept')
+    assert distill(copy.deepcopy(job), str(tmp_path / 'second'), resume=True)
+    os.rename(tmp_path / 'second/distilled/manifest.json', tmp_path / 'manifest.json')
+    with pytest.raises(ValueError, match='tuned_6-9.pth: the weights of model.fine_tune are gone'):
+        distill(copy.deepcopy(job), str(tmp_path / 'second'), resume=True)
+    assert not osp.exists(shards[1])
     # other weights are another job
     torch.save(dict(state_dict=content[1]), shards[1])
     with pytest.raises(ValueError, match='fine_tuned_weights|another'):
@@ -91,3 +102,33 @@ def test_class_subset(digits):
         assert int(part[i]['data_samples'].gt_label) == label
     with pytest.raises(ValueError, match=r'no image of 1 of 2 labels \(\[11\]\)'):
         ClassSubset(whole, [1, 11])
+
+
+@pytest.mark.parametrize('shards', [None, 5])
+@pytest.mark.parametrize('key, value, words', [
+    ('train_dataloader.dataset.data_root', '/nowhere', 'cfg: /nowhere/single/train: the c'),
+    ('train_dataloader.dataset.metainfo.classes', tuple('1234567890'), 'sorted folder 0 is 0'),
+    ('model.lambda_rr', 1., "fine_tune.cfg.model.lambda_rr: .* did you mean 'lambda_r'"),
+    ('optim_wrapper.optimizer.lr', -1., 'fine_tune.cfg.optim_wrapper.optimizer.lr'),
+    (None, None, '/proc/x cannot be written .* give another model.fine_tune.checkpoint')])
+def test_every_fine_tuning_is_checked_before_the_first(digits, tmp_path, shards, key, value,
+                                                       words):
+    path = None if key else '/proc/x/tuned.pth'
+    job = Config(tiny.minimax_job(
+        digits, fine_tune=fine_tune(digits, path, classes_per_shard=shards)))
+    if key:
+        job.merge_from_dict({f'model.fine_tune.cfg.{key}': value})
+    job.work_dir = str(tmp_path)
+    with pytest.raises(ValueError, match=words.replace('(', r'\(').replace(')', r'\)')):
+        ready_networks(job)
+    assert not os.listdir(tmp_path)
+
+
+def test_a_shard_needs_images_of_its_classes(digits):
+    cfg = Config(tiny.fine_tune_job(digits))
+    cfg.train_dataloader.dataset.indices = 1
+    with pytest.raises(ValueError, match=r'no image of 9 of 10 classes \(1, 2, 3, 4, 5\)'):
+        check_images(cfg, [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]], tiny.CLASSES)
+    check_images(cfg, [[0]], tiny.CLASSES)
+    with pytest.raises(ValueError, match="fine-tuning has other classes .* class 0 is '0' there"):
+        check_images(cfg, [[0]], [f'c{i}' for i in range(10)])

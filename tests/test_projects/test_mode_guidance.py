@@ -8,11 +8,13 @@ import tiny
 import torch
 from diffusers import DDPMScheduler
 from project_files import load_module
+from torch.testing import assert_close
 
 from mmdd.apis import distill
 from mmdd.engine.journal import Journal
 from mmdd.registry import MODELS
 from mmdd.structures import DENOISE_STAGES, DenoiseState, DistillSlot
+from mmdd.utils.config import load_config
 
 
 class Runner:
@@ -63,16 +65,31 @@ def test_deviations_are_those_of_the_posterior_of_ddpm(module):
     prior = MODELS.build(tiny.stable_diffusion(steps=50))
     ddpm = DDPMScheduler.from_config(prior.scheduler.config, variance_type='fixed_small')
     ddpm.set_timesteps(50)
-    prior.scheduler.set_timesteps(50)
-    assert ddpm.timesteps.tolist() == prior.scheduler.timesteps.tolist()
-    hook = module.ModeGuidanceHook()
-    hook.scheduler = prior.scheduler
     state = DenoiseState([], torch.zeros(0), [], decode=None, num_steps=50)
-    for t in ddpm.timesteps.tolist()[:-1]:
-        state.timestep, state.alpha_bar = t, float(prior.scheduler.alphas_cumprod[t])
-        assert hook.deviation(state) == pytest.approx(float(ddpm._get_variance(t))**0.5, rel=1e-4)
-    state.timestep, state.alpha_bar = 0, float(prior.scheduler.alphas_cumprod[0])
-    assert hook.deviation(state) == 0.
+    times = ddpm.timesteps
+    for t, after in zip(times[:-1], times[1:]):
+        state.alpha, state.sigma = prior._alpha_sigma(t)
+        state.next_alpha, state.next_sigma = prior._alpha_sigma(after)
+        assert module.posterior_deviation(state) == pytest.approx(
+            float(ddpm._get_variance(int(t)))**0.5, rel=1e-4)
+    state.next_alpha, state.next_sigma = 1., 0.
+    assert module.posterior_deviation(state) == 0.
+
+
+def test_a_step_of_flow_matching_is_moved_by_the_posterior_of_its_own_process(module):
+    node = load_config('configs/_base_/diffusions/tiny_random_sd3.py').model.diffusion
+    prior = MODELS.build(dict(node.to_dict(), steps=4))
+    shape = prior.latent_shape((32, 32))
+    modes, record = torch.full((2, *shape), 0.5), []
+    sample(prior, module, modes, record, scale=0.5, stop=1.)
+    sigmas = prior.scheduler.sigmas.double().clamp_max(0.99).tolist()
+    assert len(record) == len(sigmas) - 1 == 4
+    for (_, before, after, denoised), now, then in zip(record, sigmas, sigmas[1:]):
+        # With z_t = (1 - now) z_0 + now e: the variance of z_t given z_s, by Bayes' rule.
+        kept = (1 - now) / (1 - then)
+        deviation = (then**2 * (1 - kept**2 * then**2 / now**2))**0.5
+        assert_close(after - before, -0.5 * deviation * (denoised - modes), atol=1e-5, rtol=1e-3)
+        assert torch.equal(after, before) == (then == 0.)
 
 
 def test_a_step_is_moved_by_lambda_sigma_times_the_distance(module):

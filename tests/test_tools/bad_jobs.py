@@ -33,6 +33,7 @@ JOB: List[Tuple[str, Any, str]] = [
     ('model.seed', -1, 'model.seed'),
     ('model.min_box', NAN, 'model.min_box'),
     ('model.prompt_file', 3, 'model.prompt_file'),
+    ('model.proxy', None, 'TaskGuidanceHook needs model.proxy'),
     ('model.proxy.type', 'DetektorProxy', "did you mean 'DetectorProxy'"),
     ('model.proxy.relabel_thr', 2, 'model.proxy.relabel_thr'),
     ('model.proxy.score_mode', 'best', 'model.proxy.score_mode'),
@@ -100,6 +101,8 @@ JOB: List[Tuple[str, Any, str]] = [
     ('prepare', [dict(type='DigitScenes', root='x', size=0)], 'prepare[0].size'),
     ('env_cfg', 'cpu', 'env_cfg'),
     ('load_from', 5, 'load_from'),
+    ('load_from', '/nope.pth', "load_from='/nope.pth' is for trainings"),
+    ('resume', True, 'resumed by tools/distill.py --resume'),
 ]
 
 BACKBONE = 'configs/_base_/backbones/convnet_digits.py'
@@ -156,6 +159,8 @@ COMMANDS: List[Tuple[str, str, str]] = [
     ('distill.py', f'{RANDOM} --cfg-options modle.seed=1', "did you mean 'model'"),
     ('distill.py', f'{RANDOM} --launcher ssh', '--launcher'),
     ('distill.py', f'{RANDOM} --colour red', '--colour'),
+    ('distill.py', BACKBONE, 'convnet_digits.py is a training config'),
+    ('train.py', RANDOM, 'is a distillation config (train_cfg.type DistillLoop): use tools/'),
     ('train.py', 'a.py --seed -1', '--seed'),
     ('train.py', 'a.py --seed 1.5', '--seed'),
     ('train.py', 'nowhere.py', 'nowhere.py'),

@@ -98,6 +98,15 @@ def test_evaluate_with_bad_input(protocol, tmp_path, arguments, message):
     assert isinstance(error, str) and message in error and '\n' not in error
 
 
+def test_a_student_that_cannot_be_stops_all(protocol, tmp_path):
+    """Once, before the first begins."""
+    folder = toy_student.voc_set(tmp_path / 'a', [1])
+    error = run('evaluate.py', protocol, '--sets', f'a={folder}', '--full', '--jobs', 2,
+                '--work-dir', tmp_path / 'w', '--cfg-options', 'model.weight=1')
+    assert error.startswith('error: no student can be trained: its network cannot be built')
+    assert '\n' not in error and not (tmp_path / 'w').exists()
+
+
 def test_evaluate_without_a_protocol():
     error = run('evaluate.py', 'configs/_base_/proxies/faster-rcnn_digits.py', '--full')
     assert 'has neither a field protocol' in error and '\n' not in error

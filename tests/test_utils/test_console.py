@@ -1,11 +1,12 @@
 """What of a log stands on the console."""
 import logging
 import sys
+import warnings
 
 import pytest
 import toy_student
 
-from mmdd.utils.console import ConsoleHandler, use_console_handler
+from mmdd.utils.console import ConsoleHandler, ignore_insides, use_console_handler
 from mmdd.utils.quiet import quiet
 from mmdd.utils.runner import JobRunner, build_runner
 
@@ -23,6 +24,28 @@ def record(module, function, level=logging.INFO, created=0., message='text'):
 def test_tables_are_for_the_log_file(module, function, level, shown):
     handler = ConsoleHandler(logging.StreamHandler())
     assert handler.filter(record(module, function, level)) is shown
+
+
+def test_warnings_about_the_insides_of_mmengine_are_for_the_log_file(tmp_path):
+    """Their words are those of the mmengine that is installed."""
+    from mmengine.fileio import FileClient
+    from mmengine.logging import MMLogger
+    heard, logger = [], MMLogger.get_instance('insides')
+    handler = ConsoleHandler(logging.StreamHandler())
+    logger.handlers = [logging.Handler()]
+    logger.handlers[0].emit = lambda entry: heard.append(entry)
+    FileClient('disk')
+    logger.warning('a class has no image')
+    assert [handler.filter(entry) for entry in heard] == [False, False, True]
+
+
+def test_warnings_about_the_insides_of_mmseg_are_passed_over():
+    from mmseg.models.builder import build_loss
+    with warnings.catch_warnings(record=True) as heard:
+        ignore_insides()
+        build_loss(dict(type='mmseg.CrossEntropyLoss'))
+        warnings.warn('a class has no image', stacklevel=1)
+    assert [str(warning.message) for warning in heard] == ['a class has no image']
 
 
 def test_iterations_are_shown_every_ten_seconds():

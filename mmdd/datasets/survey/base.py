@@ -10,6 +10,8 @@ from ..formats.class_folder import READ_SUFFIXES
 
 # Images that cameras and browsers write and that the stock dataset classes do not look for.
 OTHER_IMAGES = ('.webp', '.gif', '.tiff', '.heic', '.avif', '.jfif')
+# Files that may hold the data, or more of it.
+ARCHIVES = ('.zip', '.tar', '.gz', '.tgz', '.bz2', '.xz', '.7z', '.rar')
 SPLIT_NAMES = {
     'train': 'train', 'training': 'train', 'trainval': 'train', 'val': 'val', 'valid': 'val',
     'validation': 'val', 'dev': 'val', 'test': 'test', 'testing': 'test'}
@@ -95,10 +97,14 @@ class Tree:
             raise FileNotFoundError(f'{folder} is no folder: give the folder of your data')
         self.folder = _descend(osp.abspath(folder))
         self.files = sorted(self._walk())
+        self.archives = sorted({osp.basename(file) for file in (*_listed(folder, self.folder),
+                                                                *self.files)
+                                if file.lower().endswith(ARCHIVES)})
         self.images = [file for file in self.files if file.lower().endswith(READ_SUFFIXES)]
         if not self.images:
             raise ValueError(f'{folder}: no images ({", ".join(READ_SUFFIXES)}) in it or below; '
-                             f'give the folder that holds them{self._unread(" and convert ")}')
+                             f'give the folder that holds them{self._unread(" and convert ")}'
+                             + (f', or unpack {few(self.archives)}' if self.archives else ''))
 
     def _walk(self) -> Iterable[str]:
         for base, folders, names in os.walk(self.folder):
@@ -116,9 +122,14 @@ class Tree:
 
     def oddities(self) -> List[str]:
         """What lies there and is not read."""
-        unread = self._unread('')
-        return [f'{unread} are not read by the stock dataset classes; convert them to .jpg or '
-                f'.png'] if unread else []
+        unread, found = self._unread(''), []
+        if unread:
+            found.append(f'{unread} are not read by the stock dataset classes; convert them to '
+                         f'.jpg or .png')
+        if self.archives:
+            found.append(f'{few(self.archives)} is not looked into; unpack what belongs to the '
+                         f'data')
+        return found
 
     def _unread(self, before: str) -> str:
         counts = Counter(osp.splitext(file)[1].lower() for file in self.files
@@ -129,6 +140,13 @@ class Tree:
 
 def _visible(name: str) -> bool:
     return not name.startswith(('.', '__MACOSX'))
+
+
+def _listed(folder: str, below: str) -> Iterable[str]:
+    """The files beside the folders on the way to one of them."""
+    while below != osp.abspath(folder):
+        below = osp.dirname(below)
+        yield from (entry.name for entry in os.scandir(below) if entry.is_file())
 
 
 def _descend(folder: str) -> str:

@@ -1,16 +1,18 @@
 """The base of everything that changes the noise prediction at a step."""
 import math
 from dataclasses import replace
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 import torch
 from mmengine.hooks import Hook
 from torch import Tensor
 
-from mmdd.registry import HOOKS, TASK_UTILS
+from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import DenoiseState
+from mmdd.utils.components import class_of
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
+from mmdd.utils.signature import defaults_of
 from .guidance import SCHEDULES, STEPS, smoothed_state, step_factor, strength_factor, viewed_state
 
 BRANCHES = ('combined', 'text', 'uncond')
@@ -160,6 +162,29 @@ class GuidanceHook(Hook):
             raise ValueError(f"{name}: views, inner_steps, smoothing and step='polyak' need an "
                              f'energy, and {name} has none')
 
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check, before a job begins, that its model has what this hook needs.
+
+        Args:
+            model: Config of the distiller.
+
+        Raises:
+            ValueError: If the diffusion cannot do steps again, or has no such branch.
+        """
+        diffusion = model.get('diffusion')
+        if diffusion is None or not self.guided_steps(1000):
+            return
+        kind = class_of(MODELS, diffusion)
+        if self.recurrence > 1:
+            kind.check_recurrence(diffusion)
+        if self.branch != 'combined' and diffusion.get(
+                'cfg_scale', defaults_of(kind).get('cfg_scale', 1.)) <= 1:
+            raise ValueError(self._no_branch())
+
+    def _no_branch(self) -> str:
+        return (f'{type(self).__name__}: branch={self.branch!r} needs model.diffusion.cfg_scale '
+                f'above 1')
+
     def energy(self, state: DenoiseState) -> Tensor:
         """One differentiable number per sample, (B,), lower is better.
 
@@ -191,8 +216,7 @@ class GuidanceHook(Hook):
         assert state.branches is not None
         noise = state.branches[self.branch]
         if noise is None:
-            raise ValueError(f'{type(self).__name__}: branch={self.branch!r} needs '
-                             f'model.diffusion.cfg_scale above 1')
+            raise ValueError(self._no_branch())
         return (state.latents - state.sigma * noise) / state.alpha
 
     def inner_change(self, state: DenoiseState, factor: float) -> Tensor:

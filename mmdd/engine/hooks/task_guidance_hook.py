@@ -1,5 +1,5 @@
 """Guidance by the task loss of the proxy: the heart of UniDD."""
-from typing import Any
+from typing import Any, Mapping
 
 from mmengine.model import is_model_wrapper
 from torch import Tensor
@@ -23,16 +23,16 @@ class TaskGuidanceHook(GuidanceHook):
         super().__init__(scale, **kwargs)
         self.proxy: Any = None
 
-    def before_sample(self, runner, state: DenoiseState) -> None:
-        """Take the proxy of the distiller that is sampling.
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check that there is a proxy, beside what every guidance needs."""
+        super().check_model(model)
+        if model.get('diffusion') is not None and model.get('proxy') is None:
+            raise ValueError('TaskGuidanceHook needs model.proxy; the config gives none')
 
-        Raises:
-            ValueError: If the distiller has no proxy.
-        """
+    def before_sample(self, runner, state: DenoiseState) -> None:
+        """Take the proxy of the distiller that is sampling."""
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self.proxy = model.proxy
-        if self.proxy is None:
-            raise ValueError('TaskGuidanceHook needs model.proxy; the config gives none')
 
     def energy(self, state: DenoiseState) -> Tensor:
         """Task loss of the decoded clean estimate, (B,)."""

@@ -11,6 +11,8 @@ from mmdd.utils.digest import digest_weights
 from .execution import EXECUTION
 from .forward_process import ForwardProcess
 from .sampling import SamplingLoop
+from .scheduling import check_renoise, check_scheduler
+from .weights import locate_weights
 
 
 class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
@@ -148,6 +150,20 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
         Raises:
             ValueError: If a setting is unknown, or weights are missing or damaged.
         """
+
+    @classmethod
+    def check_recurrence(cls, cfg: Mapping) -> None:
+        """Check that denoising steps can be done again, see :class:`GuidanceHook`.
+
+        Args:
+            cfg: Config of this adapter.
+
+        Raises:
+            ValueError: If its scheduler does not allow it.
+        """
+        folder = cfg.get('pretrained')
+        check_renoise(check_scheduler(None if folder is None else locate_weights(folder),
+                                      cfg.get('scheduler')))
 
     @classmethod
     def check_classes(cls, cfg: Mapping, classes: Sequence[str]) -> None:

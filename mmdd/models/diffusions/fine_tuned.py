@@ -72,14 +72,19 @@ class FineTuned:
         cfg = load_config(self.cfg)
         cfg.merge_from_dict(dict(model=dict(
             num_classes=num_classes, diffusion=prior_of(diffusion))))
-        path = self.checkpoint or osp.join(work_dir, 'fine_tuned.pth')
-        assert isinstance(path, str), 'a list names what is fine-tuned already'
-        shards = self.shards(num_classes)
-        if len(shards) == 1:
-            return [(cfg, path)]
+        shards, paths = self.shards(num_classes), self.paths(num_classes, work_dir)
+        return [(cfg if len(shards) == 1 else shard_config(cfg, labels), path)
+                for labels, path in zip(shards, paths, strict=True)]
+
+    def paths(self, num_classes: int, work_dir: str) -> List[str]:
+        """Where the weights of every shard are, or will be; arguments as of :meth:`jobs`."""
+        if not isinstance(self.checkpoint, (str, type(None))):
+            return self.files
+        path, shards = self.checkpoint or osp.join(work_dir, 'fine_tuned.pth'), self.shards(
+            num_classes)
         stem, suffix = osp.splitext(path)
-        return [(shard_config(cfg, labels), f'{stem}_{labels[0]}-{labels[-1]}{suffix}')
-                for labels in shards]
+        return [path] if len(shards) == 1 else [
+            f'{stem}_{labels[0]}-{labels[-1]}{suffix}' for labels in shards]
 
     def shard_of(self, label: int) -> int:
         """Index of the shard of a label."""

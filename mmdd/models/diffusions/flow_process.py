@@ -1,5 +1,5 @@
 """The forward process of flow matching, and what its denoiser predicts of it."""
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from mmdd.structures import DenoiseState
 
 # Noise predictions stand for velocities up to this sigma, see :class:`FlowProcess`.
 MAX_SIGMA = 0.99
+NO_RECURRENCE = 'recurrence is not supported with priors of flow matching; set recurrence=1'
 
 
 class FlowProcess:
@@ -116,7 +117,11 @@ class FlowProcess:
         """
         return min(int(max(steps - steps * strength, 0)), steps - 1)
 
+    @classmethod
+    def check_recurrence(cls, cfg: Mapping) -> None:
+        """Refuse it: nothing says how a step of flow matching is undone."""
+        raise ValueError(NO_RECURRENCE)
+
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
                  generators: List[torch.Generator]) -> Tensor:
-        raise ValueError('recurrence is not supported with priors of flow matching; set '
-                         'recurrence=1')
+        raise ValueError(NO_RECURRENCE)

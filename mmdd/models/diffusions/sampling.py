@@ -15,6 +15,7 @@ from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.seed import generator
 from .forward_process import ForwardProcess
+from .scheduling import check_renoise
 
 # Attributes of diffusers' schedulers that hold values of a batch between steps.
 SCHEDULER_MEMORY = ('ets', 'model_outputs', 'derivatives', 'prev_derivative', 'last_sample',
@@ -149,16 +150,19 @@ class SamplingLoop(ForwardProcess):
         state, x = run.state, run.latents
         for state.step in range(run.done, until):
             t, state.recurrence = run.timesteps[state.step], 1
+            following = run.following(state.step)
             for state.repeat in itertools.count():
                 # The noise prediction of z_t, its clean estimate, and guidance on both.
                 self._denoise(state, x, t, run.condition, call_hook)
                 # z_{t-1} by the scheduler's rule.
                 state.latents = self._scheduler_step(state, t, x)
+                state.next_alpha, state.next_sigma = (
+                    (1., 0.) if following is None else self._alpha_sigma(following))
                 call_hook('after_step', state=state)
                 if state.repeat + 1 >= state.recurrence:
                     break
                 # A hook asked to do this step again: back to z_t.
-                x = self._renoise(state.latents, t, run.following(state.step), state.generators)
+                x = self._renoise(state.latents, t, following, state.generators)
             x = state.latents
         run.latents, run.done = x, max(run.done, until)
 
@@ -308,11 +312,7 @@ class SamplingLoop(ForwardProcess):
     def _renoise(self, previous: Tensor, t: Tensor, following: Optional[Tensor],
                  generators: List[torch.Generator]) -> Tensor:
         """Add back the noise that one step removed (Universal Guidance, eq. 9)."""
-        if getattr(self.scheduler, 'step_index', None) is not None or hasattr(
-                self.scheduler, 'ets'):
-            raise ValueError(
-                f'recurrence needs a scheduler without memory such as DDIMScheduler, not '
-                f'{type(self.scheduler).__name__}')
+        check_renoise(self.scheduler)
         alphas = self.scheduler.alphas_cumprod
         after = alphas[int(following)] if following is not None else \
             getattr(self.scheduler, 'final_alpha_cumprod', alphas[0])

@@ -116,14 +116,29 @@ def load_settings(cls, folder: str) -> dict:
 
 
 def check_scheduler(folder: Optional[str], settings: Optional[Mapping[str, Any]],
-                    flow: bool = False) -> None:
+                    flow: bool = False) -> Any:
     """Check that a scheduler is supported, see :func:`build_scheduler`.
 
     Args:
         folder: What the scheduler comes from; a hub id is not asked for it.
         settings, flow: As for :func:`build_scheduler`.
 
+    Returns:
+        The scheduler, as far as it is known without the hub.
+
     Raises:
         ValueError: If it is not.
     """
-    build_scheduler(folder if folder is not None and osp.isdir(folder) else None, settings, flow)
+    return build_scheduler(
+        folder if folder is not None and osp.isdir(folder) else None, settings, flow)[0]
+
+
+def check_renoise(scheduler: Any) -> None:
+    """Check that a step of a scheduler can be done again.
+
+    Raises:
+        ValueError: If it counts its steps or remembers earlier ones.
+    """
+    if hasattr(scheduler, 'step_index') or hasattr(scheduler, 'ets'):
+        raise ValueError(f'recurrence needs a scheduler without memory such as DDIMScheduler, not '
+                         f'{type(scheduler).__name__}')

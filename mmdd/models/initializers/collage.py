@@ -37,7 +37,7 @@ class CollageInitializer:
 
     A real image without its objects is the background: of the grounds of the layout the one
     before which the least visible of its objects stands out most. The objects are cut out of
-    their own images (:func:`cut_out`; in segmentation by their masks) and pasted at their
+    their own images (:func:`cut_out`; where there are masks by them) and pasted at their
     places. Noise is added up to ``strength`` of the path and taken away again (`SDEdit
     <https://arxiv.org/abs/2108.01073>`_, section 3.1), with guidance as always. So the layout
     holds from the first step, which a prompt alone cannot say, and the prior makes one picture
@@ -90,10 +90,13 @@ class CollageInitializer:
         size = place[2] - place[0], place[3] - place[1]
         pixels = cv2.resize(source[box[1]:box[3], box[0]:box[2]], size,
                             interpolation=cv2.INTER_AREA).astype(np.float32)
-        if slot.mask is None:
-            opacity = cv2.resize(cut_out(source, box), size, interpolation=cv2.INTER_AREA)
-        else:
+        if slot.mask is not None:
             opacity = (slot.mask[window] == part['label']).astype(np.float32)
+        elif slot.target.masks is not None:
+            own = slot.target.masks[slot.labels == part['label']]
+            opacity = own[(slice(None), *window)].any(0).astype(np.float32)
+        else:
+            opacity = cv2.resize(cut_out(source, box), size, interpolation=cv2.INTER_AREA)
         shares = np.divide(place, [slot.size[1], slot.size[0]] * 2)
         return Cutout(window, shares, pixels, opacity[..., None])
 

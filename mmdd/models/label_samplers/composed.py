@@ -19,7 +19,7 @@ from mmdd.structures import (
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from .cooccurrence import ClassChooser
-from .objects import ObjectPool, paint
+from .objects import ObjectPool, paint, visible_pixels
 from .placement import count_weights, place, resize
 from .samplers import BaseLabelSampler
 
@@ -28,7 +28,8 @@ from .samplers import BaseLabelSampler
 class ComposedLabelSampler(BaseLabelSampler):
     """Composes the objects of several real images on one canvas.
 
-    An object is a box, or a connected region of a class in a mask (:class:`ObjectPool`). It
+    An object is a box, with a mask of its own or without, or a connected region of a class in a
+    mask (:class:`ObjectPool`). It
     keeps the size that it has in its image, stretched to ``model.image_size``, and its place
     too where that is free; else it moves by whole pixels to the first free one of ``tries``
     random places. What is cut off by the border of its image may then lie in the middle.
@@ -47,7 +48,9 @@ class ComposedLabelSampler(BaseLabelSampler):
     In segmentation the pixels of an object are painted over those of larger ones. The pixels
     to ignore along its outline go with it, as far as they lie on background; other pixels to
     ignore stay behind. Where nothing is, there is the class 'background', or, in a set
-    without one, pixels to ignore. ``labels`` are the classes that can be seen.
+    without one, pixels to ignore. ``labels`` are the classes that can be seen. In instance
+    segmentation the mask of an object loses what smaller ones cover, and its box shrinks to the
+    rest.
 
     The plan depends on the set of annotations, not on their order, and starts with the
     shorter plan of the same seed.
@@ -137,6 +140,7 @@ class Composer:
         self.areas = pool.areas
         self.uses = np.zeros(len(pool), np.int64)
         self.masked = any('mask' in a.target.parts for a in pool.annotations)
+        self.instances = any('masks' in a.target.parts for a in pool.annotations)
 
     def run(self, num: int) -> List[Layout]:
         """Return ``num`` layouts."""
@@ -188,7 +192,8 @@ class Composer:
         if limits is None:
             return box
         factor = float(np.exp(self.rng.uniform(*np.log(limits))))
-        return resize(box, factor, self.pool.canvas.size, self.pool.canvas.min_box, self.masked)
+        return resize(box, factor, self.pool.canvas.size, self.pool.canvas.min_box,
+                      self.masked or self.instances)
 
     def shrink(self, chosen: List[int], boxes: List[np.ndarray]) -> bool:
         """Draw the largest object again, among the smaller ones of its class.
@@ -217,13 +222,19 @@ class Composer:
         bboxes = np.stack([box for _, box in objects])
         images = [self.pool.annotations[i] for i in self.pool.image[indices]]
         mask = self.label_map(objects) if self.masked else None
+        pixels: Any = None if mask is None else encode_mask(mask)
+        left = bboxes
+        if self.instances:
+            mask, left = visible_pixels([self.pool.patch(index) for index in indices], bboxes,
+                                        self.pool.canvas.size)
+            pixels = mask
         target = images[0].target.composed(
-            self.pool.labels[indices], bboxes, mask, self.pool.canvas.background)
+            self.pool.labels[indices], left, mask, self.pool.canvas.background)
         sources = tuple(dict.fromkeys(Source(a.image_id, a.path) for a in images))
-        png = None if mask is None else encode_mask(mask)
         parts = tuple(Part(image.path, int(self.pool.labels[index]), self.pool.boxes[index], place)
                       for image, (index, place) in zip(images, objects))
-        name = name_of([source.image_id for source in sources], target.labels, target.bboxes, png)
+        name = name_of([source.image_id for source in sources], target.labels, target.bboxes,
+                       pixels)
         return ComposedLayout(
             name, self.pool.canvas.size, sources=sources, target=target.packed(), parts=parts,
             grounds=self.grounds(self.pool.image[indices].tolist(), name))

@@ -26,9 +26,9 @@ class Patch(NamedTuple):
 class ObjectPool:
     """All objects of a real set.
 
-    In detection a box is an object, in segmentation a connected region of a class
-    (:func:`~mmdd.structures.mask.connected_regions`); where an image has boxes and a mask, a box
-    is, with the pixels of its class inside. Objects whose shorter side is below
+    In detection a box is an object, with its mask where it has one, in segmentation a connected
+    region of a class (:func:`~mmdd.structures.mask.connected_regions`); where an image has boxes
+    and a mask, a box is, with the pixels of its class inside. Objects whose shorter side is below
     ``canvas.min_box`` are left out. The order of ``annotations`` does not matter; their ids are
     distinct.
 
@@ -40,6 +40,7 @@ class ObjectPool:
     Attributes:
         annotations: Those, sorted by id.
         image: (N,) which of them an object is in.
+        own: (N,) which of the objects of its image it is, in the order of its target.
         labels: (N,) int64 class indices.
         boxes: (N, 4) float32 xyxy in pixels of the canvas.
         counts: (I, K) objects of each image and class.
@@ -52,12 +53,13 @@ class ObjectPool:
                  canvas: Canvas) -> None:
         self.annotations = sorted(annotations, key=lambda annotation: annotation.image_id)
         self.canvas = canvas
-        image, labels, boxes = [], [], []
+        image, labels, boxes, own = [], [], [], []
         for index, annotation in enumerate(self.annotations):
-            own_labels, own_boxes = objects_of(annotation, canvas)
+            own_labels, own_boxes, order = objects_of(annotation, canvas)
             image += [index] * len(own_labels)
             labels.append(own_labels)
             boxes.append(own_boxes)
+            own.append(order)
         self.image = np.array(image, np.int64)
         if not len(image):
             raise ValueError(
@@ -65,6 +67,7 @@ class ObjectPool:
                 f'least {canvas.min_box} pixels wide and high at {canvas.size}; lower '
                 f'model.min_box or raise model.image_size')
         self.labels, self.boxes = np.concatenate(labels), np.concatenate(boxes)
+        self.own = np.concatenate(own)
         self.counts = np.zeros((len(self.annotations), num_classes), np.int64)
         np.add.at(self.counts, (self.image, self.labels), 1)
 
@@ -77,25 +80,33 @@ class ObjectPool:
         return (self.boxes[:, 2:] - self.boxes[:, :2]).prod(1)
 
     def patch(self, index: int) -> Patch:
-        """The pixels of an object of an image with a mask."""
+        """The pixels of an object of an image with a mask, or with masks of its objects."""
         annotation, label = self.annotations[self.image[index]], self.labels[index]
         target = annotation.resized(self.canvas.size)
         x1, y1, x2, y2 = box = whole_pixels(self.boxes[index])
-        inside = target.object_pixels(label, box)
+        inside = target.object_pixels(label, box, int(self.own[index]))
+        if target.mask is None:
+            inside = inside[y1:y2, x1:x2]
+            return Patch(inside, np.zeros_like(inside), 0)
         margin = max(1, round(RIM * min(self.canvas.size)))
         near = cv2.dilate(inside.astype(np.uint8), np.ones((2 * margin + 1, ) * 2, np.uint8))
         rim = np.pad((target.mask == IGNORE) & (near > 0), margin)
         return Patch(inside[y1:y2, x1:x2], rim[y1:y2 + 2 * margin, x1:x2 + 2 * margin], margin)
 
 
-def objects_of(annotation: RealAnnotation, canvas: Canvas) -> Tuple[np.ndarray, np.ndarray]:
-    """Labels (M,) and boxes (M, 4) on the canvas of the objects of one image, in a fixed order."""
+def objects_of(annotation: RealAnnotation,
+               canvas: Canvas) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The objects of one image in a fixed order.
+
+    Returns:
+        tuple: labels (M,), boxes (M, 4) on the canvas, and places (M,) in its target.
+    """
     height, width = canvas.size
-    labels, boxes = annotation.resized(canvas.size).objects()
+    labels, boxes = annotation.target.stretched_objects(annotation.size, canvas.size)
     boxes = np.clip(boxes, 0, [width, height] * 2).astype(np.float32).reshape(-1, 4)
     keep = np.flatnonzero(((boxes[:, 2:] - boxes[:, :2]) >= max(canvas.min_box, 1e-3)).all(1))
     order = keep[np.lexsort((*boxes[keep].T, labels[keep]))]
-    return labels[order], boxes[order]
+    return labels[order], boxes[order], order
 
 
 def whole_pixels(box: np.ndarray) -> Tuple[int, int, int, int]:
@@ -124,6 +135,32 @@ def paint(mask: np.ndarray, patch: Patch, box: np.ndarray, label: int, fill: int
     around[y1:y2 + 2 * margin, x1:x2 + 2 * margin] = rim
     mask[around[margin:-margin, margin:-margin] & (mask == fill)] = IGNORE
     mask[y1:y2, x1:x2][resize_bool(patch.inside, (y2 - y1, x2 - x1))] = label
+
+
+def visible_pixels(patches: Sequence[Patch], boxes: np.ndarray,
+                   size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    """What can be seen of objects that lie on one another, later ones on earlier ones.
+
+    Args:
+        patches: Pixels of M objects; stretched to their boxes, nearest neighbour.
+        boxes: (M, 4) xyxy where they go.
+        size: (height, width) of the canvas.
+
+    Returns:
+        tuple: (M, H, W) bool; and (M, 4) float32 boxes, around what is left where something is
+        covered, else as they were.
+    """
+    numbers, pixels = np.zeros(size, np.int32), []
+    for number, (patch, box) in enumerate(zip(patches, boxes), 1):
+        x1, y1, x2, y2 = whole_pixels(box)
+        inside = resize_bool(patch.inside, (y2 - y1, x2 - x1))
+        numbers[y1:y2, x1:x2][inside] = number
+        pixels.append(inside.sum())
+    seen, left = numbers == np.arange(1, len(boxes) + 1)[:, None, None], boxes.copy()
+    for index in np.flatnonzero(seen.sum((1, 2)) < pixels):
+        x, y, width, height = cv2.boundingRect(seen[index].astype(np.uint8))
+        left[index] = x, y, x + width, y + height
+    return seen, left
 
 
 def resize_bool(inside: np.ndarray, size: Tuple[int, int]) -> np.ndarray:

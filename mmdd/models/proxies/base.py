@@ -132,6 +132,11 @@ class TaskProxy(BaseModule):
         colour = preprocessor.mean.float().flatten().expand(3) / 255
         return colour.flip(0) if takes_rgb(preprocessor) == reads_rgb(self.cfg) else colour
 
+    @property
+    def label_parts(self) -> Optional[Tuple[str, ...]]:
+        """What its labels hold beside classes, see :class:`Target`; None where it gives none."""
+        return None
+
     def energy(self, images: Tensor, slots: Sequence[DistillSlot]) -> Tensor:
         """Task loss of each image against its slot's label, (B,), differentiable."""
         raise NotImplementedError

@@ -79,6 +79,11 @@ class ClassifierProxy(TaskProxy):
                 f'ClassifierProxy: {type(head).__name__} gives several classes an image; use a '
                 f'head of one class an image, such as LinearClsHead')
 
+    @property
+    def label_parts(self) -> Tuple[str, ...]:
+        """Classes alone."""
+        return ()
+
     def _inputs(self, images: Tensor) -> Tensor:
         divisor = getattr(self.model.data_preprocessor, 'pad_size_divisor', 1)
         return self.normalize(self.view(images), divisor)

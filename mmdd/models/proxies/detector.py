@@ -70,6 +70,11 @@ class DetectorProxy(TaskProxy):
         self.relabel_thr = relabel_thr
         self.scale = read_test_scale(self.cfg) if input_scale == 'test' else (None, False)
 
+    @property
+    def label_parts(self) -> Tuple[str, ...]:
+        """Boxes, and masks where it has a mask head."""
+        return ('bboxes', 'masks') if self.model.with_mask else ('bboxes', )
+
     def _inputs(self, images: Tensor) -> Tuple[Tensor, Tensor, Tuple[int, int]]:
         """Model input, box factors (4,) from image to input, input size."""
         height, width = images.shape[-2:]

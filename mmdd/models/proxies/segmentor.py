@@ -71,6 +71,11 @@ class SegmentorProxy(TaskProxy):
                              'resize them there, or set model.proxy.input_scale=None')
         self._check_model()
 
+    @property
+    def label_parts(self) -> Tuple[str, ...]:
+        """A mask of the classes."""
+        return ('mask', )
+
     def _check_model(self) -> None:
         """Check that the model gives one channel a class."""
         channels = getattr(self.model, 'out_channels', None)

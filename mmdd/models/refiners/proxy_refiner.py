@@ -5,7 +5,7 @@ from typing import Dict, List, Optional, Tuple
 import torch
 
 from mmdd.registry import TASK_UTILS
-from mmdd.structures import DistilledSample, Target
+from mmdd.structures import DistilledSample, RealAnnotation, Target
 from mmdd.utils.finite import NO_SCORE
 from ..proxies import TaskProxy
 from ..proxies.scoring import predict_samples
@@ -21,6 +21,17 @@ class BaseRefiner:
         needs: Parts of the distiller without which it cannot work, 'proxy' or 'judge'.
     """
     needs: Tuple[str, ...] = ()
+
+    def check(self, proxy: Optional[TaskProxy], annotation: RealAnnotation) -> None:
+        """Check that the proxy suits a real set, before it is trained.
+
+        Args:
+            proxy: The proxy without its weights; None without one.
+            annotation: Labels of the first image of the real set.
+
+        Raises:
+            ValueError: If it does not.
+        """
 
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
         """Refine ``samples`` in place; the judge's scores are there already."""
@@ -98,6 +109,20 @@ class ProxyRefiner(BaseRefiner):
         """The proxy, and the judge where it filters."""
         return ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
 
+    def check(self, proxy: Optional[TaskProxy], annotation: RealAnnotation) -> None:
+        """Check that labels of the proxy hold what those of the real set do."""
+        taken = {self.labels, self.reject_labels} - {'slot'}
+        given = getattr(proxy, 'label_parts', None)
+        wanted = annotation.target.parts
+        if not taken or given is None or set(given) == set(wanted) or (
+                taken == {'proxy'} and set(given) > set(wanted)):
+            return
+        kind = type(getattr(proxy, 'model', proxy)).__name__
+        raise ValueError(
+            f'ProxyRefiner: labels={max(taken)!r} takes labels of the proxy, {kind}, which gives '
+            f'{_names(given)}, while {annotation.path} has {_names(wanted)}: give a proxy of the '
+            f"same kind of labels, or labels='slot'")
+
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
         """Score ``samples`` in place; one forward of the proxy serves all uses."""
         images, predictions = predict_samples(samples, proxy, 'proxy')
@@ -145,3 +170,9 @@ class ProxyRefiner(BaseRefiner):
                 found[source] = (proxy.relabel(images, predictions) if source == 'proxy' else
                                  proxy.merge(images, samples, predictions))
             sample.target, sample.label_source = found[source][i], source
+
+
+def _names(parts: Tuple[str, ...]) -> str:
+    """Parts of a target in words."""
+    words = dict(bboxes='boxes', mask='a mask of the classes', masks='a mask for each object')
+    return ' and '.join(words.get(part, part) for part in parts) or 'classes alone'

@@ -178,6 +178,11 @@ class Target:
         """The objects that can be composed: labels (M,) and boxes (M, 4) in pixels."""
         return self.labels[:0], np.zeros((0, 4), np.float32)
 
+    def stretched_objects(self, size: Tuple[int, int],
+                          new_size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+        """Those of :meth:`objects` after stretching the image from ``size`` to ``new_size``."""
+        return self.resized(size, new_size).objects()
+
     def composed(self, labels: np.ndarray, bboxes: np.ndarray, mask: Optional[np.ndarray],
                  background: Optional[int]) -> 'Target':
         """The target of its task for objects of several images.
@@ -185,7 +190,8 @@ class Target:
         Args:
             labels: (M,) class indices of the objects.
             bboxes: (M, 4) where they are.
-            mask: (H, W) uint8 of their pixels; None where none has any.
+            mask: (H, W) uint8 of their pixels, or (M, H, W) bool of those that can be seen of
+                each where objects have masks; None where none has any.
             background: Class index of what is left; None without.
         """
         raise NotImplementedError

@@ -106,6 +106,11 @@ class BoxTarget(Target):
         """The boxes."""
         return self.labels, self.bboxes
 
+    def stretched_objects(self, size: Tuple[int, int],
+                          new_size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+        """The stretched boxes; masks, which take longer, are left alone."""
+        return self.labels, self.bboxes * stretch(size, new_size)
+
     def composed(self, labels: np.ndarray, bboxes: np.ndarray, mask: Optional[np.ndarray],
                  background: Optional[int]) -> Target:
         """The boxes, with the mask where there is one."""

@@ -1,5 +1,5 @@
 """Targets of instance segmentation."""
-from typing import Any, Dict, List, Mapping, Self, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Self, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -21,7 +21,6 @@ class InstanceTarget(BoxTarget):
 
     parts = ('bboxes', 'masks')
     note = 'masks are run-length codes, area is that of the mask'
-    uncomposed = 'a mask for each object'
 
     def __init__(self, labels: np.ndarray, bboxes: np.ndarray,
                  masks: Union[np.ndarray, RunLengths]) -> None:
@@ -81,6 +80,18 @@ class InstanceTarget(BoxTarget):
         masks = [move_mask(mask, size, scale, shift, False) for mask in self.masks]
         whole = self._with(masks=np.array(masks, bool).reshape(-1, *size))
         return super(InstanceTarget, whole).moved(size, scale, shift, min_visible)
+
+    def object_pixels(self, label: int, box: Tuple[int, int, int, int],
+                      index: int) -> np.ndarray:
+        """The pixels (H, W) bool of an object."""
+        return self.codes[index:index + 1].decode()[0]
+
+    def composed(self, labels: np.ndarray, bboxes: np.ndarray, mask: Optional[np.ndarray],
+                 background: Optional[int]) -> 'InstanceTarget':
+        """The objects of which anything can be seen."""
+        assert mask is not None
+        seen = mask.any((1, 2))
+        return InstanceTarget(labels[seen], bboxes[seen], mask[seen])
 
     def to_dict(self) -> Dict[str, Any]:
         """With ``masks``, their size and codes."""

@@ -104,7 +104,8 @@ class MaskTarget(Target):
         return (np.array([label for label, _ in found], np.int64),
                 np.array([box for _, box in found]).reshape(-1, 4))
 
-    def object_pixels(self, label: int, box: Tuple[int, int, int, int]) -> np.ndarray:
+    def object_pixels(self, label: int, box: Tuple[int, int, int, int],
+                      index: int) -> np.ndarray:
         """The pixels (H, W) bool of an object of :meth:`objects`."""
         x1, y1, x2, y2 = box
         inside = self.mask == label

@@ -69,7 +69,8 @@ class MaskedBoxTarget(BoxTarget):
     def _with_mask(self, mask: MaskTarget) -> Self:
         return self._with(mask=mask.own_parts()['mask'])
 
-    def object_pixels(self, label: int, box: Tuple[int, int, int, int]) -> np.ndarray:
+    def object_pixels(self, label: int, box: Tuple[int, int, int, int],
+                      index: int) -> np.ndarray:
         """The pixels (H, W) bool of the class; those in its box are the object's."""
         return self.mask == label
 

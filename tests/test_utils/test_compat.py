@@ -1,0 +1,26 @@
+"""Workarounds for the libraries below."""
+import json
+
+import pytest
+
+
+def test_coco_annotations_are_read_in_silence(tmp_path, capsys):
+    from mmdet.datasets.api_wrappers import COCO
+
+    from mmdd.utils import compat
+    compat.setup()
+    compat.setup()  # once is enough, twice does nothing
+    path = tmp_path / 'a.json'
+    entry = dict(id=5, image_id=7, category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)
+    path.write_text(json.dumps(dict(
+        info={}, images=[dict(id=7, file_name='a.jpg')], categories=[dict(id=1, name='cat')],
+        annotations=[entry])))
+    coco = COCO(str(path))
+    assert coco.getAnnIds(7) == [5]
+    assert coco.loadRes([dict(entry, score=1.)]).getAnnIds(7) == [1]
+    assert capsys.readouterr().out == ''
+    path.write_text('[')
+    with pytest.raises(json.JSONDecodeError):
+        COCO(str(path))
+    print('heard')
+    assert capsys.readouterr().out == 'heard\n'
