@@ -2,7 +2,8 @@
 import os.path as osp
 import re
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Optional
 
 from mmdd.utils.state import read_state, write_state
 
@@ -10,7 +11,8 @@ from mmdd.utils.state import read_state, write_state
 NAMED = 5
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Shard:
     """One of ``count`` shards, counted from 0."""
     index: int
     count: int
@@ -112,6 +114,7 @@ class Shards:
 
     def finish(self) -> None:
         """Note that this shard has nothing more to make."""
+        assert self.shard is not None
         write_state(self._mark(self.shard.index), dict(shard=str(self.shard)))
 
     def finished(self) -> int:

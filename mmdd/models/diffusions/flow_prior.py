@@ -222,7 +222,7 @@ class FlowPrior(FlowProcess, BaseDiffusion):
         rows = self._prompts.look_up(prompts, self._encode_prompts)
         return FlowCondition(*(torch.stack(parts).to(self.device) for parts in zip(*rows)))
 
-    def _encode_prompts(self, prompts: List[str]) -> List[Tuple[Tensor, Tensor]]:
+    def _encode_prompts(self, prompts: List[str]) -> List[Tuple[Tensor, ...]]:
         """What the text encoders make of prompts, on the CPU; one by one, so none depends on
         the others."""
         with self._encoders_at_work():

@@ -80,7 +80,7 @@ class ProxyRefiner(BaseRefiner):
                 raise ValueError(
                     f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {kind!r}")
             if not relabel and kind != 'slot':
-                raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={value!r}; '
+                raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={kind!r}; '
                                  f'leave relabel out')
         if by not in (None, *BY):
             raise ValueError(f"ProxyRefiner: by must be 'proxy', 'judge' or 'both', got {by!r}")
@@ -91,12 +91,8 @@ class ProxyRefiner(BaseRefiner):
         self.labels = labels
         self.reject_labels = reject_labels
         self.by = by or ('proxy' if judge_threshold is None else 'both')
+        self.needs = ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
         self.judge_threshold = threshold if judge_threshold is None else judge_threshold
-
-    @property
-    def needs(self) -> Tuple[str, ...]:
-        """The proxy, and the judge where it filters."""
-        return ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
 
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
         """Score ``samples`` in place; one forward of the proxy serves all uses."""
