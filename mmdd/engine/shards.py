@@ -106,11 +106,14 @@ class Shards:
 
     def owner(self, slot: int) -> Shard:
         """The shard that a slot belongs to."""
-        return Shard(slot // self.block % self.count, self.count)
+        return Shard(self._owner(slot), self.count)
 
     def owns(self, slot: int) -> bool:
         """Whether a slot is this process's."""
-        return self.shard is None or self.owner(slot) == self.shard
+        return self.shard is None or self._owner(slot) == self.shard.index
+
+    def _owner(self, slot: int) -> int:
+        return slot // self.block % self.count
 
     def finish(self) -> None:
         """Note that this shard has nothing more to make."""
