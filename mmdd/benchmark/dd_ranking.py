@@ -159,21 +159,21 @@ def rank_protocols(sets: Mapping[str, Any],
 
     by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
     augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
-    whole = full_runs(hard, work_dir, seeds[0], full, kwargs.get('metric'))
+    whole = full_runs(hard, work_dir, seeds[0], full, kwargs.get('metric'), jobs)
     return {name: rank_set(
         by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
         bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
 
 
 def full_runs(hard: ConfigType, work_dir: str, seed: int, known: Optional[float],
-              metric: Optional[str]) -> List[Run]:
+              metric: Optional[str], jobs: Optional[int] = None) -> List[Run]:
     """The run of the full real set, trained once or, where its value is known, made of it.
 
     Raises:
         ValueError: If ``known`` is no percentage.
     """
     if known is None:
-        return evaluate_sets({FULL_SET: FULL}, hard, work_dir, [seed])
+        return evaluate_sets({FULL_SET: FULL}, hard, work_dir, [seed], jobs)
     if not 0 <= known <= 100:
         raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {known}')
     values = {metric or 'known': known}
