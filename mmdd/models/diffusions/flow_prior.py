@@ -23,7 +23,7 @@ from .loading import (
 from .lora import add_lora, check_lora
 from .prompt_cache import PromptCache
 from .scheduling import build_scheduler, check_scheduler
-from .weights import check_folder, locate_weights
+from .weights import check_folder, check_separate, locate_weights
 
 # Prompts whose embeddings are kept: 3 to 4 MB each, on the CPU.
 CACHED_PROMPTS = 128
@@ -164,10 +164,7 @@ class FlowPrior(FlowProcess, BaseDiffusion):
             check_folder(folder, networks,
                          ['scheduler'] + [name for name in tokenizers if not cfg.get(name)])
             check_scheduler(folder, cfg.get('scheduler'), flow=True)
-        for name in ('vae', 'energy_decoder'):
-            if isinstance(cfg.get(name), str):
-                key = f'model.diffusion.{name}'
-                check_folder(locate_weights(cfg[name], key), ('', ), key=key)
+        check_separate(cfg, 'vae', 'energy_decoder')
 
     @property
     def denoiser(self) -> nn.Module:

@@ -20,7 +20,7 @@ from .loading import (
 from .lora import add_lora, check_lora
 from .scheduling import build_scheduler, check_scheduler
 from .tokenizer import token_ids
-from .weights import check_folder, locate_weights
+from .weights import check_folder, check_separate, locate_weights
 
 
 @MODELS.register_module()
@@ -132,10 +132,7 @@ class StableDiffusion(BaseDiffusion):
             folder = locate_weights(cfg['pretrained'])
             check_folder(folder, networks, ['scheduler'] + others)
             check_scheduler(folder, cfg.get('scheduler'))
-        for name in ('vae', 'energy_decoder'):
-            if isinstance(cfg.get(name), str):
-                key = f'model.diffusion.{name}'
-                check_folder(locate_weights(cfg[name], key), ('', ), key=key)
+        check_separate(cfg, 'vae', 'energy_decoder')
 
     @property
     def denoiser(self) -> torch.nn.Module:
