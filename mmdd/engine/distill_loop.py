@@ -225,7 +225,7 @@ class DistillLoop(BaseLoop):
             if not pending:
                 break
             if self.finds_batch_size:
-                self.batch_size = auto_batch_size(self)
+                self.batch_size, self.finds_batch_size = auto_batch_size(self), False
             batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:

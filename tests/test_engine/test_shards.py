@@ -199,7 +199,7 @@ def _lock_now(path):
 @pytest.mark.slow
 def test_shards_at_once_of_which_one_is_killed(digits, tmp_path):
     """Three processes begin together: the proxy is trained once, the plan made once."""
-    cfg = tiny.distill_job(digits, total=6, guidance=0)
+    cfg = tiny.distill_job(digits, total=6, guidance=0, batch_size=1)
     Config(cfg).dump(str(tmp_path / 'job.py'))
     whole = distill(str(tmp_path / 'job.py'), str(tmp_path / 'whole'))
     work_dir = tmp_path / 'shards'
