@@ -107,12 +107,13 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
         if not sweep.get('key') or not sweep.get('values'):
             raise ValueError(f'{where}: a sweep needs key and values, or configs: '
                              f'{{value: config}}')
-    configs = sweep.get('configs') or dict.fromkeys(sweep['values'], node.get('config'))
+    points = sweep['configs'].items() if sweep.get('configs') else [
+        (value, node.get('config')) for value in sweep['values']]
     key = None if sweep.get('configs') else sweep['key']
     return [_method(f'{name}@{number(value)}', dict(node, curve=node.get('curve') or name), folder,
                  config, {} if key is None else {key: value},
                  dict(base=name, label=sweep.get('label') or key or 'value', value=value))
-            for value, config in configs.items()]
+            for value, config in points]
 
 
 def _method(name: str, node: Mapping[str, Any], folder: str, config: Any,

@@ -4,11 +4,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
+from mmdd.datasets.views import read_classes
 from mmdd.engine.distill_job import read_job, ready_fine_tuned, ready_weights
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.protocols.teacher import planned_teachers
-from mmdd.registry import MODELS
+from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, import_custom_modules, load_config
@@ -60,16 +61,27 @@ class Preparations:
             config: Its config; weights without a place of their own are left to it.
         """
         names = self.of_config(config)
-        for part in ('proxy', 'judge', 'fine_tune'):
+        for part in ('proxy', 'judge'):
             node = config.model.get(part)
-            if node is None or part != 'fine_tune' and not is_trained_here(node):
-                continue
-            if isinstance(node.get('checkpoint'), str):
-                # Shards of classes have files of their own, which the training knows.
+            if node is not None and is_trained_here(node) and isinstance(
+                    node.get('checkpoint'), str):
                 names += self._weights(node.checkpoint, node.get('cfg'), names, _train,
-                                       config.to_dict(), part,
-                                       whole=not node.get('classes_per_shard'))
+                                       config.to_dict(), part)
+        node = config.model.get('fine_tune')
+        if node is not None and isinstance(node.get('checkpoint'), str):
+            names += self._of_fine_tuning(config, node, tuple(names))
         return names
+
+    def _of_fine_tuning(self, config: Config, node: Any, needs: Sequence[str]) -> List[str]:
+        """A job for each shard of classes, none of which waits for another."""
+        classes = read_classes(config, 'mmdd')
+        if classes is None:  # only the training will know the shards and their files
+            return self._weights(node.checkpoint, node.get('cfg'), needs, _train,
+                                 config.to_dict(), 'fine_tune',
+                                 whole=not node.get('classes_per_shard'))
+        jobs = TASK_UTILS.build(node).jobs(len(classes), '', config.model.diffusion)
+        return [name for training, path in jobs for name in self._weights(
+            path, training, needs, ensure_checkpoint, training.to_dict(), path)]
 
     def of_protocol(self, config: Config, work_dir: str) -> List[str]:
         """The same for a student protocol, with the weights of its teachers.

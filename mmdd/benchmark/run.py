@@ -185,13 +185,16 @@ def _method_result(method: Method, jobs: Sequence[Tuple[SetJob, Any]]) -> Method
 def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
            students: Iterable[str]) -> Dict[str, Dict[str, MeanStd]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    own, config = read_metrics(group.paper.get(method.name), metrics), method.config
+    given, config = group.paper.get(method.name), method.config
+    others = given.get('students') if isinstance(given, Mapping) else None
     found: Dict[str, Dict[str, MeanStd]] = {}
     for student in students:
         found[student] = paper_values(config, metrics, student) if config else {}
+        own = (others or {}).get(student)
         if len(found) == 1:  # the configs' own student: entries without a name are its
             unnamed = paper_values(config, metrics) if config else {}
-            found[student] = {**unnamed, **found[student], **own}
+            found[student], own = {**unnamed, **found[student]}, given
+        found[student].update(read_metrics(own, metrics))
     return found
 
 

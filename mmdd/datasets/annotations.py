@@ -65,14 +65,18 @@ def load_image(path: str, size: Tuple[int, int], crop: bool = False) -> np.ndarr
     Raises:
         ValueError: If the file cannot be read as an image.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
     try:
         with Image.open(path) as image:
-            picture, wanted = read_rgb(image), (size[1], size[0])
-            bilinear = Image.Resampling.BILINEAR
-            picture = ImageOps.fit(picture, wanted, bilinear) if crop else picture.resize(
-                wanted, bilinear)
+            picture = fit_size(read_rgb(image), size, crop)
     except (UnidentifiedImageError, OSError) as e:
         raise ValueError(f'{path}: cannot be read as an image ({e}); replace or remove it'
                          ) from None
     return np.asarray(picture)
+
+
+def fit_size(picture: Any, size: Tuple[int, int], crop: bool = False) -> Any:
+    """Bring a picture of PIL to ``size``, bilinear; arguments as of :func:`load_image`."""
+    from PIL import Image, ImageOps
+    wanted, bilinear = (size[1], size[0]), Image.Resampling.BILINEAR
+    return ImageOps.fit(picture, wanted, bilinear) if crop else picture.resize(wanted, bilinear)

@@ -4,6 +4,7 @@ import os.path as osp
 from typing import Callable, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
@@ -19,7 +20,8 @@ from mmdd.utils.config import (
     merge_options,
     suggestion,
 )
-from mmdd.utils.locks import alone
+from mmdd.utils.locks import alone, unless_taken
+from mmdd.utils.rank_zero import on_every_rank
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
 from .identity import is_finished_without_weights, weights_path
@@ -37,7 +39,7 @@ def run_distillation(cfg: Config,
 
     Trained where they are missing: the proxy, the judge, and the fine-tuned weights of the
     diffusion. Of shards (``train_cfg.shard``) one at a time does what is done once; the others
-    wait. A shard resumes what it finds.
+    wait, or train the weights of other classes. A shard resumes what it finds.
 
     Args:
         cfg: Config of the job, see :func:`read_job`; changed in place.
@@ -69,6 +71,8 @@ def run_distillation(cfg: Config,
     check_data(cfg)
     with alone(lock):
         ready_networks(cfg)
+    if cfg.model.get('fine_tune') is not None:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg, beside=lock is not None)
     if shard is not None:
         cfg.train_cfg.update(out_dir=journal.out_dir, work_dir=cfg.work_dir)
         cfg.work_dir = osp.join(cfg.work_dir, 'shards', f'{shard.index:04d}')
@@ -99,7 +103,7 @@ def read_shards(cfg: Config) -> Tuple[Optional[Shard], Optional[str]]:
 
 
 def ready_networks(cfg: Config) -> None:
-    """Give the networks of a job their checkpoints: found, downloaded or trained.
+    """Give proxy and judge of a job their checkpoints: found, downloaded or trained.
 
     Args:
         cfg: Config of the job, changed in place.
@@ -111,8 +115,6 @@ def ready_networks(cfg: Config) -> None:
         network = cfg.model.get(name)
         if network is not None:
             network.checkpoint = ready_weights(network, cfg.work_dir, name)
-    if cfg.model.get('fine_tune') is not None:
-        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
 
 
 def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
@@ -132,20 +134,41 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     return ensure_checkpoint(proxy.cfg, path)
 
 
-def ready_fine_tuned(cfg: Config) -> List[str]:
-    """Paths of the fine-tuned weights of a diffusion, one per shard: found or trained.
+def ready_fine_tuned(cfg: Config, beside: bool = False) -> List[str]:
+    """Paths of the fine-tuned weights of a diffusion, one per shard of classes: found or trained.
 
     Args:
         cfg: Config of a job with ``model.fine_tune``.
+        beside: Whether other jobs need the same weights at the same time; these, and the ranks
+            of a job, share the fine-tunings, see :func:`share_trainings`.
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
     if not isinstance(fine_tuned.checkpoint, (str, type(None))):
         return fine_tuned.files
     classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
-    return [ensure_checkpoint(config, checkpoint)
-            for config, checkpoint in fine_tuned.jobs(
-                len(classes), cfg.work_dir, cfg.model.diffusion)]
+    jobs = fine_tuned.jobs(len(classes), cfg.work_dir, cfg.model.diffusion)
+    if beside or len(jobs) > 1 and get_world_size() > 1:
+        on_every_rank(lambda: share_trainings(jobs))
+    return [ensure_checkpoint(config, checkpoint) for config, checkpoint in jobs]
+
+
+def share_trainings(jobs: Sequence[Tuple[Config, str]]) -> None:
+    """Train checkpoints that other processes need too: each takes what no other has begun.
+
+    Then it waits for those of the others. What a process that died had begun goes on here.
+
+    Args:
+        jobs: Training configs and their checkpoints.
+    """
+    for wait in (False, True):
+        for config, checkpoint in jobs:
+            if osp.isfile(checkpoint):
+                continue
+            check_writable(osp.dirname(checkpoint) or '.')
+            with unless_taken(f'{osp.splitext(checkpoint)[0]}.lock', wait) as mine:
+                if mine and not osp.isfile(checkpoint):
+                    ensure_checkpoint(config, checkpoint)
 
 
 def read_job(config: ConfigType, cfg_options: Optional[dict] = None) -> Config:

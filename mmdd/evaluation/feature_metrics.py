@@ -124,6 +124,21 @@ def mmd2(real: np.ndarray, fake: np.ndarray, bandwidth: Optional[float] = None,
     return value
 
 
+def mmd_linear(real: np.ndarray, fake: np.ndarray) -> float:
+    """Maximum mean discrepancy with the linear kernel: the distance of the two mean features.
+
+    It is not squared, and in the units of the features. Distribution matching (Zhao and Bilen,
+    WACV 2023) minimises it.
+
+    Args:
+        real: (M, D), at least one.
+        fake: (N, D), at least one.
+    """
+    real = _check(real, 'real features', 1)
+    fake = _check(fake, 'distilled features', 1, real.shape[1])
+    return float(np.linalg.norm(real.mean(0) - fake.mean(0)))
+
+
 def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5,
                      block: int = BLOCK) -> Tuple[float, float]:
     """Coverage and density (Naeem et al., ICML 2020, equations 3 and 4).
@@ -209,17 +224,18 @@ def feature_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Dict[str,
         k: See :func:`coverage_density`; less where M is not above it.
 
     Returns:
-        dict: ``mmd2``, ``bandwidth``, ``coverage``, ``density`` and ``k``; None
-        for what needs more points.
+        dict: ``mmd2``, ``bandwidth``, ``mmd_linear``, ``coverage``, ``density`` and ``k``;
+        None for what needs more points.
     """
-    found: Dict[str, Any] = dict.fromkeys(('mmd2', 'bandwidth', 'coverage', 'density', 'k'))
+    found: Dict[str, Any] = dict.fromkeys(
+        ('mmd2', 'bandwidth', 'mmd_linear', 'coverage', 'density', 'k'))
     if len(real) >= 2 and len(fake) >= 1:
         running = RunningMMD(real)
         running.add(fake)
         k = min(k, len(real) - 1)
         coverage, density = coverage_density(real, fake, k)
-        found.update(mmd2=running.value(), bandwidth=running.bandwidth, coverage=coverage,
-                     density=density, k=k)
+        found.update(mmd2=running.value(), bandwidth=running.bandwidth,
+                     mmd_linear=mmd_linear(real, fake), coverage=coverage, density=density, k=k)
     return found
 
 

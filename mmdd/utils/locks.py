@@ -41,20 +41,44 @@ def alone(path: Optional[str], until: Callable[[], bool] = lambda: False) -> Ite
         yield
 
 
+@contextmanager
+def unless_taken(path: str, wait: bool = False) -> Iterator[bool]:
+    """A block that gets whether this job has a lock, and has it until the end.
+
+    Args:
+        path: The lock file.
+        wait: Wait until other jobs have let it go; the block always has it then.
+
+    Raises:
+        ValueError: If the file system has no locks.
+    """
+    lock = FileLock(path)
+    if wait:
+        _acquire(lock)
+    mine = wait or _ask(lock, 0.)
+    try:
+        yield mine
+    finally:
+        lock.release()
+
+
 def _acquire(lock: FileLock) -> None:
     """Wait on rank 0 for the lock, on the others for rank 0."""
     timeout = 0.
-    while True:
-        answer = [_try(lock, timeout) if get_rank() == 0 else None]
-        broadcast_object_list(answer)
-        if isinstance(answer[0], str):
-            raise ValueError(f'{lock.lock_file} cannot be locked ({answer[0]}): shards need a '
-                             f'folder on a file system with locks')
-        if answer[0]:
-            return
+    while not _ask(lock, timeout):
         if not timeout:
-            announce(f'waiting for another shard, which holds {lock.lock_file}')
+            announce(f'waiting for another process, which holds {lock.lock_file}')
         timeout = PATIENCE
+
+
+def _ask(lock: FileLock, timeout: float) -> bool:
+    """Whether rank 0 got the lock in time, told to all ranks."""
+    answer = [_try(lock, timeout) if get_rank() == 0 else None]
+    broadcast_object_list(answer)
+    if isinstance(answer[0], str):
+        raise ValueError(f'{lock.lock_file} cannot be locked ({answer[0]}): shards need a '
+                         f'folder on a file system with locks')
+    return bool(answer[0])
 
 
 def _try(lock: FileLock, timeout: float) -> object:

@@ -1,8 +1,8 @@
-"""Work that one process of a distributed job does for all."""
+"""Work that processes of a distributed job do by themselves."""
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator
 
-from mmengine.dist import broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, is_distributed
 
 from .cli import BAD_INPUT, one_line
 
@@ -32,6 +32,29 @@ def on_rank_0(work: Callable[[], Any]) -> None:
         raise error
     if failed[0]:
         raise ValueError(failed[0])
+
+
+def on_every_rank(work: Callable[[], Any]) -> None:
+    """Do work on every rank as if there were no other process, then wait for all of them.
+
+    Args:
+        work: What each rank does; see :func:`on_rank_0`.
+
+    Raises:
+        ValueError: On every rank, if it failed for bad input on one; that one raises the error
+            itself.
+    """
+    error = None
+    try:
+        with outside_group():
+            work()
+    except BAD_INPUT as caught:
+        error = caught
+    failed = all_gather_object('' if error is None else one_line(error))
+    if error is not None:
+        raise error
+    if any(failed):
+        raise ValueError(next(text for text in failed if text))
 
 
 @contextmanager

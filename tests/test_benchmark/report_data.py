@@ -45,8 +45,8 @@ def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
             seconds_per_image=seconds, seconds_per_kept=2 * seconds,
             peak_memory_mib=dict(host=700), ranks=1),
         per_class={'<i>cat': dict(images=num, objects=num), 'dog': dict(images=0, objects=0)},
-        metrics=dict(mmd2=0.25, coverage=0.75, density=0.5, bandwidth=3., k=5, num_real=12,
-                     score=dict(mean=score, class_means={'<i>cat': 0.625})))
+        metrics=dict(mmd2=0.25, mmd_linear=4.3, coverage=0.75, density=0.5, bandwidth=3., k=5,
+                     num_real=12, score=dict(mean=score, class_means={'<i>cat': 0.625})))
     (folder / 'manifest.json').write_text(json.dumps(manifest))
     return str(folder)
 

@@ -8,9 +8,10 @@ def test_columns_have_names_and_no_class_has_one_of_its_own(tmp_path):
     table = facts_table(report_data.group(tmp_path))
     assert table.columns == [
         'method', 'seed', 'images', 'accepted', 'made', 'discarded', 'tries per image',
-        'images per class', 'score', 'lowest score', 'labels by', 'MMD²', 'coverage', 'density']
+        'images per class', 'score', 'lowest score', 'labels by', 'MMD²', 'MMD, linear',
+        'coverage', 'density']
     assert table.texts[0] == ['Random', '0', '3', '3', '6', '50.0 %', '1.33', '0 to 3',
-                              '0.60 ± 0.10', '0.50', 'proxy 3', '0.2500', '0.750', '0.500']
+                              '0.60 ± 0.10', '0.50', 'proxy 3', '0.2500', '4.30', '0.750', '0.500']
     assert [row[0] for row in table.texts] == list(report_data.METHODS)
 
 
@@ -18,7 +19,7 @@ def test_a_set_that_failed_has_a_row(tmp_path):
     group = report_data.group(tmp_path)
     group.methods[1].sets[0].facts = None
     table = facts_table(group)
-    assert table.texts[1] == ['Prior', '0'] + ['-'] * 12
+    assert table.texts[1] == ['Prior', '0'] + ['-'] * 13
 
 
 def test_class_by_class(tmp_path):

@@ -15,9 +15,9 @@ from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
-from mmdd.benchmark.results import Results
-from mmdd.benchmark.run import make_plan
-from mmdd.benchmark.suite import group_methods, read_suite
+from mmdd.benchmark.results import MethodResult, Results
+from mmdd.benchmark.run import _paper, make_plan
+from mmdd.benchmark.suite import Group, group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.utils.jobs import run_jobs
 from mmdd.utils.mean_std import MeanStd
@@ -336,6 +336,15 @@ def test_a_distillation_that_kills_its_process(tmp_path, config):
         job.name: 'its worker process died with exit code 9 (out of memory?)'}
 
 
+def test_values_of_a_paper_by_student():
+    """A suite has those that no metafile holds, for named students too."""
+    group = Group('G', [], paper=dict(Full=dict(top1='87.5 ± 0.5', students=dict(
+        Other=dict(top1=86.4)))))
+    full = MethodResult('Full', 'Full', 'all')
+    assert _paper(full, group, ['top1'], ['', 'Other', 'Third']) == {
+        '': dict(top1=MeanStd(87.5, 0.5)), 'Other': dict(top1=MeanStd(86.4, None)), 'Third': {}}
+
+
 def test_budgets_in_words():
     assert budget_text(dict(type='mmdd.IPC', n=10)) == 'IPC 10'
     assert budget_text(dict(type='Ratio', percent=0.5)) == '0.5 %'
@@ -362,7 +371,9 @@ def test_configs_of_suites_are_there(name):
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
     expected = dict(digits=0, digits_1pct=0, digits_methods=0, unidd_figure4=0,
-                    unidd_table1=2).get(name, len(paths))
+                    unidd_table1=2, d4m_figure6=6, minimax_table2=5, minimax_figure6=5,
+                    patch_selection_table7=0, patch_selection_figure6=0,
+                    patch_selection_figure7=0, patch_selection_figure8=0).get(name, len(paths))
     assert sum(found) == expected
 
 

@@ -183,6 +183,21 @@ def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
     assert all(len(files) > 4 for files in found[0][0])
 
 
+def test_class_shards_are_fine_tuned_beside_each_other(tmp_path):
+    """A job for each, with the training and the file that distilling would look for."""
+    job = read_job('configs/minimax/resnet18_imagenet_ipc10.py', {
+        'model.fine_tune.checkpoint': str(tmp_path / 'tuned.pth'),
+        'model.fine_tune.classes_per_shard': 400})
+    (tmp_path / 'tuned_400-799.pth').write_bytes(b'x')
+    found = Preparations(str(tmp_path))
+    paths = [str(tmp_path / f'tuned_{name}.pth') for name in ('0-399', '800-999')]
+    assert found.of_set(job) == paths == list(found.jobs)
+    for path, labels in zip(paths, (range(400), range(800, 1000))):
+        assert found.jobs[path].needs == [] and found.jobs[path].target == path
+        *_, training, place = found.jobs[path].args
+        assert place == path and training['model']['labels'] == list(labels)
+
+
 def test_fine_tuned_weights_with_a_place_of_their_own_are_trained(monkeypatch):
     trained = []
     monkeypatch.setattr(distill_job, 'ensure_checkpoint', lambda *args: trained.append(args[1]))

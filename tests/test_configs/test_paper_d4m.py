@@ -2,7 +2,8 @@
 import copy
 
 import pytest
-from config_files import students
+from config_files import students, training
+from mmengine.config import Config
 from paper_configs import (
     LEAVES,
     assert_metafile_has,
@@ -22,6 +23,7 @@ from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 
 PAPER = read_yaml('tests/test_configs/paper_tables/d4m.yml')
+RELEASED = 'd4m/resnet18_imagenet_ipc10_released'
 CONSTANTS, NETWORKS = PAPER['constants'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
@@ -91,7 +93,33 @@ def test_metafile_and_readme_have_the_values(name):
 
 def test_every_published_config_is_in_a_table():
     mine = {leaf for leaf in LEAVES if leaf.startswith('d4m/') and '_digits_' not in leaf}
-    assert mine == {row[0] for _, row in ROWS.values()}
+    figure_6 = {f'd4m/resnet18_imagenet_ipc{n}_resnet{depth}-teacher'
+                for n in (50, 100, 200) for depth in (50, 101)}
+    assert mine - figure_6 - {RELEASED} == {row[0] for _, row in ROWS.values()}
+    for leaf in figure_6:  # the set of table 2, the students of table 3
+        made, teacher = leaf.rsplit('_', 1)
+        cfg = config(leaf)
+        assert (cfg.model, cfg.train_cfg) == (config(made).model, config(made).train_cfg)
+        assert cfg.evaluation == config(f'd4m/resnet18_imagenet_ipc10_{teacher}').evaluation
+
+
+def test_the_released_code():
+    """The same job and students as the paper's, but for what the README lists."""
+    cfg, base = (Config(copy.deepcopy(config(leaf).to_dict()))
+                 for leaf in (RELEASED, 'd4m/resnet18_imagenet_ipc10'))
+    assert cfg.model.diffusion.pop('negative_prompt') == 'cartoon, anime, painting'
+    assert cfg.model.statistics == dict(
+        type='LatentClusters', expand=1, posterior='sample', reassignment_ratio=0.01,
+        drop_last=True)
+    cfg.model.statistics = base.model.statistics
+    assert (cfg.model, cfg.train_cfg) == (base.model, base.train_cfg)
+    found, wanted = measured(RELEASED), measured('d4m/resnet18_imagenet_ipc10')
+    assert list(found) == list(wanted)
+    for name, protocol in found.items():
+        own = Config(copy.deepcopy(training(protocol).to_dict()))
+        assert (own.protocol.select, own.train_cfg.val_interval) == ('test', 50)
+        own.protocol.select = training(wanted[name]).protocol.select
+        assert own.to_dict() == training(wanted[name]).to_dict()
 
 
 @pytest.mark.parametrize('ipc', [50, 100])

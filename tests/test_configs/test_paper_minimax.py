@@ -1,10 +1,9 @@
 """Every row of Minimax's tables is a config with the settings of ``paper_tables/minimax.yml``."""
 import inspect
 import os.path as osp
-import re
 
 import pytest
-from config_files import ROOT, students, training
+from config_files import students, training
 from mmengine.config import Config
 from paper_configs import (
     PUBLISHED,
@@ -25,6 +24,9 @@ PAPER = read_yaml('tests/test_configs/paper_tables/minimax.yml')
 CONSTANTS, METHODS, NETWORKS = PAPER['constants'], PAPER['methods'], PAPER['students']
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
+CORESETS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['coresets']
+            for row in table['rows']}
+TABLE_2 = 'minimax/resnetap10_imagewoof_ipc100_difffit'
 PAPER_LETTER = 'minimax/resnetap10_imagewoof_ipc10_paper'
 
 
@@ -103,9 +105,10 @@ def test_the_same_weights_for_all_budgets_and_others_for_every_method():
     made = {}
     for leaf in PUBLISHED:
         cfg = config(leaf)
-        if leaf.startswith('minimax/') and cfg.model.fine_tune is not None:
+        tuned = leaf.startswith('minimax/') and cfg.model.fine_tune
+        if tuned and tuned.checkpoint:  # the points of a sweep have weights of their own
             job = fine_tuning(cfg).pretty_text
-            assert made.setdefault(cfg.model.fine_tune.checkpoint, job) == job
+            assert made.setdefault(tuned.checkpoint, job) == job
     assert len(set(made.values())) == len(made) == 4 + 2 * len(METHODS) + 1
 
 
@@ -129,15 +132,56 @@ def test_students(name):
 @pytest.mark.parametrize('name', ROWS)
 def test_metafile_and_readme_have_the_values(name):
     table, (leaf, _, images, *values) = ROWS[name]
+    assert_values('minimax', table, leaf, images, values)
+
+
+def assert_values(method, table, leaf, images, values):
+    """Metafile and README of a method have the values of a row."""
     assert_metafile_has(leaf, images, table['columns'], values)
-    entry = entries('minimax')[f'configs/{leaf}.py']
+    entry = entries(method)[f'configs/{leaf}.py']
     assert table['name'].split()[1] in entry['Metadata']['Source']
     assert_readme_has(leaf, values)
 
 
 def test_every_published_config_is_in_a_table():
-    mine = {leaf for leaf in PUBLISHED if leaf.startswith('minimax/')}
-    assert mine - {PAPER_LETTER} == {row[0] for _, row in ROWS.values()}
+    mine = {leaf for leaf in PUBLISHED if leaf.startswith('minimax/')
+            and not leaf.endswith(('-sweep', '_pool'))}
+    assert mine - {PAPER_LETTER, TABLE_2} == {row[0] for _, row in ROWS.values()}
+
+
+@pytest.mark.parametrize('ipc', [10, 20, 50, 70])
+def test_a_budget_is_drawn_from_100_images_of_a_class(ipc):
+    leaf = f'minimax/resnetap10_imagewoof_ipc{ipc}'
+    found, base = (Config(config(name).to_dict()) for name in (f'{leaf}_pool', leaf))
+    stage, = found.model.pop('set_stages')
+    assert TASK_UTILS.build(stage).slots(ipc) == 100
+    assert (found.model, found.train_cfg, found.evaluation) == (
+        base.model, base.train_cfg, base.evaluation)
+
+
+def test_difffit_of_table_2_is_that_of_table_5_at_another_budget():
+    found, base = (Config(config(leaf).to_dict())
+                   for leaf in (TABLE_2, TABLE_2.replace('ipc100', 'ipc10')))
+    assert found.train_cfg.budget == dict(type='IPC', n=100)
+    found.train_cfg.budget.n = 10
+    assert (found.model, found.train_cfg, found.evaluation) == (
+        base.model, base.train_cfg, base.evaluation)
+
+
+@pytest.mark.parametrize('name', CORESETS)
+def test_coresets_differ_from_the_method_in_model_and_loop_alone(name):
+    table, (leaf, real_set, images, *values) = CORESETS[name]
+    rule, _, rest = osp.basename(leaf).partition('_')
+    cfg, method = config(leaf), config(f'minimax/{rest}')
+    assert cfg.model.type == dict(random='RandomCoreset', kcenter='KCenterCoreset',
+                                  herding='HerdingCoreset')[rule]
+    assert (cfg.train_dataloader, cfg.evaluation) == (method.train_dataloader, method.evaluation)
+    assert [cfg.train_cfg[key] for key in ('budget', 'writer')] == [
+        method.train_cfg[key] for key in ('budget', 'writer')]
+    assert cfg.train_cfg.budget.n * PAPER['real_sets'][real_set][1] == images
+    if rule != 'random':
+        assert student_network(cfg.model.proxy.cfg) == 'resnetap10'
+    assert_values('coreset', table, leaf, images, values)
 
 
 def test_the_letter_of_the_paper():
@@ -167,12 +211,11 @@ def test_imageidc_is_the_list_of_the_released_code():
 def test_table_2_and_cost_are_in_metafile_and_readme():
     collection, = read_yaml('configs/minimax/metafile.yml')['Collections']
     assert collection['Metadata']['MMD'] == {
-        'IPC 50': dict(Minimax=4.0, DiT=5.4, DiffFit=5.4),
-        'IPC 100': dict(Minimax=4.3, DiT=5.5, DiffFit=5.3)}
-    with open(osp.join(ROOT, 'configs/minimax/README.md')) as f:
-        text = re.sub(r'\s+', ' ', f.read())
-    assert 'Minimax 4.0 and 4.3 at IPC 50 and 100, the raw DiT 5.4 and 5.5, DiffFit 5.4 and 5.3' \
-        in text
+        f'IPC {n}': {name: values[n] for name, values in PAPER['mmd'].items()} for n in (50, 100)}
+    stem = 'resnetap10_imagewoof_ipc'
+    for end, name in (('_dit', 'DiT'), ('_difffit', 'DiffFit'), ('', 'Minimax')):
+        for n, value in PAPER['mmd'][name].items():
+            assert_readme_has(f'minimax/{stem}{n}{end}', [value])
 
 
 @pytest.mark.parametrize('method', ['dit', 'difffit'])

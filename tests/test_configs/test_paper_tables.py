@@ -38,6 +38,7 @@ METHOD = re.compile(r'_(prior|proxy|context|gpt-4o|composed)$')
 
 PAPER = read_yaml('tests/test_configs/paper_tables/unidd.yml')
 CONSTANTS = PAPER['constants']
+MINIMAX = read_yaml('tests/test_configs/paper_tables/minimax.yml')  # has rows of coresets too
 ROWS = {f'{table["name"]}: {row[0]}': (table, row) for table in PAPER['tables']
         for row in table['rows']}
 
@@ -136,7 +137,8 @@ def test_table_6(leaf, proxy, values):
         assert_top1_is(leaf, student, value)
 
 
-@pytest.mark.parametrize('leaf', [leaf for leaf in LEAVES if leaf.endswith('-sweep')])
+@pytest.mark.parametrize('leaf', [
+    leaf for leaf in LEAVES if leaf.startswith('unidd/') and leaf.endswith('-sweep')])
 def test_every_point_of_figure_4_resolves(leaf):
     cfg, base = config(leaf), config(leaf.rpartition('_')[0])
     key, choice = SWEEPS[re.search(r'_(scale|steps)-sweep$', leaf)[1]]
@@ -153,6 +155,7 @@ def test_every_point_of_figure_4_resolves(leaf):
 
 def test_metafile_has_no_values_beside_the_tables():
     known = {row[0] for _, row in ROWS.values()} | {row[0] for row in PAPER['table6']}
+    known |= {row[0] for table in MINIMAX['coresets'] for row in table['rows']}
     for method in ('unidd', 'coreset'):
         for path, model in entries(method).items():
             assert ('Results' in model) == (path[len('configs/'):-3] in known), path

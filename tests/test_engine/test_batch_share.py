@@ -39,13 +39,16 @@ def test_all_ranks_train_and_rank_0_publishes(tmp_path):
 
 WORKER = """
 import json
+import os.path as osp
 import sys
 
 import toy_student
 from mmengine.config import Config
 
 from mmdd.engine import batch_share
+from mmdd.engine.distill_job import share_trainings
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.utils.rank_zero import on_every_rank
 from mmdd.utils.runner import init_launcher
 import torch.distributed as dist
 
@@ -67,11 +70,20 @@ for name in ('alone', 'shared'):
     ensure_checkpoint(f'{folder}/toy.py', f'{folder}/{name}.pth')
     with open(f'{folder}/{name}_{rank}.json', 'w') as f:
         json.dump(seen, f)
-try:
-    ensure_checkpoint(f'{folder}/bad.py', f'{folder}/bad.pth')
-except ValueError as error:
-    with open(f'{folder}/bad_{rank}.txt', 'w') as f:
-        f.write(str(error))
+seen = []
+batch_share.has_gpu = lambda: False
+parts = [(f'{folder}/toy.py', f'{folder}/part{i}.pth') for i in range(3)]
+on_every_rank(lambda: share_trainings(parts))
+with open(f'{folder}/parts_{rank}.json', 'w') as f:
+    json.dump([seen, [osp.isfile(path) for _, path in parts]], f)
+bad = f'{folder}/bad.py', f'{folder}/bad.pth'
+for name, work in (('bad', lambda: ensure_checkpoint(*bad)),
+                   ('bad_part', lambda: on_every_rank(lambda: share_trainings([bad])))):
+    try:
+        work()
+    except ValueError as error:
+        with open(f'{folder}/{name}_{rank}.txt', 'w') as f:
+            f.write(str(error))
 """
 
 
@@ -116,8 +128,19 @@ def test_ranks_share_the_batch_of_one_process(trained):
 
 
 @pytest.mark.slow
-def test_bad_input_of_rank_0_is_the_same_line_on_all_ranks(trained):
-    lines = {(trained / f'bad_{rank}.txt').read_text() for rank in range(2)}
+def test_ranks_train_what_no_other_has_begun(trained):
+    """Each of three trainings once, by one rank as by one process; all are there on all ranks."""
+    seen, there = zip(*(json.loads((trained / f'parts_{rank}.json').read_text())
+                        for rank in range(2)))
+    assert [len(batch) for own in seen for batch in own] == [4] * 12
+    assert {len(own) % 4 for own in seen} == {0} and there == ([True] * 3, ) * 2
+    assert {weight(trained / f'part{i}.pth') for i in range(3)} == {weight(trained / 'single.pth')}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['bad', 'bad_part'])
+def test_bad_input_of_one_rank_is_the_same_line_on_all_ranks(trained, name):
+    lines = {(trained / f'{name}_{rank}.txt').read_text() for rank in range(2)}
     assert lines == {'the toy set refuses 13'}
 
 

@@ -121,6 +121,8 @@ def test_metrics_of_the_kept_images(whole, threshold, digits, proxy):
     value, sigma, real, made = naive_metrics(folder, proxy, [paths[i] for i in rows])
     assert metrics['mmd2'] == pytest.approx(value, abs=2e-4)
     assert metrics['bandwidth'] == pytest.approx(sigma, rel=1e-3)
+    assert metrics['mmd_linear'] == pytest.approx(
+        np.linalg.norm(np.mean(real, 0) - np.mean(made, 0)), rel=1e-3)
     assert (metrics['coverage'], metrics['density']) == pytest.approx(
         coverage_density(np.stack(real), np.stack(made), 3), abs=1e-9)
     scores = [entry['score'] for entry in found['images']]

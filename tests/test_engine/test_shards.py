@@ -13,13 +13,14 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmdd.apis import distill
+from mmdd.engine import distill_job
 from mmdd.engine.cost import count_ranks
 from mmdd.engine.distill_loop import DistillLoop
 from mmdd.engine.journal import Journal
 from mmdd.engine.shards import Shard, Shards, read_shard
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS
-from mmdd.utils.locks import alone
+from mmdd.utils.locks import alone, unless_taken
 
 DIE = {}
 
@@ -188,6 +189,37 @@ def test_one_at_a_time_until_it_is_made(tmp_path):
     with pytest.raises(KeyError), alone(lock):
         raise KeyError
     _lock_now(lock)
+
+
+def test_a_lock_that_is_taken_is_left_to_its_owner(tmp_path):
+    lock = str(tmp_path / 'x.lock')
+    with unless_taken(lock) as mine, unless_taken(lock) as again:
+        assert (mine, again) == (True, False)
+        with pytest.raises(BlockingIOError):
+            _lock_now(lock)
+    _lock_now(lock)
+    with unless_taken(lock, wait=True) as mine:
+        assert mine
+
+
+def test_class_shards_are_fine_tuned_beside_other_jobs(tmp_path, monkeypatch):
+    """A job takes what no other has begun, then what another did not come to finish."""
+    paths, trained, held = [str(tmp_path / f'{i}.pth') for i in range(4)], [], []
+
+    def train(config, path):
+        trained.append(path)
+        open(path, 'w').close()
+        for lock in held[:len(trained) == 2]:  # the other job dies while this one trains
+            lock.__exit__(None, None, None)
+
+    monkeypatch.setattr(distill_job, 'ensure_checkpoint', train)
+    open(paths[1], 'w').close()
+    other = unless_taken(str(tmp_path / '0.lock'))
+    assert other.__enter__()
+    held.append(other)
+    distill_job.share_trainings([({}, path) for path in paths])
+    assert trained == [paths[2], paths[3], paths[0]]
+    assert sorted(path.name for path in tmp_path.glob('*.lock')) == ['0.lock', '2.lock', '3.lock']
 
 
 def _lock_now(path):

@@ -12,6 +12,7 @@ from mmdd.evaluation.feature_metrics import (
     feature_metrics,
     median_distance,
     mmd2,
+    mmd_linear,
     score_statistics,
 )
 
@@ -127,11 +128,18 @@ def test_density_of_the_same_distribution_is_one():
     assert coverage == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al., equation 9
 
 
+def test_the_linear_kernel_compares_means():
+    real, fake = np.array([[0., 0.], [2., 0.]]), np.array([[1., 3.], [1., 5.], [4., 4.]])
+    assert mmd_linear(real, fake) == pytest.approx(np.hypot(1, 4))
+    assert mmd_linear(real, fake[:1]) == 3
+
+
 def test_all_figures_at_once():
     x, y = sets()
     found = feature_metrics(x, y, k=50)
     assert found['k'] == 22 and found['bandwidth'] == median_distance(x)
     assert found['mmd2'] == mmd2(x, y)
+    assert found['mmd_linear'] == mmd_linear(x, y)
     assert (found['coverage'], found['density']) == coverage_density(x, y, 22)
     single = feature_metrics(x, y[:1])
     assert single['mmd2'] is None and 0 <= single['coverage'] <= 1

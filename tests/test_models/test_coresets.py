@@ -266,6 +266,16 @@ def test_features_that_are_not_finite_name_the_image(tmp_path):
         FeaturePass(Overflowing(), paths, (8, 8), 4).run()
 
 
+def test_images_are_cut_instead_of_stretched(tmp_path):
+    """White at both ends of a wide image, which only stretching shows; kept apart on disk."""
+    path, wide = str(tmp_path / 'wide.png'), np.zeros((4, 12, 3), np.uint8)
+    wide[:, :4] = wide[:, 8:] = 255
+    Image.fromarray(wide).save(path)
+    stretched, cut = (FeaturePass(Mean(), [path], (4, 4), 1, str(tmp_path / 'kept'),
+                                  crop=crop).run()[0].numpy().copy() for crop in (False, True))
+    assert (cut == 0).all() and (stretched > 0.5).all()
+
+
 def pictures(folder, num):
     paths = []
     for i in range(num):

@@ -294,6 +294,27 @@ def test_text_encoders_leave_the_device(offload, monkeypatch):
     assert len(moved) == 1 + offload
 
 
+def test_flux_takes_an_attention_backend():
+    """One that computes attention in plain tensor operations gives the same velocities."""
+    noise = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for name in (None, '_native_math'):
+        prior = build('flux', attention_backend=name)
+        processors = [module.processor for module in prior.transformer.modules()
+                      if hasattr(module, 'processor')]
+        assert {getattr(p._attention_backend, 'value', None) for p in processors} == {name}
+        found.append(prior.predict_noise(noise, torch.tensor(500.), prior.encode_conditions(
+            slots())))
+    assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind, name, words', [
+    ('flux', 'flush', 'must be one of'), ('sd3', 'native', 'has no choice')])
+def test_attention_backends_that_cannot_be(kind, name, words):
+    with pytest.raises(ValueError, match=rf'model\.diffusion\.attention_backend.*{words}'):
+        build(kind, attention_backend=name)
+
+
 @pytest.fixture(scope='module')
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp('flow')

@@ -45,6 +45,19 @@ def test_the_last_latents_move_the_centres():
     found = LatentClusters().summarize(stream(points, 3), 11, 2, seed=0)
     # the last one joins the five around 10.8: (10 + 11 + 12 + 11 + 10 + 101) / 6
     np.testing.assert_allclose(sorted(found['centres'].ravel()), [0.8, 155 / 6], rtol=1e-5)
+    # or not, as there; the last of 11 fills no mini-batch of two
+    dropped = LatentClusters(drop_last=True, nearest=True).summarize(
+        stream(points, 3), 11, 2, seed=0)
+    np.testing.assert_allclose(sorted(dropped['centres'].ravel()), [1, 11])
+    assert (dropped['images'], sorted(dropped['sources'])) == (10, [2, 3])
+    # one mini-batch is all that there is
+    few = LatentClusters(drop_last=True, expand=6).summarize(stream(points, 3), 11, 2, seed=0)
+    assert few['images'] == 11
+
+
+def test_dropping_is_part_of_what_statistics_are():
+    plain, dropped = LatentClusters(), LatentClusters(drop_last=True)
+    assert 'drop_last' not in plain.settings() and dropped.settings()['drop_last']
 
 
 @pytest.mark.parametrize('expand', [1, 3, 100])

@@ -12,9 +12,10 @@ from PIL import Image
 from mmdd.apis import distill
 from mmdd.engine.journal import Journal
 from mmdd.engine.stored_samples import StoredSamples
-from mmdd.models.set_stages import SetStage, SetStages
+from mmdd.models.set_stages import SetStage, SetStages, SubsetOfPool
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistilledSample, DistillSlot
+from mmdd.utils.seed import derive_seed
 
 
 @TASK_UTILS.register_module()
@@ -147,6 +148,37 @@ def test_a_pool_keeps_the_brightest_of_each_class(digits, pool, tmp_path):
         best = max(own, key=lambda e: picture(pool, e).mean())
         assert entry['classes'] == [str(label)] and entry['slot'] == best['slot']
         assert abs(picture(folder, entry) - picture(pool, best)).max() <= 1
+
+
+def test_a_part_of_a_pool_is_drawn_class_by_class(digits, pool, tmp_path):
+    """The images of the pool that the permutation of each class begins with."""
+    whole = read(pool)['images']
+    folder = distill(job(digits, 1, set_stages=[dict(type='SubsetOfPool', pool=3)]), str(tmp_path))
+    found, drawn = read(folder), []
+    assert (found['budget_asked'], found['images_made']) == (10, 30)
+    for label, entry in enumerate(found['images']):
+        place = np.random.default_rng(derive_seed('subset of a pool', 0, label)).permutation(3)[0]
+        own = [e for e in whole if e['classes'] == [str(label)]]
+        assert entry['slot'] == own[place]['slot']
+        assert abs(picture(folder, entry) - picture(pool, own[place])).max() <= 1
+        drawn.append(place)
+    assert set(drawn) == {0, 1, 2}
+
+
+def test_the_first_of_a_pool(stored):
+    stage = SubsetOfPool('3/2', take='first')
+    assert stage.slots(70) == 105 and SubsetOfPool('10/7').slots(70) == 100
+    assert SetStages([stage]).choose(stored, None) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match='SubsetOfPool: 3 images take 4.5 samples; make the '):
+        stage.slots(3)
+
+
+@pytest.mark.parametrize('settings, words', [
+    (dict(pool=0), 'pool must be at least 1, got 0'), (dict(pool='a'), "like '10/7', got 'a'"),
+    (dict(pool='1/0'), "got '1/0'"), (dict(take='last'), "'random' or 'first', got 'last'")])
+def test_settings_of_a_pool(settings, words):
+    with pytest.raises(ValueError, match=words):
+        SubsetOfPool(**settings)
 
 
 def test_expansion_in_a_job(digits, tmp_path):

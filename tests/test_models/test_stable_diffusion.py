@@ -371,6 +371,19 @@ def test_channels_last_changes_the_layout_alone():
     torch.testing.assert_close(gradient, same, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('offload', [True, False])
+def test_the_text_encoder_leaves_the_device(offload, monkeypatch):
+    diffusion, moved = build(offload_text_encoders=offload), []
+    monkeypatch.setattr(diffusion.text_encoder, 'to', lambda device: moved.append(str(device)))
+    diffusion.encode_conditions(make_slots(2))
+    assert moved == ['cpu'] * (1 + offload)
+
+
+def test_the_attention_of_a_unet_has_no_choice():
+    with pytest.raises(ValueError, match='attention_backend: UNet2DConditionModel .*no choice'):
+        build(attention_backend='native')
+
+
 def test_a_size_that_the_prior_was_not_trained_on_is_told_once(caplog, monkeypatch):
     from mmengine.logging import MMLogger
     logger = MMLogger.get_current_instance()

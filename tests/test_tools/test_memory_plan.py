@@ -11,7 +11,15 @@ import torch
 from probes import memory_plan
 from probes.guidance_cost import HookCaller, random_slots
 from probes.live_memory import LiveMemory, count_saved, fused_attention, weight_bytes
-from probes.memory_plan import GB, ROWS, Networks, Recipe, largest_batch, plan_row
+from probes.memory_plan import (
+    GB,
+    ROWS,
+    Networks,
+    Plan,
+    Recipe,
+    largest_batch,
+    plan_row,
+)
 
 from mmdd.engine import TaskGuidanceHook
 from mmdd.models import DetectorProxy
@@ -101,7 +109,8 @@ def test_a_real_step_keeps_what_was_planned(parts, real, wrt, decoder, checkpoin
     with count_saved() as saved, LiveMemory() as memory:
         diffusion.sample(random_slots(BATCH, SIZE, 10), steps=1, call_hook=caller.call_hook)
     weights = weight_bytes(*(part for name, part in diffusion.named_children()
-                             if name != 'small_decoder' or decoder == 'small'), proxy)
+                             if name != 'text_encoder' and (
+                                 name != 'small_decoder' or decoder == 'small')), proxy)
     assert plan.weights == weights
     assert plan.saved == pytest.approx(saved.total, rel=.05)
     assert max(plan.step, plan.final) == pytest.approx(memory.peak, rel=.1)
@@ -115,10 +124,20 @@ def test_saved_bytes_are_linear_in_images_and_pixels(parts):
     assert large == pytest.approx(4 * one, rel=.1)
 
 
-@pytest.mark.parametrize('memory, batch', [
-    (9, 0), (10, 1), (19.9, 1), (20, 2), (39, 3), (40, 4), (50, 5), (80, 8), (160, 16)])
-def test_largest_batch(memory, batch):
-    assert largest_batch([10, 20, 40, 80], memory) == batch
+@pytest.mark.parametrize('room, batch', [
+    (6, 0), (14, 0), (15, 1), (24.9, 1), (25, 2), (44, 3), (45, 4), (55, 5), (85, 8), (165, 16)])
+def test_largest_batch(room, batch):
+    """Weights of 5, steps of 10 per image; the final image takes 10 whatever the batch."""
+    plans = [Plan(5, 0, text=2 * num, step=10 * num, final=10) for num in (1, 2, 4, 8)]
+    memory = room * (1 + memory_plan.FRAGMENTED) + memory_plan.RESERVE + 1e-3
+    assert largest_batch(plans, memory) == batch
+
+
+def test_the_dearest_phase_limits_the_batch_beyond_the_planned_ones():
+    """The final image is dearer up to batch 8, from 12 on the steps are."""
+    plans = [Plan(0, 0, text=0, step=10 * num, final=40 + num) for num in (1, 2, 4, 8)]
+    memory = 200 * (1 + memory_plan.FRAGMENTED) + memory_plan.RESERVE + 1e-3
+    assert largest_batch(plans, memory) == 20
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,8 @@ Draws single-digit images from an embedded prior with plain class prompts, or
 the classes themselves, and no guidance by a proxy, and classifies them with the network that
 was trained on the real single-digit training images (trained first where it is missing).
 With --scenes it draws scenes of 3 and 4 digits instead, with the prompts of layouts of validation
-handwriting, and counts how many of the asked digits a detector finds anywhere in the image.
+handwriting, and counts how many of the asked digits a detector finds anywhere in the image; beside
+it how many it finds in rendered scenes of these layouts, and in these through the autoencoder.
 """
 import argparse
 from collections import Counter
@@ -19,7 +20,9 @@ import numpy as np
 import torch
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint
+from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from mmdd.datasets.digit_scenes import CLASSES, render_scene
 from mmdd.engine.train_job import ensure_checkpoint
@@ -91,9 +94,13 @@ def make_slots(num, seed):
 
 
 def make_scenes(num, counts, seed):
-    """Slots of scenes with as many digits as asked for, counts in turn."""
+    """Slots of scenes with as many digits as asked for, counts in turn, and the scenes' images.
+
+    Returns:
+        tuple: slots, and the rendered scenes (num, 3, 64, 64) in [0, 1] of their layouts.
+    """
     prompter = AnnotationPrompter(plural='', background='on a textured background', max_objects=6)
-    slots, rng = [], np.random.default_rng(seed)
+    slots, images, rng = [], [], np.random.default_rng(seed)
     while len(slots) < num:
         count = counts[len(slots) % len(counts)]
         scene = render_scene(rng, 64, 'val', count)
@@ -103,7 +110,8 @@ def make_scenes(num, counts, seed):
         slots.append(DistillSlot(
             len(slots), slot_seed(seed, len(slots)), (64, 64), scene.labels, scene.bboxes,
             prompt=prompter.describe(layout, CLASSES)))
-    return slots
+        images.append(torch.from_numpy(scene.image).permute(2, 0, 1).float() / 255)
+    return slots, torch.stack(images)
 
 
 def count_found(asked, found):
@@ -111,26 +119,41 @@ def count_found(asked, found):
     return sum((Counter(asked) & Counter(found)).values())
 
 
+def found_digits(detector, slots, images, score_thr):
+    """Share of the asked digits that a detector finds, by the number of digits of a scene."""
+    right, asked = Counter(), Counter()
+    for slot, found in zip(slots, detector.predict(images)):
+        labels = found.labels[found.scores >= score_thr].tolist()
+        right[len(slot.labels)] += count_found(slot.labels.tolist(), labels)
+        asked[len(slot.labels)] += len(slot.labels)
+    return {count: right[count] / asked[count] for count in sorted(asked)}
+
+
+@torch.no_grad()
 def measure_scenes(args, prior):
-    """Print the share of asked digits that a detector finds, by the number of digits."""
+    """Print the share of asked digits that a detector finds in drawn and in rendered scenes.
+
+    Of the rendered ones, and of these through the autoencoder, it finds what a prior that draws
+    as scenes are rendered could reach.
+    """
     ensure_checkpoint(args.detector, args.detector_checkpoint)
     detector = DetectorProxy(args.detector, args.detector_checkpoint)
-    slots, tiles = make_scenes(args.scenes, args.digits, args.seed), []
-    right, asked = Counter(), Counter()
-    for start in track(range(0, len(slots), args.batch_size), 'sampling'):
-        batch = slots[start:start + args.batch_size]
-        images = prior.sample(batch)[0]
-        for slot, image, found in zip(batch, to_uint8(images), detector.predict(images)):
-            labels = found.labels[found.scores >= args.score_thr].tolist()
-            count = len(slot.labels)
-            right[count] += count_found(slot.labels.tolist(), labels)
-            asked[count] += count
-            tiles.append(Tile(image, caption=' '.join(map(str, sorted(slot.labels.tolist())))))
+    slots, rendered = make_scenes(args.scenes, args.digits, args.seed)
+    drawn = torch.cat([
+        prior.sample(slots[start:start + args.batch_size])[0]
+        for start in track(range(0, len(slots), args.batch_size), 'sampling')])
+    decoded = prior.decode_latents(prior.encode_images(rendered)).clamp(0, 1)
+    rows = dict(drawn=drawn, rendered=rendered, autoencoder=decoded)
+    table = Table('scenes', *(f'{count} digits' for count in sorted(set(args.digits))),
+                  title=f'digits found, of those asked for (score {args.score_thr} or more)')
+    for name, images in rows.items():
+        shares = found_digits(detector, slots, images, args.score_thr)
+        table.add_row(name, *(f'{100 * share:.1f} %' for share in shares.values()))
+    Console().print(table)
     if args.sheet:
+        tiles = [Tile(image, caption=' '.join(map(str, sorted(slot.labels.tolist()))))
+                 for slot, image in zip(slots, to_uint8(drawn))]
         save_contact_sheet(args.sheet, tiles, CLASSES, columns=16, side=64)
-    for count in sorted(asked):
-        print(f'scenes of {count} digits: {right[count]} of {asked[count]} are found: '
-              f'{100 * right[count] / asked[count]:.1f} %')
 
 
 def load_prior(args):

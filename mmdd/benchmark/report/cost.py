@@ -169,8 +169,16 @@ def save_bars(path: str, costs: Costs) -> None:
     Raises:
         ValueError: If the suffix is another one.
     """
+    save_figure(cost_bars(costs), path)
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Write a figure as SVG, PNG or PDF by the suffix of ``path``.
+
+    Raises:
+        ValueError: If the suffix is another one.
+    """
     check_suffix(path, PICTURES)
-    figure = cost_bars(costs)
     if path.endswith('.svg'):
         save_svg(figure, path)
         return

@@ -6,7 +6,8 @@ from mmdd.utils.table import Cell, Column, Table, number, percent
 from ..results import GroupResult, MethodResult, Results, SetResult
 
 # Figures of FeatureMetricsHook: key, name of the column, decimals.
-METRICS = (('mmd2', 'MMD²', 4), ('coverage', 'coverage', 3), ('density', 'density', 3))
+METRICS = (('mmd2', 'MMD²', 4), ('mmd_linear', 'MMD, linear', 2), ('coverage', 'coverage', 3),
+           ('density', 'density', 3))
 SCORES = ('HLR', 'IOR', 'LRS')
 Entry = Tuple[MethodResult, SetResult]
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from PIL import Image
 
-from mmdd.datasets.annotations import load_image
+from mmdd.datasets.annotations import fit_size, load_image
 from mmdd.evaluation.feature_metrics import RunningMMD, feature_metrics, score_statistics
 from mmdd.models.coresets.feature_pass import FeaturePass, extract
 from mmdd.registry import HOOKS, MODELS
@@ -37,8 +37,9 @@ class FeatureMetricsHook(Hook):
         extractor: Config of what gives features, with its ``checkpoint``: a
             proxy or ``BackboneFeatures``. None takes the distiller's proxy. Figures
             of two sets can be compared only where extractor and ``size`` agree.
-        size: (height, width) to which all images are stretched first, one number
+        size: (height, width) to which all images are brought first, one number
             for squares; None takes the distiller's image size.
+        crop: Cut images to the shape of ``size`` instead of stretching them.
         num_real: How many real images stand for the real set; the same ones for
             every set.
         k: Neighbour that sets the reach of coverage and density.
@@ -57,6 +58,7 @@ class FeatureMetricsHook(Hook):
     def __init__(self,
                  extractor: Optional[dict] = None,
                  size: Union[int, Tuple[int, int], None] = None,
+                 crop: bool = False,
                  num_real: int = 2000,
                  k: int = 5,
                  batch_size: int = 32,
@@ -70,6 +72,7 @@ class FeatureMetricsHook(Hook):
                              'measure nothing')
         self.extractor = extractor
         self.size: Optional[Tuple[int, int]] = (size, size) if isinstance(size, int) else size
+        self.crop = crop
         self.num_real = num_real
         self.k = k
         self.batch_size = batch_size
@@ -100,7 +103,8 @@ class FeatureMetricsHook(Hook):
             self.model = MODELS.build(node).to(get_device())
         weights = node.pop('checkpoint', None)
         key = fingerprint(dict(part=dict(
-            node, size=list(self.size), weights=weights and sha256(resolve_path(weights)))))
+            node, size=list(self.size), weights=weights and sha256(resolve_path(weights)),
+            **(dict(crop=True) if self.crop else {}))))
         self.folder = osp.join(runner.train_loop.journal.folder, 'metrics', key[:12])
 
     def after_distill_iter(self, runner, samples: List[DistilledSample]) -> None:
@@ -152,7 +156,7 @@ class FeatureMetricsHook(Hook):
             assert self.size is not None
             features = FeaturePass(
                 self.model, paths, self.size, self.batch_size, self._real_folder(paths),
-                'features for the metrics', share=False).run()
+                'features for the metrics', share=False, crop=self.crop).run()
             assert features is not None, 'a rank that works alone gets them'
             self._real = features.numpy()
         return self._real
@@ -188,12 +192,10 @@ class FeatureMetricsHook(Hook):
         """The image of a sample at the extractor's size, (H, W, 3) uint8 RGB."""
         assert self.size is not None
         if sample.path:
-            return load_image(sample.path, self.size)
+            return load_image(sample.path, self.size, self.crop)
         image = sample.image
         if image is None:
             image = runner.train_loop.journal.read_image((sample.slot.id, sample.slot.round))
         if image.shape[:2] == self.size:
             return image
-        height, width = self.size
-        return np.asarray(Image.fromarray(image).resize(
-            (width, height), Image.Resampling.BILINEAR))
+        return np.asarray(fit_size(Image.fromarray(image), self.size, self.crop))

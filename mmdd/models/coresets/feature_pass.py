@@ -30,17 +30,19 @@ class FeaturePass:
     Args:
         extractor: Model with ``features(images (B, 3, H, W)) -> (B, D)``.
         paths: Image files.
-        size: (height, width) to which images are stretched.
+        size: (height, width) to which images are brought.
         batch_size: Images in one forward pass.
         folder: Where finished blocks are kept and found again, on a disk that
             all ranks share; None keeps nothing, and the rank works alone.
         name: What is going on, for the log.
         share: Whether all ranks take part, if there is a folder.
+        crop: Cut images to the shape of ``size`` instead of stretching them.
     """
 
     def __init__(self, extractor, paths: Sequence[Any], size: Tuple[int, int], batch_size: int,
                  folder: Optional[str] = None, name: str = 'features',
-                 share: bool = True) -> None:
+                 share: bool = True,
+                 crop: bool = False) -> None:
         self.extractor = extractor
         self.paths = list(paths)
         height, width = size
@@ -48,6 +50,7 @@ class FeaturePass:
         self.batch_size = batch_size
         self.folder = folder
         self.name = name
+        self.crop = crop
         self.shared = share and folder is not None and get_world_size() > 1
         step = batch_size * BLOCK
         self.blocks = [self.paths[i:i + step] for i in range(0, len(self.paths), step)]
@@ -121,7 +124,7 @@ class FeaturePass:
         return item
 
     def _read(self, item: Any) -> np.ndarray:
-        return load_image(item, self.size)
+        return load_image(item, self.size, self.crop)
 
     def _file(self, index: int) -> str:
         assert self.folder is not None
@@ -131,7 +134,8 @@ class FeaturePass:
         """What a block is about: these files, unchanged, at this size."""
         files = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns)
                  for path in map(self._path, self.blocks[index])]
-        return derive_seed('features', str(self.size), str(self.batch_size), str(files))
+        cut = ('crop', ) if self.crop else ()
+        return derive_seed('features', str(self.size), str(self.batch_size), str(files), *cut)
 
     def _load(self, index: int) -> Optional[np.ndarray]:
         """Features of a finished block; None where they are missing or of other files."""

@@ -1,6 +1,6 @@
 """One interface over diffusers' latent diffusion models."""
 import warnings
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdd.structures import DistillSlot
 from mmdd.utils.digest import digest_weights
+from .execution import EXECUTION
 from .forward_process import ForwardProcess
 from .sampling import SamplingLoop
 
@@ -37,9 +38,10 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
 
     cfg_scale: float = 1.
     reads_prompts: bool = False
-    runtime_settings: Tuple[str, ...] = ('compile', 'gradient_checkpointing', 'channels_last')
-    limits = dict(steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
-                  dtype=('auto', 'fp32', 'fp16', 'bf16'))
+    runtime_settings: Tuple[str, ...] = EXECUTION
+    limits: Dict[str, Any] = dict(
+        steps=dict(low=1), cfg_scale=dict(low=0), seed=dict(low=0),
+        dtype=('auto', 'fp32', 'fp16', 'bf16'))
 
     def __init__(self, scheduler, steps: int, prediction_type: str = 'epsilon') -> None:
         super().__init__()
@@ -87,10 +89,6 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
         """
         raise NotImplementedError
 
-    def autoencoder_digest(self) -> str:
-        """SHA-256 of the weights that make latents of images, as hexadecimal digits."""
-        return digest_weights(self.vae.state_dict())
-
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable.
 
@@ -99,6 +97,14 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
             fast: Use the small decoder, where there is one.
         """
         raise NotImplementedError
+
+    def decode_final(self, latents: Tensor) -> Tensor:
+        """Scaled latents (B, C, h, w) to the images that are kept (B, 3, H, W)."""
+        return self.decode_latents(latents)
+
+    def autoencoder_digest(self) -> str:
+        """SHA-256 of the weights that make latents of images, as hexadecimal digits."""
+        return digest_weights(self.vae.state_dict())
 
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any:
         """What ``predict_noise`` needs to know of the slots."""
@@ -173,18 +179,3 @@ def warn_of_negative_prompt(negative_prompt: str, cfg_scale: float) -> None:
     if negative_prompt and cfg_scale <= 1:
         warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
                       stacklevel=3)
-
-
-def draw_latents(posterior: Any,
-                 generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-    """Unscaled latents (B, C, h, w) fp32 of a posterior of diffusers: its mean, or draws.
-
-    Args:
-        posterior: ``DiagonalGaussianDistribution`` of B images.
-        generators: One per image; None takes the mean.
-    """
-    latents = posterior.mean.float()
-    if generators is None:
-        return latents
-    noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in generators])
-    return latents + posterior.std.float() * noise.to(latents)

@@ -10,8 +10,10 @@ from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents
+from .autoencoder import AutoencoderMixin
+from .base import BaseDiffusion
 from .difffit import merge_scale_factors, untie_embedders
+from .execution import run_as
 from .loading import first_line, load_autoencoder, load_module, pick_dtypes
 from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, check_separate, locate_weights
@@ -20,7 +22,7 @@ ClassMap = Union[str, Sequence[int], None]
 
 
 @MODELS.register_module()
-class DiT(BaseDiffusion):
+class DiT(AutoencoderMixin, BaseDiffusion):
     """`Scalable Diffusion Models with Transformers
     <https://arxiv.org/abs/2212.09748>`_ (ICCV 2023): a transformer on latents
     that is conditioned on a class.
@@ -53,9 +55,11 @@ class DiT(BaseDiffusion):
         scheduler: ``dict(type=<a diffusers scheduler>, ...)``; the remaining
             settings come from the pretrained folder.
         dtype: As for :class:`StableDiffusion`.
+        final_dtype: As for :class:`StableDiffusion`.
         compile: Whether to ``torch.compile`` the denoiser.
         gradient_checkpointing: As for :class:`StableDiffusion`.
         channels_last: As for :class:`StableDiffusion`, of the autoencoder alone.
+        attention_backend: As for :class:`StableDiffusion`.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
         vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
             is not in ``pretrained``.
@@ -76,9 +80,11 @@ class DiT(BaseDiffusion):
                  class_map: ClassMap = None,
                  scheduler: Optional[dict] = None,
                  dtype: str = 'auto',
+                 final_dtype: str = 'fp32',
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
                  channels_last: bool = False,
+                 attention_backend: Optional[str] = None,
                  transformer: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  seed: int = 0) -> None:
@@ -89,6 +95,8 @@ class DiT(BaseDiffusion):
         super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.cfg_channels = cfg_channels
+        self.final_dtype = final_dtype
+        self.small_decoder = None
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.transformer = load_module(
@@ -109,13 +117,8 @@ class DiT(BaseDiffusion):
         # What a fine-tuning replaced.
         self._pretrained: Dict[str, Tensor] = {}
         self.requires_grad_(False).eval()
-        if gradient_checkpointing:
-            self.transformer.enable_gradient_checkpointing()
-            self.vae.enable_gradient_checkpointing()
-        if channels_last:
-            self.vae.to(memory_format=torch.channels_last)
-        if compile:
-            self.transformer.compile()
+        run_as(self.transformer, [self.vae], compile, gradient_checkpointing, channels_last,
+               attention_backend)
 
     @classmethod
     def check_config(cls, cfg: Mapping) -> None:
@@ -170,11 +173,6 @@ class DiT(BaseDiffusion):
         """Whether the scheduler takes its variance from the transformer."""
         return self.scheduler.config.get('variance_type') in ('learned', 'learned_range')
 
-    @property
-    def factor(self) -> int:
-        """Pixels per latent cell."""
-        return 2**(len(self.vae.config.block_out_channels) - 1)
-
     def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]:
         """(C, h, w) of the latents of an image of ``size``; a DiT has one size."""
         side = self.transformer.config.sample_size
@@ -182,17 +180,6 @@ class DiT(BaseDiffusion):
             raise ValueError(f'DiT: this prior makes images of {side * self.factor} pixels '
                              f'square, got model.image_size={tuple(size)}')
         return self.channels, side, side
-
-    def encode_images(self, images: Tensor,
-                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
-
-    def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
-        """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
-        latents = latents / self.vae.config.scaling_factor
-        return self.vae.decode(latents.to(self.vae.dtype)).sample.float() / 2 + 0.5
 
     def prior_classes(self, labels: Sequence[int]) -> Tensor:
         """The prior's classes (B,) of labels of the real set.

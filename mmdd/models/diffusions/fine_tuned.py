@@ -70,8 +70,8 @@ class FineTuned:
                 prior, with the autoencoder of the training config.
         """
         cfg = load_config(self.cfg)
-        cfg.merge_from_dict(dict(model=dict(num_classes=num_classes, diffusion={
-            key: diffusion[key] for key in PRIOR if diffusion.get(key) is not None})))
+        cfg.merge_from_dict(dict(model=dict(
+            num_classes=num_classes, diffusion=prior_of(diffusion))))
         path = self.checkpoint or osp.join(work_dir, 'fine_tuned.pth')
         assert isinstance(path, str), 'a list names what is fine-tuned already'
         shards = self.shards(num_classes)
@@ -115,6 +115,11 @@ class FineTuned:
         found = transformer_weights(content, self.weights, path)
         check_weights(found, path)
         return found
+
+
+def prior_of(diffusion: Mapping[str, Any]) -> Dict[str, Any]:
+    """What of the config of a ``DiT`` its fine-tuning takes over."""
+    return {key: diffusion[key] for key in PRIOR if diffusion.get(key) is not None}
 
 
 def transformer_weights(content: Dict, weights: str, path: str) -> Dict[str, Tensor]:

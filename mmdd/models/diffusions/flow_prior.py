@@ -1,14 +1,15 @@
 """What the transformers of flow matching have in common."""
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
+from .autoencoder import AutoencoderMixin
+from .base import BaseDiffusion, warn_of_negative_prompt
+from .execution import run_as
 from .flow_process import FlowProcess
 from .loading import (
     check_small_decoder,
@@ -21,6 +22,7 @@ from .loading import (
     pick_dtypes,
 )
 from .lora import add_lora, check_lora
+from .offload import OffloadMixin
 from .prompt_cache import PromptCache
 from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, check_separate, locate_weights
@@ -44,7 +46,7 @@ class FlowCondition:
         return len(self.embeddings)
 
 
-class FlowPrior(FlowProcess, BaseDiffusion):
+class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
     """A text-to-image transformer of flow matching with frozen text encoders.
 
     A subclass names its networks, and provides ``encode_text``, ``run_transformer`` and
@@ -54,8 +56,8 @@ class FlowPrior(FlowProcess, BaseDiffusion):
         scheduler: Settings of ``FlowMatchEulerDiscreteScheduler``; those that are not named
             come from the pretrained folder. Where it shifts by the size of the image
             (``use_dynamic_shifting``) mu is that of diffusers' pipelines.
-        offload_text_encoders: Keep the text encoders on the CPU but for the moment in which
-            they encode prompts. A prompt that comes again within a job is not encoded again.
+        offload_text_encoders: As for :class:`StableDiffusion`. A prompt that comes again within
+            a job is not encoded again.
         max_sequence_length: Tokens of a prompt that the T5 text encoder sees.
         transformer: Settings of diffusers' class of the transformer.
 
@@ -65,7 +67,6 @@ class FlowPrior(FlowProcess, BaseDiffusion):
     """
 
     reads_prompts = True
-    runtime_settings = ('offload_text_encoders', )
     limits = dict(max_sequence_length=dict(low=1))
     # Class of the denoiser, and the kind of each text encoder: 'pooled', 'projection' or 't5'.
     TRANSFORMER: str
@@ -78,6 +79,7 @@ class FlowPrior(FlowProcess, BaseDiffusion):
                  negative_prompt: str = '',
                  scheduler: Optional[dict] = None,
                  dtype: str = 'auto',
+                 final_dtype: str = 'fp32',
                  variant: Optional[str] = None,
                  energy_decoder: Union[str, dict, None] = None,
                  offload_text_encoders: bool = True,
@@ -85,6 +87,8 @@ class FlowPrior(FlowProcess, BaseDiffusion):
                  lora: Optional[dict] = None,
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
+                 channels_last: bool = False,
+                 attention_backend: Optional[str] = None,
                  transformer: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
@@ -99,6 +103,7 @@ class FlowPrior(FlowProcess, BaseDiffusion):
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
         warn_of_negative_prompt(negative_prompt, cfg_scale)
+        self.final_dtype = final_dtype
         self.offload_text_encoders = offload_text_encoders
         self.max_sequence_length = max_sequence_length
         self._prompts = PromptCache(CACHED_PROMPTS)
@@ -117,12 +122,8 @@ class FlowPrior(FlowProcess, BaseDiffusion):
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
                 check_small_decoder(self.small_decoder, self.vae)
         self.requires_grad_(False).eval()
-        if gradient_checkpointing:
-            for part in (self.transformer, self.vae, self.small_decoder):
-                if part is not None:
-                    part.enable_gradient_checkpointing()
-        if compile:
-            self.transformer.compile()
+        run_as(self.transformer, [self.vae, self.small_decoder], compile,
+               gradient_checkpointing, channels_last, attention_backend)
 
     @staticmethod
     def _schedule(folder: Optional[str], scheduler: Optional[dict], steps: int) -> tuple:
@@ -172,11 +173,6 @@ class FlowPrior(FlowProcess, BaseDiffusion):
         return self.transformer
 
     @property
-    def factor(self) -> int:
-        """Pixels per latent cell."""
-        return 2**(len(self.vae.config.block_out_channels) - 1)
-
-    @property
     def grain(self) -> int:
         """Pixels per token along a side."""
         raise NotImplementedError
@@ -192,25 +188,6 @@ class FlowPrior(FlowProcess, BaseDiffusion):
                              f'of {self.grain}; set model.image_size')
         return self.vae.config.latent_channels, size[0] // self.factor, size[1] // self.factor
 
-    def encode_images(self, images: Tensor,
-                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        config = self.vae.config
-        return (draw_latents(posterior, generators) - (config.shift_factor or 0.)
-                ) * config.scaling_factor
-
-    def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
-        """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
-        if fast and self.small_decoder is not None:
-            # AutoencoderTiny takes scaled latents.
-            image = self.small_decoder.decode(latents.to(self.small_decoder.dtype)).sample
-        else:
-            config = self.vae.config
-            latents = latents / config.scaling_factor + (config.shift_factor or 0.)
-            image = self.vae.decode(latents.to(self.vae.dtype)).sample
-        return image.float() / 2 + 0.5
-
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> FlowCondition:
         """The condition of B slots, with classifier-free guidance for both branches."""
         prompts = [slot.prompt for slot in slots]
@@ -222,23 +199,10 @@ class FlowPrior(FlowProcess, BaseDiffusion):
     def _encode_prompts(self, prompts: List[str]) -> List[Tuple[Tensor, ...]]:
         """What the text encoders make of prompts, on the CPU; one by one, so none depends on
         the others."""
-        with self._encoders_at_work():
+        loaded = [role for role in self.ENCODERS if getattr(self, role, None) is not None]
+        with self.encoders_at_work(*loaded):
             return [tuple(part[0].cpu() for part in self.encode_text(prompt))
                     for prompt in prompts]
-
-    @contextmanager
-    def _encoders_at_work(self) -> Iterator[None]:
-        """Have the text encoders where the denoiser is."""
-        parts = [getattr(self, role) for role in self.ENCODERS
-                 if getattr(self, role, None) is not None]
-        for part in parts:
-            part.to(self.device)
-        try:
-            yield
-        finally:
-            if self.offload_text_encoders:
-                for part in parts:
-                    part.to('cpu')
 
     def encode_text(self, prompt: str) -> Tuple[Tensor, Tensor]:
         """Embeddings (1, L, D) and pooled embeddings (1, P) of a prompt."""

@@ -4,6 +4,7 @@ import itertools
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import torch
@@ -70,6 +71,8 @@ class SamplingLoop(ForwardProcess):
         def device(self) -> torch.device: ...
 
         def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]: ...
+
+        def decode_final(self, latents: Tensor) -> Tensor: ...
 
         def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any: ...
 
@@ -164,7 +167,8 @@ class SamplingLoop(ForwardProcess):
                fast: bool = False) -> Tuple[Tensor, List[dict]]:
         """The images and counters of a batch whose timesteps are done, see :meth:`sample`."""
         run.state.latents = run.latents
-        images = self.decode_latents(run.latents, fast=fast)
+        decode = partial(self.decode_latents, fast=True) if fast else self.decode_final
+        images = decode(run.latents)
         finite = finite_rows(run.latents) & finite_rows(images)
         images = images.clamp(0, 1)
         images[~finite] = float('nan')

@@ -133,10 +133,12 @@ class StableDiffusionXL(StableDiffusion):
     def _encode_text(self, prompts: Sequence[str]) -> Tuple[Tensor, Tensor]:
         """Hidden states (B, L, D1 + D2) and pooled projection (B, P) of prompts."""
         hidden = []
-        for tokenizer, encoder in ((self.tokenizer, self.text_encoder),
-                                   (self.tokenizer_2, self.text_encoder_2)):
-            out = encoder(token_ids(tokenizer, prompts).to(self.device), output_hidden_states=True)
-            hidden.append(out.hidden_states[-2])
+        with self.encoders_at_work('text_encoder', 'text_encoder_2'):
+            for tokenizer, encoder in ((self.tokenizer, self.text_encoder),
+                                       (self.tokenizer_2, self.text_encoder_2)):
+                out = encoder(token_ids(tokenizer, prompts).to(self.device),
+                              output_hidden_states=True)
+                hidden.append(out.hidden_states[-2])
         return torch.cat(hidden, -1), out.text_embeds
 
     def _time_ids(self, size: Tuple[int, int]) -> List[int]:

@@ -7,7 +7,9 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
+from .autoencoder import AutoencoderMixin
+from .base import BaseDiffusion, warn_of_negative_prompt
+from .execution import run_as
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -18,13 +20,14 @@ from .loading import (
     pick_dtypes,
 )
 from .lora import add_lora, check_lora
+from .offload import OffloadMixin
 from .scheduling import build_scheduler, check_scheduler
 from .tokenizer import token_ids
 from .weights import check_folder, check_separate, locate_weights
 
 
 @MODELS.register_module()
-class StableDiffusion(BaseDiffusion):
+class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
     """Text-to-image latent diffusion (UNet, KL autoencoder, CLIP text encoder).
 
     Three ways to build: ``pretrained`` names a local folder in diffusers'
@@ -44,6 +47,9 @@ class StableDiffusion(BaseDiffusion):
             Latents, clean estimate and energy stay in fp32 throughout; the
             decoder runs in fp32 where the others are fp16, unless its config
             says that it does not overflow then (``force_upcast=False``).
+        final_dtype: 'fp32' decodes the images that are kept in fp32 whatever ``dtype`` is, one
+            at a time; 'auto' as the clean estimates are, which is faster and shows bands in
+            smooth areas where that is in half precision.
         variant: Which files of the pretrained folder are loaded, such as 'fp16';
             a local folder that has only one kind needs no such hint.
         energy_decoder: Folder or hub id of an ``AutoencoderTiny`` that decodes
@@ -54,6 +60,10 @@ class StableDiffusion(BaseDiffusion):
             of denoiser and decoders are computed again for the gradient.
         channels_last: Whether the weights of U-Net and autoencoder lie in memory by pixel, which
             convolutions of GPUs in half precision may be faster with; values change by round-off.
+        attention_backend: One of diffusers' attention backends, such as 'flash', for a denoiser
+            that has the choice (FLUX); None leaves it to torch.
+        offload_text_encoders: Keep the text encoders on the CPU but for the moment in which
+            they encode prompts.
         unet, vae, text_encoder: Settings of diffusers' classes of that role. ``vae``
             may also be the folder or hub id of another autoencoder.
         tokenizer: Tokenizer folder, or the words of a small tokenizer.
@@ -77,11 +87,14 @@ class StableDiffusion(BaseDiffusion):
                  negative_prompt: str = '',
                  scheduler: Optional[dict] = None,
                  dtype: str = 'auto',
+                 final_dtype: str = 'fp32',
                  variant: Optional[str] = None,
                  energy_decoder: Union[str, dict, None] = None,
                  compile: bool = False,
                  gradient_checkpointing: bool = False,
                  channels_last: bool = False,
+                 attention_backend: Optional[str] = None,
+                 offload_text_encoders: bool = True,
                  unet: Optional[dict] = None,
                  vae: Union[str, dict, None] = None,
                  text_encoder: Optional[dict] = None,
@@ -95,6 +108,8 @@ class StableDiffusion(BaseDiffusion):
         super().__init__(scheduler, steps, prediction_type)
         self.cfg_scale = cfg_scale
         self.negative_prompt = negative_prompt
+        self.final_dtype = final_dtype
+        self.offload_text_encoders = offload_text_encoders
         warn_of_negative_prompt(negative_prompt, cfg_scale)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
@@ -110,15 +125,8 @@ class StableDiffusion(BaseDiffusion):
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
                 check_small_decoder(self.small_decoder, self.vae)
         self.requires_grad_(False).eval()
-        if gradient_checkpointing:
-            for part in (self.unet, self.vae, self.small_decoder):
-                if part is not None:
-                    part.enable_gradient_checkpointing()
-        if channels_last:
-            self.unet.to(memory_format=torch.channels_last)
-            self.vae.to(memory_format=torch.channels_last)
-        if compile:
-            self.unet.compile()
+        run_as(self.unet, [self.vae, self.small_decoder], compile,
+               gradient_checkpointing, channels_last, attention_backend)
 
     @classmethod
     def check_config(cls, cfg: Mapping) -> None:
@@ -139,11 +147,6 @@ class StableDiffusion(BaseDiffusion):
         """The U-Net."""
         return self.unet
 
-    @property
-    def factor(self) -> int:
-        """Pixels per latent cell."""
-        return 2**(len(self.vae.config.block_out_channels) - 1)
-
     def latent_shape(self, size: Tuple[int, int]) -> Tuple[int, int, int]:
         """(C, h, w) of the latents of an image of ``size`` (height, width)."""
         grain = self.factor * 2**(len(self.unet.config.block_out_channels) - 1)
@@ -152,22 +155,6 @@ class StableDiffusion(BaseDiffusion):
                 f'{type(self).__name__}: image size {tuple(size)} must be a multiple of {grain}; '
                 f'set model.image_size')
         return self.vae.config.latent_channels, size[0] // self.factor, size[1] // self.factor
-
-    def encode_images(self, images: Tensor,
-                      generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
-
-    def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
-        """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
-        if fast and self.small_decoder is not None:
-            # AutoencoderTiny takes scaled latents.
-            image = self.small_decoder.decode(latents.to(self.small_decoder.dtype)).sample
-        else:
-            latents = latents / self.vae.config.scaling_factor
-            image = self.vae.decode(latents.to(self.vae.dtype)).sample
-        return image.float() / 2 + 0.5
 
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> Any:
         """Text embeddings (2B, L, D) with the negative branch first, or (B, L, D)."""
@@ -179,7 +166,8 @@ class StableDiffusion(BaseDiffusion):
     def encode_prompts(self, prompts: Sequence[str]) -> Tensor:
         """Text embeddings (B, L, D) of prompts, one branch without guidance."""
         tokens = token_ids(self.tokenizer, prompts).to(self.device)
-        return self.text_encoder(tokens).last_hidden_state
+        with self.encoders_at_work('text_encoder'):
+            return self.text_encoder(tokens).last_hidden_state
 
     @property
     def trained_size(self) -> Optional[Tuple[int, int]]:

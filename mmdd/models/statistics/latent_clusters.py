@@ -17,7 +17,7 @@ class LatentClusters(ClassStatistics):
     the first mini-batch; each further latent moves the centre that is nearest to it when its
     mini-batch begins by eta = 1 / |z_c| (equations 3 to 5), which is the rule of scikit-learn's
     ``MiniBatchKMeans``. Every latent of every class counts: the last mini-batch of a class
-    may be shorter. The released code drops what is left of all classes but the last one.
+    may be shorter.
 
     Kept of a class: ``centres`` (k, C, h, w), fp16 on disk; ``images``, how many latents
     were seen; with ``nearest`` also ``sources`` (k,), the positions in the class of the
@@ -30,6 +30,8 @@ class LatentClusters(ClassStatistics):
         reassignment_ratio: Centres with fewer latents than this share of the largest
             one are now and then put elsewhere. 0 is algorithm 1; the released code has
             scikit-learn's default, 0.01.
+        drop_last: Leave the latents out that do not fill the last mini-batch of a class, where
+            there is another one. The released code does, for all classes but the last.
         kwargs: See :class:`ClassStatistics`. The released code samples the posterior
             and stretches images; the paper says neither.
 
@@ -40,7 +42,7 @@ class LatentClusters(ClassStatistics):
     limits = dict(expand=dict(low=1), reassignment_ratio=dict(low=0))
 
     def __init__(self, expand: int = 1, nearest: bool = False,
-                 reassignment_ratio: float = 0., **kwargs) -> None:
+                 reassignment_ratio: float = 0., drop_last: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         check_number('LatentClusters: reassignment_ratio', reassignment_ratio)
         if expand < 1 or reassignment_ratio < 0:
@@ -49,24 +51,28 @@ class LatentClusters(ClassStatistics):
         self.expand = expand
         self.nearest = nearest
         self.reassignment_ratio = reassignment_ratio
+        self.drop_last = drop_last
 
     def settings(self) -> Dict[str, Any]:
         """See :meth:`ClassStatistics.settings`."""
-        return dict(super().settings(), expand=self.expand, nearest=self.nearest,
-                    reassignment_ratio=self.reassignment_ratio)
+        own = dict(super().settings(), expand=self.expand, nearest=self.nearest,
+                   reassignment_ratio=self.reassignment_ratio)
+        return dict(own, drop_last=True) if self.drop_last else own
 
     def summarize(self, latents: Iterator[np.ndarray], total: int, num: int,
                   seed: int) -> Arrays:
         """See :meth:`ClassStatistics.summarize`; ``num`` is the number of clusters."""
         from sklearn.cluster import MiniBatchKMeans
+        seen, size = 0, self.expand * num
         kmeans = MiniBatchKMeans(
             n_clusters=num, random_state=seed % 2**32, n_init='auto',
-            batch_size=self.expand * num, reassignment_ratio=self.reassignment_ratio,
+            batch_size=size, reassignment_ratio=self.reassignment_ratio,
             compute_labels=False)
-        seen = 0
         with tempfile.TemporaryFile() as file:
             shape: Tuple[int, ...] = ()
-            for batch in regroup(latents, self.expand * num):
+            for batch in regroup(latents, size):
+                if self.drop_last and seen and len(batch) < size:
+                    break
                 shape, flat = batch.shape[1:], batch.reshape(len(batch), -1)
                 kmeans.partial_fit(flat)
                 seen += len(flat)
@@ -77,8 +83,8 @@ class LatentClusters(ClassStatistics):
             if self.nearest:
                 file.flush()
                 stored = np.memmap(  # type: ignore[call-overload]  # it takes open files too
-                    file, np.float32, 'r', shape=(total, int(np.prod(shape))))
-                sources = nearest_rows(kmeans.cluster_centers_, stored, self.expand * num)
+                    file, np.float32, 'r', shape=(seen, int(np.prod(shape))))
+                sources = nearest_rows(kmeans.cluster_centers_, stored, size)
                 found.update(sources=sources, centres=stored[sources].reshape(num, *shape))
         return found
 

@@ -64,9 +64,9 @@ class Plan:
     """Bytes of one batch.
 
     Attributes:
-        weights: Weights of prior, decoders and proxy.
+        weights: Weights of prior, decoders and proxy, without text encoders that leave the GPU.
         saved: What a guided step keeps for its backward pass.
-        text: Most that encoding the prompts adds to the weights.
+        text: Most that encoding the prompts adds to the weights, with such text encoders.
         step: Most that a denoising step adds to them.
         final: Most that decoding the images adds to them.
     """
@@ -101,12 +101,17 @@ class Networks:
             self.diffusion = MODELS.build(diffusion).to(device)
             self.proxy = DetectorProxy(proxy).to(device)
         self.small = self.diffusion.small_decoder
+        # Without data they cannot leave; their bytes are told apart instead.
+        self.offloaded = [part for name, part in self.diffusion.named_children()
+                          if name.startswith('text_encoder')
+                          and self.diffusion.offload_text_encoders]
+        self.diffusion.offload_text_encoders = False
 
     @cached_property
     def weights(self) -> int:
-        """Bytes of all weights but the small decoder's."""
+        """Bytes of all weights but the small decoder's and those that leave the GPU."""
         parts = [part for name, part in self.diffusion.named_children()
-                 if name != 'small_decoder']
+                 if name != 'small_decoder' and part not in self.offloaded]
         return weight_bytes(*parts, self.proxy)
 
     def set(self, decoder: str, checkpointing: bool) -> None:
@@ -125,12 +130,13 @@ class Networks:
             with follow_memory() as text:
                 condition = self.diffusion.encode_conditions(slots)
             with follow_memory() as final:
-                self.diffusion.decode_latents(latents)
+                self.diffusion.decode_final(latents)
         with follow_memory() as step, count_saved() as saved:
             self._step(latents, condition, wrt)
         small = self.diffusion.small_decoder
         weights = self.weights + (0 if small is None else weight_bytes(small))
-        return Plan(weights, saved.total, text.peak, step.peak, final.peak)
+        text_bytes = text.peak + weight_bytes(*self.offloaded)
+        return Plan(weights, saved.total, text_bytes, step.peak, final.peak)
 
     def _step(self, latents: Tensor, condition: Any, wrt: str) -> None:
         """One step as ``SamplingLoop`` and ``GuidanceHook`` do it."""
@@ -189,20 +195,27 @@ def plan_recipe(recipe: Recipe, batch: int) -> Plan:
     return networks_of(recipe).plan(batch, recipe.size, recipe.wrt)
 
 
-def largest_batch(needed: Sequence[int], memory: int) -> int:
+def largest_batch(plans: Sequence[Plan], memory: int) -> int:
     """The largest batch that fits; 0 where not even one image does.
 
     Args:
-        needed: Bytes of the batch sizes ``BATCHES``.
-        memory: Bytes of the GPU. What lies between two of ``BATCHES`` is interpolated, what
-            lies beyond them continues the last slope.
+        plans: Those of the batch sizes ``BATCHES``.
+        memory: Bytes of the GPU. Each phase is interpolated between two of ``BATCHES``, and
+            continues its last slope beyond them.
     """
-    if needed[0] > memory:
+    room = (memory - RESERVE) / (1 + FRAGMENTED)
+    phases = [[plan.weights + getattr(plan, name) for plan in plans]
+              for name in ('text', 'step', 'final')]
+    return min(_largest(values, room) for values in phases if values[-1] > values[0])
+
+
+def _largest(values: Sequence[int], room: float) -> int:
+    """The largest batch of which one phase fits, with its bytes at ``BATCHES``."""
+    if values[0] > room:
         return 0
-    fitting = sum(bytes <= memory for bytes in needed)
-    last = min(fitting, len(BATCHES) - 1)
-    slope = (needed[last] - needed[last - 1]) / (BATCHES[last] - BATCHES[last - 1])
-    return BATCHES[last - 1] + int((memory - needed[last - 1]) / slope)
+    last = min(sum(value <= room for value in values), len(BATCHES) - 1)
+    slope = (values[last] - values[last - 1]) / (BATCHES[last] - BATCHES[last - 1])
+    return BATCHES[last - 1] + int((room - values[last - 1]) / slope)
 
 
 COLUMNS = ('prior', 'size', 'dtype', 'gradient', 'decoder', 'checkpointing', 'saved / image',
@@ -212,10 +225,9 @@ COLUMNS = ('prior', 'size', 'dtype', 'gradient', 'decoder', 'checkpointing', 'sa
 def plan_row(recipe: Recipe) -> Tuple[str, ...]:
     """One row of the table: settings, GB by batch size, largest batch by memory."""
     plans = [plan_recipe(recipe, batch) for batch in BATCHES]
-    needed = [plan.needed for plan in plans]
     return (*recipe.cells(), f'{plans[0].saved / GB:.2f}',
-            *(f'{value / GB:.1f}' for value in needed),
-            *(str(largest_batch(needed, size * GB)) for size in MEMORIES))
+            *(f'{plan.needed / GB:.1f}' for plan in plans),
+            *(str(largest_batch(plans, size * GB)) for size in MEMORIES))
 
 
 def variants(recipe: Recipe) -> List[Recipe]:
@@ -228,4 +240,7 @@ def variants(recipe: Recipe) -> List[Recipe]:
 # The table of docs/memory.md.
 ROWS = [
     Recipe(wrt=''), Recipe(), Recipe(checkpointing=True),
-    Recipe(decoder='small', checkpointing=True), Recipe(wrt='denoised', checkpointing=True)]
+    Recipe(decoder='small', checkpointing=True), Recipe(wrt='denoised', checkpointing=True),
+    Recipe(size=256), Recipe(size=256, decoder='small', checkpointing=True),
+    Recipe('sdxl', 1024, ''), Recipe('sdxl', 1024, checkpointing=True),
+    Recipe('sdxl', 1024, decoder='small', checkpointing=True)]

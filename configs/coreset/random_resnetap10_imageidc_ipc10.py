@@ -1,0 +1,8 @@
+# Minimax, table 3, ImageIDC: real images drawn at random, hard labels.
+_base_ = ['../_base_/datasets/imageidc_real_cls.py', '../_base_/coreset_cls.py']
+
+model = dict(type='RandomCoreset')
+train_cfg = dict(budget=dict(type='IPC', n=10), writer=dict(folders='wnid'))
+hard_labels = ['configs/_base_/datasets/imageidc_cls.py', 'configs/_base_/protocols/idc_hard.py']
+evaluation = dict(
+    protocol=['configs/_base_/models/resnetap10.py'] + hard_labels)

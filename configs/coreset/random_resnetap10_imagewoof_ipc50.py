@@ -1,0 +1,3 @@
+_base_ = './random_resnetap10_imagewoof_ipc10.py'
+
+train_cfg = dict(budget=dict(n=50))

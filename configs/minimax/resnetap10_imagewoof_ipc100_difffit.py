@@ -1,0 +1,3 @@
+_base_ = './resnetap10_imagewoof_ipc10_difffit.py'
+
+train_cfg = dict(budget=dict(n=100))

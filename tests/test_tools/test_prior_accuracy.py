@@ -1,0 +1,38 @@
+"""What the tool that measures priors counts."""
+from types import SimpleNamespace
+
+import numpy as np
+import prior_accuracy
+import pytest
+import torch
+
+
+class FixedDetector:
+    """Finds what it was told to find, whatever the images."""
+
+    def __init__(self, found):
+        self.found = found
+
+    def predict(self, images):
+        return [SimpleNamespace(labels=np.array(labels), scores=np.array(scores))
+                for labels, scores in self.found]
+
+
+def test_each_digit_is_found_once_and_only_above_the_score():
+    slots = [SimpleNamespace(labels=np.array(labels)) for labels in
+             ([1, 1, 7], [2, 2, 2], [0, 3, 5, 9])]
+    detector = FixedDetector([([1, 7, 7, 4], [.9, .9, .9, .9]),
+                              ([2, 2, 2], [.9, .3, .29]),
+                              ([9, 5, 3, 0, 0], [.5, .5, .5, .5, .1])])
+    assert prior_accuracy.found_digits(detector, slots, None, 0.3) == {
+        3: pytest.approx(4 / 6), 4: 1.}
+
+
+def test_scenes_come_with_the_pictures_of_their_layouts():
+    slots, images = prior_accuracy.make_scenes(5, [3, 4], seed=0)
+    assert [len(slot.labels) for slot in slots] == [3, 4, 3, 4, 3]
+    assert images.shape == (5, 3, 64, 64) and 0 <= images.min() < images.max() <= 1
+    for slot in slots:
+        assert all(str(label) in slot.prompt for label in slot.labels)
+    again = prior_accuracy.make_scenes(3, [3, 4], seed=0)[1]
+    assert torch.equal(images[:3], again)
