@@ -11,6 +11,7 @@ import runpy
 import socket
 import sys
 import tempfile
+import time
 
 from mmdd.utils.pool import worker_context
 
@@ -79,6 +80,25 @@ def run(script, *arguments, **kwargs):
     return finish(Started(script, *arguments, **kwargs))
 
 
+def is_running(pid):
+    """Whether a process is there, whoever started it, and not only waited for."""
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def ends(pid, seconds=20):
+    """Whether a process, whoever started it, is gone within some seconds."""
+    deadline = time.monotonic() + seconds
+    while is_running(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(.05)
+    return True
+
+
 def run_ranks(script, *arguments, ranks=2):
     """The same in processes of one group, as ``torchrun`` starts them."""
     with socket.socket() as free:
@@ -87,3 +107,12 @@ def run_ranks(script, *arguments, ranks=2):
     return finish(*[
         Started(script, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks),
                 MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)) for rank in range(ranks)])
+
+
+def distill_by_ranks(config, folder, plugin):
+    """Distill in two ranks, into ``two`` of a folder, with a module of that folder imported."""
+    config['custom_imports'] = dict(imports=[plugin], allow_failed_imports=False)
+    with open(osp.join(folder, 'config.py'), 'w') as f:
+        f.writelines(f'{key} = {value!r}\n' for key, value in config.items())
+    run_ranks('tools/distill.py', osp.join(folder, 'config.py'), '--work-dir',
+              osp.join(folder, 'two'), '--launcher', 'pytorch')

@@ -4,7 +4,6 @@ The data does not come with mmdd. It is looked for in ``../shared/data`` beside 
 repository, or in the folder that MMDD_REAL_DATA names.
 """
 import hashlib
-import json
 import os
 import os.path as osp
 
@@ -95,12 +94,6 @@ def one_process(cfg):
             cfg[name].update(num_workers=0, persistent_workers=False,
                              batch_size=min(cfg[name].get('batch_size', 1), 20))
     return cfg
-
-
-def manifest(folder):
-    """The manifest of a distilled set."""
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 def digest(path):

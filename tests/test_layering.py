@@ -111,13 +111,16 @@ def test_import_mmdd_is_light():
     code = ('import sys, time, mmdd; heavy = [m for m in sys.modules if m.split(".")[0] in '
             '("torch", "mmcv", "mmdet", "mmseg", "mmpretrain", "diffusers")]; '
             'print(mmdd.__version__, time.process_time(), heavy)')
-    out = [subprocess.run([sys.executable, '-c', code], cwd=ROOT, text=True,
-                          capture_output=True, check=True).stdout.split(None, 2)
-           for _ in range(3)]
     from mmdd import __version__
-    assert all((version, heavy) == (__version__, '[]\n') for version, _, heavy in out)
-    # seconds of the processor: mmengine.config alone; torch takes longer
-    assert min(float(seconds) for _, seconds, _ in out) < 2
+    for _ in range(3):
+        version, seconds, heavy = subprocess.run(
+            [sys.executable, '-c', code], cwd=ROOT, text=True, capture_output=True,
+            check=True).stdout.split(None, 2)
+        assert (version, heavy) == (__version__, '[]\n')
+        # of the processor, in one try of three: mmengine.config alone; torch takes longer
+        if float(seconds) < 2:
+            return
+    pytest.fail(f'import mmdd took {seconds} s')
 
 
 def test_no_absolute_paths():

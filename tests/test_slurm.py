@@ -1,6 +1,4 @@
 """A distillation on a real Slurm: two tasks, cancelled or requeued in the middle, resumed."""
-import json
-import os
 import os.path as osp
 import shutil
 import subprocess
@@ -12,6 +10,7 @@ import pytest
 import slurm_cluster
 import tiny
 import torch
+from distilled import files, manifest
 from mmengine.config import Config
 from torch.testing import assert_close
 
@@ -72,19 +71,11 @@ def whole(config, tmp_path_factory):
 
 def contents(folder):
     """Bytes of the files of a set, and what its manifest says of the images but for seconds."""
-    files = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            path = osp.relpath(osp.join(base, name), folder)
-            if not path.startswith('_job') and path != 'manifest.json':
-                with open(osp.join(folder, path), 'rb') as f:
-                    files[path] = f.read()
-    with open(osp.join(folder, 'manifest.json')) as f:
-        manifest = json.load(f)
-    for entry in manifest['images']:
+    told = manifest(folder)
+    for entry in told['images']:
         entry.pop('seconds')
-    assert len(manifest['images']) == NUM
-    return files, manifest['images'], manifest['sha256']
+    assert len(told['images']) == NUM
+    return files(folder), told['images'], told['sha256']
 
 
 def proxy(folder):

@@ -1,15 +1,19 @@
 """How the logits of a teacher are packed into rows of bytes, and read back."""
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
+
+# A field of a row: name, type and, where there are several values, how many.
+RowField = Union[Tuple[str, str], Tuple[str, str, Union[int, Tuple[int, ...]]]]
 
 FP16, INT8 = 'fp16', 'int8'
 PRECISIONS = (FP16, INT8)
 # Codes of one byte.
 LEVELS = 255
 # What :func:`draw_epoch` fills in.
-AUGMENTATION = [('image', '<u4'), ('partner', '<u4'), ('crop', '<u2', 4), ('flip', '?'),
-                ('box', '<u2', 4), ('share', '<f4')]
+AUGMENTATION: List[RowField] = [
+    ('image', '<u4'), ('partner', '<u4'), ('crop', '<u2', 4), ('flip', '?'), ('box', '<u2', 4),
+    ('share', '<f4')]
 
 
 def row_type(num_classes: int, topk: Optional[int] = None, precision: str = FP16,
@@ -32,12 +36,14 @@ def row_type(num_classes: int, topk: Optional[int] = None, precision: str = FP16
             no fields of an augmentation: row i is of image i.
     """
     count = num_classes if topk is None else topk + 1
-    fields = list(AUGMENTATION) if augmented else []
+    fields: List[RowField] = list(AUGMENTATION) if augmented else []
     if precision == INT8:
         fields += [('low', '<f4'), ('step', '<f4'), ('logits', 'u1', (count, ))]
     else:
         fields += [('logits', '<f2', (count, ))]
-    return np.dtype(fields + ([] if topk is None else [('classes', '<u2', (topk, ))]))
+    if topk is not None:
+        fields.append(('classes', '<u2', (topk, )))
+    return np.dtype(fields)
 
 
 def settings_type(settings: Mapping[str, Any]) -> np.dtype:
@@ -58,10 +64,10 @@ def fill_logits(rows: np.ndarray, logits: np.ndarray, settings: Mapping[str, Any
 
 def read_logits(row: np.void, num_classes: int) -> np.ndarray:
     """All logits (K, ) of a row, float32; with ``topk`` the rest has one value."""
-    values = row['logits'].astype(np.float32)
-    if 'step' in row.dtype.names:
+    values, fields = row['logits'].astype(np.float32), row.dtype.names or ()
+    if 'step' in fields:
         values = row['low'] + row['step'] * values
-    if 'classes' not in row.dtype.names:
+    if 'classes' not in fields:
         return values
     full = np.full(num_classes, values[-1], np.float32)
     full[row['classes']] = values[:-1]

@@ -26,8 +26,44 @@ def set_digest(dataset: Any) -> str:
     return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
+class LabelledDataset:
+    """A stock dataset beside labels that are stored elsewhere.
+
+    Args:
+        dataset: A stock classification dataset that reads image files, or its config.
+        labels: Folder of a :class:`SoftLabelStore`, or an open one.
+        lazy_init: Whether the list of images is read later.
+        check: Whether the images are compared with those the labels are of.
+
+    Raises:
+        FileNotFoundError: If there are no soft labels.
+        ValueError: If they are of another set.
+    """
+
+    def __init__(self, dataset: Any, labels: Any, lazy_init: bool, check: bool = True) -> None:
+        self.store = open_store(labels)
+        self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        self._rows: Optional[np.ndarray] = None
+        if not lazy_init:
+            self.full_init()
+        if check:
+            check_set(self.store, self.dataset)
+
+    def full_init(self) -> None:
+        """Read the list of images."""
+        self.dataset.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Classes and more of the stock dataset."""
+        return self.dataset.metainfo
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+
 @DATASETS.register_module()
-class SoftLabelDataset:
+class SoftLabelDataset(LabelledDataset):
     """The images a teacher saw, epoch by epoch, with its logits.
 
     An item is self-contained: its partner is read too, and the box is
@@ -52,27 +88,9 @@ class SoftLabelDataset:
 
     def __init__(self, dataset: Any, labels: Any, reuse: Optional[int] = None,
                  check: bool = True, lazy_init: bool = False) -> None:
-        self.store = open_store(labels)
-        self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        super().__init__(dataset, labels, lazy_init, check)
         self.reuse = reuse
         self._epoch: Optional[int] = None
-        self._rows: Optional[np.ndarray] = None
-        if not lazy_init:
-            self.full_init()
-        if check:
-            check_set(self.store, self.dataset)
-
-    def full_init(self) -> None:
-        """Read the list of images."""
-        self.dataset.full_init()
-
-    @property
-    def metainfo(self) -> dict:
-        """Classes and more of the stock dataset."""
-        return self.dataset.metainfo
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         epoch, row = divmod(int(index), len(self))
@@ -209,7 +227,7 @@ class PoolSampler:
 
 
 @DATASETS.register_module()
-class ImageLabelDataset:
+class ImageLabelDataset(LabelledDataset):
     """A stock dataset, each of whose images has one stored label, however it is augmented.
 
     Args:
@@ -222,24 +240,7 @@ class ImageLabelDataset:
     """
 
     def __init__(self, dataset: Any, labels: Any, lazy_init: bool = False) -> None:
-        self.store = open_store(labels)
-        self.dataset = ROOT_DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        if not lazy_init:
-            self.full_init()
-        check_set(self.store, self.dataset)
-        self._rows: Optional[np.ndarray] = None
-
-    def full_init(self) -> None:
-        """Read the list of images."""
-        self.dataset.full_init()
-
-    @property
-    def metainfo(self) -> dict:
-        """Classes and more of the stock dataset."""
-        return self.dataset.metainfo
-
-    def __len__(self) -> int:
-        return len(self.dataset)
+        super().__init__(dataset, labels, lazy_init)
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         if self._rows is None:

@@ -1,6 +1,6 @@
 """How many images are denoised together where a job's ``batch_size`` is 'auto'."""
 import os.path as osp
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Final, Optional
 
 import torch
 from mmengine.dist import all_gather_object, get_rank
@@ -9,7 +9,7 @@ from mmdd.utils.progress import announce
 from mmdd.utils.state import read_state, write_state
 from .job import changes_images
 
-AUTO = 'auto'
+AUTO: Final = 'auto'
 # What a CPU takes, whose memory is no bound, and a job that samples no images.
 DEFAULT = 8
 # Larger batches hardly make a step faster, while scoring and writing need memory too.

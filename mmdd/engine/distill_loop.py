@@ -18,7 +18,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.locks import alone
 from mmdd.utils.progress import Progress, announce
 from .attempts import is_finished, is_open, report_open_slots, scalars
-from .auto_batch import AUTO, auto_batch_size, check_batches
+from .auto_batch import AUTO, DEFAULT, auto_batch_size, check_batches
 from .cost import WRITE, CostLog
 from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
@@ -92,14 +92,15 @@ class DistillLoop(BaseLoop):
         self.budget = TASK_UTILS.build(budget)
         self.writer = TASK_UTILS.build(writer)
         self.journal = Journal(out_dir or f'{runner.work_dir}/distilled')
-        self.batch_size = batch_size
+        self.finds_batch_size = batch_size == AUTO
+        self.batch_size = DEFAULT if batch_size == AUTO else batch_size
         self.max_rounds = max_rounds
         self.rounds = max(max_rounds, ATTEMPTS)
         self.failures = FailureWatch()
         self.resume = resume
         self.reuse = reuse
         self.shards = Shards(self.journal.folder, None if merge_shards or shard is None else
-                             read_shard(shard), batch_size)
+                             read_shard(shard), self.batch_size)
         self.merge = merge_shards
         self.lock = lock_path(self.out_dir, self.shards.shard, merge_shards)
         self.work_dir = work_dir or runner.work_dir
@@ -223,8 +224,8 @@ class DistillLoop(BaseLoop):
             pending = self._open_slots(round)
             if not pending:
                 break
-            if self.batch_size == AUTO:
-                self.batch_size = auto_batch_size(self)
+            if self.finds_batch_size:
+                self.batch_size, self.finds_batch_size = auto_batch_size(self), False
             batches = self._open_batches(pending)
             self._max_iters = max(1, self._iter + len(batches))
             if round:

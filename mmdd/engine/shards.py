@@ -2,7 +2,8 @@
 import os.path as osp
 import re
 from collections import Counter
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Optional
 
 from mmdd.utils.state import read_state, write_state
 
@@ -10,7 +11,8 @@ from mmdd.utils.state import read_state, write_state
 NAMED = 5
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Shard:
     """One of ``count`` shards, counted from 0."""
     index: int
     count: int
@@ -109,14 +111,18 @@ class Shards:
 
     def owner(self, slot: int) -> Shard:
         """The shard that a slot belongs to."""
-        return Shard(slot // self.block % self.count, self.count)
+        return Shard(self._owner(slot), self.count)
 
     def owns(self, slot: int) -> bool:
         """Whether a slot is this process's."""
-        return self.shard is None or self.owner(slot) == self.shard
+        return self.shard is None or self._owner(slot) == self.shard.index
+
+    def _owner(self, slot: int) -> int:
+        return slot // self.block % self.count
 
     def finish(self) -> None:
         """Note that this shard has nothing more to make."""
+        assert self.shard is not None
         write_state(self._mark(self.shard.index), dict(shard=str(self.shard)))
 
     def finished(self) -> int:

@@ -1,10 +1,15 @@
 """What every test of a paper's tables needs: rows, metafiles, READMEs, networks."""
+import copy
 import os.path as osp
 from functools import cache
 
 import yaml
 from config_files import LEAVES as PATHS
 from config_files import ROOT, job, training
+from mmengine.config import Config
+
+from mmdd.benchmark.report.paper_values import paper_values
+from mmdd.registry import TASK_UTILS
 
 LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
 # Networks of which the papers use one size.
@@ -71,6 +76,30 @@ def readme_lines(method):
     """Lines of the README of a method's configs."""
     with open(osp.join(ROOT, f'configs/{method}/README.md'), encoding='utf-8') as f:
         return f.read().splitlines()
+
+
+def ruled(protocol, images, classes):
+    """A student's training config after its protocol's rule, for a set of so many images."""
+    cfg = Config(copy.deepcopy(training(protocol).to_dict()))
+    TASK_UTILS.build(cfg.protocol.schedule).apply(cfg, images, classes)
+    return cfg
+
+
+def assert_top1_is(leaf, student, value):
+    """The metafile has this top-1 for a student of a config; '' is the one that counts."""
+    found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'], student)['Top-1']
+    assert (found.mean, found.std) == mean_std(value)
+
+
+def assert_metafile_has(leaf, images, names, values):
+    """The metafile's entry of a config has its number of images, and top-1 by student.
+
+    The first of ``names`` is the student that counts by default.
+    """
+    for i, (name, value) in enumerate(zip(names, values)):
+        assert_top1_is(leaf, name if i else '', value)
+    entry = entries(leaf.split('/')[0])[f'configs/{leaf}.py']
+    assert entry['Metadata']['Images'] == images
 
 
 def assert_readme_has(leaf, values):

@@ -1,22 +1,21 @@
 """Every row of D4M's tables is a config with the settings of ``paper_tables/d4m.yml``."""
 import copy
-import os.path as osp
 
 import pytest
-from config_files import ROOT, students, training
+from config_files import students, training
 from mmengine.config import Config
 from paper_configs import (
     LEAVES,
+    assert_metafile_has,
     assert_readme_has,
     config,
     entries,
-    mean_std,
     network,
     read_yaml,
+    ruled,
     student_network,
 )
 
-from mmdd.benchmark.report.paper_values import paper_values
 from mmdd.datasets.class_names import class_wnids
 from mmdd.datasets.views import read_classes
 from mmdd.protocols.recipes.lengths import num_updates
@@ -39,13 +38,6 @@ def measured(leaf):
         assert name in ('', display)
         found[display] = protocol
     return found
-
-
-def ruled(protocol, images, classes):
-    """A student's training config after its protocol's rule."""
-    cfg = Config(copy.deepcopy(training(protocol).to_dict()))
-    TASK_UTILS.build(cfg.protocol.schedule).apply(cfg, images, classes)
-    return cfg
 
 
 @pytest.mark.parametrize('name', ROWS)
@@ -93,12 +85,8 @@ def test_students_and_their_soft_labels(name):
 @pytest.mark.parametrize('name', ROWS)
 def test_metafile_and_readme_have_the_values(name):
     table, (leaf, _, images, *values) = ROWS[name]
-    for i, (student, value) in enumerate(zip(table['columns'], values)):
-        found = paper_values(osp.join(ROOT, f'configs/{leaf}.py'), ['Top-1'],
-                             student if i else '')['Top-1']
-        assert (found.mean, found.std) == mean_std(value)
+    assert_metafile_has(leaf, images, table['columns'], values)
     entry = entries('d4m')[f'configs/{leaf}.py']
-    assert entry['Metadata']['Images'] == images
     assert table['name'].split(',')[0].split()[1] in entry['Metadata']['Source']
     assert_readme_has(leaf, values)
 

@@ -12,6 +12,7 @@ from config_files import ROOT, students, training
 from paper_configs import (
     LEAVES,
     assert_readme_has,
+    assert_top1_is,
     config,
     entries,
     mean_std,
@@ -131,11 +132,9 @@ def test_table_6(leaf, proxy, values):
     assert proxy in cfg.model.proxy.checkpoint
     measured = students(cfg)
     assert list(measured) == ['', 'ResNet-50', 'ResNet-101']
-    path = osp.join(ROOT, f'configs/{leaf}.py')
     for (student, protocol), depth, value in zip(measured.items(), (18, 50, 101), values):
         assert student_network(protocol) == f'resnet{depth}'
-        found = paper_values(path, ['Top-1'], student)['Top-1']
-        assert (found.mean, found.std) == mean_std(value)
+        assert_top1_is(leaf, student, value)
 
 
 @pytest.mark.parametrize('leaf', [

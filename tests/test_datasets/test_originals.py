@@ -8,6 +8,7 @@ import numpy as np
 import pycocotools.mask
 import pytest
 import tiny
+from distilled import manifest
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 from PIL import Image
@@ -48,11 +49,6 @@ def picture(path, seed, mode='RGB'):
     pixels = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json'), encoding='utf-8') as f:
-        return json.load(f)
 
 
 @pytest.fixture()

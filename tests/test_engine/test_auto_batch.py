@@ -84,6 +84,8 @@ def test_the_set_is_that_of_the_size_it_finds(digits, detector_checkpoint, gpu, 
     for name in os.listdir(osp.join(found, '_job', 'attempts')):
         if name.startswith('000003'):
             os.remove(osp.join(found, '_job', 'attempts', name))
+    with pytest.raises(ValueError, match=r'slots are not finished: shard 0/1 \(1 slots\)'):
+        distill(make('auto'), str(tmp_path / 'auto'), merge=True)
     again = distill(make('auto'), str(tmp_path / 'auto'), resume=True)
     assert trials == [] and sha256(osp.join(again, '_job', 'batch_size.json')) == kept
     assert files(again) == files(str(tmp_path / 'two/distilled'))

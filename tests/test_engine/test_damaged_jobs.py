@@ -1,6 +1,5 @@
 """Whole jobs whose state files were damaged, or whose weights are gone."""
 import copy
-import json
 import os
 import os.path as osp
 import shutil
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from distilled import manifest
 
 from mmdd.apis import distill
 from mmdd.engine import DistillLoop
@@ -18,11 +18,6 @@ from mmdd.models import RandomCoreset
 
 NUM = 8
 NOISE = np.random.default_rng(0).bytes(200)
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 def copied(work_dir, folder):

@@ -4,8 +4,6 @@ import os
 import os.path as osp
 import shutil
 import signal
-import subprocess
-import sys
 import textwrap
 import time
 
@@ -13,8 +11,10 @@ import numpy as np
 import processes
 import pytest
 import tiny
+from distilled import manifest
 from mmengine.config import Config
 from PIL import Image
+from torch.distributed import run as torchrun
 
 from mmdd.apis import distill
 from mmdd.engine.attempts import best_round
@@ -25,11 +25,6 @@ from mmdd.utils.io import sha256
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 NUM = 6
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f, parse_constant=lambda name: pytest.fail(f'{name} is not JSON'))
 
 
 def tree(folder):
@@ -348,15 +343,11 @@ def test_killed_at_any_moment_and_resumed(config_file, whole, tmp_path):
 
 
 def test_two_ranks_make_the_same_set(job, rejected, tmp_path):
-    """Here of ``torchrun`` itself."""
+    """Here of ``torchrun`` itself, which may fork its ranks."""
     Config(job(threshold=1., max_rounds=3)).dump(str(tmp_path / 'config.py'))
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-         osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'config.py'), '--work-dir',
-         str(tmp_path), '--launcher', 'pytorch'], cwd=ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, timeout=300,
-        env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT))
-    assert done.returncode == 0, done.stdout[-2000:]
+    processes.run(torchrun.__file__, '--standalone', '--nproc_per_node=2', '--run-path',
+                  '--start-method=fork', osp.join(ROOT, 'tools/distill.py'),
+                  tmp_path / 'config.py', '--work-dir', tmp_path, '--launcher', 'pytorch')
     folder = str(tmp_path / 'distilled')
     same_up_to_rounding(folder, rejected)
     assert len(manifest(folder)['images']) == NUM

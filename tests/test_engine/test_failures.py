@@ -1,11 +1,11 @@
 """Finite or failed: what is no picture never counts, whatever made it."""
-import json
 import os.path as osp
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from distilled import manifest
 
 from mmdd.apis import distill
 from mmdd.engine import DistillLoop
@@ -16,15 +16,6 @@ from mmdd.models import StableDiffusion
 from mmdd.structures import DistilledSample, DistillSlot
 
 UNGUIDED = 'unguided: none of its gradients was finite'
-
-
-def refuse(name):
-    raise AssertionError(f'{name} is not JSON')
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f, parse_constant=refuse)
 
 
 def spoil(monkeypatch, part, change):

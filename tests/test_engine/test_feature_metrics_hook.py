@@ -11,6 +11,7 @@ import processes
 import pytest
 import tiny
 import torch
+from distilled import manifest
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import load_image
@@ -21,11 +22,6 @@ from mmdd.models import DetectorProxy
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 NUM = 6
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f, parse_constant=lambda name: pytest.fail(f'{name} is not JSON'))
 
 
 @pytest.fixture(scope='module')
@@ -247,11 +243,7 @@ def test_two_ranks_share_the_work_and_give_the_same_figures(digits, proxy_node, 
     alone = distill(config, str(tmp_path / 'alone'))
     log = tmp_path / 'log.txt'
     (tmp_path / 'small_blocks.py').write_text(PLUGIN.format(log=str(log)))
-    config['custom_imports'] = dict(imports=['small_blocks'], allow_failed_imports=False)
-    with open(tmp_path / 'config.py', 'w') as f:
-        f.writelines(f'{key} = {value!r}\n' for key, value in config.items())
-    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
-                        tmp_path / 'two', '--launcher', 'pytorch')
+    processes.distill_by_ranks(config, tmp_path, 'small_blocks')
     # Three batches of four real images in turn; then the nine of the metrics on rank 0.
     assert sorted(log.read_text().splitlines()) == ['0 4', '0 4', '0 9', '1 4']
     folder = str(tmp_path / 'two/distilled')

@@ -5,6 +5,7 @@ import os.path as osp
 import numpy as np
 import pytest
 import tiny
+from distilled import manifest
 
 from mmdd.apis import distill
 from mmdd.engine.journal import Journal
@@ -14,11 +15,6 @@ from mmdd.registry import TASK_UTILS
 from mmdd.structures import DistillSlot, RealAnnotation, Total
 
 CANDIDATES = dict(type='ComposedLabelSampler', objects=3, cooccurrence=False)
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 @pytest.fixture(scope='module')

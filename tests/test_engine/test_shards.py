@@ -1,15 +1,14 @@
 """Shards of a job: the set of one process, whatever dies; what is refused; who does what once."""
 import copy
-import json
 import os
 import os.path as osp
 import signal
-import subprocess
-import sys
 import time
 
+import processes
 import pytest
 import tiny
+from distilled import files, manifest
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
@@ -23,7 +22,6 @@ from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS
 from mmdd.utils.locks import alone, unless_taken
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 DIE = {}
 
 
@@ -50,25 +48,16 @@ def run(job, work_dir, **kwargs):
 
 def contents(folder):
     """Bytes of the files of a set, and what its manifest says but for times and places."""
-    files = {}
-    for base, _, names in os.walk(folder):
-        for name in names:
-            path = osp.relpath(osp.join(base, name), folder)
-            if not path.startswith('_job') and path != 'manifest.json':
-                with open(osp.join(folder, path), 'rb') as f:
-                    files[path] = f.read()
-    with open(osp.join(folder, 'manifest.json')) as f:
-        manifest = json.load(f)
-    for entry in manifest['images']:
+    told = manifest(folder)
+    for entry in told['images']:
         entry.pop('seconds')
     for name in ('cost', 'config'):
-        manifest.pop(name)
-    return files, manifest
+        told.pop(name)
+    return files(folder), told
 
 
 def cost(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)['cost']
+    return manifest(folder)['cost']
 
 
 @pytest.fixture(scope='module')
@@ -271,32 +260,26 @@ def test_a_shard_that_runs_is_not_made_twice(job, tmp_path):
 @pytest.mark.slow
 def test_shards_at_once_of_which_one_is_killed(digits, tmp_path):
     """Three processes begin together: the proxy is trained once, the plan made once."""
-    cfg = tiny.distill_job(digits, total=6, guidance=0)
+    cfg = tiny.distill_job(digits, total=6, guidance=0, batch_size=1)
     Config(cfg).dump(str(tmp_path / 'job.py'))
     whole = distill(str(tmp_path / 'job.py'), str(tmp_path / 'whole'))
     work_dir = tmp_path / 'shards'
 
     def start(shard):
-        return subprocess.Popen(
-            [sys.executable, osp.join(ROOT, 'tools/distill.py'), str(tmp_path / 'job.py'),
-             '--work-dir', str(work_dir), '--shard', shard], cwd=ROOT, text=True,
-            env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT), start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return processes.Started('tools/distill.py', tmp_path / 'job.py', '--work-dir', work_dir,
+                                 '--shard', shard)
 
     jobs = [start(f'{index}/3') for index in range(3)]
     first = work_dir / 'distilled/_job/attempts'
     deadline = time.time() + 300
     while not any(first.glob('*.json')) and time.time() < deadline:
         time.sleep(.002)
-    os.killpg(jobs[1].pid, signal.SIGKILL)
-    outs = [job.communicate(timeout=300)[0] for job in jobs]
-    assert [job.returncode for job in jobs] == [0, -signal.SIGKILL, 0], outs
+    os.killpg(jobs[1].process.pid, signal.SIGKILL)
+    codes, outs = [job.wait() for job in jobs], [job.output for job in jobs]
+    assert codes == [0, -signal.SIGKILL, 0], outs
     assert sum('is missing: training' in out for out in outs) == 1
-    again = start('1/3')
-    out = again.communicate(timeout=300)[0]
-    assert again.returncode == 0, out[-2000:]
-    assert 'shard 1/3 is finished, 3 of 3 are' in out
-    (files, found), (expected, wanted) = contents(work_dir / 'distilled'), contents(whole)
-    for manifest in (found, wanted):
-        manifest.pop('job')  # a checkpoint that is trained again has another date
-    assert files == expected and found == wanted
+    assert 'shard 1/3 is finished, 3 of 3 are' in processes.finish(start('1/3'))
+    (made, found), (expected, wanted) = contents(work_dir / 'distilled'), contents(whole)
+    for told in (found, wanted):
+        told.pop('job')  # a checkpoint that is trained again has another date
+    assert made == expected and found == wanted

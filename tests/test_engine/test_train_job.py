@@ -71,7 +71,9 @@ def test_a_checkpoint_is_trained_once_and_reused(job, tmp_path):
     assert len(toy_student.BUILT) == built and os.stat(path).st_mtime_ns == stamp
 
 
-def test_an_interrupted_training_goes_on(job, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(job, tmp_path, monkeypatch):
+    """A training stopped in its third update: its path, and one entry an update from then on."""
     path = str(tmp_path / 'toy.pth')
     calls = []
     step = toy_student.ToyStudent.train_step
@@ -85,6 +87,11 @@ def test_an_interrupted_training_goes_on(job, tmp_path, monkeypatch):
     monkeypatch.setattr(toy_student.ToyStudent, 'train_step', stop_at_three)
     with pytest.raises(KeyboardInterrupt):
         ensure_checkpoint(job, path)
+    return path, calls
+
+
+def test_an_interrupted_training_goes_on(job, interrupted):
+    path, calls = interrupted
     assert not osp.exists(path)
     ensure_checkpoint(job, path)
     assert len(calls) == 3 + 2  # from the checkpoint after two updates
@@ -92,21 +99,9 @@ def test_an_interrupted_training_goes_on(job, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('spoil, updates', [
     ('checkpoint', 4), ('pointer', 2), ('both', 4), ('fingerprint.txt', 4)])
-def test_damage_to_an_interrupted_training_heals(job, tmp_path, monkeypatch, spoil, updates):
+def test_damage_to_an_interrupted_training_heals(job, interrupted, tmp_path, spoil, updates):
     """The only checkpoint, after two updates, or what names it; both are needed to resume."""
-    path = str(tmp_path / 'toy.pth')
-    calls = []
-    step = toy_student.ToyStudent.train_step
-
-    def stop_at_three(self, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return step(self, *args, **kwargs)
-
-    monkeypatch.setattr(toy_student.ToyStudent, 'train_step', stop_at_three)
-    with pytest.raises(KeyboardInterrupt):
-        ensure_checkpoint(job, path)
+    path, calls = interrupted
     folder = tmp_path / 'toy_train'
     if spoil in ('checkpoint', 'both'):
         os.truncate(folder / 'iter_2.pth', 300)

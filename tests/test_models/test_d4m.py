@@ -1,5 +1,4 @@
 """D4M as whole jobs with a tiny prior: what images start from, resuming, what is refused."""
-import json
 import os
 import os.path as osp
 import shutil
@@ -10,6 +9,7 @@ import processes
 import pytest
 import tiny
 import torch
+from distilled import manifest
 from mmengine.config import Config
 from PIL import Image
 
@@ -32,11 +32,6 @@ def job(root, n=2, **model):
     cfg = tiny.classification_job(root, n=n, batch_size=7)
     cfg['model'].update(dict(type='D4M', prompter=None, seed=5), **model)
     return cfg
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 @pytest.fixture(scope='module')

@@ -1,6 +1,5 @@
 """Patch selection: a second implementation, kept scores, mosaics to the pixel, bad input."""
 import glob
-import json
 import os
 import os.path as osp
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import pytest
 import tiny
 import torch
 from diffusers import UNet2DConditionModel
+from distilled import manifest
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 from torch.nn.modules.module import register_module_forward_pre_hook
@@ -82,11 +82,6 @@ def denoiser_calls():
     handle = register_module_forward_pre_hook(note)
     yield calls
     handle.remove()
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 def pixels(folder, entry):
@@ -496,11 +491,7 @@ def test_two_ranks_share_the_scoring_and_make_the_same_set(root, tmp_path):
     alone = distill(cfg, work_dir=str(tmp_path / 'alone'))
     log = tmp_path / 'log.txt'
     (tmp_path / 'counted.py').write_text(COUNTED.format(log=str(log)))
-    cfg['custom_imports'] = dict(imports=['counted'], allow_failed_imports=False)
-    with open(tmp_path / 'config.py', 'w') as f:
-        f.writelines(f'{key} = {value!r}\n' for key, value in cfg.items())
-    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
-                        tmp_path / 'two', '--launcher', 'pytorch')
+    processes.distill_by_ranks(cfg, tmp_path, 'counted')
     assert sorted(log.read_text().splitlines()) == ['0 4'] * 3 + ['1 4'] * 3
     found = manifest(str(tmp_path / 'two/distilled'))
     assert found['sha256'] == manifest(alone)['sha256']

@@ -319,7 +319,8 @@ def test_images_reach_the_proxy_as_rgb():
     (dict(threshold=1.01), r'threshold must be in \[0, 1\]'),
     (dict(threshold=.5, judge_threshold=2), r'judge_threshold must be in \[0, 1\]'),
     (dict(threshold=.5, labels='both'), "labels must be 'proxy', 'slot' or 'merged'"),
-    (dict(threshold=.5, relabel=False, reject_labels='proxy'), 'relabel=False contradicts'),
+    (dict(threshold=.5, relabel=False, reject_labels='proxy'),
+     "relabel=False contradicts reject_labels='proxy'"),
     (dict(threshold=.5, by='someone'), 'by must be'),
     (dict(threshold=.5, by='proxy', judge_threshold=.4), 'judge_threshold has no effect')])
 def test_bad_settings(options, words):

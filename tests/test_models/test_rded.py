@@ -1,7 +1,6 @@
 """RDED: a second implementation, the crop rule, kept scores, resumption, bad input."""
 import glob
 import hashlib
-import json
 import math
 import os
 import os.path as osp
@@ -13,6 +12,7 @@ import processes
 import pytest
 import tiny
 import torch
+from distilled import manifest
 from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
 
@@ -101,11 +101,6 @@ def scored_crops():
 
     with mock.patch.object(ClassifierProxy, 'energy', noted):
         yield calls
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 def pixels(folder, entry):
@@ -345,11 +340,7 @@ def test_two_ranks_share_the_scoring_and_make_the_same_set(root, teacher, tmp_pa
     alone = distill(cfg, work_dir=str(tmp_path / 'alone'))
     log = tmp_path / 'log.txt'
     (tmp_path / 'counted.py').write_text(COUNTED.format(log=str(log)))
-    cfg['custom_imports'] = dict(imports=['counted'], allow_failed_imports=False)
-    with open(tmp_path / 'config.py', 'w') as f:
-        f.writelines(f'{key} = {value!r}\n' for key, value in cfg.items())
-    processes.run_ranks('tools/distill.py', tmp_path / 'config.py', '--work-dir',
-                        tmp_path / 'two', '--launcher', 'pytorch')
+    processes.distill_by_ranks(cfg, tmp_path, 'counted')
     assert sorted(log.read_text().splitlines()) == ['0 9', '0 9', '1 9']
     assert manifest(str(tmp_path / 'two/distilled'))['sha256'] == manifest(alone)['sha256']
 

@@ -1,6 +1,5 @@
 """Whole jobs of SDXL-Turbo distillation with tiny networks, and what is refused."""
 import copy
-import json
 import logging
 import os.path as osp
 from collections import Counter
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from distilled import manifest
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from PIL import Image
@@ -38,11 +38,6 @@ def job(singles, n=IPC, minutes=10., hooks=(), train_cfg=None, **model):
              set_stages=[dict(type='PostAugmentation', size=16)]), **model)
     cfg['custom_hooks'] = [dict(type='TimeBudgetHook', minutes=minutes), *hooks]
     return cfg
-
-
-def manifest(folder):
-    with open(osp.join(folder, 'manifest.json')) as f:
-        return json.load(f)
 
 
 def pictures(folder):

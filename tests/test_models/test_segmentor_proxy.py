@@ -6,14 +6,12 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
-from gaussian import caller
+from guided import check_guided
 from mmengine.structures import PixelData
 from torch.testing import assert_close
 
-from mmdd.engine import TaskGuidanceHook
 from mmdd.models import ProxyRefiner, SegmentorProxy
 from mmdd.models.proxies.segmentor import matched_score
-from mmdd.registry import MODELS
 from mmdd.structures import IGNORE, DistilledSample, DistillSlot, slot_seed
 
 
@@ -291,26 +289,8 @@ def test_models_that_do_not_fit_are_named(digits):
 
 
 def test_guided_by_the_segmentor(segmentor_proxy, tiny_sd):
-    """UniDD through the hook: the energy falls, and no sample depends on its batch mates."""
-    distiller = MODELS.build(dict(
-        type='UniDD', image_size=32, diffusion=tiny.stable_diffusion(),
-        prompter=dict(type='ClassPrompter')))
-    distiller.diffusion.load_state_dict(tiny_sd.state_dict())
-    distiller.proxy = segmentor_proxy
     asked = slots()
     for slot in asked:
         slot.prompt = f'a photo of {slot.labels[0] - 1}'
-
-    def sample(some, scale):
-        hook = TaskGuidanceHook(scale=scale)
-        made = distiller.distill_step(some, caller(hook, model=distiller))
-        images = torch.stack([torch.from_numpy(s.image) for s in made]).permute(0, 3, 1, 2) / 255
-        return images, segmentor_proxy.energy(images, some), made
-
-    plain, before, _ = sample(asked, 0.)
-    guided, after, made = sample(asked, 1000.)
-    assert (guided - plain).abs().max() > .02
-    assert after.mean() < before.mean() - 1e-3
+    made = check_guided(segmentor_proxy, tiny_sd, asked, 1000.)
     assert all(np.array_equal(s.mask, slot.mask) for s, slot in zip(made, asked))
-    alone, _, _ = sample(asked[2:3], 1000.)
-    assert_close(alone[0], guided[2], atol=2 / 255, rtol=0)

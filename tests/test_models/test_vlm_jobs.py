@@ -1,15 +1,12 @@
 """Whole jobs with a vision-language model: killed, resumed, refused early, and discreet."""
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
+import processes
 import pytest
 import tiny
-import vlm_server
 from vlm_server import (
     CLASSES,
     COLOURS,
@@ -29,13 +26,22 @@ from mmdd.engine.job import describe_parts
 pytestmark = pytest.mark.usefixtures('vlm_environment')
 
 
+ASK = '''
+import sys
+from pathlib import Path
+
+from vlm_server import CLASSES, images, prompter
+
+folder = Path(sys.argv[1])
+prompter(sys.argv[2], dict(concurrency=2)).prompts(
+    images(folder, 6), CLASSES, str(folder / 'prompts.jsonl'))
+'''
+
+
 @pytest.mark.slow
 def test_killed_process_goes_on(tmp_path):
     images(tmp_path, 6)
-    code = ('import sys; from pathlib import Path; import vlm_server as t; '
-            'f = Path(sys.argv[1]); t.prompter(sys.argv[2], dict(concurrency=2)).prompts('
-            't.images(f, 6), t.CLASSES, str(f / "prompts.jsonl"))')
-    here = os.path.dirname(os.path.abspath(vlm_server.__file__))
+    (tmp_path / 'ask.py').write_text(ASK)
     cache = tmp_path / 'vlm_cache.jsonl'
     stop = threading.Event()
 
@@ -45,16 +51,13 @@ def test_killed_process_goes_on(tmp_path):
         return echo(request)
 
     with MockServer(script) as server:
-        process = subprocess.Popen(
-            [sys.executable, '-c', code, str(tmp_path), server.url],
-            env=dict(os.environ, PYTHONPATH=os.pathsep.join(
-                [here, os.path.dirname(here)] + sys.path)))
+        started = processes.Started(tmp_path / 'ask.py', tmp_path, server.url)
         deadline = time.monotonic() + 100
-        while time.monotonic() < deadline and process.poll() is None and not (
+        while time.monotonic() < deadline and started.process.is_alive() and not (
                 cache.is_file() and cache.read_text().count('\n') == 3):
             time.sleep(.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(10) == -signal.SIGKILL
+        started.process.kill()
+        assert started.wait(10) == -signal.SIGKILL
         stop.set()
         paid = {entry['answer'] for entry in map(json.loads, cache.read_text().splitlines())}
         assert len(paid) == 3 and not (tmp_path / 'prompts.jsonl').exists()

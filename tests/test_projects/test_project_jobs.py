@@ -40,6 +40,8 @@ def test_a_project_runs_outside_of_the_repository(project, desk, tmp_path):
                'train_cfg.batch_size=10']
     if cfg.model.get('diffusion'):
         options.append('model.diffusion.steps=2')
+    if project == 'ims3_selection':
+        options.append('model.set_stages.0.groups=2')
     if 'iterations' in cfg.model:
         options.append('model.iterations=2')
     processes.run('tools/distill.py', config, '--work-dir', tmp_path / 'work', '--cfg-options',

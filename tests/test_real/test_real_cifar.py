@@ -6,13 +6,13 @@ from glob import glob
 import numpy as np
 import pytest
 import torch
+from distilled import manifest
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from real_data import (
     CIFAR,
     compose,
     digest,
-    manifest,
     one_process,
     pixels,
     real,

@@ -7,11 +7,11 @@ import pytest
 import tiny
 import torch
 from d4m_reference import algorithm_1, ordered
+from distilled import manifest
 from real_data import (
     CIFAR,
     ROOT,
     compose,
-    manifest,
     one_process,
     real,
     real_marks,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from distilled import manifest
 from mmdet.datasets import CocoDataset, VOCDataset
 from mmdet.utils import register_all_modules
 from PIL import Image
@@ -17,7 +18,6 @@ from real_data import (
     compose,
     digest,
     lines,
-    manifest,
     one_process,
     pixels,
     real,

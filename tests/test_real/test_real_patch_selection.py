@@ -4,9 +4,10 @@ from glob import glob
 
 import numpy as np
 import tiny
+from distilled import manifest
 from mmpretrain.datasets import CustomDataset
 from PIL import Image
-from real_data import CIFAR, compose, manifest, real, real_marks, squeezenet
+from real_data import CIFAR, compose, real, real_marks, squeezenet
 
 from mmdd.apis import distill
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from distilled import manifest
 from mmengine.runner import find_latest_checkpoint
 from mmseg.datasets import BaseSegDataset, PascalVOCDataset
 from PIL import Image
@@ -15,7 +16,6 @@ from real_data import (
     compose,
     digest,
     lines,
-    manifest,
     one_process,
     pixels,
     real,

@@ -4,13 +4,13 @@ import time
 
 import pytest
 import tiny
+from distilled import manifest
 from mmdet.datasets import VOCDataset
 from real_data import (
     BLOOD,
     ROOT,
     digest,
     lines,
-    manifest,
     real,
     real_marks,
     shrink_unidd,

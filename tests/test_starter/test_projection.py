@@ -1,19 +1,16 @@
 """Hours of a job that has not begun: arithmetic, measured sets, bad arguments."""
 import json
 import os.path as osp
-import subprocess
-import sys
 
 import own_data
 import pytest
+import run_tool
 
 from mmdd.engine.distill_job import read_job
 from mmdd.starter.init_job import init_job
 from mmdd.starter.projection import Pace, project, read_pace
 from mmdd.starter.rehearsal import describe_job
 from mmdd.utils.compat import setup
-
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 
 def test_imagenet_at_100_images_per_class():
@@ -70,8 +67,5 @@ def test_rounds_and_slots_are_those_of_the_job(tmp_path):
 
 
 def test_a_projection_needs_a_dry_run():
-    done = subprocess.run(
-        [sys.executable, osp.join(ROOT, 'tools/distill.py'), 'x.py', '--seconds-per-image', '1'],
-        cwd=ROOT, text=True, capture_output=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith('error: argument --seconds-per-image: add --dry-run')
+    line = run_tool.run('distill.py', 'x.py', '--seconds-per-image', 1)
+    assert line.startswith('error: argument --seconds-per-image: add --dry-run')

@@ -1,8 +1,7 @@
 """The variables of Slurm and MPI as those of torch."""
 import os
-import subprocess
-import sys
 
+import processes
 import pytest
 import torch
 from mmengine.config import Config
@@ -156,10 +155,9 @@ print(dist.get_backend(), dist.get_world_size(), int(total), cfg.model_wrapper_c
     ('slurm', dict(SLURM_JOB_ID='1', SLURM_STEP_ID='0', SLURM_NTASKS='2', SLURM_STEP_NODELIST='n',
                    SLURM_STEP_NUM_NODES='1'), ('SLURM_PROCID', 'SLURM_LOCALID')),
     ('mpi', PROCESS, ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK'))])
-def test_processes_on_cpus_meet(environment, launcher, common, own):
-    processes = [subprocess.Popen(
-        [sys.executable, '-c', MEET, launcher], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, **common, **dict.fromkeys(own, str(rank)), 'LOCAL_RANK': '0'})
-        for rank in range(2)]
-    assert [process.communicate(timeout=300)[0] for process in processes] == [
-        'gloo 2 3 None\n'] * 2
+def test_processes_on_cpus_meet(environment, tmp_path, launcher, common, own):
+    (tmp_path / 'meet.py').write_text(MEET)
+    ranks = [processes.Started(tmp_path / 'meet.py', launcher, **{
+        **common, **dict.fromkeys(own, str(rank)), 'LOCAL_RANK': '0'}) for rank in range(2)]
+    assert [rank.wait() for rank in ranks] == [0, 0]
+    assert [rank.output.splitlines()[-1] for rank in ranks] == ['gloo 2 3 None'] * 2

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import processes
 import pytest
 
 from mmdd.utils.pool import Pool, WorkerDied, end_with_parent, worker_context
@@ -87,7 +88,8 @@ def test_an_error_in_the_block_ends_the_jobs(tmp_path):
             raise KeyboardInterrupt
     assert time.time() - begin < 200 and waiting.cancelled()
     assert isinstance(running.exception(), WorkerDied)
-    assert not is_running(int((tmp_path / 'x').read_text())) and not (tmp_path / 'y').exists()
+    assert not processes.is_running(int((tmp_path / 'x').read_text()))
+    assert not (tmp_path / 'y').exists()
 
 
 def stay(path):
@@ -96,14 +98,6 @@ def stay(path):
     with open(path, 'w') as f:
         f.write(str(os.getpid()))
     time.sleep(60)
-
-
-def is_running(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as f:
-            return f.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except OSError:
-        return False
 
 
 def look_around(queue):
@@ -133,14 +127,13 @@ def test_with_a_gpu_nothing_is_forked(monkeypatch):
     assert worker_context().get_start_method() == 'spawn'
 
 
-@pytest.mark.parametrize('context', ['multiprocessing.get_context("spawn")',
-                                     'mmdd.utils.pool.worker_context()'])
-def test_a_killed_parent_leaves_no_worker_behind(tmp_path, context):
+@pytest.mark.parametrize('method', ['spawn', 'forkserver'])
+def test_a_killed_parent_leaves_no_worker_behind(tmp_path, method):
     path = tmp_path / 'pid'
     code = (f'import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})\n'
-            f'import multiprocessing, mmdd.utils.pool, test_pool\n'
+            f'import multiprocessing, test_pool\n'
             f'if __name__ == "__main__":\n'
-            f'    {context}.Process('
+            f'    multiprocessing.get_context({method!r}).Process('
             f'target=test_pool.stay, args=({str(path)!r}, )).start()\n')
     (tmp_path / 'parent.py').write_text(code)
     parent = subprocess.Popen([sys.executable, str(tmp_path / 'parent.py')], env=dict(
@@ -149,13 +142,9 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path, context):
         assert parent.poll() is None
         time.sleep(0.1)
     pid = int(path.read_text())
-    assert is_running(pid)
+    assert processes.is_running(pid)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    for _ in range(200):
-        if not is_running(pid):
-            break
-        time.sleep(0.1)
-    assert not is_running(pid)
+    assert processes.ends(pid)
     assert multiprocessing.parent_process() is None
     end_with_parent()  # nothing to wait for in a process that nobody started

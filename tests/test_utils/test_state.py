@@ -2,10 +2,9 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
+import processes
 import pytest
 import torch
 
@@ -177,17 +176,23 @@ run_cli(lambda: dict(copy=copy,
 '''
 
 
+@pytest.fixture(scope='module')
+def full(tmp_path_factory):
+    path = tmp_path_factory.mktemp('full') / 'full.py'
+    path.write_text(FULL)
+    return path
+
+
 @pytest.mark.parametrize('kind, name', [
     ('text', 'a.json'), ('image', 'a.png'), ('image', 'a.jpg'), ('arrays', 'a.npz'),
     ('torch', 'a.pth'), ('copy', 'a.txt')])
-def test_a_full_disk_is_told_in_one_line(tmp_path, kind, name):
+def test_a_full_disk_is_told_in_one_line(full, tmp_path, kind, name):
     """A limit on the size of files stands in for the disk: write() fails as it does then."""
     path = tmp_path / name
     path.write_text('before')
-    done = subprocess.run([sys.executable, '-c', FULL, kind, str(path)], capture_output=True,
-                          text=True)
-    line = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    done = processes.Started(full, kind, path)
+    assert done.wait() == 1 and 'Traceback' not in done.output
+    line = done.output.strip().splitlines()[-1]
     assert line.startswith(f'error: {path} cannot be written (')
     assert 'what is finished is kept' in line
     assert path.read_text() == 'before' and os.listdir(tmp_path) == [name]

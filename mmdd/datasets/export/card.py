@@ -79,9 +79,9 @@ def provenance(content: ExportContent) -> Dict[str, str]:
 def _prior(content: ExportContent) -> str:
     """The diffusion model and its weights; '' where the method has none."""
     model = read_config(str(content.manifest.get('config') or '')).get('model')
-    diffusion = model.get('diffusion') if isinstance(model, dict) else None
-    if not isinstance(diffusion, dict):
+    if not isinstance(model, dict) or not isinstance(model.get('diffusion'), dict):
         return ''
+    diffusion = model['diffusion']
     weights = diffusion.get('pretrained')
     tuned = ', fine-tuned on the real set' if model.get('fine_tune') else ''
     return f'{diffusion.get("type")}, ' + (

@@ -79,6 +79,7 @@ class ExportContent:
                       label_source=entry.get('label_source'),
                       sources=list(entry.get('sources') or ()))
         if self.task == CLASSIFICATION:
+            assert image.label is not None
             record.update(label=image.label, class_name=self.classes[image.label])
         elif self.task == DETECTION:
             record['objects'] = dict(
@@ -176,7 +177,8 @@ def _image(content: ExportContent, entry: Dict[str, Any], labels: Labels,
         if unknown:
             raise ValueError(f'{content.path(image.file)}: a box has the class {unknown[0]!r}, '
                              f'which {MANIFEST} does not name; distill the set again')
-        image.bboxes, image.ignored = labels.bboxes, labels.ignored
+        if labels.bboxes is not None:
+            image.bboxes, image.ignored = labels.bboxes, labels.ignored
         image.categories = [content.classes.index(name) for name in labels.names]
     else:
         image.mask = entry['files'][1]

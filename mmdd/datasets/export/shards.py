@@ -21,7 +21,8 @@ class ShardSize(NamedTuple):
 
     def is_full(self, images: int, size: int) -> bool:
         """Whether so many images, or bytes, are more than a tar file holds."""
-        return images > self.images if self.images else size > self.bytes
+        return ((self.images is not None and images > self.images) or
+                (self.bytes is not None and size > self.bytes))
 
 
 def read_shard_size(text: str) -> ShardSize:

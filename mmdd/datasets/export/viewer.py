@@ -43,8 +43,10 @@ def view(content: ExportContent, image: ExportImage, record: Dict[str, Any]) -> 
         occur), ``boxes`` (x, y, width, height, class index) and ``outlines`` (class index,
         SVG path).
     """
-    boxes, outlines = [], []
+    boxes: List[List[float]] = []
+    outlines: List[List[Any]] = []
     if content.task == CLASSIFICATION:
+        assert image.label is not None
         classes = [image.label]
     elif content.task == DETECTION:
         boxes = [[*box, category] for box, category in zip(image.xywh(), image.categories)]

@@ -16,7 +16,7 @@ from .difffit import merge_scale_factors, untie_embedders
 from .execution import run_as
 from .loading import first_line, load_autoencoder, load_module, pick_dtypes
 from .scheduling import build_scheduler, check_scheduler
-from .weights import check_folder, locate_weights
+from .weights import check_folder, check_separate, locate_weights
 
 ClassMap = Union[str, Sequence[int], None]
 
@@ -126,15 +126,12 @@ class DiT(AutoencoderMixin, BaseDiffusion):
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'))
         resolve_class_map(cfg.get('class_map'))
-        separate = isinstance(cfg.get('vae'), str)
         if cfg.get('pretrained') is not None:
-            networks = ('transformer', ) if separate else ('transformer', 'vae')
+            networks = ['transformer', *([] if isinstance(cfg.get('vae'), str) else ['vae'])]
             folder = locate_weights(cfg['pretrained'])
             check_folder(folder, networks, ('scheduler', ))
             check_scheduler(folder, cfg.get('scheduler'))
-        if separate:
-            key = 'model.diffusion.vae'
-            check_folder(locate_weights(cfg['vae'], key), ('', ), key=key)
+        check_separate(cfg, 'vae')
 
     @classmethod
     def check_classes(cls, cfg: Mapping, classes: Sequence[str]) -> None:

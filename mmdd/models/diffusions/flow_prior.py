@@ -25,7 +25,7 @@ from .lora import add_lora, check_lora
 from .offload import OffloadMixin
 from .prompt_cache import PromptCache
 from .scheduling import build_scheduler, check_scheduler
-from .weights import check_folder, locate_weights
+from .weights import check_folder, check_separate, locate_weights
 
 # Prompts whose embeddings are kept: 3 to 4 MB each, on the CPU.
 CACHED_PROMPTS = 128
@@ -165,10 +165,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
             check_folder(folder, networks,
                          ['scheduler'] + [name for name in tokenizers if not cfg.get(name)])
             check_scheduler(folder, cfg.get('scheduler'), flow=True)
-        for name in ('vae', 'energy_decoder'):
-            if isinstance(cfg.get(name), str):
-                key = f'model.diffusion.{name}'
-                check_folder(locate_weights(cfg[name], key), ('', ), key=key)
+        check_separate(cfg, 'vae', 'energy_decoder')
 
     @property
     def denoiser(self) -> nn.Module:
@@ -199,7 +196,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
         rows = self._prompts.look_up(prompts, self._encode_prompts)
         return FlowCondition(*(torch.stack(parts).to(self.device) for parts in zip(*rows)))
 
-    def _encode_prompts(self, prompts: List[str]) -> List[Tuple[Tensor, Tensor]]:
+    def _encode_prompts(self, prompts: List[str]) -> List[Tuple[Tensor, ...]]:
         """What the text encoders make of prompts, on the CPU; one by one, so none depends on
         the others."""
         loaded = [role for role in self.ENCODERS if getattr(self, role, None) is not None]

@@ -56,6 +56,7 @@ class FlowProcess:
 
     def scheduler_input(self, state: DenoiseState, latents: Tensor, t: Tensor) -> Tensor:
         """The guided velocity (B, C, h, w), see above."""
+        assert state.guided_noise is not None and state.noise_pred is not None
         sigmas, step = self.scheduler.sigmas, self.scheduler.index_for_timestep(t)
         least = max(state.alpha, float(sigmas[step] - sigmas[step + 1]))
         change = state.guided_noise - state.noise_pred

@@ -116,6 +116,7 @@ class ForwardProcess:
 
     def scheduler_input(self, state: DenoiseState, latents: Tensor, t: Tensor) -> Tensor:
         """What the scheduler takes for the guided noise prediction at z_t, (B, C, h, w)."""
+        assert state.guided_noise is not None
         return state.guided_noise
 
     def _alpha_bar(self, t: Tensor) -> float:

@@ -186,9 +186,10 @@ def load_t5_encoder(folder: Optional[str], settings: Optional[dict], tokenizer,
     if folder is None:
         if settings is None:
             raise ValueError(f'model.diffusion: give either pretrained or {role}')
-        return T5EncoderModel(T5Config(**{
+        small: torch.nn.Module = T5EncoderModel(T5Config(**{
             **dict(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
-                   eos_token_id=tokenizer.eos_token_id), **settings})).to(dtype)
+                   eos_token_id=tokenizer.eos_token_id), **settings}))
+        return small.to(dtype)
     return _load_text_model(T5EncoderModel, folder, role, dtype, variant)
 
 

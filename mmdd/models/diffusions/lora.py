@@ -1,9 +1,7 @@
 """LoRA weights on the denoiser of a prior."""
 import importlib.util
 import os.path as osp
-from typing import Any, List, Mapping, Optional
-
-from torch import nn
+from typing import Any, List, Mapping, Optional, Protocol
 
 from mmdd.utils.config import resolve_path
 from mmdd.utils.numbers import check_number
@@ -13,21 +11,39 @@ KEY = 'model.diffusion.lora'
 NAME = 'lora'
 
 
-def check_lora(lora: Optional[Mapping[str, Any]]) -> Optional[str]:
+class TakesLora(Protocol):
+    """A U-Net or transformer of diffusers, which reads LoRA weights by itself."""
+
+    def load_lora_adapter(self, path: str, prefix: Optional[str], **kwargs: Any) -> None:
+        """Add the weights of a file as layers of their own."""
+
+    def fuse_lora(self, lora_scale: float, adapter_names: List[str]) -> None:
+        """Add such layers into those that the model has."""
+
+    def unload_lora(self) -> None:
+        """Take such layers away."""
+
+
+def check_lora(lora: Optional[Mapping[str, Any]]) -> None:
     """Check a setting ``lora``, and that its file is there and whole.
 
-    Args:
-        lora: ``dict(path=..., scale=1.)``; None has no LoRA weights.
+    Raises:
+        ValueError: See :func:`lora_file`.
+    """
+    if lora is not None:
+        lora_file(lora)
 
-    Returns:
-        str: The file; None without LoRA weights.
+
+def lora_file(lora: Mapping[str, Any]) -> str:
+    """The file of a setting ``lora``, which is there and whole.
+
+    Args:
+        lora: ``dict(path=..., scale=1.)``.
 
     Raises:
         ValueError: If a setting is wrong, the file is missing, damaged or no LoRA file in the
             names of diffusers, or peft is not installed.
     """
-    if lora is None:
-        return None
     if not isinstance(lora, Mapping) or 'path' not in lora or set(lora) - {'path', 'scale'}:
         raise ValueError(f'{KEY} must be dict(path=<a safetensors file>, scale=1.), got {lora!r}')
     check_number(f'{KEY}.scale', lora.get('scale', 1.))
@@ -59,20 +75,20 @@ def _names(path: str) -> List[str]:
                          f'download it again') from None
 
 
-def add_lora(denoiser: nn.Module, lora: Optional[Mapping[str, Any]], role: str) -> None:
+def add_lora(denoiser: TakesLora, lora: Optional[Mapping[str, Any]], role: str) -> None:
     """Add LoRA weights into those of a denoiser, which keeps its layers and their names.
 
     Args:
-        denoiser: A U-Net or transformer of diffusers.
-        lora: See :func:`check_lora`.
+        denoiser: A U-Net or transformer.
+        lora: See :func:`lora_file`; None has no LoRA weights.
         role: What names in the file may begin with, 'unet' or 'transformer'.
 
     Raises:
-        ValueError: If they do not fit; see also :func:`check_lora`.
+        ValueError: If they do not fit; see also :func:`lora_file`.
     """
-    path = check_lora(lora)
-    if path is None:
+    if lora is None:
         return
+    path = lora_file(lora)
     prefix = role if any(name.startswith(f'{role}.') for name in _names(path)) else None
     try:
         denoiser.load_lora_adapter(path, prefix=prefix, adapter_name=NAME, use_safetensors=True)

@@ -23,7 +23,7 @@ from .lora import add_lora, check_lora
 from .offload import OffloadMixin
 from .scheduling import build_scheduler, check_scheduler
 from .tokenizer import token_ids
-from .weights import check_folder, locate_weights
+from .weights import check_folder, check_separate, locate_weights
 
 
 @MODELS.register_module()
@@ -140,10 +140,7 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
             folder = locate_weights(cfg['pretrained'])
             check_folder(folder, networks, ['scheduler'] + others)
             check_scheduler(folder, cfg.get('scheduler'))
-        for name in ('vae', 'energy_decoder'):
-            if isinstance(cfg.get(name), str):
-                key = f'model.diffusion.{name}'
-                check_folder(locate_weights(cfg[name], key), ('', ), key=key)
+        check_separate(cfg, 'vae', 'energy_decoder')
 
     @property
     def denoiser(self) -> torch.nn.Module:

@@ -1,5 +1,5 @@
 """Stable Diffusion 3 and 3.5 through diffusers."""
-from typing import Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,9 @@ from .flow_prior import FlowCondition, FlowPrior
 from .loading import pick_dtypes
 from .tokenizer import token_ids
 from .weights import locate_weights
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
 
 
 @MODELS.register_module()
@@ -35,6 +38,7 @@ class StableDiffusion3(FlowPrior):
 
     TRANSFORMER = 'SD3Transformer2DModel'
     ENCODERS = dict(text_encoder='projection', text_encoder_2='projection', text_encoder_3='t5')
+    text_encoder_3: Optional['T5EncoderModel']
 
     def __init__(self,
                  pretrained: Optional[str] = None,
@@ -49,16 +53,17 @@ class StableDiffusion3(FlowPrior):
                  **kwargs) -> None:
         super().__init__(pretrained, steps, cfg_scale, dtype=dtype, variant=variant, seed=seed,
                          **kwargs)
-        self.text_encoder_3 = None
         if use_t5:
             folder = None if pretrained is None else locate_weights(pretrained)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed + 1)
                 self._load_encoder('text_encoder_3', folder, text_encoder_3, tokenizer_3,
                                    pick_dtypes(dtype)[0], variant)
+        else:
+            self.text_encoder_3 = None
         first, second = self.text_encoder.config, self.text_encoder_2.config
-        width = (self.text_encoder_3.config.d_model if use_t5
-                 else self.transformer.config.joint_attention_dim)
+        width = (self.transformer.config.joint_attention_dim if self.text_encoder_3 is None
+                 else self.text_encoder_3.config.d_model)
         self.check_fit((max(width, first.hidden_size + second.hidden_size),
                         first.projection_dim + second.projection_dim))
 

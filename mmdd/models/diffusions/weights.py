@@ -2,7 +2,7 @@
 import glob
 import os
 import os.path as osp
-from typing import Sequence
+from typing import Any, Mapping, Sequence
 
 from mmdd.utils.config import resolve_path
 
@@ -62,6 +62,18 @@ def locate_on_hub(name: str, key: str = PRETRAINED) -> str:
     raise ValueError(
         f'no diffusion weights at {name!r}: not in the local cache, and the hub cannot be '
         f'reached or does not have it ({reason}); give {key} a local folder')
+
+
+def check_separate(cfg: Mapping[str, Any], *names: str) -> None:
+    """Check the parts of an adapter's config that have a folder of their own.
+
+    Raises:
+        ValueError: If weights are missing, truncated or corrupt.
+    """
+    for name in names:
+        if isinstance(cfg.get(name), str):
+            key = f'model.diffusion.{name}'
+            check_folder(locate_weights(cfg[name], key), ('', ), key=key)
 
 
 def check_folder(folder: str, networks: Sequence[str], others: Sequence[str] = (),

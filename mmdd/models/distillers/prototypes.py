@@ -17,10 +17,10 @@ from mmdd.structures import (
     slot_seed,
 )
 from ..prompters import VLMPrompter
-from .base import DatasetDistiller
+from .classification import ClassificationDistiller
 
 
-class PrototypeDistiller(DatasetDistiller):
+class PrototypeDistiller(ClassificationDistiller):
     """One synthetic image for each cluster of each class.
 
     The real set is clustered class by class before anything is made, and slot j of a
@@ -55,20 +55,6 @@ class PrototypeDistiller(DatasetDistiller):
                              f"dict(type='ClassPrompter')")
         self.statistics = None if statistics is None else TASK_UTILS.build(statistics)
         self.saved_size = (saved_size, saved_size) if isinstance(saved_size, int) else saved_size
-
-    def collect(self, data_batch: Dict[str, Any]) -> None:
-        """Keep the annotations of a classification set.
-
-        Raises:
-            ValueError: If the real set has boxes or masks, or images of several classes.
-        """
-        before = len(self.annotations)
-        super().collect(data_batch)
-        for annotation in self.annotations[before:]:
-            if annotation.target.has_objects or len(annotation.labels) != 1:
-                raise ValueError(
-                    f'{type(self).__name__} distills classification sets, one class per image; '
-                    f'{annotation.path} has boxes, a mask or another number of classes: use UniDD')
 
     def finish_collect(self, folder: Optional[str] = None) -> None:
         """Cluster each class; see :meth:`ClassStatistics.fit`."""

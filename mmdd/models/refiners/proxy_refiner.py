@@ -91,7 +91,7 @@ class ProxyRefiner(BaseRefiner):
                 raise ValueError(
                     f"ProxyRefiner: {name} must be 'proxy', 'slot' or 'merged', got {kind!r}")
             if not relabel and kind != 'slot':
-                raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={value!r}; '
+                raise ValueError(f'ProxyRefiner: relabel=False contradicts {name}={kind!r}; '
                                  f'leave relabel out')
         if by not in (None, *BY):
             raise ValueError(f"ProxyRefiner: by must be 'proxy', 'judge' or 'both', got {by!r}")
@@ -102,12 +102,8 @@ class ProxyRefiner(BaseRefiner):
         self.labels = labels
         self.reject_labels = reject_labels
         self.by = by or ('proxy' if judge_threshold is None else 'both')
+        self.needs = ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
         self.judge_threshold = threshold if judge_threshold is None else judge_threshold
-
-    @property
-    def needs(self) -> Tuple[str, ...]:
-        """The proxy, and the judge where it filters."""
-        return ('proxy', 'judge') if 'judge' in BY[self.by] else ('proxy', )
 
     def check(self, proxy: Optional[TaskProxy], annotation: RealAnnotation) -> None:
         """Check that labels of the proxy hold what those of the real set do."""

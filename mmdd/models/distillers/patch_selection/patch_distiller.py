@@ -7,13 +7,13 @@ import numpy as np
 
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.seed import derive_seed
-from ..base import DatasetDistiller
+from ..classification import ClassificationDistiller
 from .compositor import compose, crop_photograph
 from .score_pass import ScorePass
 from .score_store import ScoreStore
 
 
-class PatchDistiller(DatasetDistiller):
+class PatchDistiller(ClassificationDistiller):
     """Selects patches of real images instead of generating.
 
     Every photograph of a class gives one patch with a score. Scores are computed once,
@@ -77,20 +77,6 @@ class PatchDistiller(DatasetDistiller):
         Raises:
             ValueError: If not.
         """
-
-    def collect(self, data_batch: Dict[str, Any]) -> None:
-        """Keep annotations.
-
-        Raises:
-            ValueError: If the real set is not one of classification.
-        """
-        before = len(self.annotations)
-        super().collect(data_batch)
-        for own in self.annotations[before:]:
-            if own.target.has_objects or len(own.labels) != 1:
-                raise ValueError(
-                    f'{own.path}: {type(self).__name__} distills classification sets, in which '
-                    f'every image has one class and no boxes or masks; take UniDD for this one')
 
     def finish_collect(self, folder: Optional[str] = None) -> None:
         """Score what the store does not have yet; the ranks share the work.
