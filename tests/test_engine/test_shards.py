@@ -3,6 +3,8 @@ import copy
 import os
 import os.path as osp
 import signal
+import subprocess
+import sys
 import time
 
 import processes
