@@ -173,18 +173,3 @@ def warn_of_negative_prompt(negative_prompt: str, cfg_scale: float) -> None:
     if negative_prompt and cfg_scale <= 1:
         warnings.warn(f'negative_prompt is ignored at cfg_scale {cfg_scale}; raise it above 1',
                       stacklevel=3)
-
-
-def draw_latents(posterior: Any,
-                 generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-    """Unscaled latents (B, C, h, w) fp32 of a posterior of diffusers: its mean, or draws.
-
-    Args:
-        posterior: ``DiagonalGaussianDistribution`` of B images.
-        generators: One per image; None takes the mean.
-    """
-    latents = posterior.mean.float()
-    if generators is None:
-        return latents
-    noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in generators])
-    return latents + posterior.std.float() * noise.to(latents)

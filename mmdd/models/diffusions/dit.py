@@ -10,8 +10,9 @@ from mmdd.datasets.class_names import imagenet_indices
 from mmdd.registry import MODELS
 from mmdd.structures import DenoiseState, DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents
+from .base import BaseDiffusion
 from .difffit import merge_scale_factors, untie_embedders
+from .latents import encode_latents
 from .loading import first_line, load_autoencoder, load_module, pick_dtypes
 from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, locate_weights
@@ -57,8 +58,9 @@ class DiT(BaseDiffusion):
         gradient_checkpointing: As for :class:`StableDiffusion`.
         channels_last: As for :class:`StableDiffusion`, of the autoencoder alone.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
-        vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
-            is not in ``pretrained``.
+        vae: Settings of diffusers' ``AutoencoderKL``, or the folder of an autoencoder that
+            is not in ``pretrained``. One of a folder may also be an ``AutoencoderTiny``; its
+            latents have no posterior.
         seed: Seed of the random weights of explicit networks.
 
     Raises:
@@ -95,6 +97,10 @@ class DiT(BaseDiffusion):
                 'DiTTransformer2DModel', folder, 'transformer', transformer,
                 denoiser_dtype)
             self.vae = load_autoencoder(folder, vae, denoiser_dtype, decoder_dtype)
+        if self.vae.config.latent_channels != self.channels:
+            raise ValueError(
+                f'model.diffusion: the autoencoder has {self.vae.config.latent_channels} latent '
+                f'channels, the transformer {self.channels}; give vae the one it was trained with')
         self.class_ids = resolve_class_map(class_map)
         check_class_ids(self.class_ids or (), self.num_classes)
         if cfg_channels is not None and not 0 < cfg_channels <= self.channels:
@@ -189,8 +195,8 @@ class DiT(BaseDiffusion):
     def encode_images(self, images: Tensor,
                       generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
+        latents = encode_latents(self.vae, images * 2 - 1, generators)
+        return latents * self.vae.config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""

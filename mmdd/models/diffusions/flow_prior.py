@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
+from .base import BaseDiffusion, warn_of_negative_prompt
 from .flow_process import FlowProcess
+from .latents import encode_latents
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -198,10 +199,9 @@ class FlowPrior(FlowProcess, BaseDiffusion):
     def encode_images(self, images: Tensor,
                       generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
+        latents = encode_latents(self.vae, images * 2 - 1, generators)
         config = self.vae.config
-        return (draw_latents(posterior, generators) - (config.shift_factor or 0.)
-                ) * config.scaling_factor
+        return (latents - (config.shift_factor or 0.)) * config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""

@@ -7,7 +7,8 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
-from .base import BaseDiffusion, draw_latents, warn_of_negative_prompt
+from .base import BaseDiffusion, warn_of_negative_prompt
+from .latents import encode_latents
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -159,8 +160,8 @@ class StableDiffusion(BaseDiffusion):
     def encode_images(self, images: Tensor,
                       generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return draw_latents(posterior, generators) * self.vae.config.scaling_factor
+        latents = encode_latents(self.vae, images * 2 - 1, generators)
+        return latents * self.vae.config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
