@@ -1,7 +1,10 @@
 # The small DiT of CIFAR-10: as many updates as the released code takes for ten classes.
-_base_ = ['../datasets/cifar10_real_cls.py', '../diffusions/cifar10_dit.py', './minimax.py']
+_base_ = ['../datasets/cifar10_real_cls.py', './minimax.py']
 
-model = dict(num_classes=10, flip=0.5)
+model = dict(
+    num_classes=10,
+    diffusion=dict(type='DiT', pretrained='work_dirs/priors/cifar10_dit'),
+    flip=0.5)
 train_dataloader = dict(
     batch_size=8,
     num_workers=4,
