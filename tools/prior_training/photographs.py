@@ -5,7 +5,7 @@ import os.path as osp
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import count
-from typing import Dict, Iterator, NamedTuple
+from typing import Dict, Iterator, List, NamedTuple
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class Photographs:
         """The photographs from an index on."""
         return map(self.__getitem__, count(start))
 
-    def draw(self, number: int, g: torch.Generator) -> list:
+    def draw(self, number: int, g: torch.Generator) -> List[Photograph]:
         """Photographs at random, one may come again."""
         return [self[i] for i in torch.randint(0, len(self), (number, ), generator=g).tolist()]
 
