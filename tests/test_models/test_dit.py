@@ -23,6 +23,7 @@ from mmdd.models.diffusions.difffit import (
     merge_scale_factors,
     tie_embedders,
 )
+from mmdd.models.diffusions.loading import load_autoencoder
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 from mmdd.utils.seed import generator
@@ -218,6 +219,8 @@ def test_an_autoencoder_without_a_posterior(tmp_path):
     # nothing to draw from
     assert torch.equal(diffusion.encode_images(images, [torch.Generator()] * 2), latents)
     assert diffusion.sample(make_slots())[0].shape == (3, 3, 32, 32)
+    half = load_autoencoder(None, str(tmp_path / 'tiny'), torch.float16, torch.float32)
+    assert half.dtype == torch.float16
 
 
 def test_an_autoencoder_of_other_latents_is_refused(tmp_path):

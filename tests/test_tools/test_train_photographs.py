@@ -99,7 +99,8 @@ def test_a_training_that_was_stopped_in_every_stage_ends_the_same(photos, traine
         assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_latents_of_a_given_autoencoder_without_a_posterior(photos, tmp_path, monkeypatch):
+def test_latents_of_a_given_autoencoder_without_a_posterior(photos, tmp_path, monkeypatch,
+                                                           capfd):
     monkeypatch.setattr(prior_training.dit, 'save_samples', lambda *args: None)
     torch.manual_seed(0)
     AutoencoderTiny(
@@ -107,6 +108,7 @@ def test_latents_of_a_given_autoencoder_without_a_posterior(photos, tmp_path, mo
         num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1), latent_channels=6,
     ).save_pretrained(tmp_path / 'tiny')
     train(tmp_path, photos, '--vae', tmp_path / 'tiny', '--steps', 1, *SMALL[:8])
+    assert capfd.readouterr().err == ''
     prior = DiT(str(tmp_path / 'out'), steps=2, dtype='fp32')
     assert isinstance(prior.vae, AutoencoderTiny) and prior.channels == 6
     assert prior.sample(slots(1))[0].shape == (1, 3, 16, 16)

@@ -1,7 +1,7 @@
 """Loading the parts of a diffusion model, or building them small."""
 import glob
 import os.path as osp
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import torch
@@ -92,14 +92,15 @@ def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtyp
 
     That of a folder may be an ``AutoencoderKL`` or an ``AutoencoderTiny``. It gets
     ``decoder_dtype``, unless its config says that ``dtype`` does not overflow
-    (``force_upcast=False``).
+    (``force_upcast=False``), as an ``AutoencoderTiny`` never does.
     """
-    role, settings = 'vae', source
+    role = 'vae'
     if isinstance(source, str):
-        folder, role, settings = locate_weights(source, 'model.diffusion.vae'), '', None
-    kind = autoencoder_kind(folder, role)
-    with _without_warnings() if kind == 'AutoencoderTiny' else nullcontext():
-        vae = load_module(kind, folder, role, settings, decoder_dtype, variant)
+        folder, role, source = locate_weights(source, 'model.diffusion.vae'), '', None
+    if autoencoder_kind(folder, role) == 'AutoencoderTiny':
+        with _without_warnings():
+            return load_module('AutoencoderTiny', folder, role, None, dtype, variant)
+    vae = load_module('AutoencoderKL', folder, role, source, decoder_dtype, variant)
     return vae if vae.config.force_upcast else vae.to(dtype)
 
 
