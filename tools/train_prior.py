@@ -20,7 +20,6 @@ from functools import partial
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 
 from mmdd.utils.compat import setup
 
@@ -36,11 +35,15 @@ from prior_training import (  # noqa: E402
     SIZE,
     NoiseLevels,
     add_arguments,
+    add_autoencoder_arguments,
+    build_autoencoder,
     encode_pool,
     fit,
     layout_stream,
     make_scheduler,
+    scale_latents,
     to_tensor,
+    train_autoencoder,
     velocity_loss,
 )
 from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
@@ -49,7 +52,7 @@ from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
 from mmdd.models.diffusions.tokenizer import word_tokenizer  # noqa: E402
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter  # noqa: E402
 from mmdd.structures import RealAnnotation  # noqa: E402
-from mmdd.utils.arguments import ToolParser, real, whole  # noqa: E402
+from mmdd.utils.arguments import ToolParser, real  # noqa: E402
 from mmdd.utils.cli import run_cli  # noqa: E402
 
 BACKGROUND = 'on a textured background'
@@ -66,12 +69,12 @@ def parse_args():
     add_arguments(parser, lr=1e-3)
     parser.add_argument('--init-from', help='diffusers folder whose networks to start from')
     parser.add_argument('--single-share', type=real(0, high=1), default=0.3)
-    parser.add_argument('--vae-steps', type=whole(1), default=2500)
-    parser.add_argument('--vae-lr', type=real(above=0), default=1e-3)
-    parser.add_argument('--vae-batch-size', type=whole(1), default=256)
+    add_autoencoder_arguments(parser)
     args = parser.parse_args()
     if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
         parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')
+    if not args.vae_steps and not args.init_from:
+        parser.error('--vae-steps 0 takes the autoencoder as it is: --init-from says which')
     return args
 
 
@@ -79,9 +82,7 @@ def build_vae(init_from):
     if init_from:
         return AutoencoderKL.from_pretrained(
             osp.join(init_from, 'vae'), dtype=torch.float32, use_safetensors=True)
-    return AutoencoderKL(
-        down_block_types=('DownEncoderBlock2D', ) * 3, up_block_types=('UpDecoderBlock2D', ) * 3,
-        block_out_channels=(32, 64, 64), norm_num_groups=8, sample_size=SIZE)
+    return build_autoencoder(SIZE)
 
 
 def build_unet(init_from):
@@ -117,24 +118,14 @@ def describe(scene):
 
 
 def train_vae(args):
-    """Stage 1: the autoencoder, on L1 + MSE + a small KL term."""
-    vae = build_vae(args.init_from).to(args.device)
-    if not args.vae_steps:
-        return vae.eval().requires_grad_(False), True
+    """Stage 1: the autoencoder, on scenes that no step sees again."""
 
-    def loss(step, g):
+    def batch(step, g):
         start = (step - 1) * args.vae_batch_size
         stream = layout_stream(args.seed + 1, args.single_share, start=start)
-        x = to_tensor(list(islice(stream, args.vae_batch_size))).to(args.device)
-        posterior = vae.encode(x).latent_dist
-        y = vae.decode(posterior.mean + posterior.std * torch.randn(
-            posterior.mean.shape, generator=g).to(x)).sample.float()
-        return F.l1_loss(y, x) + F.mse_loss(y, x) + 1e-6 * posterior.kl().mean()
+        return to_tensor(list(islice(stream, args.vae_batch_size)))
 
-    own = argparse.Namespace(**{**vars(args), 'steps': args.vae_steps, 'lr': args.vae_lr,
-                                'ema': 0., 'precision': 'fp32'})
-    trained, done = fit('vae', vae, loss, own)
-    return trained, done
+    return train_autoencoder(build_vae(args.init_from), batch, args)
 
 
 def tokenize(tokenizer, prompts):
@@ -148,7 +139,7 @@ def train_unet(args, vae, tokenizer):
                        lambda start: layout_stream(args.seed, args.single_share, start=start),
                        describe, args.work_dir)
     if args.init_from is None:
-        vae.register_to_config(scaling_factor=float(1 / pool.latents.float().std()))
+        scale_latents(vae, pool.latents)
     ids = torch.stack([tokenize(tokenizer, prompts) for prompts in (
         pool.facts['plain'], pool.facts['context'], [''] * args.pool)])
     # Prompts fill less than half of the 77 tokens; what follows the end token is padding, but

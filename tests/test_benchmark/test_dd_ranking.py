@@ -40,6 +40,53 @@ def test_values_by_hand():
     assert label_robust_score(0.5, 0.5, 0.5, 0.5) == pytest.approx(0.2689, abs=1e-4)
 
 
+# What `compute_metrics` of the package ddranking 0.2.0 gives for these accuracies in place of its
+# trainings: LabelRobustScoreSoft (full hard, own hard, own soft, random soft, weight), then
+# AugmentationRobustScore (own and random with augmentation, own and random without, weight).
+PACKAGE_LRS = {
+    (0.8, 0.5, 0.6, 0.4, 0.5): 0.24819153796149163,
+    (0.8, 0.5, 0.6, 0.4, 0.25): 0.20063695567547996,
+    (0.9, 0.3, 0.55, 0.62, 0.5): 0.14782942999904358,
+}
+PACKAGE_ARS = {
+    (0.5, 0.4, 0.6, 0.3, 0.5): 0.3631392316503326,
+    (0.5, 0.4, 0.6, 0.3, 0.2): 0.3952730181517842,
+    (0.35, 0.41, 0.28, 0.22, 0.5): 0.26894142136999516,
+}
+
+
+def squashed(value):
+    """The package's map of a score to [0, 1], written out anew."""
+    return (np.exp(value) - np.exp(-1)) / (np.exp(1) - np.exp(-1))
+
+
+def test_label_robust_score_equals_the_package_of_the_authors():
+    for (full, hard, soft, random, w), expected in PACKAGE_LRS.items():
+        recovery, improvement = full - hard, soft - random
+        by_formula = squashed(w * improvement - (1 - w) * recovery)
+        assert by_formula == pytest.approx(expected, rel=1e-12)
+        assert label_robust_score(full, hard, soft, random, w) == pytest.approx(expected,
+                                                                                rel=1e-12)
+        percent = [rows({0: 100 * value}) for value in (hard, full, soft, random)]
+        scores = rank_set(*percent, w=w).values
+        assert scores['LRS'].mean == pytest.approx(expected, rel=1e-12)
+        assert scores['HLR'].mean == pytest.approx(recovery)
+        assert scores['IOR'].mean == pytest.approx(improvement)
+
+
+def test_augmentation_robust_score_equals_the_package_of_the_authors():
+    for (own, random, bare, bare_random, gamma), expected in PACKAGE_ARS.items():
+        by_formula = squashed(gamma * (own - random) + (1 - gamma) * (bare - bare_random))
+        assert by_formula == pytest.approx(expected, rel=1e-12)
+        assert augmentation_robust_score(own, random, bare, bare_random,
+                                         gamma) == pytest.approx(expected, rel=1e-12)
+        own_runs, random_runs, bare_runs, bare_random_runs = (
+            rows({0: 100 * value}) for value in (own, random, bare, bare_random))
+        scores = rank_set(own_runs, set_noaug=bare_runs, random_noaug=bare_random_runs,
+                          random_aug=random_runs, gamma=gamma).values
+        assert scores['ARS'].mean == pytest.approx(expected, rel=1e-12)
+
+
 def test_limits():
     """1 if and only if alpha is 1, 0 if and only if it is -1."""
     assert normalized(1) == 1 and normalized(-1) == 0

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    DiTPipeline,
+    DiTTransformer2DModel,
+)
 from torch.testing import assert_close
 
 from mmdd.datasets.class_names import imagenet_indices
@@ -17,6 +23,7 @@ from mmdd.models.diffusions.difffit import (
     merge_scale_factors,
     tie_embedders,
 )
+from mmdd.models.diffusions.loading import load_autoencoder
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot, slot_seed
 from mmdd.utils.seed import generator
@@ -192,6 +199,35 @@ def test_pretrained_folder_with_its_own_or_another_vae(tmp_path):
     DiT.check_config(dict(pretrained=str(part), vae=str(tmp_path / 'vae')))
     with pytest.raises(ValueError, match='vae has no safetensors'):
         DiT.check_config(dict(pretrained=str(part)))
+
+
+def test_an_autoencoder_without_a_posterior(tmp_path):
+    save_folder(tmp_path / 'whole')
+    tiny_vae = AutoencoderTiny(
+        encoder_block_out_channels=(8, ) * 3, decoder_block_out_channels=(8, ) * 3,
+        num_encoder_blocks=(1, ) * 3, num_decoder_blocks=(1, ) * 3, scaling_factor=0.5)
+    tiny_vae.save_pretrained(tmp_path / 'tiny')
+    diffusion = DiT(str(tmp_path / 'whole'), vae=str(tmp_path / 'tiny'), steps=2, dtype='fp32')
+    assert isinstance(diffusion.vae, AutoencoderTiny)
+    assert diffusion.latent_shape((32, 32)) == (4, 8, 8)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    latents = diffusion.encode_images(images)
+    with torch.no_grad():
+        assert_close(latents, 0.5 * tiny_vae.eval().encode(images * 2 - 1).latents)
+        assert_close(diffusion.decode_latents(latents),
+                     tiny_vae.decode(latents / 0.5).sample / 2 + 0.5)
+    # nothing to draw from
+    assert torch.equal(diffusion.encode_images(images, [torch.Generator()] * 2), latents)
+    assert diffusion.sample(make_slots())[0].shape == (3, 3, 32, 32)
+    half = load_autoencoder(None, str(tmp_path / 'tiny'), torch.float16, torch.float32)
+    assert half.dtype == torch.float16
+
+
+def test_an_autoencoder_of_other_latents_is_refused(tmp_path):
+    save_folder(tmp_path / 'whole')
+    AutoencoderKL(**dict(tiny.dit()['vae'], latent_channels=3)).save_pretrained(tmp_path / 'vae')
+    with pytest.raises(ValueError, match='has 3 latent channels, the transformer 4'):
+        DiT(str(tmp_path / 'whole'), vae=str(tmp_path / 'vae'), dtype='fp32')
 
 
 def test_too_few_classes_are_noticed_without_loading(tmp_path):

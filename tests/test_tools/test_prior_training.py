@@ -132,6 +132,16 @@ def test_a_time_limit_stops_with_a_state(tmp_path):
     assert not done and osp.isfile(tmp_path / 'm.safetensors')
 
 
+def test_the_time_limit_counts_the_stages_before(tmp_path):
+    model, loss = regression()
+    late = options(tmp_path, '--steps', '50', '--minutes', '5')
+    late.begun -= 301
+    _, done = fit('m', model, loss, late)
+    assert not done
+    _, done = fit('m', model, loss, options(tmp_path, '--steps', '50', '--minutes', '5'))
+    assert done
+
+
 def test_a_damaged_state_is_named(tmp_path):
     (tmp_path / 'm.safetensors').write_bytes(b'no tensors')
     model, loss = regression()

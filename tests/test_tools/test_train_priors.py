@@ -4,7 +4,9 @@ import os.path as osp
 import sys
 
 import numpy as np
+import prior_training.dit
 import torch
+from run_tool import run as run_tool
 from safetensors.torch import load_file
 
 from mmdd.registry import MODELS
@@ -18,7 +20,8 @@ def run(monkeypatch, script, *args):
     monkeypatch.syspath_prepend(osp.join(ROOT, 'tools'))
     module = __import__(script)
     # a sheet of 40 pictures takes longer than all the rest
-    monkeypatch.setattr(module, 'save_samples', lambda *args: None)
+    drawing = prior_training.dit if script == 'train_prior_dit' else module
+    monkeypatch.setattr(drawing, 'save_samples', lambda *args: None)
     monkeypatch.setattr(sys, 'argv', [f'{script}.py', *map(str, args)])
     module.main()
 
@@ -40,6 +43,18 @@ def test_stable_diffusion_in_two_stages(tmp_path, monkeypatch):
     state = load_file(tmp_path / 'w/unet.safetensors')
     for name, weight in prior.unet.state_dict().items():
         torch.testing.assert_close(weight, state[f'ema.unet.{name}'].half().float())
+
+
+def test_the_autoencoder_of_existing_weights_may_stay_as_it_is(tmp_path, monkeypatch):
+    from train_prior import parse_args, train_vae
+    monkeypatch.setattr(sys, 'argv', ['train_prior.py', str(tmp_path), '--init-from', PRIOR,
+                                      '--vae-steps', '0'])
+    vae, done = train_vae(parse_args())
+    assert done and not vae.training
+    kept = load_file(osp.join(PRIOR, 'vae/diffusion_pytorch_model.safetensors'))
+    assert all(torch.equal(vae.state_dict()[name], weight.float())
+               for name, weight in kept.items())
+    assert '--init-from says which' in run_tool('train_prior.py', tmp_path, '--vae-steps', 0)
 
 
 def test_dit(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The options that all trainings of a prior have."""
 import argparse
+import time
 
 import torch
 
@@ -28,10 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser, **defaults) -> None:
     add('--precision', choices=('auto', 'fp32', 'bf16'), default='auto',
         help='autocast; weights stay in fp32. auto: bf16 on GPUs and CPUs that have it')
     add('--save-every', type=whole(1), default=250)
-    add('--minutes', type=real(above=0), help='stop after this long; the same command resumes')
+    add('--minutes', type=real(above=0),
+        help='stop this long after the start, all stages together; the same command resumes')
     add('--seed', type=seed, default=0)
     add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.set_defaults(**defaults)
+    parser.set_defaults(begun=time.time(), **defaults)
 
 
 def has_bf16(device: str) -> bool:

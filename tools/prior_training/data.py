@@ -1,8 +1,8 @@
-"""Scenes that priors are trained on, and the cache of their latents."""
+"""Scenes that embedded priors are trained on, and the cache of latents of any images."""
 import json
 import os.path as osp
 from itertools import islice
-from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmdd.datasets.digit_scenes import Scene, render_scene
+from mmdd.models.diffusions.latents import encode_latents
 from mmdd.utils.io import atomic_path, atomic_write_text
 
 SIZE = 64
@@ -18,7 +19,7 @@ COUNTS = (0.12, 0.20, 0.25, 0.28, 0.15)
 
 
 class Pool(NamedTuple):
-    """Latents (N, 4, 16, 16) in fp16, not scaled, and what is known of each, N entries a key."""
+    """Latents (N, C, h, w) in fp16, not scaled, and what is known of each, N entries a key."""
     latents: Tensor
     facts: Dict[str, list]
 
@@ -44,24 +45,25 @@ def layout_stream(seed: int, single_share: float, counts: Sequence[float] = COUN
         index += 1
 
 
-def to_tensor(scenes: Sequence[Scene]) -> Tensor:
-    """Scenes to (B, 3, H, W) in [-1, 1]."""
+def to_tensor(scenes: Sequence[Any]) -> Tensor:
+    """Scenes, or photographs, to (B, 3, H, W) in [-1, 1]."""
     images = torch.stack([torch.from_numpy(s.image) for s in scenes])
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 @torch.no_grad()
-def encode_pool(vae, size: int, stream: Callable[[int], Iterator[Scene]],
-                describe: Callable[[Scene], Dict], work_dir: str, part: int = 4000) -> Pool:
-    """Latents of ``size`` scenes, made in parts that are kept, so that it resumes.
+def encode_pool(vae, size: int, stream: Callable[[int], Iterator[Any]],
+                describe: Callable[[Any], Dict], work_dir: str, part: int = 4000) -> Pool:
+    """Latents of ``size`` images, made in parts that are kept, so that it resumes.
 
     Args:
         vae: Autoencoder of diffusers.
-        size: Number of scenes.
-        stream: Maps the index of the first scene to the scenes from there on.
-        describe: What to remember of a scene, in plain numbers and text.
+        size: Number of images.
+        stream: Maps the index of the first to the scenes or photographs from there on; each
+            has an ``image`` (H, W, 3) uint8 RGB.
+        describe: What to remember of one, in plain numbers and text.
         work_dir: Where the parts are kept.
-        part: Number of scenes in a part.
+        part: Number of images in a part.
     """
     latents, facts = [], {}
     for start in range(0, size, part):
@@ -77,8 +79,8 @@ def encode_pool(vae, size: int, stream: Callable[[int], Iterator[Scene]],
     return Pool(torch.cat(latents), facts)
 
 
-def _encode_part(vae, scenes: List[Scene], describe: Callable, path: str) -> None:
-    parts = [vae.encode(to_tensor(scenes[i:i + 100]).to(vae.device)).latent_dist.mean.half().cpu()
+def _encode_part(vae, scenes: List[Any], describe: Callable, path: str) -> None:
+    parts = [encode_latents(vae, to_tensor(scenes[i:i + 100]).to(vae.device)).half().cpu()
              for i in range(0, len(scenes), 100)]
     entries = [describe(scene) for scene in scenes]
     with atomic_path(f'{path}.safetensors') as tmp:

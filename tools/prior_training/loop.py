@@ -44,7 +44,7 @@ def fit(stage: str, model: nn.Module, loss: Loss, args: Namespace,
     start = load_state(path, model, ema, optimizer) if osp.isfile(path) else 0
     progress = Progress(stage, args.steps, osp.join(args.work_dir, 'log.jsonl'), start)
     bf16 = args.precision == 'bf16' or args.precision == 'auto' and has_bf16(args.device)
-    end = time.time() + 60 * (args.minutes or 1e9)
+    end = args.begun + 60 * (args.minutes or 1e9)
     for step in range(start + 1, args.steps + 1):
         for group in optimizer.param_groups:
             group['lr'] = args.lr * rate(step, args.steps, args.warmup, args.final_lr)

@@ -4,6 +4,8 @@ from typing import Any, Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
+from .latents import encode_latents
+
 
 class AutoencoderMixin:
     """Encoding and decoding by ``vae``, and by a ``small_decoder`` where there is one.
@@ -12,7 +14,7 @@ class AutoencoderMixin:
     of the autoencoder's config.
 
     Attributes:
-        vae: ``AutoencoderKL``.
+        vae: ``AutoencoderKL``, or an ``AutoencoderTiny``.
         small_decoder: ``AutoencoderTiny`` that decodes clean estimates for the energy, or None.
         final_dtype: 'fp32' decodes final images in fp32, one at a time, also where the weights
             of the decoder are in half precision, whose eight bits of mantissa show as bands in
@@ -32,8 +34,8 @@ class AutoencoderMixin:
     def encode_images(self, images: Tensor,
                       generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
         """Images (B, 3, H, W) in [0, 1] to scaled latents, see :class:`BaseDiffusion`."""
-        posterior = self.vae.encode((images * 2 - 1).to(self.vae.dtype)).latent_dist
-        return (draw_latents(posterior, generators) - self._shift) * self.vae.config.scaling_factor
+        latents = encode_latents(self.vae, images * 2 - 1, generators)
+        return (latents - self._shift) * self.vae.config.scaling_factor
 
     def decode_latents(self, latents: Tensor, fast: bool = False) -> Tensor:
         """Scaled latents (B, C, h, w) to images (B, 3, H, W), differentiable."""
@@ -61,18 +63,3 @@ class AutoencoderMixin:
     @property
     def _shift(self) -> float:
         return self.vae.config.shift_factor or 0.
-
-
-def draw_latents(posterior: Any,
-                 generators: Optional[Sequence[torch.Generator]] = None) -> Tensor:
-    """Unscaled latents (B, C, h, w) fp32 of a posterior of diffusers: its mean, or draws.
-
-    Args:
-        posterior: ``DiagonalGaussianDistribution`` of B images.
-        generators: One per image; None takes the mean.
-    """
-    latents = posterior.mean.float()
-    if generators is None:
-        return latents
-    noise = torch.stack([torch.randn(latents.shape[1:], generator=g) for g in generators])
-    return latents + posterior.std.float() * noise.to(latents)

@@ -61,8 +61,9 @@ class DiT(AutoencoderMixin, BaseDiffusion):
         channels_last: As for :class:`StableDiffusion`, of the autoencoder alone.
         attention_backend: As for :class:`StableDiffusion`.
         transformer: Settings of diffusers' ``DiTTransformer2DModel``.
-        vae: Settings of diffusers' ``AutoencoderKL``, or the folder of one that
-            is not in ``pretrained``.
+        vae: Settings of diffusers' ``AutoencoderKL``, or the folder of an autoencoder that
+            is not in ``pretrained``. One of a folder may also be an ``AutoencoderTiny``; its
+            latents have no posterior.
         seed: Seed of the random weights of explicit networks.
 
     Raises:
@@ -103,6 +104,10 @@ class DiT(AutoencoderMixin, BaseDiffusion):
                 'DiTTransformer2DModel', folder, 'transformer', transformer,
                 denoiser_dtype)
             self.vae = load_autoencoder(folder, vae, denoiser_dtype, decoder_dtype)
+        if self.vae.config.latent_channels != self.channels:
+            raise ValueError(
+                f'model.diffusion: the autoencoder has {self.vae.config.latent_channels} latent '
+                f'channels, the transformer {self.channels}; give vae the one it was trained with')
         self.class_ids = resolve_class_map(class_map)
         check_class_ids(self.class_ids or (), self.num_classes)
         if cfg_channels is not None and not 0 < cfg_channels <= self.channels:

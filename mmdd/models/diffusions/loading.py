@@ -74,21 +74,6 @@ def pick_variant(folder: str, role: str, variant: Optional[str]) -> Optional[str
     return None if '' in found else sorted(found)[0]
 
 
-def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtype: torch.dtype,
-                     decoder_dtype: torch.dtype, variant: Optional[str] = None):
-    """The autoencoder of a folder, another one by its own folder or hub id, or a small one.
-
-    It gets ``decoder_dtype``, unless its config says that ``dtype`` does not overflow
-    (``force_upcast=False``).
-    """
-    if isinstance(source, str):
-        vae = load_module('AutoencoderKL', locate_weights(source, 'model.diffusion.vae'), '', None,
-                          decoder_dtype, variant)
-    else:
-        vae = load_module('AutoencoderKL', folder, 'vae', source, decoder_dtype, variant)
-    return vae if vae.config.force_upcast else vae.to(dtype)
-
-
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep diffusers from warning of a setting that it wrote into the config itself."""
@@ -99,6 +84,39 @@ def _without_warnings() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+def load_autoencoder(folder: Optional[str], source: Union[str, dict, None], dtype: torch.dtype,
+                     decoder_dtype: torch.dtype, variant: Optional[str] = None):
+    """The autoencoder of a folder, another one by its own folder or hub id, or a small one.
+
+    That of a folder may be an ``AutoencoderKL`` or an ``AutoencoderTiny``. It gets
+    ``decoder_dtype``, unless its config says that ``dtype`` does not overflow
+    (``force_upcast=False``), as an ``AutoencoderTiny`` never does.
+    """
+    role = 'vae'
+    if isinstance(source, str):
+        folder, role, source = locate_weights(source, 'model.diffusion.vae'), '', None
+    if autoencoder_kind(folder, role) == 'AutoencoderTiny':
+        with _without_warnings():
+            return load_module('AutoencoderTiny', folder, role, None, dtype, variant)
+    vae = load_module('AutoencoderKL', folder, role, source, decoder_dtype, variant)
+    return vae if vae.config.force_upcast else vae.to(dtype)
+
+
+def autoencoder_kind(folder: Optional[str], role: str) -> str:
+    """diffusers' class of the autoencoder of a folder: 'AutoencoderTiny' where its config says so.
+
+    Anything else, as a config that cannot be read, is left to 'AutoencoderKL' to load or refuse.
+    """
+    from diffusers import AutoencoderKL
+    if folder is None:
+        return 'AutoencoderKL'
+    try:
+        config = AutoencoderKL.load_config(folder, subfolder=role or None)
+    except (OSError, ValueError):
+        return 'AutoencoderKL'
+    return 'AutoencoderTiny' if config.get('_class_name') == 'AutoencoderTiny' else 'AutoencoderKL'
 
 
 @contextmanager
