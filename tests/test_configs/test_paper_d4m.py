@@ -6,6 +6,7 @@ from config_files import students, training
 from mmengine.config import Config
 from paper_configs import (
     PUBLISHED,
+    assert_metafile_has,
     assert_readme_has,
     config,
     entries,
