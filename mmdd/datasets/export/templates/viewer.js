@@ -73,7 +73,7 @@ function neighbours(image) {
   }
   const gaps = image.near.map(([, , distance]) => distance.toPrecision(3));
   const far = gaps.length > 1 ? ` to ${gaps[gaps.length - 1]}` : '';
-  const block = node('div', '', node('p', `nearest real images, at ${gaps[0]}${far}`), row);
+  const block = node('div', '', node('p', `nearest real images: ${gaps[0]}${far}`), row);
   block.className = 'near';
   return block;
 }
