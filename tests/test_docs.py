@@ -28,8 +28,9 @@ def test_the_site_builds_in_strict_mode(tmp_path):
         env=dict(os.environ, NO_MKDOCS_2_WARNING='1'), text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert 'WARNING' not in done.stderr
-    for page in ('', 'own_data', 'configs/unidd', 'api', 'zoo', 'zoo/rded'):
+    for page in ('', 'own_data', 'configs/unidd', 'api', 'zoo', 'zoo/rded', 'notebooks/digits'):
         assert (tmp_path / 'site' / page / 'index.html').is_file()
+    assert (tmp_path / 'site/notebooks/digits_1.png').read_bytes().startswith(b'\x89PNG')
     assert 'href="../../configs/unidd/resnet18_imagenet_ipc10.py"' in (
         tmp_path / 'site/zoo/unidd/index.html').read_text()
     assert 'class="doc doc-object-name doc-class-name">GuidanceHook' in (
