@@ -1,7 +1,8 @@
 """The real images nearest to those of a set."""
+import importlib
 import os
 import os.path as osp
-from functools import partial
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ import tiny
 
 from mmdd.apis import distill
 from mmdd.datasets.annotations import load_image
-from mmdd.datasets.export import export_set
 from mmdd.datasets.export.content import read_content
 from mmdd.engine.nearest_real import nearest_real
 from mmdd.models import DetectorProxy
@@ -70,10 +70,13 @@ def test_fewer_real_images_are_computed_and_not_kept(made, job):
     assert files_below(made) == before
 
 
-def test_the_page_has_them(made, job, tmp_path):
-    export_set(made, str(tmp_path / 'page'), 'viewer',
-               neighbours=partial(nearest_real, config=job, k=1))
-    assert len(os.listdir(tmp_path / 'page/neighbours')) == 4
+def test_the_tool_puts_them_on_the_page(made, job, tmp_path, monkeypatch):
+    (tmp_path / 'job.py').write_text(''.join(f'{key} = {value!r}\n' for key, value in job.items()))
+    monkeypatch.setattr(sys, 'argv', [
+        'export.py', made, '--to', 'viewer', '--out', str(tmp_path / 'page'),
+        '--neighbours', str(tmp_path / 'job.py'), '--num-neighbours', '2', '--num-real', '3'])
+    importlib.import_module('export').main()
+    assert len(os.listdir(tmp_path / 'page/neighbours')) in (2, 3)
 
 
 def test_the_proxy_is_the_extractor_of_a_job_without_metrics(made, job, digits, proxy_node):
