@@ -156,7 +156,7 @@ def test_neighbours_in_a_browser(tmp_path, near):
     assert answer['rows'] == [
         [['real/<b>a, distance 0.5', 60, 40], ['real/b, distance 1.2346', 64, 96]],
         [['real/b, distance 1.2346', 64, 96]]]
-    assert answer['told'] == ['nearest real images: 0.500 to 1.23',
+    assert answer['told'] == ['nearest real images: 0.5 to 1.23',
                               'nearest real images: 1.23']
     assert answer['near'] == ['#0', '#1', '#2'] and answer['far'] == ['#1', '#0', '#2']
     assert answer['left'] == 0

@@ -71,7 +71,7 @@ function neighbours(image) {
     img.title = `${name}, distance ${distance}`;
     row.append(img);
   }
-  const gaps = image.near.map(([, , distance]) => distance.toPrecision(3));
+  const gaps = image.near.map(([, , distance]) => Number(distance.toPrecision(3)));
   const far = gaps.length > 1 ? ` to ${gaps[gaps.length - 1]}` : '';
   const block = node('div', '', node('p', `nearest real images: ${gaps[0]}${far}`), row);
   block.className = 'near';
