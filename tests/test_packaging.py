@@ -12,7 +12,7 @@ from email.parser import Parser
 import pytest
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-FOLDERS = ('mmdd', 'configs', 'tools', 'projects', 'docs', 'tests', 'requirements')
+FOLDERS = ('mmdd', 'configs', 'tools', 'projects', 'docker', 'docs', 'tests', 'requirements')
 FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'model-index.yml', 'README.md', 'LICENSE',
          'CHANGELOG.md', 'Makefile', 'requirements.txt')
 LEFTOVERS = shutil.ignore_patterns('__pycache__', '*.pyc', '.mim', '.DS_Store')

@@ -38,6 +38,8 @@ def parse_args():
                              'seconds per image, or at those of an earlier set, given its folder')
     parser.add_argument('--gpus', type=whole(1), default=1,
                         help='GPUs that --seconds-per-image counts with (1)')
+    parser.add_argument('--preview', action='store_true',
+                        help='show small pictures of what is made in the terminal')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. model.seed=1 train_cfg.batch_size=4')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -58,8 +60,11 @@ def main():
                 read_pace(args.seconds_per_image, args.gpus))
         print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options, pace)))
         return
+    options = dict(args.cfg_options or {})
+    if args.preview:
+        options['default_hooks.preview'] = dict(type='TerminalPreviewHook')
     distill(args.config, work_dir=args.work_dir, resume=args.resume,
-            cfg_options=args.cfg_options, launcher=args.launcher, shard=args.shard,
+            cfg_options=options, launcher=args.launcher, shard=args.shard,
             merge=args.merge)
 
 

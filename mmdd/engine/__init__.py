@@ -5,6 +5,7 @@ from .hooks import (
     FeatureMetricsHook,
     GuidanceHook,
     TaskGuidanceHook,
+    TerminalPreviewHook,
     TrainCostHook,
 )
 from .journal import Journal
@@ -12,5 +13,5 @@ from .prepare import TrainedCheckpoint
 
 __all__ = [
     'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'Journal',
-    'TaskGuidanceHook', 'TrainCostHook', 'TrainedCheckpoint'
+    'TaskGuidanceHook', 'TerminalPreviewHook', 'TrainCostHook', 'TrainedCheckpoint'
 ]

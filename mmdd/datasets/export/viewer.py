@@ -14,23 +14,26 @@ from ..formats.base import image_size
 from ..gallery import read_mask
 from ..manifest import is_reduced
 from .content import CLASSIFICATION, DETECTION, ExportContent, ExportImage
+from .neighbours import Neighbours, write_neighbours
 
 TEMPLATES = osp.join(osp.dirname(osp.abspath(__file__)), 'templates')
 # Pixels that an outline may leave out, at most.
 SMOOTH = 0.7
 
 
-def write_viewer(content: ExportContent, out: str) -> None:
+def write_viewer(content: ExportContent, out: str, neighbours: Neighbours) -> None:
     """Write ``index.html`` and the images below ``images``.
 
     Args:
         content: The set.
         out: Empty folder to write to.
+        neighbours: Real images to be shown below those of the set; may be empty.
     """
     progress, views = Progress('export', len(content.images)), []
+    near = write_neighbours(neighbours, out)
     for image, record in zip(content.images, content.records()):
         atomic_copy(content.path(image.file), osp.join(out, 'images', image.file))
-        views.append(view(content, image, record))
+        views.append(dict(view(content, image, record), near=near.get(image.file, [])))
         progress.add()
     atomic_write_text(osp.join(out, 'index.html'), render(content, views))
 
@@ -102,6 +105,7 @@ def render(content: ExportContent, views: Sequence[Dict[str, Any]]) -> str:
     name = f'{manifest.get("method", "set")}, {manifest.get("budget", "")}'.rstrip(', ')
     return environment.get_template('viewer.html').render(
         name=name, count=len(views), classes=content.classes, css=css, js=js,
+        near=any(one['near'] for one in views),
         data=dict(images=list(views), classes=content.classes, colours=colours))
 
 

@@ -4,10 +4,11 @@ from .feature_metrics_hook import FeatureMetricsHook
 from .fine_tune_check_hook import FineTuneCheckHook
 from .guidance_hook import GuidanceHook
 from .task_guidance_hook import TaskGuidanceHook
+from .terminal_preview_hook import TerminalPreviewHook
 from .time_budget_hook import TimeBudgetHook
 from .train_cost_hook import TrainCostHook
 
 __all__ = [
     'ContactSheetHook', 'FeatureMetricsHook', 'FineTuneCheckHook', 'GuidanceHook',
-    'TaskGuidanceHook', 'TimeBudgetHook', 'TrainCostHook'
+    'TaskGuidanceHook', 'TerminalPreviewHook', 'TimeBudgetHook', 'TrainCostHook'
 ]

@@ -1,6 +1,6 @@
 """How near the set is to the real one, while it is made and in its manifest."""
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -93,19 +93,34 @@ class FeatureMetricsHook(Hook):
             raise ValueError(
                 f'FeatureMetricsHook: {type(distiller).__name__} has no proxy; set extractor, '
                 f"such as dict(type='BackboneFeatures', cfg=..., checkpoint=...)")
-        self.size = tuple(self.size or distiller.image_size)
-        node = dict(self.extractor or runner.cfg.model.get('proxy') or {})
+        self.build(runner.cfg.model.get('proxy'), distiller.image_size,
+                   runner.train_loop.journal.folder, distiller.proxy)
+
+    def build(self, proxy: Optional[Mapping[str, Any]], image_size: Tuple[int, int],
+              folder: str, network: Optional[torch.nn.Module] = None) -> None:
+        """Build the extractor, and say where features of a job are kept.
+
+        Args:
+            proxy: Config of the job's proxy with its ``checkpoint``, the extractor where the
+                hook has none of its own.
+            image_size: (height, width) of the job's images.
+            folder: Folder of the job's journal.
+            network: The proxy; built from its config where it is needed and None.
+        """
+        size = self.size or image_size
+        self.size = (size[0], size[1])
+        node = dict(self.extractor or proxy or {})
         kind = class_of(MODELS, node)
         if not getattr(kind, 'trained_by_job', True):
             node['checkpoint'] = kind.local_checkpoint(node.get('checkpoint'))
-        self.model = distiller.proxy
-        if self.extractor is not None:
+        self.model = network
+        if self.extractor is not None or network is None:
             self.model = MODELS.build(node).to(get_device())
         weights = node.pop('checkpoint', None)
         key = fingerprint(dict(part=dict(
             node, size=list(self.size), weights=weights and sha256(resolve_path(weights)),
             **(dict(crop=True) if self.crop else {}))))
-        self.folder = osp.join(runner.train_loop.journal.folder, 'metrics', key[:12])
+        self.folder = osp.join(folder, 'metrics', key[:12])
 
     def after_distill_iter(self, runner, samples: List[DistilledSample]) -> None:
         """Keep the features of accepted images and log how near they are."""
@@ -149,17 +164,25 @@ class FeatureMetricsHook(Hook):
     def _real_features(self, runner) -> np.ndarray:
         """Features of the real images that stand for all, (M, D)."""
         if self._real is None:
-            annotations = runner.train_loop.distiller.annotations
-            rng = np.random.default_rng(derive_seed('real features', self.num_real))
-            picked = np.sort(rng.permutation(len(annotations))[:self.num_real])
-            paths = [annotations[i].path for i in picked]
-            assert self.size is not None
-            features = FeaturePass(
-                self.model, paths, self.size, self.batch_size, self._real_folder(paths),
-                'features for the metrics', share=False, crop=self.crop).run()
+            features = self.real_pass(
+                [annotation.path for annotation in runner.train_loop.distiller.annotations]).run()
             assert features is not None, 'a rank that works alone gets them'
             self._real = features.numpy()
         return self._real
+
+    def real_pass(self, paths: Sequence[str]) -> FeaturePass:
+        """The pass over the real images that stand for all.
+
+        Args:
+            paths: All real images, in the order of their dataset.
+        """
+        rng = np.random.default_rng(derive_seed('real features', self.num_real))
+        picked = np.sort(rng.permutation(len(paths))[:self.num_real])
+        chosen = [paths[i] for i in picked]
+        assert self.size is not None
+        return FeaturePass(self.model, chosen, self.size, self.batch_size,
+                           self._real_folder(chosen), 'features for the metrics', share=False,
+                           crop=self.crop)
 
     def _real_folder(self, paths: List[str]) -> str:
         """Where features of these real images are kept."""

@@ -74,6 +74,12 @@ class FeaturePass:
         parts = [block for block in found.values() if block is not None]
         return torch.from_numpy(np.concatenate(parts)) if parts else torch.zeros(0, 0)
 
+    def kept(self) -> Optional[np.ndarray]:
+        """Features (N, D) of an earlier run; None unless all of them are there. Writes nothing."""
+        blocks = [self._load(i) for i in range(len(self.blocks))]
+        found = [block for block in blocks if block is not None]
+        return np.concatenate(found) if found and len(found) == len(blocks) else None
+
     def _mapped(self) -> torch.Tensor:
         """All features in one file, of which memory holds no more than is read."""
         assert self.folder is not None

@@ -60,11 +60,29 @@ function names(image) {
   return line;
 }
 
+// The nearest real images, nearest first.
+function neighbours(image) {
+  const row = node('p');
+  for (const [file, name, distance] of image.near) {
+    const img = node('img');
+    img.loading = 'lazy';
+    img.src = file;
+    img.alt = `real image ${name}`;
+    img.title = `${name}, distance ${distance}`;
+    row.append(img);
+  }
+  const gaps = image.near.map(([, , distance]) => Number(distance.toPrecision(3)));
+  const far = gaps.length > 1 ? ` to ${gaps[gaps.length - 1]}` : '';
+  const block = node('div', '', node('p', `nearest real images: ${gaps[0]}${far}`), row);
+  block.className = 'near';
+  return block;
+}
+
 function facts(image) {
   const list = node('dl');
   const sources = (image.sources || []).join(', ');
   const all = {file: image.file, seed: image.seed, 'label from': image.label_source,
-               'real images': sources};
+               'real images': sources, nearest: image.near.map(([, name]) => name).join(', ')};
   for (const [key, value] of Object.entries(all)) {
     if (value) list.append(node('dt', key), node('dd', value));
   }
@@ -75,7 +93,7 @@ function facts(image) {
 
 function tile(image) {
   const head = node('p', `#${image.slot}`);
-  if (typeof image.score === 'number') head.append(`  score ${image.score.toFixed(3)}`);
+  if (score(image) !== null) head.append(`  score ${score(image).toFixed(3)}`);
   if (!image.accepted) {
     const fate = node('span', '  rejected');
     fate.className = 'fate';
@@ -83,32 +101,37 @@ function tile(image) {
   }
   const caption = node('figcaption', '', head, names(image));
   if (image.prompt) caption.append(node('p', image.prompt));
+  if (image.near.length) caption.append(neighbours(image));
   caption.append(facts(image));
   const figure = node('figure', '', picture(image), caption);
   if (!image.accepted) figure.className = 'rejected';
   return figure;
 }
 
+const score = image => typeof image.score === 'number' ? image.score : null;
+const gap = image => image.near.length ? image.near[0][2] : null;
+
 function chosen() {
   const number = id => field(id).value === '' ? null : Number(field(id).value);
   const [low, high, index] = [number('low'), number('high'), number('class')];
   const fate = field('fate').value;
   const words = field('text').value.toLowerCase().split(/\s+/).filter(Boolean);
-  const scored = image => typeof image.score === 'number';
   const found = images.filter(image => {
     const text = [image.file, image.prompt, image.seed, ...(image.sources || []),
+                  ...image.near.map(([, name]) => name),
                   ...image.classes.map(own => classes[own])].join(' ').toLowerCase();
     return (index === null || image.classes.includes(index))
       && (fate === '' || String(image.accepted) === fate)
-      && (low === null || (scored(image) && image.score >= low))
-      && (high === null || (scored(image) && image.score <= high))
+      && (low === null || (score(image) !== null && score(image) >= low))
+      && (high === null || (score(image) !== null && score(image) <= high))
       && words.every(word => text.includes(word));
   });
   const order = field('order').value;
   if (order === 'slot') return found;
-  const sign = order === 'down' ? -1 : 1;
-  // images without a score stay at the end
-  return found.sort((a, b) => scored(b) - scored(a) || (scored(a) ? sign * (a.score - b.score) : 0));
+  const [value, sign] = {down: [score, -1], up: [score, 1], near: [gap, 1], far: [gap, -1]}[order];
+  // images without a value stay at the end
+  const known = image => value(image) !== null;
+  return found.sort((a, b) => known(b) - known(a) || (known(a) ? sign * (value(a) - value(b)) : 0));
 }
 
 function show() {
@@ -124,9 +147,11 @@ function show() {
 for (const id of ['class', 'fate', 'low', 'high', 'text', 'order']) {
   field(id).addEventListener('input', () => { page = 0; show(); });
 }
-field('labels').addEventListener('input', () => {
-  field('images').classList.toggle('hide', !field('labels').checked);
-});
+for (const [id, name] of [['labels', 'hide'], ['real', 'alone']]) {
+  field(id)?.addEventListener('input', () => {
+    field('images').classList.toggle(name, !field(id).checked);
+  });
+}
 for (const [id, step] of [['back', -1], ['on', 1]]) {
   field(id).addEventListener('click', () => { page += step; show(); scrollTo(0, 0); });
 }
