@@ -36,7 +36,9 @@ def test_warnings_about_the_insides_of_mmengine_are_for_the_log_file(tmp_path):
     logger.handlers[0].emit = lambda entry: heard.append(entry)
     FileClient('disk')
     logger.warning('a class has no image')
-    assert [handler.filter(entry) for entry in heard] == [False, False, True]
+    # A second line is about its backend, which a process has made once.
+    assert len(heard) >= 2
+    assert [handler.filter(entry) for entry in heard] == [False] * (len(heard) - 1) + [True]
 
 
 def test_warnings_about_the_insides_of_mmseg_are_passed_over():
