@@ -372,7 +372,8 @@ def test_configs_of_suites_are_there(name):
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
     expected = dict(digits=0, digits_1pct=0, digits_2pct=0, digits_methods=0, unidd_figure4=0,
-                    cifar10_methods=1, unidd_table1=2, d4m_figure6=6, minimax_table2=5, minimax_figure6=5,
+                    cifar10_methods=1, unidd_table1=2, d4m_figure6=6, minimax_table2=5,
+                    minimax_figure6=5,
                     patch_selection_table7=0, patch_selection_figure6=0,
                     patch_selection_figure7=0, patch_selection_figure8=0).get(name, len(paths))
     assert sum(found) == expected
