@@ -2,7 +2,7 @@
 
     python tools/train_prior_dit.py work_dirs/prior_dit --out mmdd/priors/digits-dit
     python tools/train_prior_dit.py work_dirs/cifar10_dit --data data/cifar10 --size 32 --flip \\
-        --out work_dirs/priors/cifar10-dit
+        --out work_dirs/priors/cifar10_dit
 
 Without --data it is the embedded prior: only training handwriting is used, and
 the autoencoder is that of the embedded Stable Diffusion. With --data, a folder

@@ -3,7 +3,8 @@
     python tools/dataset_converters/imagenet_subset.py data/imagenet imagewoof data/imagewoof
 
 Links <root>/{train,val}/<wnid> to the folders of ImageNet. The subsets are
-imagenette, imagewoof, imagefruit, imagemeow, imagesquawk and imageyellow.
+imagenette, imagewoof, imagefruit, imagemeow, imagesquawk, imageyellow, imagenet100,
+imageidc, and tiny_imagenet, the classes that ImageNet-1K shares with Tiny ImageNet.
 """
 import argparse
 import os
