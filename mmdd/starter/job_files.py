@@ -241,9 +241,9 @@ python tools/distill.py $out/unidd.py --work-dir $out/unidd \\
     --cfg-options model.diffusion.pretrained=/path/to/stable-diffusion-v1-5
 python tools/browse.py $out/unidd/distilled --out $out/sheet.png
 
-# all of it in one table, with the full set beside
-python tools/benchmark.py UniDD=$out/unidd.py Random=$out/random_coreset.py \\
-    --work-dir $out/benchmark --seeds 0 1 2 --full
+# students of it in one table, with as many random real images and the full set beside
+python tools/evaluate.py $out/unidd.py --sets UniDD=$out/unidd/distilled \\
+    --work-dir $out/students --seeds 0 1 2 --full
 ```
 
 | file | what to change there |
