@@ -9,7 +9,7 @@ stands a baseline of random real images of the same number: with a distillation
 config, as above, it is made where it is missing.
 
 Finished trainings are kept under the work dir and skipped, so the same command
-goes on where it stopped. Writes results.md and results.json there.
+resumes. Writes results.md and results.json there.
 """
 import argparse
 import os.path as osp

@@ -4,8 +4,8 @@
         configs/_base_/datasets/imagenette_cls.py configs/_base_/protocols/fkd_soft.py \\
         --set work_dirs/mine/distilled --out work_dirs/mine/soft_labels
 
-The size is printed first. Finished epochs are kept, so the same command goes on where it
-stopped. Students read the labels with protocol.schedule.labels=<out>; without it
+The size is printed first. Finished epochs are kept, so the same command resumes.
+Students read the labels with protocol.schedule.labels=<out>; without it
 tools/evaluate.py writes them under its work dir.
 """
 import argparse

@@ -20,7 +20,7 @@ def parse_args():
     parser.add_argument('config', help='config file, or mmdet::..., mmpretrain::..., mmseg::...')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/<config name>)')
     parser.add_argument('--resume', nargs='?', const=True, default=False, metavar='CHECKPOINT',
-                        help='go on from the last checkpoint of the work dir, or from this one')
+                        help='resume from the last checkpoint of the work dir, or from this one')
     parser.add_argument('--seed', type=seed, help='random seed (the config\'s)')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields, e.g. train_cfg.max_iters=100')
