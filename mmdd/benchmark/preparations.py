@@ -5,7 +5,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from mmengine.config import Config
 
 from mmdd.datasets.views import read_classes
-from mmdd.engine.distill_job import read_job, ready_fine_tuned, ready_weights
+from mmdd.engine.distill_job import (
+    plan_fine_tunings,
+    read_job,
+    ready_fine_tuned,
+    ready_weights,
+)
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.protocols.teacher import planned_teachers
@@ -76,12 +81,11 @@ class Preparations:
         """A job for each shard of classes, none of which waits for another."""
         classes = read_classes(config, 'mmdd')
         if classes is None:  # only the training will know the shards and their files
-            return self._weights(node.checkpoint, node.get('cfg'), needs, _train,
-                                 config.to_dict(), 'fine_tune',
-                                 whole=not node.get('classes_per_shard'))
+            return self._weights(node.checkpoint, node.get('cfg'), needs, _fine_tune,
+                                 config.to_dict(), whole=not node.get('classes_per_shard'))
         jobs = TASK_UTILS.build(node).jobs(len(classes), '', config.model.diffusion)
         return [name for training, path in jobs for name in self._weights(
-            path, training, needs, ensure_checkpoint, training.to_dict(), path)]
+            path, training, needs, _fine_tune, config.to_dict(), path)]
 
     def of_protocol(self, config: Config, work_dir: str) -> List[str]:
         """The same for a student protocol, with the weights of its teachers.
@@ -132,9 +136,12 @@ def _build(step: Mapping[str, Any]) -> None:
 
 def _train(config: Mapping[str, Any], part: str) -> None:
     setup()
+    ready_weights(read_job(config).model[part], '', part)
+
+
+def _fine_tune(config: Mapping[str, Any], path: Optional[str] = None) -> None:
+    """Train the fine-tuned weights of a job, those of one file alone where it is named."""
+    setup()
     cfg = read_job(config)
-    if part == 'fine_tune':
-        cfg.work_dir = ''  # the weights have a place of their own
-        ready_fine_tuned(cfg)
-    else:
-        ready_weights(cfg.model[part], '', part)
+    cfg.work_dir = ''  # the weights have a place of their own
+    ready_fine_tuned([job for job in plan_fine_tunings(cfg) if path in (None, job[1])])

@@ -80,9 +80,10 @@ def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], No
         prepare(cfg)
     check_data(cfg)
     with alone(lock):
+        fine_tunings = plan_fine_tunings(cfg)
         ready_networks(cfg)
-    if cfg.model.get('fine_tune') is not None:
-        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg, beside=lock is not None)
+    if fine_tunings:
+        cfg.model.fine_tune.checkpoint = ready_fine_tuned(fine_tunings, lock)
     if shard is not None:
         cfg.train_cfg.update(out_dir=journal.out_dir, work_dir=cfg.work_dir)
         cfg.work_dir = osp.join(cfg.work_dir, 'shards', f'{shard.index:04d}')
@@ -119,10 +120,8 @@ def ready_networks(cfg: Config) -> None:
         cfg: Config of the job, changed in place.
 
     Raises:
-        ValueError: As :func:`ready_weights` and :func:`ready_fine_tuned`.
+        ValueError: As :func:`ready_weights`.
     """
-    if cfg.model.get('fine_tune') is not None:
-        cfg.model.fine_tune.checkpoint = ready_fine_tuned(cfg)
     for name in ('proxy', 'judge'):
         network = cfg.model.get(name)
         if network is not None:
@@ -146,27 +145,45 @@ def ready_weights(proxy, work_dir: str, name: str = 'proxy') -> str:
     return ensure_checkpoint(proxy.cfg, path)
 
 
-def ready_fine_tuned(cfg: Config, beside: bool = False) -> List[str]:
-    """Paths of the fine-tuned weights of a diffusion, one per shard of classes: found or trained.
+def plan_fine_tunings(cfg: Config) -> List[Tuple[Config, str]]:
+    """Training configs and checkpoints of a job's fine-tuned weights, one per shard of classes.
+
+    They are checked before anything of the job is trained. None of a job without
+    ``model.fine_tune``, or whose ``checkpoint`` lists the files.
 
     Args:
-        cfg: Config of a job with ``model.fine_tune``.
-        beside: Whether other jobs need the same weights at the same time; these, and the ranks
-            of a job, share the fine-tunings, see :func:`share_trainings`.
+        cfg: Config of the job.
 
     Raises:
         ValueError: See :func:`check_fine_tunes`.
     """
+    if cfg.model.get('fine_tune') is None:
+        return []
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         fine_tuned = TASK_UTILS.build(cfg.model.fine_tune)
     if not isinstance(fine_tuned.checkpoint, (str, type(None))):
-        return fine_tuned.files
+        return []
     classes = open_real_set(cfg.train_dataloader.dataset).metainfo['classes']
     jobs = fine_tuned.jobs(len(classes), cfg.work_dir, cfg.model.diffusion)
     check_fine_tunes(jobs, load_config(fine_tuned.cfg), classes)
-    if beside or len(jobs) > 1 and get_world_size() > 1:
+    return jobs
+
+
+def ready_fine_tuned(jobs: Sequence[Tuple[Config, str]],
+                     lock: Optional[str] = None) -> List[str]:
+    """Paths of fine-tuned weights: found or trained.
+
+    Those of several shards of classes are shared by the ranks of a job, and by jobs that need
+    them at the same time, see :func:`share_trainings`.
+
+    Args:
+        jobs: See :func:`plan_fine_tunings`.
+        lock: What the processes of a sharded job lock; None of a job without shards.
+    """
+    if len(jobs) > 1 and (lock is not None or get_world_size() > 1):
         on_every_rank(lambda: share_trainings(jobs))
-    return [ensure_checkpoint(config, checkpoint) for config, checkpoint in jobs]
+    with alone(lock):
+        return [ensure_checkpoint(config, checkpoint) for config, checkpoint in jobs]
 
 
 def share_trainings(jobs: Sequence[Tuple[Config, str]]) -> None:

@@ -3,7 +3,7 @@ import os.path as osp
 from typing import List, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import barrier, broadcast_object_list, get_rank
 from mmengine.registry import DefaultScope
 
 from mmdd.datasets.checks import open_real_set
@@ -30,8 +30,10 @@ def check_fine_tunes(jobs: Sequence[Tuple[Config, str]], whole: Config,
     Raises:
         ValueError: With the first thing that is wrong.
     """
-    missing = [(config, checkpoint) for config, checkpoint in jobs
-               if not osp.isfile(checkpoint)]
+    # Other processes may train them meanwhile: what is missing is what rank 0 sees.
+    there = [[osp.isfile(checkpoint) for _, checkpoint in jobs]]
+    broadcast_object_list(there)
+    missing = [job for job, found in zip(jobs, there[0], strict=True) if not found]
     if not missing:
         return
     check_is_training(whole)

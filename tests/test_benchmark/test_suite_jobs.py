@@ -192,17 +192,25 @@ def test_class_shards_are_fine_tuned_beside_each_other(tmp_path):
     found = Preparations(str(tmp_path))
     paths = [str(tmp_path / f'tuned_{name}.pth') for name in ('0-399', '800-999')]
     assert found.of_set(job) == paths == list(found.jobs)
-    for path, labels in zip(paths, (range(400), range(800, 1000))):
+    for path in paths:
         assert found.jobs[path].needs == [] and found.jobs[path].target == path
-        *_, training, place = found.jobs[path].args
-        assert place == path and training['model']['labels'] == list(labels)
+        *_, work, config, place = found.jobs[path].args
+        assert work is preparations._fine_tune and (config, place) == (job.to_dict(), path)
 
 
 def test_fine_tuned_weights_with_a_place_of_their_own_are_trained(monkeypatch):
-    trained = []
-    monkeypatch.setattr(distill_job, 'ensure_checkpoint', lambda *args: trained.append(args[1]))
+    """Whole or of one shard of classes, and checked like those of a distillation."""
+    trained, checked = [], []
+    monkeypatch.setattr(distill_job, 'ensure_checkpoint', lambda config, path: trained.append(
+        (path, config.model.get('labels'))))
+    monkeypatch.setattr(distill_job, 'check_fine_tunes', lambda jobs, *_: checked.append(
+        len(jobs)))
     monkeypatch.setattr(distill_job, 'open_real_set', lambda dataset: SimpleNamespace(
         metainfo=dict(classes=list('0123456789'))))
+    path = 'work_dirs/digits/minimax_dit{}.pth'
     job = read_job('configs/minimax/convnet_digits_ipc10.py')
-    preparations._train(job.to_dict(), 'fine_tune')
-    assert trained == ['work_dirs/digits/minimax_dit.pth']
+    preparations._fine_tune(job.to_dict())
+    job.model.fine_tune.classes_per_shard = 4
+    preparations._fine_tune(job.to_dict(), path.format('_4-7'))
+    assert trained == [(path.format(''), None), (path.format('_4-7'), [4, 5, 6, 7])]
+    assert checked == [1, 3]

@@ -14,8 +14,10 @@ from PIL import Image
 
 from mmdd.apis import distill
 from mmdd.datasets import ClassSubset
-from mmdd.engine.distill_job import ready_networks
+from mmdd.engine import distill_job
+from mmdd.engine.distill_job import plan_fine_tunings
 from mmdd.engine.fine_tune_checks import check_images
+from mmdd.utils.locks import unless_taken
 
 
 def images(folder):
@@ -120,8 +122,29 @@ def test_every_fine_tuning_is_checked_before_the_first(digits, tmp_path, shards,
         job.merge_from_dict({f'model.fine_tune.cfg.{key}': value})
     job.work_dir = str(tmp_path)
     with pytest.raises(ValueError, match=words.replace('(', r'\(').replace(')', r'\)')):
-        ready_networks(job)
+        plan_fine_tunings(job)
     assert not os.listdir(tmp_path)
+
+
+def test_class_shards_are_trained_beside_other_array_tasks(digits, tmp_path, monkeypatch):
+    """Checked while the others wait, then shared without the lock of the whole job."""
+    lock, seen = str(tmp_path / 'distilled.lock'), []
+
+    def note(*args):
+        with unless_taken(lock) as free:
+            seen.append((args[0][0][1], free))
+
+    def share(fine_tunings):
+        note(fine_tunings)
+        raise ValueError('the rest is left out')
+
+    monkeypatch.setattr(distill_job, 'check_fine_tunes', note)
+    monkeypatch.setattr(distill_job, 'share_trainings', share)
+    job = tiny.minimax_job(digits, fine_tune=fine_tune(digits, classes_per_shard=5))
+    with pytest.raises(ValueError, match='the rest is left out'):
+        distill(job, str(tmp_path), shard='0/2')
+    path = str(tmp_path / 'fine_tuned_0-4.pth')
+    assert seen == [(path, False), (path, True)]
 
 
 def test_a_shard_needs_images_of_its_classes(digits):
