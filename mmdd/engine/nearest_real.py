@@ -58,7 +58,7 @@ def nearest_real(content: ExportContent, config: ConfigType, k: int = 4,
     files = [image.file for image in content.images]
     assert hook.size is not None
     made = FeaturePass(hook.model, [content.path(file) for file in files], hook.size,
-                       hook.batch_size, name='features of the set').run()
+                       hook.batch_size, name='features of the set', crop=hook.crop).run()
     assert made is not None, 'a pass that keeps nothing works alone'
     search = NearestNeighbors(n_neighbors=min(k, len(known)), algorithm='brute').fit(known)
     distances, found = search.kneighbors(made.numpy())

@@ -70,6 +70,13 @@ def test_fewer_real_images_are_computed_and_not_kept(made, job):
     assert files_below(made) == before
 
 
+def test_images_are_cut_as_those_of_the_metrics(made, job):
+    """Of the set as of the real set, else no image would be its own neighbour."""
+    hook = dict(job['custom_hooks'][0], size=(32, 48), crop=True)
+    found = nearest_real(read_content(made), dict(job, custom_hooks=[hook]), k=1)
+    assert [near[0].distance < 1e-3 for near in found.values()] == [True] * 4
+
+
 def test_the_tool_puts_them_on_the_page(made, job, tmp_path, monkeypatch):
     (tmp_path / 'job.py').write_text(''.join(f'{key} = {value!r}\n' for key, value in job.items()))
     monkeypatch.setattr(sys, 'argv', [
