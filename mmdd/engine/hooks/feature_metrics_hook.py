@@ -82,17 +82,27 @@ class FeatureMetricsHook(Hook):
         self._real: Optional[np.ndarray] = None
         self._running: Optional[RunningMMD] = None
 
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check, before a job begins, that something gives features.
+
+        Args:
+            model: Config of the distiller.
+
+        Raises:
+            ValueError: If nothing does.
+        """
+        if self.extractor is None and model.get('proxy') is None:
+            raise ValueError(
+                f'FeatureMetricsHook: {class_of(MODELS, model).__name__} has no proxy; set '
+                f"extractor, such as dict(type='BackboneFeatures', cfg=..., checkpoint=...)")
+
     def before_train(self, runner) -> None:
         """Build the extractor before any work is done.
 
         Raises:
-            ValueError: If there is none, or its weights are missing.
+            ValueError: If its weights are missing.
         """
         distiller = runner.train_loop.distiller
-        if self.extractor is None and distiller.proxy is None:
-            raise ValueError(
-                f'FeatureMetricsHook: {type(distiller).__name__} has no proxy; set extractor, '
-                f"such as dict(type='BackboneFeatures', cfg=..., checkpoint=...)")
         self.build(runner.cfg.model.get('proxy'), distiller.image_size,
                    runner.train_loop.journal.folder, distiller.proxy)
 
