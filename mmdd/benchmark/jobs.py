@@ -8,7 +8,13 @@ from mmengine.config import Config
 
 from mmdd.engine.preflight import check_job
 from mmdd.protocols.protocol import FULL, read_protocol
-from mmdd.protocols.student import label_job, plan_runs, read_result, student_job
+from mmdd.protocols.student import (
+    check_network,
+    label_job,
+    plan_runs,
+    read_result,
+    student_job,
+)
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.protocols.training import StudentRun
 from mmdd.utils.cli import BAD_INPUT, one_line
@@ -80,6 +86,8 @@ class Suite:
         self.protocols: Dict[str, Config] = {}
         self.complete: Dict[str, Config] = {}
         self.planned: Dict[str, List[StudentRun]] = {}
+        # Why no student of a protocol can be trained, by its mark; '' where they can.
+        self.refusals: Dict[str, str] = {}
         self.errors: Dict[str, str] = {}
         pending = self._pending()
         at_once = max(1, min(set_workers(workers), len(pending)))
@@ -133,7 +141,10 @@ class Suite:
         config = read_protocol(source)
         mark = fingerprint(config)
         self.protocols[mark] = config
-        ready = self.shared.of_protocol(config, self.work_dir)
+        try:
+            ready = self.shared.of_protocol(config, self.work_dir)
+        except BAD_INPUT:  # of its teachers, which the plan of each set's students says
+            ready = []
         folders = {job.folder: job for job in members if job.work_dir not in self.errors}
         for folder, job in {**folders, **({FULL: None} if group.full else {})}.items():
             name = f'{mark} {folder}'
@@ -157,10 +168,25 @@ class Suite:
         runs = plan_runs({title: folder}, self.complete[mark], self.work_dir, self.seeds,
                          self.full_seeds)
         self.planned[job.name] = runs
+        self._check_network(mark, runs)
         labels = label_job(runs[0])
         if labels is not None:
             job.work, job.args, job.lock = labels.work, labels.args, labels.lock
             job.threads, job.alone = labels.threads, labels.alone
+
+    def _check_network(self, mark: str, runs: Sequence[StudentRun]) -> None:
+        """Check the network of a protocol once, before the first of its students is trained."""
+        pending = next((run for run in runs if read_result(run) is None), None)
+        if pending is None:
+            return
+        if mark not in self.refusals:
+            self.refusals[mark] = ''
+            try:
+                check_network(pending)
+            except ValueError as error:
+                self.refusals[mark] = one_line(error)
+        if self.refusals[mark]:
+            raise ValueError(self.refusals[mark])
 
     def _plan_student(self, name: str, place: int, job: Job) -> None:
         run = self.planned[name][place]

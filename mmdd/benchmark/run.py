@@ -138,7 +138,7 @@ def _measure(name: str, trained: Trained, result: GroupResult) -> StudentResult:
     result.failures += trained.failures
     result.repeats += [line for line in trained.repeats if line not in result.repeats]
     if not trained.runs:
-        raise ValueError('no set is there to train on')
+        raise ValueError('there are none of any set')
     print('\n'.join(describe_runs(trained.runs)), flush=True)
     runs = [run_result(run, trained.errors.get(run.key)) for run in trained.runs]
     result.failures += [f'{run.method} student {run.seed}: {run.error}; see {run.log}'

@@ -172,13 +172,13 @@ def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
         list[Run]: The results of all runs, see :func:`evaluate_sets`.
 
     Raises:
-        ValueError: If the network of the first run cannot be, see :func:`check_student`.
+        ValueError: See :func:`check_network`, of the first run.
     """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):
         print(f'{len(runs) - len(pending)} of {len(runs)} runs are finished already', flush=True)
     if pending:
-        check_student(Config(pending[0].config), pending[0].protocol['num_classes'])
+        check_network(pending[0])
     labels: Dict[str, Job] = {}
     for run in pending:
         if run.folder not in labels and (job := label_job(run)):
@@ -187,6 +187,11 @@ def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
                         if run.folder in labels else ()) for run in pending]
     errors = run_jobs([*labels.values(), *students], jobs)
     return [run_result(run, errors.get(run.key)) for run in runs]
+
+
+def check_network(run: StudentRun) -> None:
+    """Check the network of a run, for all of its protocol: see :func:`check_student`."""
+    check_student(Config(run.config), run.protocol['num_classes'])
 
 
 def student_job(run: StudentRun) -> Job:

@@ -8,7 +8,7 @@ import tiny
 import toy_student
 from mmengine.config import Config
 
-from mmdd.benchmark import preparations
+from mmdd.benchmark import jobs, preparations
 from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.preparations import Preparations
 from mmdd.benchmark.run import make_plan
@@ -29,14 +29,23 @@ def protocol(folder):
     return cfg
 
 
-def suite_of(tmp_path, digits, models, sets=1, **settings):
+def suite_of(tmp_path, digits, models, sets=1, student=None, schedule=None,
+             **settings):
     """A suite of tiny jobs by name of the method: (model, fields of the config)."""
     real = protocol(tmp_path / 'real')
+    real['model'].update(student or {})
+    real['protocol'].update(dict(schedule=schedule) if schedule else {})
     methods = {name: Config(dict(
         tiny.coreset_job(digits, model, 2), **dict(more, evaluation=dict(protocol=real))))
         for name, (model, more) in models.items()}
     plan = make_plan(methods, str(tmp_path / 'w'), sets)
     return Suite(plan, str(tmp_path / 'w' / 'students'), [0, 1], **settings)
+
+
+def trained_of(suite):
+    """What became of the students of its only group."""
+    (group, members), = suite.plan
+    return suite.trained(group, members, group.protocol)
 
 
 def test_what_a_set_prepares(tmp_path):
@@ -103,6 +112,33 @@ def test_students_begin_as_soon_as_their_set_is_there(tmp_path, digits):
     again.run(events.append)
     assert [(event.job.label, event.kind) for event in events] == [
         ('Random: students', 'kept'), ('Random student 0', 'kept'), ('Random student 1', 'kept')]
+
+
+def test_a_network_that_cannot_be_is_told_before_a_student_begins(tmp_path, digits, monkeypatch):
+    """It is built once for all sets of a protocol; every method says why it has no students."""
+    built, check = [], jobs.check_network
+    monkeypatch.setattr(jobs, 'check_network', lambda run: (built.append(run.key), check(run)))
+    suite = suite_of(tmp_path, digits, {name: (dict(type=f'{name}Coreset'), {})
+                                        for name in ('Random', 'Uniform')},
+                     student=dict(start='nowhere'), workers=0)
+    events = []
+    suite.run(events.append)
+    kinds = {(event.job.label, event.kind) for event in events}
+    assert kinds >= {('Random seed 0', 'done'), ('Uniform: students', 'failed'),
+                     ('Random student 0', 'left'), ('Uniform student 1', 'left')}
+    trained = trained_of(suite)
+    reason = ('no student can be trained: its network cannot be built (could not '
+              "convert string to float: 'nowhere')")
+    assert trained.failures == [f'Random: {reason}', f'Uniform: {reason}']
+    assert len(built) == 1 and trained.runs == []
+
+
+def test_a_teacher_without_its_config_is_told_by_every_method(tmp_path, digits):
+    suite = suite_of(tmp_path, digits, dict(Random=(dict(type='RandomCoreset'), {})), workers=0,
+                     schedule=dict(type='OnlineTeacher', teacher=dict(cfg='/nowhere/teacher.py')))
+    suite.run(lambda event: None)
+    assert trained_of(suite).failures == [
+        'Random: /nowhere/teacher.py not found; tried /nowhere/teacher.py']
 
 
 def test_sets_with_refiners_come_after_those_they_take_over(tmp_path, digits):
