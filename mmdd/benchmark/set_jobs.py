@@ -128,7 +128,7 @@ def _shared_weights(model: Mapping[str, Any], work_dir: str) -> Dict[str, str]:
     tuned = model.get('fine_tune')
     if tuned is not None and not tuned.get('checkpoint'):
         training = _training_mark(json.dumps(plain(tuned.cfg)))
-        name = fingerprint(dict(part=[training, prior_of(model['diffusion'])]))[:12]
+        name = fingerprint(dict(part=[training, prior_of(model.get('diffusion') or {})]))[:12]
         places['model.fine_tune.checkpoint'] = osp.join(work_dir, 'fine_tuned', f'{name}.pth')
     return places
 

@@ -17,6 +17,7 @@ from mmengine.registry import DefaultScope
 from mmdd.benchmark.report.class_map import class_map, class_points, real_files, set_files
 from mmdd.benchmark.report.cost import PICTURES, check_suffix, save_figure
 from mmdd.benchmark.report.embedding import REAL, check_embedding
+from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.registry import MODELS
 from mmdd.utils.arguments import ToolParser, whole
@@ -58,7 +59,8 @@ def main():
         sets[name] = set_files(inner if osp.isdir(inner) else folder)
     training = load_config(args.network)
     if args.real:
-        with DefaultScope.overwrite_default_scope(training.default_scope):
+        prepare(training)
+        with DefaultScope.overwrite_default_scope(training.get('default_scope') or 'mmengine'):
             sets = {REAL: real_files(training.train_dataloader.dataset), **sets}
     ensure_checkpoint(args.network, args.checkpoint)
     network = MODELS.build(dict(

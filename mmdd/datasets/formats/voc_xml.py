@@ -174,8 +174,3 @@ def _has_box(obj: ET.Element) -> bool:
 def write_image_set(path: str, names: Iterable[str]) -> None:
     """Write an ImageSets list: one image name a line."""
     atomic_write_text(path, ''.join(f'{name}\n' for name in names))
-
-
-def image_path(voc_root: str, name: str) -> str:
-    """The path of an image in a VOC folder."""
-    return osp.join(voc_root, 'JPEGImages', f'{name}.jpg')
