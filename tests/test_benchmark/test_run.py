@@ -361,12 +361,13 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    expected = dict(digits=0, digits_1pct=0, digits_methods=0, unidd_figure4=0,
+    expected = dict(digits=0, digits_1pct=0, digits_methods=0, photographs=0,
+                    unidd_figure4=0,
                     unidd_table1=2).get(name, len(paths))
     assert sum(found) == expected
 
 
-@pytest.mark.parametrize('name', ['digits', 'digits_methods', 'unidd_table6'])
+@pytest.mark.parametrize('name', ['digits', 'digits_methods', 'photographs', 'unidd_table6'])
 def test_suites_that_come_along(name):
     """Methods agree on protocol and students, and have a random baseline at their budget."""
     suite = read_suite(name)
@@ -375,6 +376,8 @@ def test_suites_that_come_along(name):
         for method in group.methods:
             assert any(is_random(other.cfg) and same_budget(method.cfg, other.cfg)
                        for other in group.methods), method.name
+        labels = ['hard labels', 'soft labels']
         assert list(group.students(suite.get('students', 'default'))) == dict(
-            digits=[''], digits_methods=['hard labels', 'soft labels'],
+            digits=[''], digits_methods=labels,
+            photographs=labels if 'CIFAR' in group.name else [''],
             unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]

@@ -10,8 +10,8 @@ LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
 # Networks of which the papers use one size.
 OTHERS = dict(MobileNetV2='mobilenet-v2', EfficientNet='efficientnet-b0', SwinTransformer='swin-t',
               VisionTransformer='vit-b16')
-# The embedded digit scenes are in no paper.
-PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf]
+# The embedded digit scenes and the small networks are in no paper.
+PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf and '-small_' not in leaf]
 
 
 def read_yaml(path):
