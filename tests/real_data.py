@@ -11,12 +11,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-import torch.nn.functional as F
-from mmengine.registry import MODELS
 from PIL import Image
-from torch import nn
 
 from mmdd.utils.config import load_config
+from mmdd.utils.convert_checkpoint import convert_checkpoint
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 DATA = os.environ.get('MMDD_REAL_DATA', osp.join(osp.dirname(ROOT), 'shared', 'data'))
@@ -111,58 +109,16 @@ def pixels(path, size=None):
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
 
 
-class Block(nn.Module):
-    """Two convolutions and a shortcut without weights."""
-
-    def __init__(self, before, width):
-        super().__init__()
-        self.stride = 1 if before == width else 2
-        self.conv1 = nn.Conv2d(before, width, 3, self.stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.bn1, self.bn2 = nn.BatchNorm2d(width), nn.BatchNorm2d(width)
-
-    def forward(self, x):
-        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        more = out.shape[1] - x.shape[1]
-        return F.relu(out + F.pad(x[..., ::self.stride, ::self.stride],
-                                  (0, 0, 0, 0, more // 2, more // 2)))
-
-
-@MODELS.register_module()
-class RealResNet20(nn.Module):
-    """The ResNet-20 of He et al., section 4.2, as a backbone of mmpretrain."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
-        for i, (before, width) in enumerate([(16, 16), (16, 32), (32, 64)], 1):
-            self.add_module(f'layer{i}', nn.Sequential(
-                Block(before, width), Block(width, width), Block(width, width)))
-
-    def forward(self, x):
-        x = F.relu(self.bn1(self.conv1(x)))
-        return (self.layer3(self.layer2(self.layer1(x))), )
-
-
 def resnet20():
     """mmpretrain training config of the published CIFAR-10 ResNet-20."""
-    return compose('configs/_base_/datasets/cifar10_cls.py', dict(
-        default_scope='mmpretrain',
-        model=dict(
-            type='ImageClassifier', _scope_='mmpretrain',
-            data_preprocessor=dict(type='ClsDataPreprocessor', mean=[123.675, 116.28, 103.53],
-                                   std=[58.395, 57.12, 57.375], to_rgb=True),
-            backbone=dict(type='mmengine.RealResNet20'),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', in_channels=64)))).to_dict()
+    return compose('configs/_base_/models/resnet20_cifar.py',
+                   'configs/_base_/datasets/cifar10_cls.py',
+                   'configs/_base_/models/imagenet_colours.py',
+                   dict(default_scope='mmpretrain')).to_dict()
 
 
 def resnet20_weights(path):
     """The published weights under the names of :func:`resnet20`; returns ``path``."""
-    content = torch.load(real('weights/cifar_resnet/resnet20-12fca82f.th'), weights_only=True,
-                         map_location='cpu')['state_dict']
-    names = {key: key.removeprefix('module.') for key in content}
-    torch.save(dict(state_dict={
-        f'head.fc.{name[7:]}' if name.startswith('linear.') else f'backbone.{name}': content[key]
-        for key, name in names.items()}), path)
+    convert_checkpoint(real('weights/cifar_resnet/resnet20-12fca82f.th'), str(path),
+                       rename=[('^linear', 'head.fc'), ('^', 'backbone.')])
     return str(path)

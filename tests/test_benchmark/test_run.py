@@ -371,15 +371,15 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    expected = dict(digits=0, digits_1pct=0, digits_2pct=0, digits_methods=0, unidd_figure4=0,
-                    cifar10_methods=1, unidd_table1=2, d4m_figure6=6, minimax_table2=5,
-                    minimax_figure6=5,
-                    patch_selection_table7=0, patch_selection_figure6=0,
-                    patch_selection_figure7=0, patch_selection_figure8=0).get(name, len(paths))
+    expected = dict(digits=0, digits_1pct=0, digits_2pct=0, digits_methods=0, photographs=0,
+                    unidd_figure4=0, cifar10_methods=1, unidd_table1=2, d4m_figure6=6,
+                    minimax_table2=5, minimax_figure6=5, patch_selection_table7=0,
+                    patch_selection_figure6=0, patch_selection_figure7=0,
+                    patch_selection_figure8=0).get(name, len(paths))
     assert sum(found) == expected
 
 
-@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_methods',
+@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_methods', 'photographs',
                                   'unidd_table6'])
 def test_suites_that_come_along(name):
     """Methods agree on protocol and students, and have a random baseline at their budget."""
@@ -389,7 +389,8 @@ def test_suites_that_come_along(name):
         for method in group.methods:
             assert any(is_random(other.cfg) and same_budget(method.cfg, other.cfg)
                        for other in group.methods), method.name
+        labels = ['hard labels', 'soft labels']
         assert list(group.students(suite.get('students', 'default'))) == dict(
-            cifar10_methods=['hard labels', 'soft labels'],
-            digits=[''], digits_methods=['hard labels', 'soft labels'],
+            cifar10_methods=labels, digits=[''], digits_methods=labels,
+            photographs=labels if 'CIFAR' in group.name else [''],
             unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]

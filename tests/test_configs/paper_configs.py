@@ -15,8 +15,9 @@ LEAVES = [path[len('configs/'):-len('.py')] for path in PATHS]
 # Networks of which the papers use one size.
 OTHERS = dict(MobileNetV2='mobilenet-v2', EfficientNet='efficientnet-b0', SwinTransformer='swin-t',
               VisionTransformer='vit-b16')
-# The embedded digit scenes are in no paper, nor are priors that are trained first.
-PUBLISHED = [leaf for leaf in LEAVES if '_digits_' not in leaf and '_own-prior' not in leaf]
+# The embedded digit scenes, small networks and priors that are trained first are in no paper.
+PUBLISHED = [leaf for leaf in LEAVES
+             if not any(part in leaf for part in ('_digits_', '-small_', '_own-prior'))]
 
 
 def read_yaml(path):

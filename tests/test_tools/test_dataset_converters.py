@@ -101,3 +101,26 @@ def test_tiny_imagenet(tmp_path, monkeypatch):
         convert(monkeypatch, 'tiny_imagenet', tmp_path)
     with pytest.raises(SystemExit, match='give the folder of tiny-imagenet-200'):
         convert(monkeypatch, 'tiny_imagenet', tmp_path / 'val')
+
+
+def test_camvid(tmp_path, monkeypatch, capsys):
+    from mmseg.datasets import BaseSegDataset
+    source, out = tmp_path / 'CamVid', tmp_path / 'out'
+    for split in ('train', 'val', 'test'):
+        (source / split).mkdir(parents=True)
+        (source / f'{split}annot').mkdir()
+        Image.new('RGB', (6, 4), (200, 10, 30)).save(source / split / 'a.png')
+        Image.fromarray(np.tile(np.uint8([0, 5, 10, 11, 11, 0]), (4, 1))).save(
+            source / f'{split}annot' / 'a.png')
+    convert(monkeypatch, 'camvid', source, out)
+    assert 'CamVid test: 1 images' in capsys.readouterr().out
+    dataset = BaseSegDataset(
+        data_root=str(out), data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+        metainfo=dict(classes=('sky', )), pipeline=[])
+    info, = [dataset.get_data_info(i) for i in range(len(dataset))]
+    with Image.open(info['seg_map_path']) as mask, Image.open(info['img_path']) as image:
+        assert np.asarray(mask)[3].tolist() == [0, 5, 10, 255, 255, 0]
+        assert np.allclose(np.asarray(image.convert('RGB')), (200, 10, 30), atol=3)
+    Image.new('L', (6, 4), 255).save(source / 'trainannot' / 'a.png')
+    with pytest.raises(SystemExit, match='a.png: masks hold the values 0 to 11'):
+        convert(monkeypatch, 'camvid', source, out)

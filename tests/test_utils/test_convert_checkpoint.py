@@ -38,6 +38,18 @@ def test_a_module_and_a_safe_file(tmp_path):
     assert read_checkpoint(str(tmp_path / 'b.pth'))['meta'] == {}
 
 
+def test_weights_of_another_library_are_renamed(tmp_path):
+    source, out = str(tmp_path / 'a.pth'), str(tmp_path / 'b.pth')
+    torch.save(dict(state_dict={'module.linear.bias': torch.ones(1),
+                                'module.conv1.weight': torch.zeros(1)}), source)
+    convert_checkpoint(source, out, rename=[('^linear', 'head.fc'), ('^', 'backbone.')])
+    found = read_checkpoint(out)['state_dict']
+    assert {name: float(value) for name, value in found.items()} == {
+        'head.fc.bias': 1., 'backbone.conv1.weight': 0.}
+    with pytest.raises(ValueError, match="two weights would be called 'w'"):
+        convert_checkpoint(source, str(tmp_path / 'c.pth'), rename=[('.*', 'w')])
+
+
 def test_what_cannot_be_converted(tmp_path):
     torch.save([1], tmp_path / 'list.pth')
     (tmp_path / 'text.pth').write_text('no checkpoint')

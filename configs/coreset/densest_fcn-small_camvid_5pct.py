@@ -1,0 +1,2 @@
+_base_ = './random_fcn-small_camvid_5pct.py'
+model = dict(type='DensestCoreset')

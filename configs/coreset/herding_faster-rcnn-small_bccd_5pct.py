@@ -1,0 +1,2 @@
+_base_ = './kcenter_faster-rcnn-small_bccd_5pct.py'
+model = dict(type='HerdingCoreset')
