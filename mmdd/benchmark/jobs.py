@@ -20,7 +20,7 @@ from mmdd.protocols.training import StudentRun
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, fingerprint
 from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
-from mmdd.utils.pool import default_jobs
+from mmdd.utils.pool import allowed_threads, default_jobs
 from .distillation import distill_job
 from .preparations import Preparations
 from .set_jobs import Plan, SetJob, expected_length
@@ -93,7 +93,7 @@ class Suite:
         at_once = max(1, min(set_workers(workers), len(pending)))
         places = default_jobs() if workers is None else workers
         self.how: Dict[str, Any] = dict(places=max(1, places // at_once),
-                                        threads=max(1, default_jobs() // at_once))
+                                        threads=max(1, allowed_threads() // at_once))
         self.shared = Preparations(osp.dirname(osp.abspath(work_dir)), **self.how)
         for job in pending:
             self._try(job.work_dir, self._add_set, job)

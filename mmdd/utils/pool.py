@@ -24,6 +24,12 @@ def default_jobs() -> int:
     return os.cpu_count() or 1
 
 
+def allowed_threads() -> int:
+    """CPU threads for all jobs together: OMP_NUM_THREADS where it is set, else the cores."""
+    given = os.environ.get('OMP_NUM_THREADS', '')
+    return int(given) if given.isdigit() and int(given) else default_jobs()
+
+
 class Pool:
     """Runs functions in worker processes.
 

@@ -4,8 +4,9 @@ import os.path as osp
 
 import numpy as np
 import pytest
+from distilled import manifest
 from PIL import Image
-from real_data import STREET, compose, manifest, one_process, real, real_marks
+from real_data import STREET, compose, one_process, real, real_marks
 
 from mmdd.apis import distill
 from mmdd.benchmark.suite import read_suite

@@ -9,7 +9,14 @@ import time
 import processes
 import pytest
 
-from mmdd.utils.pool import Pool, WorkerDied, end_with_parent, worker_context
+from mmdd.utils.pool import (
+    Pool,
+    WorkerDied,
+    allowed_threads,
+    default_jobs,
+    end_with_parent,
+    worker_context,
+)
 
 
 def note(path):
@@ -148,3 +155,12 @@ def test_a_killed_parent_leaves_no_worker_behind(tmp_path, method):
     assert processes.ends(pid)
     assert multiprocessing.parent_process() is None
     end_with_parent()  # nothing to wait for in a process that nobody started
+
+
+@pytest.mark.parametrize('given, found', [('3', 3), ('1', 1), ('0', None), ('many', None),
+                                          (None, None)])
+def test_threads_are_those_that_the_environment_allows(given, found, monkeypatch):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if given is not None:
+        monkeypatch.setenv('OMP_NUM_THREADS', given)
+    assert allowed_threads() == (found or default_jobs())
