@@ -27,6 +27,7 @@ from .parts import check_proxy_classes
 from .raw_samples import RawSamples
 from .set_writing import write_set
 from .shards import Shards, lock_path, read_shard
+from .write_behind import WriteBehind
 
 
 @LOOPS.register_module()
@@ -92,6 +93,7 @@ class DistillLoop(BaseLoop):
         self.budget = TASK_UTILS.build(budget)
         self.writer = TASK_UTILS.build(writer)
         self.journal = Journal(out_dir or f'{runner.work_dir}/distilled')
+        self.behind = WriteBehind(self.journal)
         self.finds_batch_size = batch_size == AUTO
         self.batch_size = DEFAULT if batch_size == AUTO else batch_size
         self.max_rounds = max_rounds
@@ -232,15 +234,16 @@ class DistillLoop(BaseLoop):
                 why = 'rejected' if round < self.max_rounds else 'without an image'
                 announce(f'round {round + 1} of {self.rounds}: {len(pending)} of '
                          f'{len(self.own_slots)} slots were {why} and are tried again')
-            for batch in batches:
-                self.run_iter(batch)
+            with self.behind:
+                for batch in batches:
+                    self.run_iter(batch)
             barrier()
         if self.shards.shard is None:
             self._report()
 
     @property
     def own_slots(self) -> List[DistillSlot]:
-        """Slots of the plan that this process's shard makes."""
+        """Slots of this process's shard."""
         return [slot for slot in self.slots if self.shards.owns(slot.id)]
 
     def check_finished(self) -> None:
@@ -269,9 +272,8 @@ class DistillLoop(BaseLoop):
     def _open_slots(self, round: int) -> List[DistillSlot]:
         """Slots that no earlier round filled, seeded for this one.
 
-        Attempts of this round do not count: all ranks get the same list, also
-        those that ask after another one has begun. Beyond ``max_rounds`` only those are
-        open whose attempts all failed.
+        Attempts of this round do not count: all ranks get the same list, whenever they ask.
+        Beyond ``max_rounds`` only those are open whose attempts all failed.
         """
         done = self._attempts()
         return [slot.retry(self.distiller.seed, round) for slot in self.own_slots
@@ -280,8 +282,7 @@ class DistillLoop(BaseLoop):
     def _open_batches(self, pending: List[DistillSlot]) -> List[List[DistillSlot]]:
         """This rank's batches of a round that are not finished.
 
-        A batch that was cut short is made whole again: kernels round differently
-        in batches of other sizes, and a resumed job must give the same bytes.
+        A batch that was cut short is made whole again: kernels round differently in others.
         """
         mine = pending[get_rank()::get_world_size()]
         batches = [mine[i:i + self.batch_size] for i in range(0, len(mine), self.batch_size)]
@@ -309,9 +310,7 @@ class DistillLoop(BaseLoop):
         if made:
             self.distiller.refine(made)
             made = fail_bad_scores(made)
-        for sample in samples:
-            if (sample.slot.id, sample.slot.round) not in self.journal:
-                self.journal.write(sample)
+        self.behind.write(samples)
         self.runner.call_hook('after_train_iter', batch_idx=self._iter, data_batch=None,
                               outputs=scalars(samples))
         if made:

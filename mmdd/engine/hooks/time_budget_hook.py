@@ -73,6 +73,7 @@ class TimeBudgetHook(Hook):
         """Seconds to write the images of one sample, as ``DistillLoop.write`` does."""
         stages, classes = loop.distiller.set_stages, loop.distiller.classes
         few = samples[:REHEARSED]
+        loop.behind.finish()
         with tempfile.TemporaryDirectory(dir=loop.runner.work_dir) as folder:
             begin = time.perf_counter()
             for sample in few:
