@@ -1,8 +1,11 @@
 # Stable Diffusion v1.5 on class folders of one's own: data/own/train/<class>/*.jpg.
-_base_ = ['../diffusions/sd15.py', './lora.py']
+_base_ = './lora.py'
 
 model = dict(
-    diffusion=dict(offload_text_encoders=False),
+    diffusion=dict(
+        type='StableDiffusion',
+        pretrained='stable-diffusion-v1-5/stable-diffusion-v1-5',
+        offload_text_encoders=False),
     sample_posterior=True,
     gradient_checkpointing=True)
 train_dataloader = dict(
