@@ -2,6 +2,7 @@
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -142,7 +143,7 @@ class LoRATrainer(FineTuner):
         factor = self.prior.factor
         size = shape[2] * factor, shape[3] * factor
         both = self.prior.encode_conditions([
-            DistillSlot(i, 0, size, target=ClassTarget(labels=[]), prompt=prompt)
+            DistillSlot(i, 0, size, target=ClassTarget(np.zeros(0, int)), prompt=prompt)
             for i, prompt in enumerate(prompts)])
         rows = torch.arange(len(prompts)) + len(prompts) * ~dropped
         return take_rows(both, rows)
