@@ -186,6 +186,12 @@ def test_prompts_tell_places_of_the_resized_image(digits):
 
 
 @needs_peft
+def test_images_of_another_size_are_one_line():
+    with pytest.raises(ValueError, match=r'\(36, 36\) must be a multiple of 8; resize the images'):
+        fixed_loss(build(), 36)
+
+
+@needs_peft
 def test_class_names_are_needed():
     model = build()
     model.classes = ()

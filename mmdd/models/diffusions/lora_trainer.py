@@ -139,9 +139,17 @@ class LoRATrainer(FineTuner):
             prompts: B prompts.
             dropped: Which of them are dropped, (B,) bool.
             shape: (B, C, h, w) of the latents, which the size of the images follows from.
+
+        Raises:
+            ValueError: If the prior cannot have images of that size.
         """
         factor = self.prior.factor
         size = shape[2] * factor, shape[3] * factor
+        try:
+            self.prior.latent_shape(size)
+        except ValueError as e:
+            raise ValueError(f'{str(e).rpartition(";")[0]}; resize the images in '
+                             f'train_dataloader.dataset.pipeline') from None
         both = self.prior.encode_conditions([
             DistillSlot(i, 0, size, target=ClassTarget(np.zeros(0, int)), prompt=prompt)
             for i, prompt in enumerate(prompts)])
