@@ -303,6 +303,17 @@ def fine_tune_job(root, max_iters=4, interval=2, **kwargs):
         log_processor=dict(by_epoch=False))
 
 
+def lora_job(root, max_iters=4, **kwargs):
+    """Stock training config of LoRA weights of :func:`stable_diffusion` on single digits."""
+    cfg = fine_tune_job(root, max_iters)
+    cfg['model'] = dict(
+        dict(type='mmdd.LoRATrainer', diffusion=stable_diffusion(), rank=2, alpha=3.,
+             prompter=dict(type='mmdd.ClassPrompter', plural=''),
+             data_preprocessor=cfg['model']['data_preprocessor']), **kwargs)
+    cfg['custom_hooks'] = [dict(type='mmdd.LoRAHook')]
+    return cfg
+
+
 def minimax_job(root, n=1, fine_tune=None, **model):
     """Config of a Minimax job with :func:`dit` on single digits."""
     cfg = classification_job(root, n)

@@ -21,7 +21,7 @@ from mmdd.utils.training_record import read_record, write_record
 from .batch_share import share_batch
 from .hooks import TrainCostHook
 from .prepare import prepare
-from .training_checks import check_is_training, check_load_from, check_training
+from .training_checks import check_is_training, check_load_from, check_model, check_training
 
 
 def train(config: ConfigType,
@@ -50,6 +50,7 @@ def train(config: ConfigType,
     cfg = load_config(config)
     check_is_training(cfg)
     check_training(cfg)
+    check_model(cfg)
     if seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
     cfg.resume = bool(resume)

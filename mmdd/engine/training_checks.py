@@ -4,9 +4,10 @@ import os.path as osp
 from typing import Any, Dict
 
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
-from mmdd.registry import LOOPS
-from mmdd.utils.components import class_of
+from mmdd.registry import LOOPS, MODELS
+from mmdd.utils.components import check_part, class_of
 from mmdd.utils.sections import Section, check_section
 from .distill_loop import DistillLoop
 
@@ -49,6 +50,19 @@ def check_is_training(cfg: Config) -> None:
     if inspect.isclass(loop) and issubclass(loop, DistillLoop):
         raise ValueError(f'{cfg.filename or "the config"} is a distillation config '
                          f'(train_cfg.type {loop.__name__}): use tools/distill.py')
+
+
+def check_model(cfg: Config) -> None:
+    """Check the model of a training config where its class knows how, before data is prepared.
+
+    Raises:
+        ValueError: If a setting is wrong, or something that it needs is missing.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        kind = class_of(MODELS, cfg.get('model'))
+        if hasattr(kind, 'check_config'):
+            check_part('model', MODELS, cfg.model)
+            kind.check_config(cfg.model)
 
 
 def check_load_from(cfg: Config) -> None:

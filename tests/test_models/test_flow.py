@@ -403,3 +403,15 @@ def test_the_slope_of_the_clean_estimate():
     for bar in torch.rand(200, generator=torch.Generator().manual_seed(0)).tolist():
         preserving = replace(state, alpha=bar**.5, sigma=(1 - bar)**.5)
         assert preserving.clean_slope == bar**.5
+
+
+def test_training_is_at_the_shifted_sigmas_whatever_was_sampled_before():
+    """shift u / (1 + (shift - 1) u) for u = k / 1000, each as often."""
+    prior = build('sd3')
+    drawn = prior.training_timesteps(4000, torch.Generator().manual_seed(0))
+    assert drawn.shape == (4000, )
+    u = drawn / 1000 / (3 - 2 * drawn / 1000)
+    assert_close(u * 1000, (u * 1000).round(), atol=1e-2, rtol=0)
+    assert float(u.mean()) == pytest.approx(0.5, abs=0.02)
+    prior.scheduler.set_timesteps(3)
+    assert_close(drawn, prior.training_timesteps(4000, torch.Generator().manual_seed(0)))

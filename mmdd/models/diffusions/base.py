@@ -127,6 +127,17 @@ class BaseDiffusion(SamplingLoop, ForwardProcess, BaseModule):
             f'{type(self).__name__} has no predict_branches, which gives the branches of '
             f'classifier-free guidance')
 
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: Any) -> Tensor:
+        """What the denoiser itself predicts, (B, C, h, w): noise, v or velocity.
+
+        Args:
+            z: z_t (B, C, h, w) in the dtype of the denoiser.
+            timesteps: The scheduler's timesteps, (B,).
+            condition: What it is told of each of them.
+        """
+        raise NotImplementedError(f'{type(self).__name__} has no run_denoiser, which the training '
+                                  f'of LoRA weights needs')
+
     def combine_branches(self, text: Tensor, uncond: Optional[Tensor]) -> Tensor:
         """Classifier-free guidance (B, C, h, w): uncond + cfg_scale (text - uncond)."""
         return text if uncond is None else uncond + self.cfg_scale * (text - uncond)

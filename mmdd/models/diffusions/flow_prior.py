@@ -49,7 +49,7 @@ class FlowCondition:
 class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
     """A text-to-image transformer of flow matching with frozen text encoders.
 
-    A subclass names its networks, and provides ``encode_text``, ``run_transformer`` and
+    A subclass names its networks, and provides ``encode_text``, ``run_denoiser`` and
     ``check_widths``. The arguments are those of :class:`StableDiffusion`, but for these.
 
     Args:
@@ -213,7 +213,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
         """Noise predictions with and without the text, see :class:`BaseDiffusion`."""
         num = len(latents)
         z = torch.cat([latents] * (len(condition) // num))
-        velocity = self.run_transformer(
+        velocity = self.run_denoiser(
             z.to(self.transformer.dtype), timestep.expand(len(z)), condition).float()
         out = self.as_noise(velocity, z, timestep)
         if len(out) == num:
@@ -221,7 +221,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
         without, with_text = out.chunk(2)
         return with_text, without
 
-    def run_transformer(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
         """Velocities (B or 2B, C, h, w) at timesteps of the same length."""
         raise NotImplementedError
 

@@ -62,6 +62,12 @@ class FlowProcess:
         change = state.guided_noise - state.noise_pred
         return self.as_velocity(state.noise_pred, latents, t) + change / least
 
+    def training_timesteps(self, number: int, draws: torch.Generator) -> Tensor:
+        """Random timesteps (B,) to train at: each sigma of the scheduler's own schedule, shifted
+        as its settings say, as often."""
+        schedule = type(self.scheduler).from_config(self.scheduler.config).timesteps
+        return schedule[torch.randint(len(schedule), (number, ), generator=draws)]
+
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """The velocity (B, C, h, w) from clean latents to noise."""
         return noise - latents

@@ -64,7 +64,7 @@ class Flux(FlowPrior):
         tokens = token_ids(self.tokenizer_2, [prompt], self.max_sequence_length)
         return self.text_encoder_2(tokens.to(self.device))[0].to(pooled), pooled
 
-    def run_transformer(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
         """Velocities (B or 2B, C, h, w) at timesteps of the same length."""
         height, width = z.shape[2] // 2, z.shape[3] // 2
         tokens = F.pixel_unshuffle(z, 2).flatten(2).transpose(1, 2)

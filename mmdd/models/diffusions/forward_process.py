@@ -1,6 +1,7 @@
 """The forward process of a prior, and what its denoiser predicts of it."""
 from typing import Any, Dict, Tuple
 
+import torch
 from torch import Tensor
 
 from mmdd.structures import DenoiseState
@@ -51,6 +52,15 @@ class ForwardProcess:
         alpha, sigma = (self.alphas_sigmas(timestep) if timestep.ndim
                         else self._alpha_sigma(timestep))
         return alpha * output + sigma * latents.float()
+
+    def training_timesteps(self, number: int, draws: torch.Generator) -> Tensor:
+        """Random timesteps (B,) to train at, each one as often; int64.
+
+        Args:
+            number: B.
+            draws: Source of randomness, on the CPU.
+        """
+        return torch.randint(self.num_timesteps, (number, ), generator=draws)
 
     def training_target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         """What the denoiser is trained to predict at z_t (B, C, h, w): the noise, or v.

@@ -144,6 +144,7 @@ class StableDiffusionXL(StableDiffusion):
     def _time_ids(self, size: Tuple[int, int]) -> List[int]:
         return [*(self.original_size or size), *self.crop_top_left, *size]
 
-    def _run_unet(self, z: Tensor, timestep: Tensor, condition: SDXLCondition) -> Tensor:
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: SDXLCondition) -> Tensor:
+        """What the U-Net predicts, (B, C, h, w), see :class:`BaseDiffusion`."""
         added = dict(text_embeds=condition.pooled, time_ids=condition.time_ids)
-        return self.unet(z, timestep, condition.embeddings, added_cond_kwargs=added).sample
+        return self.unet(z, timesteps, condition.embeddings, added_cond_kwargs=added).sample

@@ -184,11 +184,12 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
         num = len(latents)
         z = torch.cat([latents] * (len(condition) // num))
         out = self.as_noise(
-            self._run_unet(z.to(self.unet.dtype), timestep, condition).float(), z, timestep)
+            self.run_denoiser(z.to(self.unet.dtype), timestep, condition).float(), z, timestep)
         if len(out) == num:
             return out, None
         without, with_text = out.chunk(2)
         return with_text, without
 
-    def _run_unet(self, z: Tensor, timestep: Tensor, condition: Any) -> Tensor:
-        return self.unet(z, timestep, condition).sample
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: Any) -> Tensor:
+        """What the U-Net predicts, (B, C, h, w), see :class:`BaseDiffusion`."""
+        return self.unet(z, timesteps, condition).sample

@@ -110,7 +110,7 @@ class StableDiffusion3(FlowPrior):
             t5 = self.text_encoder_3(tokens.to(self.device))[0].to(clip)
         return torch.cat([clip, t5], 1), torch.cat(pooled, -1)
 
-    def run_transformer(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
+    def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
         """Velocities (B or 2B, C, h, w) at timesteps of the same length."""
         return self.transformer(
             hidden_states=z, timestep=timesteps, encoder_hidden_states=condition.embeddings,

@@ -2,14 +2,12 @@
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
-from mmengine.dist import get_rank
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from mmdd.registry import MODELS
 from mmdd.utils.numbers import check_number
-from mmdd.utils.seed import generator
-from ...diffusions.difffit import add_scale_factors, first_names, mark_trainable, tie_embedders
+from ...diffusions.difffit import add_scale_factors, mark_trainable, tie_embedders
+from ...diffusions.fine_tuner import FineTuner
 from .criteria import (
     FORMS,
     PAIRS,
@@ -20,7 +18,6 @@ from .criteria import (
     representativeness,
     zero_like,
 )
-from .frozen_prior import FrozenPrior
 from .memory import ClassMemory
 from .variational import variational_bound
 
@@ -28,7 +25,7 @@ ESTIMATES = ('difference', 'clean')
 
 
 @MODELS.register_module()
-class MinimaxFineTuner(BaseModel):
+class MinimaxFineTuner(FineTuner):
     """`Efficient Dataset Distillation via Minimax Diffusion
     <https://arxiv.org/abs/2311.15529>`_ (CVPR 2024), algorithm 1.
 
@@ -42,11 +39,8 @@ class MinimaxFineTuner(BaseModel):
     the loss was computed. The paper leaves these two points open; they are those of the
     released code.
 
-    Everything random follows from ``seed``, the rank and the number of the
-    iteration, which is a buffer like the memories: a resumed training goes on to the
-    weights of an uninterrupted one. Each rank has memories of its own; a checkpoint
-    holds those of rank 0. Of the transformer it holds what is trained; the rest is the
-    prior's.
+    The memories are buffers: a resumed training goes on to the weights of an uninterrupted
+    one. Each rank has memories of its own; a checkpoint holds those of rank 0.
 
     Args:
         diffusion: Config of the ``DiT`` to fine-tune; always held in fp32.
@@ -115,7 +109,6 @@ class MinimaxFineTuner(BaseModel):
                  gradient_checkpointing: bool = False,
                  seed: int = 0,
                  data_preprocessor: Optional[dict] = None) -> None:
-        super().__init__(data_preprocessor)
         for name, value, known in (
                 ('representativeness', representativeness, FORMS), ('diversity', diversity, FORMS),
                 ('estimate', estimate, ESTIMATES), ('pairs', pairs, PAIRS)):
@@ -127,72 +120,27 @@ class MinimaxFineTuner(BaseModel):
             raise ValueError(f'MinimaxFineTuner: variational needs a DiT with '
                              f'{2 * prior.channels} output channels, this one has '
                              f'{prior.out_channels}')
-        self._frozen = FrozenPrior(prior)
-        self.transformer = prior.transformer
-        tie_embedders(self.transformer)
-        add_scale_factors(self.transformer, scale_layers, scale_blocks)
-        self.trained = mark_trainable(self.transformer)
+        tie_embedders(prior.transformer)
+        add_scale_factors(prior.transformer, scale_layers, scale_blocks)
+        super().__init__(prior, 'transformer', mark_trainable(prior.transformer), flip,
+                         sample_posterior, seed, data_preprocessor)
         self.forms = (representativeness, diversity)
         self.weights = tuple(check_number(f'MinimaxFineTuner: {name}', value) for name, value in (
             ('lambda_r', lambda_r), ('lambda_d', lambda_d)))
         self.estimate = estimate
         self.pairs = pairs
         self.class_dropout = class_dropout
-        self.flip = flip
-        self.sample_posterior = sample_posterior
         self.variational = variational
-        self.seed = seed
         self.positions = {label: i for i, label in enumerate(
             range(num_classes) if labels is None else labels)}
         side = self.transformer.config.sample_size
         shape = (prior.channels, side, side)
         self.real = ClassMemory(len(self.positions), memory_size, shape)
         self.predicted = ClassMemory(len(self.positions), memory_size, shape)
-        self.register_buffer('iteration', torch.zeros((), dtype=torch.long))
-        self.register_state_dict_post_hook(drop_frozen)
-        self.register_load_state_dict_pre_hook(add_frozen)
 
-    @property
-    def prior(self):
-        """The ``DiT`` that is fine-tuned, with its autoencoder and noise schedule."""
-        return self._frozen.on(self.transformer.proj_out_2.weight.device)
-
-    @property
-    def passes(self) -> int:
-        """Denoiser evaluations so far."""
-        return self._frozen.diffusion.passes
-
-    def init_weights(self) -> None:
-        """Keep the weights that were loaded."""
-
-    def train(self, mode: bool = True):
-        """Stay in evaluation mode: classes are dropped here, from the seed, and not by the
-        transformer; no other layer differs."""
-        return super().train(False)
-
-    def forward(self, inputs: Tensor, data_samples: Optional[List[Any]] = None,
-                mode: str = 'loss') -> Dict[str, Tensor]:
-        """Losses of images (B, 3, H, W), RGB in [0, 1], and their data samples.
-
-        Raises:
-            NotImplementedError: In other modes than 'loss': a ``DiT`` draws images.
-        """
-        if mode != 'loss':
-            raise NotImplementedError('MinimaxFineTuner only trains; images are drawn by DiT')
-        assert data_samples is not None
-        labels = [int(sample.gt_label) for sample in data_samples]
-        draws = generator('fine-tune', self.seed, get_rank(), int(self.iteration))
-        self.iteration += 1
-        clean = self.encode(inputs, draws)
-        return self.losses(clean, labels, draws)
-
-    @torch.no_grad()
-    def encode(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """z_0 of images, some of them flipped."""
-        flipped = (torch.rand(len(images), generator=draws) < self.flip).to(images.device)
-        images = torch.where(flipped.view(-1, 1, 1, 1), images.flip(3), images)
-        return self.prior.encode_images(
-            images, [draws] * len(images) if self.sample_posterior else None)
+    def read(self, data_samples: Sequence[Any]) -> List[int]:
+        """The labels of images."""
+        return [int(sample.gt_label) for sample in data_samples]
 
     def losses(self, clean: Tensor, labels: Sequence[int],
                draws: torch.Generator) -> Dict[str, Tensor]:
@@ -261,19 +209,3 @@ class MinimaxFineTuner(BaseModel):
             mean_diversity(embeddings, earlier) if form_d == 'mean' else
             diversity(embeddings, earlier, self.pairs))
         return l_r, l_d
-
-
-def drop_frozen(model: MinimaxFineTuner, state: Dict[str, Tensor], prefix: str, _) -> None:
-    """Keep the frozen part of the transformer out of a state dict, in place."""
-    kept = {f'{prefix}transformer.{name}' for name in model.trained}
-    for key in list(state):
-        if key.startswith(f'{prefix}transformer.') and key not in kept:
-            del state[key]
-
-
-def add_frozen(model: MinimaxFineTuner, state: Dict[str, Tensor], prefix: str, *_) -> None:
-    """Complete a state dict that is about to be loaded, in place."""
-    names = first_names(model.transformer)
-    for name, value in model.transformer.state_dict().items():
-        first = f'{prefix}transformer.{names.get(name, name)}'
-        state.setdefault(f'{prefix}transformer.{name}', state.get(first, value))
