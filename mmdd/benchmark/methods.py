@@ -2,7 +2,7 @@
 import json
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 
@@ -111,16 +111,20 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
         sweep = dict(single.cfg.get('sweep') or {}, **sweep)
         if not sweep:
             return [single]
-        if not sweep.get('key') or not sweep.get('values'):
-            raise ValueError(f'{where}: a sweep needs key and values, or configs: '
-                             f'{{value: config}}')
-    points = sweep['configs'].items() if sweep.get('configs') else [
-        (value, config) for value in sweep['values']]
-    key = None if sweep.get('configs') else sweep['key']
-    return [method(f'{name}@{number(value)}', each, curve or name,
-                   {} if key is None else {key: value},
-                   dict(base=name, label=sweep.get('label') or key or 'value', value=value))
-            for value, each in points]
+    return [method(f'{name}@{number(value)}', each, curve or name, options,
+                   dict(base=name, label=sweep.get('label') or next(iter(options), 'value'),
+                        value=value))
+            for value, each, options in _sweep_points(where, sweep, config)]
+
+
+def _sweep_points(where: str, sweep: Mapping[str, Any],
+                  config: Any) -> List[Tuple[Any, Any, Dict[str, Any]]]:
+    """Value, config and options of each point of a sweep."""
+    if sweep.get('configs'):
+        return [(value, each, {}) for value, each in sweep['configs'].items()]
+    if not sweep.get('key') or not sweep.get('values'):
+        raise ValueError(f'{where}: a sweep needs key and values, or configs: {{value: config}}')
+    return [(value, config, {sweep['key']: value}) for value in sweep['values']]
 
 
 def _fitting(name: str, options: Mapping[str, Any], model: Mapping[str, Any]) -> Dict[str, Any]:
