@@ -382,6 +382,8 @@ def test_the_text_encoder_leaves_the_device(offload, monkeypatch):
 def test_the_attention_of_a_unet_has_no_choice():
     with pytest.raises(ValueError, match='attention_backend: UNet2DConditionModel .*no choice'):
         build(attention_backend='native')
+    with pytest.raises(ValueError, match='attention_backend: UNet2DConditionModel .*no choice'):
+        StableDiffusion.check_config(dict(attention_backend='native'))
 
 
 def test_a_size_that_the_prior_was_not_trained_on_is_told_once(caplog, monkeypatch):

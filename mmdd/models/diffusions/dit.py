@@ -13,7 +13,7 @@ from mmdd.utils.numbers import check_number
 from .autoencoder import AutoencoderMixin
 from .base import BaseDiffusion
 from .difffit import merge_scale_factors, untie_embedders
-from .execution import run_as
+from .execution import check_attention_backend, run_as
 from .loading import first_line, load_autoencoder, load_module, pick_dtypes
 from .scheduling import build_scheduler, check_scheduler
 from .weights import check_folder, check_separate, locate_weights
@@ -131,6 +131,7 @@ class DiT(AutoencoderMixin, BaseDiffusion):
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'))
         resolve_class_map(cfg.get('class_map'))
+        check_attention_backend(cfg.get('attention_backend'), 'DiTTransformer2DModel')
         if cfg.get('pretrained') is not None:
             networks = ['transformer', *([] if isinstance(cfg.get('vae'), str) else ['vae'])]
             folder = locate_weights(cfg['pretrained'])

@@ -5,6 +5,8 @@ import torch
 
 from .loading import first_line
 
+# Denoisers whose attention asks diffusers which backend to take.
+READ_BACKEND = ('FluxTransformer2DModel', )
 # Settings of every adapter that its `run_as` takes.
 EXECUTION = ('compile', 'gradient_checkpointing', 'channels_last', 'attention_backend')
 
@@ -44,18 +46,25 @@ def run_as(denoiser: Any,
         denoiser.compile()
 
 
+def check_attention_backend(name: Optional[str], denoiser: str) -> None:
+    """Check a choice of attention backend by the name of the denoiser's class, without loading it.
+
+    Raises:
+        ValueError: If the denoiser does not read it: the attention of U-Nets, DiT and SD3 calls
+            torch's kernels directly.
+    """
+    if name is not None and denoiser not in READ_BACKEND:
+        raise ValueError(f'model.diffusion.attention_backend: {denoiser} calls '
+                         f"torch's attention itself and has no choice; leave it out")
+
+
 def set_attention_backend(denoiser: Any, name: str) -> None:
     """Set the attention backend of a denoiser by diffusers' own switch.
 
     Raises:
-        ValueError: If it is unknown, misses a package, or the denoiser does not read it: the
-            attention of U-Nets, DiT and SD3 calls torch's kernels directly.
+        ValueError: If it is unknown, misses a package, or the denoiser does not read it.
     """
-    processors = [module.processor for module in denoiser.modules()
-                  if hasattr(getattr(module, 'processor', None), '_attention_backend')]
-    if not processors:
-        raise ValueError(f'model.diffusion.attention_backend: {type(denoiser).__name__} calls '
-                         f"torch's attention itself and has no choice; leave it out")
+    check_attention_backend(name, type(denoiser).__name__)
     try:
         denoiser.set_attention_backend(name)
     except (ValueError, RuntimeError, ImportError) as e:

@@ -9,7 +9,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
 from .autoencoder import AutoencoderMixin
 from .base import BaseDiffusion, warn_of_negative_prompt
-from .execution import run_as
+from .execution import check_attention_backend, run_as
 from .flow_process import FlowProcess
 from .loading import (
     check_small_decoder,
@@ -156,6 +156,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'), flow=True)
         check_lora(cfg.get('lora'))
+        check_attention_backend(cfg.get('attention_backend'), cls.TRANSFORMER)
         if cfg.get('pretrained') is not None:
             folder, roles = locate_weights(cfg['pretrained']), cls.encoders(cfg)
             networks = ['transformer', *roles]

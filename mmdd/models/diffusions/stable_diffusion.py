@@ -9,7 +9,7 @@ from mmdd.structures import DistillSlot
 from mmdd.utils.numbers import check_number
 from .autoencoder import AutoencoderMixin
 from .base import BaseDiffusion, warn_of_negative_prompt
-from .execution import run_as
+from .execution import check_attention_backend, run_as
 from .loading import (
     check_small_decoder,
     load_autoencoder,
@@ -134,6 +134,7 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
         pick_dtypes(cfg.get('dtype', 'auto'))
         check_scheduler(None, cfg.get('scheduler'))
         check_lora(cfg.get('lora'))
+        check_attention_backend(cfg.get('attention_backend'), 'UNet2DConditionModel')
         if cfg.get('pretrained') is not None:
             networks = [name for name in cls.NETWORKS if not isinstance(cfg.get(name), str)]
             others = [name for name in cls.OTHERS if not cfg.get(name)]
