@@ -52,14 +52,35 @@ def has_operators(path):
         return False
 
 
-def build_env(key):
-    """The variables for building mmcv."""
+def build_env(key, folder):
+    """The variables for building mmcv below a folder."""
     env = environment(MAX_JOBS=str(build_jobs()), CFLAGS='-g0 -O1', MMCV_WITH_OPS='1')
     if shutil.which('c++') is None:
         env['CXX'] = compiler()
+    if needs_cpp20(key):
+        env.update(CXX=cpp20_compiler(folder), NVCC_APPEND_FLAGS='-std=c++20')
     if not key.endswith('-cuda'):  # mmcv would ask for nvcc where it sees a GPU
         env.update(CUDA_VISIBLE_DEVICES='', FORCE_CUDA='0')
     return env
+
+
+def needs_cpp20(key):
+    """Whether the headers of the torch of a build are C++20, which begins at 2.14."""
+    major, minor = re.search(r'-torch(\d+)\.(\d+)', key).groups()
+    return (int(major), int(minor)) >= (2, 14)
+
+
+def cpp20_compiler(folder):
+    """A command that compiles as C++20 although mmcv's setup.py ends its own with C++17.
+
+    The last standard on a command line holds, and no variable comes after those of setup.py.
+    It can go with an mmcv that leaves the standard to torch.
+    """
+    path = os.path.join(folder, 'c++20')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(f'#!/bin/sh\nexec {compiler()} "$@" -std=c++20\n')
+    os.chmod(path, 0o755)
+    return path
 
 
 def fetch_source(folder, env):
@@ -104,7 +125,7 @@ def build_wheel(key):
     check_compiler_again()
     folder = os.path.join(CACHE, 'build', key)
     os.makedirs(folder, exist_ok=True)
-    env = build_env(key)
+    env = build_env(key, folder)
     source = fetch_source(folder, env)
     fresh = os.path.join(folder, 'wheel')
     shutil.rmtree(fresh, ignore_errors=True)
