@@ -3,6 +3,8 @@
     python tools/train_prior.py work_dirs/prior --out mmdd/priors/digits-sd
     python tools/train_prior.py work_dirs/prior --init-from mmdd/priors/digits-sd \\
         --vae-steps 0 --steps 5000
+    python tools/train_prior.py work_dirs/decoder --init-from mmdd/priors/digits-sd \\
+        --decoder-only --vae-steps 1000
 
 Two stages, each resumable (run the same command again): the autoencoder, then
 the denoiser with its text encoder, in v-prediction. Only training handwriting
@@ -70,11 +72,16 @@ def parse_args():
     parser.add_argument('--init-from', help='diffusers folder whose networks to start from')
     parser.add_argument('--single-share', type=real(0, high=1), default=0.3)
     add_autoencoder_arguments(parser)
+    parser.add_argument('--decoder-only', action='store_true',
+                        help='train nothing but the decoder of the autoencoder, for --vae-steps; '
+                        'latents and denoiser stay as they are')
     args = parser.parse_args()
     if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
         parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')
     if not args.vae_steps and not args.init_from:
         parser.error('--vae-steps 0 takes the autoencoder as it is: --init-from says which')
+    if args.decoder_only and not (args.vae_steps and args.init_from):
+        parser.error('--decoder-only needs --init-from, whose decoder is trained, and --vae-steps')
     return args
 
 
@@ -125,7 +132,8 @@ def train_vae(args):
         stream = layout_stream(args.seed + 1, args.single_share, start=start)
         return to_tensor(list(islice(stream, args.vae_batch_size)))
 
-    return train_autoencoder(build_vae(args.init_from), batch, args)
+    return train_autoencoder(build_vae(args.init_from), batch, args,
+                             args.decoder_only)
 
 
 def tokenize(tokenizer, prompts):
@@ -135,6 +143,10 @@ def tokenize(tokenizer, prompts):
 
 def train_unet(args, vae, tokenizer):
     """Stage 2: prediction of v, prompts dropped 10 % of the time."""
+    model = torch.nn.ModuleDict(dict(unet=build_unet(args.init_from),
+                                     text=build_text(args.init_from, tokenizer)))
+    if args.decoder_only:
+        return model, True
     pool = encode_pool(vae, args.pool,
                        lambda start: layout_stream(args.seed, args.single_share, start=start),
                        describe, args.work_dir)
@@ -146,8 +158,6 @@ def train_unet(args, vae, tokenizer):
     # the denoiser attends to it, so training sees the full length as sampling does.
     alpha_bars = make_scheduler().alphas_cumprod
     levels = NoiseLevels(alpha_bars)
-    model = torch.nn.ModuleDict(dict(unet=build_unet(args.init_from),
-                                     text=build_text(args.init_from, tokenizer)))
 
     def loss(step, g):
         pick = torch.randint(0, args.pool, (args.batch_size, ), generator=g)

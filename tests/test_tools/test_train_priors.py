@@ -57,6 +57,19 @@ def test_the_autoencoder_of_existing_weights_may_stay_as_it_is(tmp_path, monkeyp
     assert '--init-from says which' in run_tool('train_prior.py', tmp_path, '--vae-steps', 0)
 
 
+def test_the_decoder_alone(tmp_path, monkeypatch):
+    run(monkeypatch, 'train_prior', tmp_path / 'w', '--init-from', PRIOR, '--vae-steps', 1,
+        '--vae-batch-size', 2, '--decoder-only', '--warmup', 1, '--out', tmp_path / 'out')
+    for part in ('unet/diffusion_pytorch_model', 'vae/diffusion_pytorch_model',
+                 'text_encoder/model'):
+        before, after = (load_file(osp.join(folder, f'{part}.safetensors'))
+                         for folder in (PRIOR, tmp_path / 'out'))
+        changed = {name.partition('.')[0] for name in before
+                   if not torch.equal(before[name].half(), after[name])}
+        assert changed == ({'decoder', 'post_quant_conv'} if 'vae' in part else set())
+    assert 'needs --init-from' in run_tool('train_prior.py', tmp_path, '--decoder-only')
+
+
 def test_dit(tmp_path, monkeypatch):
     run(monkeypatch, 'train_prior_dit', tmp_path / 'w', '--width', 16, '--depth', 2, '--heads', 2,
         '--steps', 2, '--pool', 6, '--batch-size', 2, '--out', tmp_path / 'out')

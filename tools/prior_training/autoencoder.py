@@ -44,7 +44,8 @@ def build_autoencoder(size: int, widths: Sequence[int] = (32, 64, 64)) -> Autoen
 
 
 def train_autoencoder(vae: AutoencoderKL, batch: Callable[[int, torch.Generator], Tensor],
-                      args: argparse.Namespace) -> Tuple[AutoencoderKL, bool]:
+                      args: argparse.Namespace,
+                      decoder_only: bool = False) -> Tuple[AutoencoderKL, bool]:
     """Train on L1 + MSE + a small KL term, in fp32 and without averaging.
 
     Args:
@@ -52,12 +53,16 @@ def train_autoencoder(vae: AutoencoderKL, batch: Callable[[int, torch.Generator]
         batch: Maps a step (from 1) and its random generator to images
             (--vae-batch-size, 3, H, W) in [-1, 1].
         args: Options of :func:`add_arguments` and :func:`add_autoencoder_arguments`.
+        decoder_only: Leave the encoder, and with it all latents, as they are.
 
     Returns:
         tuple: the autoencoder, frozen once it is done, and whether it is.
     """
     if not args.vae_steps:
         return vae.to(args.device).eval().requires_grad_(False), True
+
+    for part in (vae.encoder, vae.quant_conv):
+        part.requires_grad_(not decoder_only)
 
     def loss(step, g):
         x = batch(step, g).to(args.device)
