@@ -27,7 +27,7 @@ from mmdd.benchmark.results import Results
 from mmdd.benchmark.run import benchmark, make_plan
 from mmdd.benchmark.suite import read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 
 def parse_args():
@@ -128,9 +128,4 @@ def main():
 
 
 if __name__ == '__main__':
-    try:
-        run_cli(main)
-    except SystemExit as stop:
-        if str(stop.code).startswith('interrupted'):
-            sys.exit('interrupted: what is finished is on disk, run the same command to go on')
-        raise
+    run_cli(main, SAME_COMMAND)

@@ -17,7 +17,7 @@ from mmdd.apis import benchmark
 from mmdd.datasets.digit_scenes import CLASSES
 from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.arguments import ToolParser, seed, whole
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 from mmdd.utils.names import slug
 from mmdd.utils.picture import save_contact_sheet
 
@@ -67,4 +67,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

@@ -14,7 +14,7 @@ from mmdd.apis import distill
 from mmdd.starter.projection import read_pace
 from mmdd.starter.rehearsal import dry_distill
 from mmdd.utils.arguments import CfgOptions, ToolParser, whole
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import ADD_RESUME, run_cli
 
 
 def parse_args():
@@ -69,4 +69,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, ADD_RESUME)

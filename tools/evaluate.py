@@ -17,7 +17,7 @@ import os.path as osp
 from mmdd.apis import evaluate
 from mmdd.protocols.lr_search import LR_GRID
 from mmdd.utils.arguments import CfgOptions, ToolParser, real, seed, whole
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 
 def parse_args():
@@ -75,4 +75,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

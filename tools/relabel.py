@@ -12,7 +12,7 @@ import argparse
 
 from mmdd.protocols.teacher import describe_soft_labels, ensure_soft_labels
 from mmdd.utils.arguments import CfgOptions, ToolParser
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 
 def parse_args():
@@ -44,4 +44,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

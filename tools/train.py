@@ -10,7 +10,7 @@ import os.path as osp
 
 from mmdd.apis import train
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import ADD_RESUME, run_cli
 from mmdd.utils.config import load_config, merge_options
 
 
@@ -45,4 +45,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, ADD_RESUME)

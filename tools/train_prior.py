@@ -55,7 +55,7 @@ from mmdd.models.diffusions.tokenizer import word_tokenizer  # noqa: E402
 from mmdd.models.prompters import AnnotationPrompter, ClassPrompter  # noqa: E402
 from mmdd.structures import RealAnnotation  # noqa: E402
 from mmdd.utils.arguments import ToolParser, real  # noqa: E402
-from mmdd.utils.cli import run_cli  # noqa: E402
+from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
 
 BACKGROUND = 'on a textured background'
 WORDS = CLASSES + tuple(
@@ -229,4 +229,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

@@ -43,7 +43,7 @@ from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
 from mmdd.models.diffusions.loading import load_autoencoder  # noqa: E402
 from mmdd.models.diffusions.weights import locate_weights  # noqa: E402
 from mmdd.utils.arguments import ToolParser, whole  # noqa: E402
-from mmdd.utils.cli import run_cli  # noqa: E402
+from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
 from mmdd.utils.digest import digest_weights  # noqa: E402
 
 DIGITS_VAE = 'mmdd::priors/digits-sd/vae'
@@ -135,4 +135,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

@@ -28,7 +28,7 @@ from train_prior import describe  # noqa: E402
 
 from mmdd.models import StableDiffusion  # noqa: E402
 from mmdd.utils.arguments import ToolParser, whole  # noqa: E402
-from mmdd.utils.cli import run_cli  # noqa: E402
+from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
 from mmdd.utils.io import atomic_path  # noqa: E402
 
 
@@ -116,4 +116,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)

@@ -13,27 +13,34 @@ from .io import CannotWrite
 # fault of the program, and its line says so.
 BAD_INPUT = (ValueError, TypeError, KeyError, FileNotFoundError, PermissionError, OSError,
              AssertionError, ModuleNotFoundError)
-KEPT = 'what is finished is on disk, add --resume to go on'
+# How a command that was ended goes on, told where what is finished is kept.
+ADD_RESUME = 'what is finished is on disk, add --resume to go on'
+SAME_COMMAND = 'what is finished is on disk, run the same command to go on'
 # Rank of this process by torchrun, Slurm or MPI.
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 # Seconds that the other ranks leave to rank 0: when it ends, its launcher ends them.
 GRACE = 5.
 
 
-def run_cli(main: Callable[[], None]) -> None:
+def run_cli(main: Callable[[], None], resume: str = '') -> None:
     """Run a command line; an error ends it with one clear line and exit code 1.
 
     With the environment variable ``MMDD_DEBUG`` set, the traceback is shown. SIGTERM, which
     batch systems send, ends it at once with exit code 143.
+
+    Args:
+        main: The command.
+        resume: What is said when it is interrupted or terminated: how to go on.
     """
-    end_on_sigterm()
+    ending = f': {resume}' if resume else ''
+    end_on_sigterm(f'terminated{ending}')
     ignore_insides()
     try:
         with LIVE:
             main()
         leave_process_group()
     except KeyboardInterrupt:
-        sys.exit(f'interrupted: {KEPT}')
+        sys.exit(f'interrupted{ending}')
     except Exception as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
@@ -55,12 +62,12 @@ def stop(message: str) -> NoReturn:
     sys.exit(message)
 
 
-def end_on_sigterm() -> None:
-    """Say, when this process is terminated, how to resume; processes it forks end silently."""
+def end_on_sigterm(line: str) -> None:
+    """Say a line when this process is terminated; processes it forks end silently."""
 
     def end(signum: int, frame: Any) -> None:
         if os.environ.get('RANK', '0') == '0':
-            print(f'terminated: {KEPT}', file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
         # At once, as if killed: closing pools and groups would wait for others.
         os._exit(128 + signum)
 

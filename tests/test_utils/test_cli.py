@@ -25,13 +25,13 @@ def main():
     time.sleep(60)
 
 
-run_cli(main)
+run_cli(main, 'add --resume to go on')
 '''
 
 
 @pytest.mark.parametrize('rank, line', [
-    (None, 'terminated: what is finished is on disk, add --resume to go on\n'),
-    ('0', 'terminated: what is finished is on disk, add --resume to go on\n'), ('1', '')])
+    (None, 'terminated: add --resume to go on\n'),
+    ('0', 'terminated: add --resume to go on\n'), ('1', '')])
 def test_sigterm_ends_at_once_and_rank_0_says_how_to_resume(rank, line):
     environment = {key: value for key, value in os.environ.items() if key != 'RANK'}
     if rank is not None:

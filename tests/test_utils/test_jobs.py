@@ -149,12 +149,12 @@ if __name__ == '__main__':
     pool.worker_context = lambda: multiprocessing.get_context('forkserver')
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run_cli(lambda: run_jobs([test_jobs.job('a', test_jobs.stay, ({path!r}, )),
-                              test_jobs.job('b', test_jobs.stay, ({path!r} + 'b', ))], 1))
+                              test_jobs.job('b', test_jobs.stay, ({path!r} + 'b', ))], 1), 'again')
 '''
 
 
 @pytest.mark.parametrize('number, code, line', [
-    (signal.SIGINT, 1, 'interrupted: '), (signal.SIGTERM, 143, 'terminated: ')])
+    (signal.SIGINT, 1, 'interrupted: again'), (signal.SIGTERM, 143, 'terminated: again')])
 def test_ctrl_c_and_sigterm_end_everything(tmp_path, number, code, line):
     path = tmp_path / 'pid'
     (tmp_path / 'parent.py').write_text(INTERRUPTED.format(

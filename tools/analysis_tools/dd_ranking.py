@@ -15,7 +15,7 @@ from mmdd.engine.prepare import prepare
 from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.arguments import ToolParser, seed, whole
-from mmdd.utils.cli import run_cli
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.table import print_table
 
@@ -81,4 +81,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_cli(main)
+    run_cli(main, SAME_COMMAND)
