@@ -33,3 +33,11 @@ def test_cpu_is_the_default_and_devices_are_stages():
     # torch comes with the CUDA of the image
     cuda = re.search(r'nvidia/cuda:(\d+)\.(\d+)\.', text)
     assert f'/whl/cu{cuda[1]}{cuda[2]} ' in text
+
+
+def test_mmcv_is_compiled_in_the_standard_of_torch():
+    """As tools/setup_venv.py does it."""
+    text, pins = read('docker/Dockerfile'), read('requirements/constraints.txt')
+    major, minor = map(int, re.search(r'^torch==(\d+)\.(\d+)', pins, re.M).groups())
+    wrapped = 'exec c++ "$@" -std=c++20' in text and 'CXX=c++20 NVCC_APPEND_FLAGS=-std=c++20' in text
+    assert wrapped == ((major, minor) >= (2, 14))

@@ -75,7 +75,7 @@ def make_venv():
 def install_torch():
     """The build tools and torch, which mmcv is built against."""
     version = pins()['torch']
-    step(2, f'install torch {version} (about 1:30 for the CPU build, some GB for CUDA)')
+    step(2, f'install torch {version} (some GB, about 2:00 from a near mirror)')
     before = ask('import torch; print(torch.__version__)')
     install('installing the build tools', '-r', os.path.join(REQUIREMENTS, 'build.txt'))
     install('installing torch', f'torch=={version}', f'torchvision=={pins()["torchvision"]}')
