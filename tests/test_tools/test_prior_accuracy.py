@@ -36,3 +36,21 @@ def test_scenes_come_with_the_pictures_of_their_layouts():
         assert all(str(label) in slot.prompt for label in slot.labels)
     again = prior_accuracy.make_scenes(3, [3, 4], seed=0)[1]
     assert torch.equal(images[:3], again)
+
+
+def test_the_networks_that_read_are_trained_with_gradients(monkeypatch):
+    """What is missing is trained on the way, which the measurement without gradients is around."""
+    trained = []
+
+    def train(config, checkpoint):
+        trained.append((config, torch.is_grad_enabled()))
+        raise InterruptedError
+
+    monkeypatch.setattr(prior_accuracy, 'ensure_checkpoint', train)
+    monkeypatch.setattr(prior_accuracy, 'load_prior', lambda args: None)
+    for more, config in (([], 'configs/_base_/backbones/convnet_digits.py'),
+                         (['--scenes', '4'], 'configs/_base_/proxies/fcos_digits_judge.py')):
+        monkeypatch.setattr('sys.argv', ['prior_accuracy.py', *more])
+        with pytest.raises(InterruptedError):
+            prior_accuracy.main()
+        assert trained.pop() == (config, True)

@@ -129,15 +129,19 @@ def found_digits(detector, slots, images, score_thr):
     return {count: right[count] / asked[count] for count in sorted(asked)}
 
 
+def load_detector(config, checkpoint):
+    """The detector, trained first where its checkpoint is missing."""
+    ensure_checkpoint(config, checkpoint)
+    return DetectorProxy(config, checkpoint)
+
+
 @torch.no_grad()
-def measure_scenes(args, prior):
+def measure_scenes(args, prior, detector):
     """Print the share of asked digits that a detector finds in drawn and in rendered scenes.
 
     Of the rendered ones, and of these through the autoencoder, it finds what a prior that draws
     as scenes are rendered could reach.
     """
-    ensure_checkpoint(args.detector, args.detector_checkpoint)
-    detector = DetectorProxy(args.detector, args.detector_checkpoint)
     slots, rendered = make_scenes(args.scenes, args.digits, args.seed)
     drawn = torch.cat([
         prior.sample(slots[start:start + args.batch_size])[0]
@@ -191,7 +195,7 @@ def main():
     setup()
     prior = load_prior(args)
     if args.scenes:
-        measure_scenes(args, prior)
+        measure_scenes(args, prior, load_detector(args.detector, args.detector_checkpoint))
     else:
         measure_singles(args, prior)
 
