@@ -6,7 +6,7 @@ import os.path as osp
 import re
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -79,15 +79,13 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
         last = find_latest_checkpoint(run.work_dir)
         best = runner.message_hub.runtime_info.get('best_ckpt')
         accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+        tested = _test(cfg, [last, best] if best else [last], run)
         result = dict(
             images=_num_images(runner.train_dataloader.dataset) if run.folder == FULL else
             run.images, seed=run.seed, updates=math.ceil(runner.iter / accumulated),
             seconds=round(seconds, 1), last_step=_step(last), best_step=best and _step(best),
-            last=_test(cfg, last, run), best=None, select=selection(cfg),
+            last=tested[_step(last)], best=best and tested[_step(best)], select=selection(cfg),
             num_classes=run.protocol.get('num_classes'))
-        if best:
-            same = result['best_step'] == result['last_step']
-            result['best'] = result['last'] if same else _test(cfg, best, run)
     result['total_seconds'] = round(hook.seconds + time.time() - begin, 1)
     write_state(run.result_file, result)
     if osp.isfile(run.resume_file):
@@ -95,23 +93,36 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     return result
 
 
-def _test(cfg: Config, checkpoint: str, run: StudentRun) -> Dict[str, float]:
-    """Metrics of a checkpoint on the test split, in a Runner of its own.
+def _test(cfg: Config, checkpoints: Sequence[str], run: StudentRun) -> Dict[int, Dict[str, float]]:
+    """Metrics of checkpoints on the test split, by step, in one Runner of their own.
 
-    A Runner that trained would test the raw weights where a hook keeps an average.
+    The Runner that trained would test the raw weights where a hook keeps an average.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.load_from, cfg.resume = checkpoint, False
+    cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg, osp.join(run.work_dir, 'test'), tidy=False)
-    runner.register_hook(StudentScalarsHook(_step(checkpoint)))
-    measured = runner.test()
+    scalars = StudentScalarsHook()
+    tested: Dict[int, Dict[str, float]] = {}
+    runner.register_hook(scalars)
+    # What runner.test() does, with one test loop for all: its dataset is read once.
+    runner.call_hook('before_run')
+    for checkpoint in checkpoints:
+        scalars.step = _step(checkpoint)
+        if scalars.step not in tested:  # the best one may be a copy of the last
+            runner.load_checkpoint(checkpoint)
+            tested[scalars.step] = _columns(runner.test_loop.run(), run.protocol)
+    runner.call_hook('after_run')
+    return tested
+
+
+def _columns(measured: Dict[str, float], protocol: Dict[str, Any]) -> Dict[str, float]:
+    """The columns of a protocol from what a test measured."""
     values = {}
-    for column, key in run.protocol['metrics'].items():
+    for column, key in protocol['metrics'].items():
         # Some metrics report nothing at all where nothing was detected.
         if measured and key not in measured:
             raise ValueError(f'protocol.metrics: {key!r} is not among {sorted(measured)}')
-        value = float(measured.get(key, 0.)) * run.protocol.get('scale', 1.)
-        values[column] = round(value, 4)
+        values[column] = round(float(measured.get(key, 0.)) * protocol.get('scale', 1.), 4)
     return values
 
 

@@ -44,6 +44,28 @@ def test_best_is_selected_on_val_and_measured_on_test(real, tmp_path):
     assert row.last == dict(score=87.5)
 
 
+def test_both_checkpoints_are_tested_in_one_runner(real, tmp_path):
+    real['optim_wrapper']['optimizer']['lr'] = 0.5
+    toy_student.voc_set(real['test_dataloader']['dataset']['data_root'], [2], 'test')
+    sets, built = dict(a=toy_student.voc_set(tmp_path / 'a', [2])), len(toy_student.BUILT)
+    row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
+    assert row.best_step != row.last_step
+    # checked, trained, tested
+    assert len(toy_student.BUILT) - built == 3
+
+
+def test_an_average_of_weights_is_what_is_tested(real, tmp_path):
+    """Weights 1, 1.5, 1.75, 1.875; the average after 2 updates is 1.25, after 4 it is 1.6875."""
+    real['optim_wrapper']['optimizer']['lr'] = 0.5
+    real['custom_hooks'] = [dict(type='EMAHook', ema_type='ExponentialMovingAverage',
+                                 momentum=0.5)]
+    toy_student.voc_set(real['test_dataloader']['dataset']['data_root'], [2], 'test')
+    sets = dict(a=toy_student.voc_set(tmp_path / 'a', [2]))
+    row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)
+    assert (row.best_step, row.last_step) == (2, 4)
+    assert (row.best, row.last) == (dict(score=25.), dict(score=68.75))
+
+
 def test_test_metrics_reach_the_visualizer(real, tmp_path):
     sets = dict(a=toy_student.voc_set(tmp_path / 'a', [1]))
     row, = evaluate_sets(sets, real, str(tmp_path / 'work'), seeds=(0, ), jobs=0)

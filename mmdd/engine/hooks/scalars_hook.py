@@ -10,12 +10,10 @@ from mmengine.runner import Runner
 class StudentScalarsHook(Hook):
     """Gives the metrics of a test to the backends of the visualizer, as ``test/<metric>``.
 
-    Args:
-        step: Iteration or epoch of the tested checkpoint.
+    Its attribute ``step`` is the iteration or epoch of the checkpoint that is tested.
     """
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    step = 0
 
     def after_test_epoch(self, runner: Runner,
                          metrics: Optional[Dict[str, float]] = None) -> None:
