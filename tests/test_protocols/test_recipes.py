@@ -275,6 +275,14 @@ def test_sizes_of_two_sides():
     assert cfg.train_dataloader.dataset.pipeline[0].scale == (128, 112)
 
 
+def test_the_size_of_a_step_that_is_done_once():
+    cfg = read_protocol('configs/_base_/protocols/cls_digits.py')
+    set_image_size(cfg, 64, 32)
+    for split in ('train', 'val', 'test'):
+        once = cfg[f'{split}_dataloader'].dataset.pipeline[0]
+        assert once.type == 'mmdd.CachedSteps' and once.steps[-1].scale == (64, 64)
+
+
 def test_a_set_without_validation_split():
     cfg = protocol('idc_hard')
     cfg.val_dataloader.dataset.pop('type')

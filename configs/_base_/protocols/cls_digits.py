@@ -2,21 +2,27 @@
 # fixed number of updates, whatever the size of the set.
 _base_ = ['../proxies/convnet_digits_cls.py']
 
+# Each file is decoded and resized once per process, which trains and tests many students.
+small_image = dict(
+    type='mmdd.CachedSteps',
+    steps=[
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(32, 32), interpolation='area'),
+    ])
 # Stronger than for the full set: with ten images a class their colours would be learnt.
 train_pipeline = [
-    # each file is decoded once per process, not 64 times
-    dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile')]),
-    dict(type='Resize', scale=(32, 32), interpolation='area'),
+    small_image,
     dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
     dict(type='ColorJitter', brightness=0.5, contrast=0.5, saturation=0.5),
     dict(type='Invert', prob=0.5),
     dict(type='PackInputs'),
 ]
+test_pipeline = [small_image, dict(type='PackInputs')]
 # Lists packed into arrays would cost a pass of the garbage collector per dataset.
 train_dataloader = dict(
     batch_size=16, dataset=dict(pipeline=train_pipeline, serialize_data=False))
-val_dataloader = dict(dataset=dict(serialize_data=False))
-test_dataloader = dict(dataset=dict(serialize_data=False))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline, serialize_data=False))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline, serialize_data=False))
 
 max_iters = 400
 optim_wrapper = dict(optimizer=dict(lr=6e-3, fused=True))

@@ -9,8 +9,26 @@ model = dict(
         rpn_proposal=dict(nms_pre=100, max_per_img=50), rcnn=dict(sampler=dict(num=16))),
     test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=20)))
 
+# Each file is decoded once per process, which trains and tests many students.
+resize = dict(type='mmdet.Resize', scale=(64, 64), keep_ratio=False)
+train_pipeline = [
+    dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile')]),
+    dict(type='LoadAnnotations', with_bbox=True),
+    resize,
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
+]
+test_pipeline = [
+    dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile'), resize]),
+    dict(type='LoadAnnotations', with_bbox=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
+]
+
 max_iters = 120
-train_dataloader = dict(batch_size=4, dataset=dict(serialize_data=False))
+train_dataloader = dict(
+    batch_size=4, dataset=dict(pipeline=train_pipeline, serialize_data=False))
 optim_wrapper = dict(optimizer=dict(fused=True))
 param_scheduler = [
     dict(
@@ -22,8 +40,10 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=60)
 # Validation only selects the best checkpoint: a quarter of the images, one threshold of ten.
-val_dataloader = dict(dataset=dict(indices=50, serialize_data=False))
-test_dataloader = dict(batch_size=20, dataset=dict(serialize_data=False))
+val_dataloader = dict(
+    dataset=dict(indices=50, pipeline=test_pipeline, serialize_data=False))
+test_dataloader = dict(
+    batch_size=20, dataset=dict(pipeline=test_pipeline, serialize_data=False))
 val_evaluator = dict(iou_thrs=[0.5])
 default_hooks = dict(
     checkpoint=dict(

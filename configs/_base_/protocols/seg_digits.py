@@ -6,8 +6,24 @@ _base_ = ['../proxies/fcn_digits.py']
 
 model = dict(backbone=dict(frozen_stages=1))
 
+# Each file is decoded once per process, which trains and tests many students.
+resize = dict(type='Resize', scale=(64, 64), keep_ratio=False)
+train_pipeline = [
+    dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile')]),
+    dict(type='LoadAnnotations'),
+    resize,
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+test_pipeline = [
+    dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile'), resize]),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+
 max_iters = 100
-train_dataloader = dict(batch_size=4, dataset=dict(serialize_data=False))
+train_dataloader = dict(
+    batch_size=4, dataset=dict(pipeline=train_pipeline, serialize_data=False))
 optim_wrapper = dict(optimizer=dict(fused=True))
 param_scheduler = [
     dict(
@@ -19,8 +35,10 @@ param_scheduler = [
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=50)
 # Validation only selects the best checkpoint: a quarter of the images.
-val_dataloader = dict(dataset=dict(indices=50, serialize_data=False))
-test_dataloader = dict(batch_size=20, dataset=dict(serialize_data=False))
+val_dataloader = dict(
+    dataset=dict(indices=50, pipeline=test_pipeline, serialize_data=False))
+test_dataloader = dict(
+    batch_size=20, dataset=dict(pipeline=test_pipeline, serialize_data=False))
 default_hooks = dict(
     checkpoint=dict(interval=50, save_optimizer=False, save_best='mIoU', rule='greater'))
 

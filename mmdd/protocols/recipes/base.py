@@ -4,7 +4,7 @@
 student, once the number of images is known.
 """
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, Optional
+from typing import Any, ClassVar, Dict, Iterable, Iterator, Optional
 
 from mmengine.config import Config
 
@@ -75,10 +75,17 @@ def set_image_size(cfg: Config, size: int, written_for: int) -> None:
     if size == written_for:
         return
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        for step in loader_dataset(cfg, name).get('pipeline', ()):
+        for step in _every_step(loader_dataset(cfg, name).get('pipeline', ())):
             for key in ('scale', 'crop_size', 'size'):
                 if key in step:
                     step[key] = _scaled(step[key], size, written_for)
+
+
+def _every_step(pipeline: Iterable[Any]) -> Iterator[Any]:
+    """The steps of a pipeline, those that are done once per image among them."""
+    for step in pipeline:
+        yield step
+        yield from _every_step(step.get('steps', ()))
 
 
 def _scaled(value: Any, size: int, written_for: int) -> Any:
