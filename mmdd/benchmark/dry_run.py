@@ -12,7 +12,7 @@ from mmdd.utils.config import ConfigType
 from mmdd.utils.pool import default_jobs
 from .jobs import folders_by_method, set_workers
 from .set_facts import set_facts
-from .set_jobs import Plan, SetJob
+from .set_jobs import Plan, SetJob, expected_length
 from .suite import Group
 
 
@@ -22,6 +22,8 @@ class Work:
     total: int = 0
     done: int = 0
     seconds: List[float] = field(default_factory=list)
+    # Seconds of one that is left, where more is known than the mean of the finished ones.
+    expected: Optional[float] = None
 
     def __add__(self, other: 'Work') -> 'Work':
         return Work(self.total + other.total, self.done + other.done,
@@ -33,7 +35,9 @@ class Work:
         return self.total - self.done
 
     def each(self, stated: Optional[float]) -> Optional[float]:
-        """Seconds of one: the mean of the finished ones, else as stated."""
+        """Seconds of one that is left: as expected, else as the finished ones, else as stated."""
+        if self.expected is not None:
+            return self.expected
         return statistics.fmean(self.seconds) if self.seconds else stated
 
 
@@ -57,7 +61,8 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
             lines.append(f'{group.name}: {one.done} of {one.total} students'
                          f'{f" ({name})" if name else ""} are trained')
             trained += one
-        line, value = describe_time(set_work(members), trained, group.seconds, jobs)
+        sets = set_work(members, group.seconds.get('set'))
+        line, value = describe_time(sets, trained, group.seconds, jobs)
         lines.append(f'{group.name}: {line}')
         minutes.append(value)
     if len(plan) > 1 and None not in minutes:
@@ -79,13 +84,52 @@ def describe_sets(group: Group, members: Sequence[SetJob]) -> List[str]:
     return lines
 
 
-def set_work(members: Sequence[SetJob]) -> Work:
-    """The sets of a group; those that methods share count once."""
+def set_work(members: Sequence[SetJob], stated: Optional[float] = None) -> Work:
+    """The sets of a group; those that methods share count once.
+
+    Args:
+        stated: Seconds of a set by the suite.
+    """
     jobs = {job.work_dir: job for job in members}.values()
-    done = [job for job in jobs if job.done]
-    costs = [set_facts(job.folder)['cost'] for job in done]
-    return Work(len(jobs), len(done), [
-        cost['distill_seconds'] for cost in costs if cost.get('distill_seconds')])
+    took, lengths = [], []
+    for job in jobs:
+        if not job.done:
+            lengths.append(expected_length(job))
+        elif seconds := set_facts(job.folder)['cost'].get('distill_seconds'):
+            took.append((expected_length(job), seconds))
+    return Work(len(jobs), len(jobs) - len(lengths), [seconds for _, seconds in took],
+                expected_seconds(took, lengths, stated))
+
+
+def expected_seconds(took: Sequence[Tuple[float, float]], lengths: Sequence[float],
+                     stated: Optional[float]) -> Optional[float]:
+    """Mean seconds of the sets that are left: the long ones are made first, coresets last.
+
+    A sampled set takes its share of what the finished ones took, by :func:`expected_length`; one
+    of length 0 copies images and takes as long as its like.
+
+    Args:
+        took: Length and seconds of each finished set.
+        lengths: Lengths of those that are left.
+        stated: Seconds of a set of a kind of which none is finished; the mean of all if None.
+
+    Returns:
+        float: None where nothing is finished or nothing is left.
+    """
+    if not took or not lengths:
+        return None
+    total = 0.
+    for sampled in (True, False):
+        ours = [pair for pair in took if bool(pair[0]) == sampled]
+        left = [length for length in lengths if bool(length) == sampled]
+        if not ours:
+            each = stated if stated is not None else statistics.fmean(s for _, s in took)
+            total += len(left) * each
+        elif sampled:
+            total += sum(left) * sum(s for _, s in ours) / sum(length for length, _ in ours)
+        else:
+            total += len(left) * statistics.fmean(s for _, s in ours)
+    return total / len(lengths)
 
 
 def student_work(members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
