@@ -9,9 +9,12 @@ from paper_configs import config, entries, mean_std, read_yaml
 
 from mmdd.benchmark import methods
 from mmdd.benchmark.report.paper_values import paper_values, read_metrics
+from mmdd.benchmark.results import MethodResult
+from mmdd.benchmark.run import _paper
 from mmdd.benchmark.set_jobs import plan_sets
 from mmdd.benchmark.suite import Group, read_suite
 from mmdd.utils.config import merge_options
+from mmdd.utils.mean_std import MeanStd
 
 SUITES = sorted(name[:-len('.yml')] for name in os.listdir(osp.join(ROOT, 'configs', 'benchmarks'))
                 if name.endswith('.yml'))
@@ -51,6 +54,13 @@ def points(group, base):
     """Values of a sweep by method, and their configs."""
     found = [method for method in group.methods if (method.sweep or {}).get('base') == base]
     return [method.sweep['value'] for method in found], [method.cfg for method in found]
+
+
+def paper_of(method, student=''):
+    """Top-1 of the paper as the report has it beside a method without values in the suite."""
+    result = MethodResult(method.name, method.curve, method.budget, method.config_name,
+                          options=method.options)
+    return _paper(result, Group('', []), ['top1'], ['', student])[student]
 
 
 @pytest.mark.parametrize('name', SUITES)
@@ -109,6 +119,26 @@ def test_table_5_of_minimax_has_every_criterion():
     assert {leaf for group in found.values() for leaf in leaves(group).values()} == wanted | full
     for group in found.values():
         assert list(group.ablation) == list(leaves(group)) and group.ablation[-1] == 'Minimax'
+
+
+@pytest.mark.parametrize('group', ['ImageWoof', 'ImageIDC'])
+def test_figure_4_of_minimax_has_every_line_and_budget(group):
+    """As the tables' configs at the budgets of the axis, with the values that the tables print."""
+    figure, real_set = MINIMAX['figure4'], group.lower()
+    stem = f'resnetap10_{real_set}_ipc'
+    lines = {'Random': f'coreset/random_{stem}{{}}',
+             **{name: f'minimax/{stem}{{}}{end}' for name, end in figure['lines'].items()}}
+    found = {(method.curve, method.cfg.train_cfg.budget.n): method
+             for method in groups('minimax_figure4')[group].methods}
+    assert set(found) == {(name, n) for name in lines for n in figure['ipc']}
+    printed = {row[0]: row[3] for section in ('tables', 'coresets') for table in MINIMAX[section]
+               for row in table['rows']}
+    for (name, n), method in found.items():
+        assert method.name == f'{name}, IPC {n}'
+        base, leaf = config(lines[name].format(10)), lines[name].format(n)
+        assert (method.cfg.model, method.cfg.evaluation) == (base.model, base.evaluation)
+        assert paper_of(method) == (dict(top1=MeanStd(*mean_std(printed[leaf])))
+                                    if leaf in printed else {})
 
 
 @pytest.mark.parametrize('name, sweep, read', [
