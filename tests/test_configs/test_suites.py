@@ -18,8 +18,8 @@ from mmdd.utils.mean_std import MeanStd
 
 SUITES = sorted(name[:-len('.yml')] for name in os.listdir(osp.join(ROOT, 'configs', 'benchmarks'))
                 if name.endswith('.yml'))
-MINIMAX, D4M, PATCHES = (read_yaml(f'tests/test_configs/paper_tables/{name}.yml')
-                         for name in ('minimax', 'd4m', 'patch_selection'))
+MINIMAX, D4M, PATCHES, RDED = (read_yaml(f'tests/test_configs/paper_tables/{name}.yml')
+                               for name in ('minimax', 'd4m', 'patch_selection', 'rded'))
 READ = {}
 
 
@@ -232,6 +232,23 @@ def test_figures_of_patch_selection_sweep_one_setting(number, base, name):
     assert {**leaf.model, key: choice} == {**plain.model, key: choice}
     for cfg in cfgs:
         assert cfg.model.top_clusters <= cfg.model.num_clusters <= cfg.model.num_images
+
+
+@pytest.mark.parametrize('name, block', [
+    ('rded_table2', 'ResNet'), ('rded_table2_convnet', 'ConvNet')])
+def test_table_2_of_rded_has_the_rows_of_the_paper(name, block):
+    """A group for each set, its students those of the columns, and every printed value."""
+    table, = (table for table in RDED['tables'] if table['name'] == f'table 2, {block}')
+    rows, columns = {row[0]: row for row in table['rows']}, table['students']
+    named = [leaf for group in groups(name).values() for leaf in leaves(group).values()]
+    assert len(named) == len(rows) and set(named) == set(rows)
+    for group in groups(name).values():
+        students = list(group.students(suite(name).get('students', 'default')))
+        assert students == ['', *columns[1:]]
+        assert list(leaves(group)) == [f'RDED, IPC {n}' for n in (1, 10, 50)]
+        for method in group.methods:
+            assert [paper_of(method, student)['top1'] for student in students] == [
+                MeanStd(*mean_std(value)) for value in rows[leaves(group)[method.name]][3:]]
 
 
 def test_budgets_of_a_sweep_share_the_weights_of_a_point():
