@@ -1,5 +1,6 @@
 """Suites of the papers' tables and figures resolve, and have the papers' points and values."""
 import copy
+import glob
 import os
 import os.path as osp
 
@@ -13,6 +14,8 @@ from mmdd.benchmark.results import MethodResult
 from mmdd.benchmark.run import _paper
 from mmdd.benchmark.set_jobs import plan_sets
 from mmdd.benchmark.suite import Group, read_suite
+from mmdd.models.coresets import ScoreCoreset
+from mmdd.registry import MODELS
 from mmdd.utils.config import merge_options
 from mmdd.utils.mean_std import MeanStd
 
@@ -249,6 +252,40 @@ def test_table_2_of_rded_has_the_rows_of_the_paper(name, block):
         for method in group.methods:
             assert [paper_of(method, student)['top1'] for student in students] == [
                 MeanStd(*mean_std(value)) for value in rows[leaves(group)[method.name]][3:]]
+
+
+def test_plugins_stand_beside_the_prior_that_they_change():
+    """Every one of images per class, and those that draw beside the same prior and prompts."""
+    hard, soft = groups('digits_plugins').values()
+    found = {method.config: method for method in hard.methods}
+    assert {path for path in found if path.startswith('projects/')} == {
+        osp.relpath(path, ROOT) for path in glob.glob(f'{ROOT}/projects/*/*_ipc10.py')
+        if 'example_project' not in path}
+    plain = {method.cfg.model.diffusion.steps: method.cfg for method in hard.methods
+             if method.name.startswith('Prior')}
+    drawn = [method.cfg for path, method in found.items()
+             if path.startswith('projects/') and method.cfg.model.get('diffusion')]
+    assert [cfg.model.diffusion.steps for cfg in drawn] == [20, 20, 20, 50, 50]
+    for cfg in drawn:
+        prior = plain[cfg.model.diffusion.steps]
+        assert cfg.model.prompter == prior.model.prompter
+        for key in ('type', 'pretrained', 'cfg_scale'):
+            assert cfg.model.diffusion[key] == prior.model.diffusion[key]
+    assert [method.name for method in soft.methods] == ['Random', 'SRe2L']
+    (_, first), (_, second) = plan_sets([hard, soft], 'w', 1)
+    assert {job.folder for job in second} < {job.folder for job in first}
+
+
+def test_coresets_by_predictions_keep_hard_and_easy_images():
+    group, = groups('digits_coresets').values()
+    kept = {}
+    for method in group.methods:
+        if issubclass(MODELS.get(method.cfg.model.type), ScoreCoreset):
+            kept.setdefault(method.config, []).append(method.cfg.model.get('keep', 'hard'))
+    assert len(kept) == 6 and set(map(tuple, kept.values())) == {('hard', 'easy')}
+    leaf = 'coreset/{}_convnet_digits_ipc10'.format
+    assert {leaf(name) for name in ('random', 'kcenter', 'herding', 'facility', 'craig')} == {
+        name for name in leaves(group).values() if f'configs/{name}.py' not in kept}
 
 
 def test_budgets_of_a_sweep_share_the_weights_of_a_point():
