@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from mmdd.datasets.manifest import versions
+from mmdd.engine.distill_job import read_job
 from mmdd.protocols.sets import check_job_fits
 from mmdd.protocols.student import describe_runs, run_result
 from mmdd.utils.cli import BAD_INPUT, one_line
@@ -13,7 +14,7 @@ from mmdd.utils.mean_std import MeanStd
 from .dd_ranking import group_scores
 from .evaluate import student_result
 from .jobs import FULL_METHOD, Suite, Trained
-from .methods import Method
+from .methods import Method, budget_text
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.write import write_benchmark
 from .results import ALL, GroupResult, MethodResult, Results, SetResult, StudentResult
@@ -174,12 +175,20 @@ def _method_result(method: Method, checkpoint: Optional[str],
 def _paper(method: MethodResult, group: Group, metrics: Sequence[str],
            students: Iterable[str]) -> Dict[str, Dict[str, MeanStd]]:
     """The paper's values by student: of the suite, else of the metafile."""
-    given = group.paper.get(method.name)
+    given, config = group.paper.get(method.name), _published(method)
     others = given.get('students') if isinstance(given, Mapping) else None
-    found = {student: {**paper_values(method.config, metrics, student),
+    found = {student: {**paper_values(config, metrics, student),
                        **read_metrics((others or {}).get(student), metrics)}
              for student in students}
     first = next(iter(found))  # the configs' own student: entries without a name are its
-    found[first] = {**paper_values(method.config, metrics), **found[first],
+    found[first] = {**paper_values(config, metrics), **found[first],
                     **read_metrics(given, metrics)}
     return found
+
+
+def _published(method: MethodResult) -> str:
+    """Its config, whose values of a paper are its own; '' at another budget than the config's."""
+    changed = method.config and any(key.startswith('train_cfg.budget') for key in method.options)
+    if changed and budget_text(read_job(method.config).train_cfg.budget) != method.budget:
+        return ''
+    return method.config

@@ -346,6 +346,16 @@ def test_values_of_a_paper_by_student():
         '': dict(top1=MeanStd(87.5, 0.5)), 'Other': dict(top1=MeanStd(86.4, None)), 'Third': {}}
 
 
+def test_values_of_a_paper_are_those_of_the_budget_of_its_config():
+    config = 'configs/minimax/resnetap10_imagewoof_ipc10_difffit.py'
+    for n, found in ((10, dict(top1=MeanStd(35.6, 0.9))), (20, {})):
+        method = MethodResult('DiffFit', 'DiffFit', f'IPC {n}', config,
+                              options={'train_cfg.budget.n': n})
+        assert _paper(method, Group('G', []), ['top1'], ['']) == {'': found}
+        given = Group('G', [], paper=dict(DiffFit=dict(top1=41.)))
+        assert _paper(method, given, ['top1'], ['']) == {'': dict(top1=MeanStd(41., None))}
+
+
 def test_budgets_in_words():
     assert budget_text(dict(type='mmdd.IPC', n=10)) == 'IPC 10'
     assert budget_text(dict(type='Ratio', percent=0.5)) == '0.5 %'
@@ -371,15 +381,16 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    expected = dict(digits=0, digits_1pct=0, digits_2pct=0, digits_methods=0, photographs=0,
-                    unidd_figure4=0, cifar10_methods=1, unidd_table1=2, d4m_figure6=6,
-                    minimax_table2=5, minimax_figure6=5, patch_selection_table7=0,
-                    patch_selection_figure6=0, patch_selection_figure7=0,
-                    patch_selection_figure8=0).get(name, len(paths))
-    assert sum(found) == expected
+    none = {'digits', 'digits_1pct', 'digits_2pct', 'digits_methods', 'digits_plugins',
+            'digits_coresets', 'photographs', 'unidd_figure4', 'patch_selection_table7',
+            'patch_selection_figure6', 'patch_selection_figure7', 'patch_selection_figure8'}
+    some = dict(cifar10_methods=1, unidd_table1=2, d4m_figure6=6, minimax_table2=5,
+                minimax_figure4=len(paths) - 1, minimax_figure6=5)
+    assert sum(found) == (0 if name in none else some.get(name, len(paths)))
 
 
-@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_methods', 'photographs',
+@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_coresets',
+                                  'digits_methods', 'digits_plugins', 'photographs',
                                   'unidd_table6'])
 def test_suites_that_come_along(name):
     """Methods agree on protocol and students, and have a random baseline at their budget."""
@@ -391,6 +402,7 @@ def test_suites_that_come_along(name):
                        for other in group.methods), method.name
         labels = ['hard labels', 'soft labels']
         assert list(group.students(suite.get('students', 'default'))) == dict(
-            cifar10_methods=labels, digits=[''], digits_methods=labels,
+            cifar10_methods=labels, digits=[''], digits_coresets=[''], digits_methods=labels,
+            digits_plugins=[group.name.partition(',')[0].lower()],
             photographs=labels if 'CIFAR' in group.name else [''],
             unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]

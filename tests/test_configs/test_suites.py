@@ -1,5 +1,6 @@
 """Suites of the papers' tables and figures resolve, and have the papers' points and values."""
 import copy
+import glob
 import os
 import os.path as osp
 
@@ -9,14 +10,19 @@ from paper_configs import config, entries, mean_std, read_yaml
 
 from mmdd.benchmark import methods
 from mmdd.benchmark.report.paper_values import paper_values, read_metrics
+from mmdd.benchmark.results import MethodResult
+from mmdd.benchmark.run import _paper
 from mmdd.benchmark.set_jobs import plan_sets
 from mmdd.benchmark.suite import Group, read_suite
+from mmdd.models.coresets import ScoreCoreset
+from mmdd.registry import MODELS
 from mmdd.utils.config import merge_options
+from mmdd.utils.mean_std import MeanStd
 
 SUITES = sorted(name[:-len('.yml')] for name in os.listdir(osp.join(ROOT, 'configs', 'benchmarks'))
                 if name.endswith('.yml'))
-MINIMAX, D4M, PATCHES = (read_yaml(f'tests/test_configs/paper_tables/{name}.yml')
-                         for name in ('minimax', 'd4m', 'patch_selection'))
+MINIMAX, D4M, PATCHES, RDED = (read_yaml(f'tests/test_configs/paper_tables/{name}.yml')
+                               for name in ('minimax', 'd4m', 'patch_selection', 'rded'))
 READ = {}
 
 
@@ -51,6 +57,13 @@ def points(group, base):
     """Values of a sweep by method, and their configs."""
     found = [method for method in group.methods if (method.sweep or {}).get('base') == base]
     return [method.sweep['value'] for method in found], [method.cfg for method in found]
+
+
+def paper_of(method, student=''):
+    """Top-1 of the paper as the report has it beside a method without values in the suite."""
+    result = MethodResult(method.name, method.curve, method.budget, method.config_name,
+                          options=method.options)
+    return _paper(result, Group('', []), ['top1'], ['', student])[student]
 
 
 @pytest.mark.parametrize('name', SUITES)
@@ -109,6 +122,26 @@ def test_table_5_of_minimax_has_every_criterion():
     assert {leaf for group in found.values() for leaf in leaves(group).values()} == wanted | full
     for group in found.values():
         assert list(group.ablation) == list(leaves(group)) and group.ablation[-1] == 'Minimax'
+
+
+@pytest.mark.parametrize('group', ['ImageWoof', 'ImageIDC'])
+def test_figure_4_of_minimax_has_every_line_and_budget(group):
+    """As the tables' configs at the budgets of the axis, with the values that the tables print."""
+    figure, real_set = MINIMAX['figure4'], group.lower()
+    stem = f'resnetap10_{real_set}_ipc'
+    lines = {'Random': f'coreset/random_{stem}{{}}',
+             **{name: f'minimax/{stem}{{}}{end}' for name, end in figure['lines'].items()}}
+    found = {(method.curve, method.cfg.train_cfg.budget.n): method
+             for method in groups('minimax_figure4')[group].methods}
+    assert set(found) == {(name, n) for name in lines for n in figure['ipc']}
+    printed = {row[0]: row[3] for section in ('tables', 'coresets') for table in MINIMAX[section]
+               for row in table['rows']}
+    for (name, n), method in found.items():
+        assert method.name == f'{name}, IPC {n}'
+        base, leaf = config(lines[name].format(10)), lines[name].format(n)
+        assert (method.cfg.model, method.cfg.evaluation) == (base.model, base.evaluation)
+        assert paper_of(method) == (dict(top1=MeanStd(*mean_std(printed[leaf])))
+                                    if leaf in printed else {})
 
 
 @pytest.mark.parametrize('name, sweep, read', [
@@ -202,6 +235,57 @@ def test_figures_of_patch_selection_sweep_one_setting(number, base, name):
     assert {**leaf.model, key: choice} == {**plain.model, key: choice}
     for cfg in cfgs:
         assert cfg.model.top_clusters <= cfg.model.num_clusters <= cfg.model.num_images
+
+
+@pytest.mark.parametrize('name, block', [
+    ('rded_table2', 'ResNet'), ('rded_table2_convnet', 'ConvNet')])
+def test_table_2_of_rded_has_the_rows_of_the_paper(name, block):
+    """A group for each set, its students those of the columns, and every printed value."""
+    table, = (table for table in RDED['tables'] if table['name'] == f'table 2, {block}')
+    rows, columns = {row[0]: row for row in table['rows']}, table['students']
+    named = [leaf for group in groups(name).values() for leaf in leaves(group).values()]
+    assert len(named) == len(rows) and set(named) == set(rows)
+    for group in groups(name).values():
+        students = list(group.students(suite(name).get('students', 'default')))
+        assert students == ['', *columns[1:]]
+        assert list(leaves(group)) == [f'RDED, IPC {n}' for n in (1, 10, 50)]
+        for method in group.methods:
+            assert [paper_of(method, student)['top1'] for student in students] == [
+                MeanStd(*mean_std(value)) for value in rows[leaves(group)[method.name]][3:]]
+
+
+def test_plugins_stand_beside_the_prior_that_they_change():
+    """Every one of images per class, and those that draw beside the same prior and prompts."""
+    hard, soft = groups('digits_plugins').values()
+    found = {method.config: method for method in hard.methods}
+    assert {path for path in found if path.startswith('projects/')} == {
+        osp.relpath(path, ROOT) for path in glob.glob(f'{ROOT}/projects/*/*_ipc10.py')
+        if 'example_project' not in path}
+    plain = {method.cfg.model.diffusion.steps: method.cfg for method in hard.methods
+             if method.name.startswith('Prior')}
+    drawn = [method.cfg for path, method in found.items()
+             if path.startswith('projects/') and method.cfg.model.get('diffusion')]
+    assert [cfg.model.diffusion.steps for cfg in drawn] == [20, 20, 20, 50, 50]
+    for cfg in drawn:
+        prior = plain[cfg.model.diffusion.steps]
+        assert cfg.model.prompter == prior.model.prompter
+        for key in ('type', 'pretrained', 'cfg_scale'):
+            assert cfg.model.diffusion[key] == prior.model.diffusion[key]
+    assert [method.name for method in soft.methods] == ['Random', 'SRe2L']
+    (_, first), (_, second) = plan_sets([hard, soft], 'w', 1)
+    assert {job.folder for job in second} < {job.folder for job in first}
+
+
+def test_coresets_by_predictions_keep_hard_and_easy_images():
+    group, = groups('digits_coresets').values()
+    kept = {}
+    for method in group.methods:
+        if issubclass(MODELS.get(method.cfg.model.type), ScoreCoreset):
+            kept.setdefault(method.config, []).append(method.cfg.model.get('keep', 'hard'))
+    assert len(kept) == 6 and set(map(tuple, kept.values())) == {('hard', 'easy')}
+    leaf = 'coreset/{}_convnet_digits_ipc10'.format
+    assert {leaf(name) for name in ('random', 'kcenter', 'herding', 'facility', 'craig')} == {
+        name for name in leaves(group).values() if f'configs/{name}.py' not in kept}
 
 
 def test_budgets_of_a_sweep_share_the_weights_of_a_point():

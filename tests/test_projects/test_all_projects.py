@@ -49,6 +49,17 @@ def check_imports(module):
     return imported
 
 
+@pytest.mark.parametrize('project', sorted(set(PROJECTS) - {'example_project'}))
+def test_a_readme_says_what_was_measured_and_with_which_command(project):
+    text = open(osp.join(ROOT, 'projects', project, 'README.md')).read()
+    measured = text.partition('## What was measured\n')[2].partition('\n## ')[0]
+    named = re.findall(r'tools/benchmark.py --suite (\w+)', measured)
+    assert named or 'tools/evaluate.py' in measured
+    for suite in named:
+        with open(osp.join(ROOT, f'configs/benchmarks/{suite}.yml')) as f:
+            assert f'projects/{project}/' in f.read()
+
+
 @pytest.mark.parametrize('project', PROJECTS)
 def test_configs_in_a_readme_name_what_there_is(project, tmp_path):
     load_module(project)
