@@ -212,7 +212,8 @@ def test_protocols_without_augmentation(name):
     """Only what is augmented differs from the protocol that they stand beside."""
     cfg = read_protocol(name)
     steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
-    assert not {'RandomCrop', 'ColorJitter', 'Invert', 'RandomFlip'} & set(steps)
+    assert not {'RandomCrop', 'ColorJitter', 'RandomFlip', 'mmdd.RandomAffine',
+                'mmdd.RandomChannels'} & set(steps)
     assert not (cfg.model.get('train_cfg') or {}).get('augments')
     last = name[-1] if isinstance(name, list) else name
     other = read_protocol(name[:-1] + [last.replace('_noaug', '')] if isinstance(name, list)

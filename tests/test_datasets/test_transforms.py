@@ -1,4 +1,4 @@
-"""Pipeline steps: patches, lighting, crops with given numbers."""
+"""Pipeline steps: patches, lighting, colours, turns, crops with given numbers."""
 import itertools
 import math
 
@@ -8,7 +8,14 @@ import pytest
 from mmcv.transforms import Compose
 from mmengine.registry import TRANSFORMS
 
-from mmdd.datasets.transforms import PatchShuffle, PCALighting, RecordedCrop, cached_steps
+from mmdd.datasets.transforms import (
+    PatchShuffle,
+    PCALighting,
+    RandomAffine,
+    RandomChannels,
+    RecordedCrop,
+    cached_steps,
+)
 
 
 def image(height=6, width=8, seed=0):
@@ -72,6 +79,51 @@ def test_lighting_of_rgb_images():
         np.random.seed(3)
         shifts.append(PCALighting(bgr=bgr)(dict(img=np.zeros((1, 1, 3), np.uint8)))['img'][0, 0])
     assert (shifts[0] == shifts[1][::-1]).all() and shifts[0][0] != shifts[1][0]
+
+
+def test_channels_take_48_colourings_and_no_others():
+    picture = image()
+    wanted = {np.where(inverted, 255 - picture[..., order], picture[..., order]).tobytes()
+              for order in itertools.permutations(range(3))
+              for inverted in itertools.product([False, True], repeat=3)}
+    np.random.seed(0)
+    step, before = TRANSFORMS.build(dict(type='mmdd.RandomChannels')), picture.copy()
+    assert {step(dict(img=picture))['img'].tobytes() for _ in range(600)} == wanted
+    assert len(wanted) == 48 and (picture == before).all()
+    assert sorted(RandomChannels(1.)(dict(img=picture))['img'].sum((0, 1))) == sorted(
+        (255 - picture).sum((0, 1), dtype=np.int64))
+    with pytest.raises(ValueError, match=r'invert must be in \[0, 1\], got 1.5'):
+        RandomChannels(1.5)
+
+
+def drawn(step, *values):
+    """The image that ``step`` makes of a 9 x 9 one with given random numbers."""
+    step.draw = lambda: values
+    return step(dict(img=image(9, 9)))['img']
+
+
+def test_an_affine_change_turns_zooms_and_moves():
+    picture, step = image(9, 9), TRANSFORMS.build(dict(type='mmdd.RandomAffine'))
+    assert (drawn(step, 0., 1., 0., 0.) == picture).all()
+    assert (drawn(step, 90., 1., 0., 0.) == np.rot90(picture)).all()
+    moved = drawn(step, 0., 1., 2 / 9, -1 / 9)
+    assert (moved[:-1, 2:] == picture[1:, :-2]).all()
+    # the border is reflected, without the outermost pixel twice
+    assert (moved[:-1, :2] == picture[1:, 2:0:-1]).all()
+    assert (moved[-1, 2:] == picture[-2, :-2]).all()
+    assert (drawn(step, 0., 2., 0., 0.)[::2, ::2] == picture[2:7, 2:7]).all()
+
+
+def test_what_an_affine_change_draws():
+    np.random.seed(0)
+    step = RandomAffine(15., (0.5, 2.), 0.1)
+    draws = np.array([step.draw() for _ in range(4000)])
+    assert np.abs(draws).max(0) == pytest.approx([15, 2, 0.1, 0.1], rel=0.01)
+    assert draws[:, 1].min() == pytest.approx(0.5, rel=0.01)
+    assert np.median(draws[:, 1]) == pytest.approx(1, abs=0.05)
+    for wrong in (dict(zoom=(1.2, 0.8)), dict(zoom=(0, 1)), dict(rotate=-1), dict(shift=-0.1)):
+        with pytest.raises(ValueError, match='RandomAffine: rotate and shift must be at least 0'):
+            RandomAffine(**wrong)
 
 
 def test_recorded_crop_takes_the_given_box():
