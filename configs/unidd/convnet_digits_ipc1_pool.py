@@ -1,0 +1,2 @@
+_base_ = './convnet_digits_ipc10_pool.py'
+train_cfg = dict(budget=dict(n=1))
