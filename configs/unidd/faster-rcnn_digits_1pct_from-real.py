@@ -1,2 +1,0 @@
-_base_ = './faster-rcnn_digits_5pct_from-real.py'
-train_cfg = dict(budget=dict(percent=1))
