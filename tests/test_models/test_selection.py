@@ -13,6 +13,7 @@ from mmdd.models import (
     BalancedLabelSampler,
     CoresetBaseline,
     DensestCoreset,
+    DensestLabelSampler,
     RandomCoreset,
     RandomLabelSampler,
     UniformCoreset,
@@ -59,7 +60,8 @@ def test_balance_where_it_is_possible():
     assert balanced_choice(labels, 30, 3, 0) != balanced_choice(labels, 30, 3, 1)
 
 
-@pytest.mark.parametrize('sampler', [RandomLabelSampler(), BalancedLabelSampler()])
+@pytest.mark.parametrize('sampler', [
+    RandomLabelSampler(), BalancedLabelSampler(), DensestLabelSampler()])
 def test_label_samplers(sampler):
     real = annotations([[i % 3] for i in range(20)])
     def ids(num, seed):
@@ -103,6 +105,24 @@ def test_ties_of_the_densest_coreset_follow_the_seed():
         assert max(chosen) < 20 and chosen == coreset.select(None, labels, 10)
         first.add(chosen[0])
     assert len(first) > 4
+
+
+def test_the_densest_layouts_are_those_of_the_fullest_images():
+    # class 0 with 4 objects, then the rarest class is 2, 2 again, and at 3 objects each 0
+    real = annotations([[0], [0, 0, 2], [1, 1], [1, 0, 1, 1], [2, 2], [2]])
+    found = DensestLabelSampler().sample(real, 4, 3, 7, Canvas((8, 8)))
+    assert [layout.image_id for layout in found] == ['3', '1', '4', '0']
+    assert all(layout is real[int(layout.image_id)] for layout in found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(LABELS, st.integers(0, 5), st.data())
+def test_the_densest_layouts_are_those_of_the_densest_coreset(labels, seed, data):
+    num = data.draw(st.integers(1, len(labels)))
+    coreset = DensestCoreset(seed=seed)
+    coreset.classes, coreset.annotations = tuple('abcde'), annotations(labels)
+    layouts = DensestLabelSampler().sample(coreset.annotations, num, 5, seed, Canvas((8, 8)))
+    assert [a.image_id for a in layouts] == [s.source for s in coreset.plan(Total(num))]
 
 
 @pytest.mark.parametrize('kind', [RandomCoreset, UniformCoreset, DensestCoreset])

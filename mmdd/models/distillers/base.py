@@ -57,8 +57,8 @@ class DatasetDistiller(BaseModel):
             stands beside the proxy's. It never guides and never labels; refiners and the pool
             may filter by it.
         label_sampler: Config of what the slots ask for: the labels of a real image each
-            (``RandomLabelSampler``, the default, ``BalancedLabelSampler``), or objects of
-            several (``ComposedLabelSampler``).
+            (``RandomLabelSampler``, the default, ``BalancedLabelSampler``,
+            ``DensestLabelSampler``), or objects of several (``ComposedLabelSampler``).
         prompter: Config of the prompter.
         initializer: Config of what sampling starts from instead of noise, such as a
             ``CollageInitializer``.

@@ -1,6 +1,12 @@
 """Which objects the synthetic images are made for."""
 from .composed import ComposedLabelSampler
-from .samplers import BalancedLabelSampler, BaseLabelSampler, RandomLabelSampler, balanced_choice
+from .samplers import (
+    BalancedLabelSampler,
+    BaseLabelSampler,
+    DensestLabelSampler,
+    RandomLabelSampler,
+    balanced_choice,
+)
 
 __all__ = ['BalancedLabelSampler', 'BaseLabelSampler', 'ComposedLabelSampler',
-           'RandomLabelSampler', 'balanced_choice']
+           'DensestLabelSampler', 'RandomLabelSampler', 'balanced_choice']

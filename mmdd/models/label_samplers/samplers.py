@@ -64,6 +64,21 @@ class BalancedLabelSampler(BaseLabelSampler):
                 balanced_choice([a.labels for a in annotations], num, num_classes, seed)]
 
 
+@TASK_UTILS.register_module()
+class DensestLabelSampler(BaseLabelSampler):
+    """Labels of the real images with most objects, class-balanced.
+
+    The rule of :func:`balanced_choice` with ``densest``, as in :class:`DensestCoreset`: with
+    the same seed both take the same images, unless some hold objects below ``model.min_box``.
+    """
+
+    def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
+               seed: int, canvas: Canvas) -> List[Layout]:
+        """Return ``num`` distinct annotations, the densest one of the rarest class first."""
+        return [annotations[i] for i in balanced_choice(
+            [a.labels for a in annotations], num, num_classes, seed, densest=True)]
+
+
 def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
                     seed: int, densest: bool = False) -> List[int]:
     """Choose images one by one, each for the class that has fewest objects so far.
