@@ -62,11 +62,12 @@ def evaluate(protocol: ConfigType,
     """
     source = load_config(protocol)
     cfg = read_protocol(source if source.get('evaluation') else protocol, cfg_options)
-    for _, folder in method_folders(sets):
+    folders = [folder for _, folder in method_folders(sets)]
+    for folder in folders:
         if folder != FULL:  # which may not be prepared yet
             set_content(cfg, folder)
     prepare(cfg)
-    cfg = ensure_teacher(cfg, work_dir)
+    cfg = ensure_teacher(cfg, work_dir, folders[0] if folders else None)
     notes: List[str] = []
     if random:
         sets, notes = with_random(source, cfg, sets, work_dir, jobs)

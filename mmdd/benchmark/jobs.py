@@ -6,8 +6,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 
+from mmdd.datasets.formats import SetContent
 from mmdd.engine.preflight import check_job
-from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.protocol import FULL, read_protocol, student_config
+from mmdd.protocols.sets import protocol_classes
 from mmdd.protocols.student import (
     check_network,
     label_job,
@@ -15,7 +17,8 @@ from mmdd.protocols.student import (
     read_result,
     student_job,
 )
-from mmdd.protocols.teacher import ensure_teacher
+from mmdd.protocols.student_check import check_student
+from mmdd.protocols.teacher import ensure_teacher, planned_teachers
 from mmdd.protocols.training import StudentRun
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, fingerprint
@@ -88,6 +91,8 @@ class Suite:
         self.planned: Dict[str, List[StudentRun]] = {}
         # Why no student of a protocol can be trained, by its mark; '' where they can.
         self.refusals: Dict[str, str] = {}
+        # Marks of the protocols that need a teacher which is to be trained, by its file.
+        self.pupils: Dict[str, List[str]] = {}
         self.errors: Dict[str, str] = {}
         pending = self._pending()
         at_once = max(1, min(set_workers(workers), len(pending)))
@@ -143,6 +148,7 @@ class Suite:
         self.protocols[mark] = config
         try:
             ready = self.shared.of_protocol(config, self.work_dir)
+            self._check_before_teachers(mark, config)
         except BAD_INPUT:  # of its teachers, which the plan of each set's students says
             ready = []
         folders = {job.folder: job for job in members if job.work_dir not in self.errors}
@@ -160,6 +166,38 @@ class Suite:
                     f'{name} {seed}', f'{title} student {seed}', needs=[name],
                     order=(STUDENTS if job else FULL_SET, ),
                     plan=partial(self._plan_student, name, place))
+
+    def _check_before_teachers(self, mark: str, config: Config) -> None:
+        """Let the teachers of a protocol wait until the network of its students was looked at."""
+        paths = [path for _, path in planned_teachers(config, self.work_dir)
+                 if path in self.shared.jobs]
+        name = f'{mark} network'
+        if not paths or name in self.jobs:
+            return
+        self.jobs[name] = Job(name, 'network of the students',
+                              needs=self.shared.of_config(config),
+                              plan=partial(self._look_early, mark))
+        for path in paths:
+            teacher = self.shared.jobs[path]
+            teacher.needs = [*teacher.needs, name]
+            teacher.plan = partial(self._plan_teacher, path)
+            self.pupils.setdefault(path, []).append(mark)
+
+    def _look_early(self, mark: str, job: Job) -> None:
+        """Check the network of a protocol, whose sets may be missing, as for an image a class."""
+        config = self.protocols[mark]
+        classes = len(protocol_classes(config) or ())
+        try:
+            student = student_config(config, '', 0, SetContent(classes or 1, [], {}))
+        except ValueError:  # a schedule for other sizes: the plan of each set's students says
+            return
+        self._refuse(mark, partial(check_student, student, classes))
+
+    def _plan_teacher(self, path: str, job: Job) -> None:
+        """Train a teacher only if one of the protocols that need it has students."""
+        refusals = [self.refusals.get(mark) for mark in self.pupils[path]]
+        if all(refusals):
+            raise ValueError(refusals[0])
 
     def _plan_students(self, mark: str, title: str, folder: str, job: Job) -> None:
         """Plan the runs of a set, once it is there, and the stored labels that they need."""
@@ -180,13 +218,17 @@ class Suite:
         if pending is None:
             return
         if mark not in self.refusals:
-            self.refusals[mark] = ''
-            try:
-                check_network(pending)
-            except ValueError as error:
-                self.refusals[mark] = one_line(error)
+            self._refuse(mark, partial(check_network, pending))
         if self.refusals[mark]:
             raise ValueError(self.refusals[mark])
+
+    def _refuse(self, mark: str, check: Callable[[], None]) -> None:
+        """Note whether a check says that no student of a protocol can be trained."""
+        self.refusals[mark] = ''
+        try:
+            check()
+        except ValueError as error:
+            self.refusals[mark] = one_line(error)
 
     def _plan_student(self, name: str, place: int, job: Job) -> None:
         run = self.planned[name][place]

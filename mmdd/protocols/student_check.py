@@ -13,9 +13,23 @@ from mmdd.utils import compat
 from mmdd.utils.cli import one_line
 from mmdd.utils.components import component_of
 from mmdd.utils.config import import_custom_modules
-from .protocol import nodes_of
+from .protocol import nodes_of, student_config
+from .sets import protocol_classes
 
 REFUSAL = 'no student can be trained'
+
+
+def check_protocol(protocol: Config, folder: str) -> None:
+    """Look at the network of a protocol's students; its teacher need not be trained yet.
+
+    Args:
+        protocol: See :func:`read_protocol`; its data must be there.
+        folder: A set that students will be trained on, or 'full'.
+
+    Raises:
+        ValueError: See :func:`check_student`.
+    """
+    check_student(student_config(protocol, folder, 0), len(protocol_classes(protocol) or ()))
 
 
 def check_student(cfg: Config, num_classes: int) -> None:

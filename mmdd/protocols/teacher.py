@@ -15,25 +15,35 @@ from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
 from .recipes import StoredLabels
 from .recipes.base import set_image_size
+from .student_check import check_protocol
 
 # How a teacher is trained that has no config of its own.
 TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'
 
 
-def ensure_teacher(protocol: ConfigType, work_dir: str) -> Config:
+def ensure_teacher(protocol: ConfigType, work_dir: str, folder: Optional[str] = None) -> Config:
     """Train the teachers of a student protocol unless their weights are there.
 
     Weights that the protocol does not place go to ``<work_dir>/teacher_<key>.pth``.
+
+    Args:
+        protocol: See :func:`read_protocol`; its data must be there.
+        work_dir: See above.
+        folder: A set that students will be trained on, or 'full': their network is looked at
+            before a teacher is trained, which may take hours.
 
     Returns:
         Config: The protocol with ``protocol.schedule.teacher`` complete; unchanged
         for a protocol without a teacher.
 
     Raises:
-        ValueError: If the checkpoint cannot be read, or the real set is missing.
+        ValueError: If the checkpoint cannot be read, the real set is missing, or no student
+            can be trained, see :func:`check_student`.
     """
     cfg = read_protocol(protocol)
     planned = planned_teachers(cfg, work_dir)
+    if folder is not None and not all(osp.isfile(path) for _, path in planned):
+        check_protocol(cfg, folder)
     if planned:
         schedule, complete = cfg.protocol.schedule, []
         for node, (training, checkpoint) in zip(teachers_of(schedule.teacher) or [{}], planned):

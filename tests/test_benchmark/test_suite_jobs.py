@@ -133,6 +133,29 @@ def test_a_network_that_cannot_be_is_told_before_a_student_begins(tmp_path, digi
     assert len(built) == 1 and trained.runs == []
 
 
+def test_no_teacher_is_trained_for_a_network_that_cannot_be(tmp_path, digits, monkeypatch):
+    """Its protocol is refused before; one of the same teacher that can be trained has it."""
+    monkeypatch.setattr(preparations, 'ensure_checkpoint', lambda *args: (
+        tmp_path / 'trained').touch())
+    suite = suite_of(tmp_path, digits, dict(Random=(dict(type='RandomCoreset'), {})), workers=0,
+                     student=dict(start='nowhere'), schedule=dict(
+                         type='OnlineTeacher', teacher=dict(cfg=tiny.classifier_job(digits))))
+    events = []
+    suite.run(events.append)
+    kinds = {(event.job.label, event.kind) for event in events}
+    assert kinds >= {('network of the students', 'kept'), ('Random seed 0', 'done'),
+                     ('Random: students', 'left'), ('Random student 0', 'left')}
+    (teacher, ) = (event.job for event in events
+                  if osp.basename(event.job.name).startswith('teacher_'))
+    assert not (tmp_path / 'trained').exists()
+    reason = 'no student can be trained: its network cannot be built'
+    (failure, ) = trained_of(suite).failures
+    assert failure.startswith('Random: not run, ') and reason in failure
+    mark, = suite.refusals
+    suite.pupils[teacher.name].append('another')
+    teacher.plan(teacher)  # the other one wants it
+
+
 def test_a_teacher_without_its_config_is_told_by_every_method(tmp_path, digits):
     suite = suite_of(tmp_path, digits, dict(Random=(dict(type='RandomCoreset'), {})), workers=0,
                      schedule=dict(type='OnlineTeacher', teacher=dict(cfg='/nowhere/teacher.py')))

@@ -247,6 +247,19 @@ def test_the_teacher_is_trained_where_it_is_missing(digits, tmp_path, monkeypatc
     assert ensure_teacher(hard, str(tmp_path)).to_dict() == hard.to_dict()
 
 
+@pytest.mark.parametrize('name', ['rded_soft', 'fkd_soft'])
+def test_the_student_is_looked_at_before_its_teacher_is_trained(digits, folder, tmp_path,
+                                                                monkeypatch, name):
+    protocol = soft_sets.parts(digits, name, epochs=1,
+                               teacher=dict(cfg=tiny.classifier_job(digits)))
+    protocol.append(dict(model=dict(head=dict(in_channels=8))))
+    monkeypatch.setattr('mmdd.protocols.teacher.ensure_checkpoint',
+                        lambda *args: pytest.fail('a teacher is trained first'))
+    with pytest.raises(ValueError, match='^no student can be trained: its network does not take'):
+        evaluate(protocol, dict(mine=folder), str(tmp_path / 'w'), random=False, jobs=0)
+    assert not osp.exists(tmp_path / 'w')
+
+
 def test_a_run_is_named_by_teacher_and_set(digits, folder, tmp_path, options):
     cfg = student(digits, folder, 'fkd_soft', options)
     key = run_key(cfg, 'content', 0)

@@ -47,13 +47,13 @@ def parse_args():
     return parser.parse_args()
 
 
-def ready(protocol, work_dir):
-    """A protocol with its data, weights and teacher in place; None stays None."""
+def ready(protocol, work_dir, folder):
+    """A protocol with its data, weights and teacher in place for a set; None stays None."""
     if protocol is None:
         return None
     cfg = read_protocol(protocol.split(',') if ',' in protocol else protocol)
     prepare(cfg)
-    return ensure_teacher(cfg, work_dir)
+    return ensure_teacher(cfg, work_dir, folder)
 
 
 def main():
@@ -65,11 +65,12 @@ def main():
             raise ValueError(f'--sets {entry!r}: sets are given once each, as NAME=FOLDER')
         sets[name] = folders.split(',')
     options = dict(lr_grid=None) if args.no_lr_grid else {}
+    random = args.random.split(',')
+    hard, soft, noaug = (ready(protocol, args.work_dir, random[0])
+                         for protocol in (args.hard, args.soft, args.noaug))
     scores = rank_protocols(
-        sets, args.random.split(','), ready(args.hard, args.work_dir),
-        ready(args.soft, args.work_dir), args.work_dir, ready(args.noaug, args.work_dir),
-        args.seeds, args.jobs, full=args.full, metric=args.metric, which=args.which, w=args.w,
-        gamma=args.gamma, **options)
+        sets, random, hard, soft, args.work_dir, noaug, args.seeds, args.jobs, full=args.full,
+        metric=args.metric, which=args.which, w=args.w, gamma=args.gamma, **options)
     names = [name for name in SCORES if all(name in one.values for one in scores.values())]
     print_table('DD-Ranking, percent', ['set'] + names, [
         [method] + [one.values[name].scaled(100).text for name in names]
