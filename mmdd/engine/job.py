@@ -1,12 +1,14 @@
 """What identifies a distillation job."""
 import copy
-from typing import Any, Dict, Mapping
+import inspect
+from typing import Any, Dict, Mapping, Optional
 
-from mmdd.registry import HOOKS, LOOPS, TASK_UTILS
+from mmdd.registry import HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import DENOISE_STAGES
 from mmdd.utils.components import class_of, runtime_settings_of
 from mmdd.utils.config import describe_network, fingerprint, resolve_path
 from mmdd.utils.io import sha256
+from mmdd.utils.signature import defaults_of
 from .parts import model_parts
 
 
@@ -17,7 +19,8 @@ def describe_parts(cfg) -> Dict[str, str]:
         cfg: Config of a job.
 
     Returns:
-        dict: One hash per part; the weights of proxy and judge are not among them.
+        dict: One hash per part; the weights of proxy and judge are not among them. There is
+        ``final_dtype`` where :func:`final_dtype` gives one.
 
     Raises:
         FileNotFoundError: If the config of the proxy or of the judge is missing.
@@ -25,13 +28,26 @@ def describe_parts(cfg) -> Dict[str, str]:
     model = without_runtime_settings(cfg.model)
     if model.get('judge'):
         model['judge'] = describe_network(model['judge'])
+    diffusion = dict(model.pop('diffusion', None) or {})
+    decoded = final_dtype(diffusion)
+    diffusion.pop('final_dtype', None)
     parts = dict(
-        proxy=describe_network(model.pop('proxy', None) or {}),
-        diffusion=model.pop('diffusion', None) or {}, model=model,
+        proxy=describe_network(model.pop('proxy', None) or {}), diffusion=diffusion, model=model,
         train_cfg=without_settings(cfg.train_cfg, LOOPS.get('DistillLoop')),
         dataset=cfg.train_dataloader['dataset'],
-        custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)])
+        custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)],
+        **(dict(final_dtype=decoded) if decoded else {}))
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
+
+
+def final_dtype(diffusion: Mapping[str, Any]) -> Optional[str]:
+    """The ``final_dtype`` of a prior's config, or its default, which has been another one.
+
+    None of weights in fp32, whose images are the same with each, and of a prior without it.
+    """
+    kind = class_of(MODELS, diffusion)
+    settings = {**(defaults_of(kind) if inspect.isclass(kind) else {}), **diffusion}
+    return None if settings.get('dtype') == 'fp32' else settings.get('final_dtype')
 
 
 def judge_chooses(cfg) -> bool:

@@ -6,6 +6,7 @@ import tiny
 from mmengine.config import Config
 
 from mmdd.engine.job import describe_parts
+from mmdd.engine.journal import Journal
 
 
 @pytest.fixture
@@ -43,3 +44,30 @@ def test_settings_of_speed_and_memory_do_not_count(job):
     assert describe_parts(job) == before
     job.model.diffusion.steps = 7
     assert describe_parts(job)['diffusion'] != before['diffusion']
+
+
+def test_how_kept_images_are_decoded_counts_in_half_precision(job, tmp_path):
+    """Also where the config leaves it to the default: earlier versions had another one."""
+    prior = job.model.diffusion
+    prior.dtype = 'bf16'
+    default = describe_parts(job)
+    prior.final_dtype = 'fp32'
+    assert describe_parts(job) == default
+    prior.final_dtype = 'auto'
+    rough = describe_parts(job)
+    assert [key for key in default if default[key] != rough[key]] == ['final_dtype']
+    earlier = {key: value for key, value in default.items() if key != 'final_dtype'}
+    journal = Journal(str(tmp_path / 'distilled'))
+    journal.open(dict(earlier, fingerprint='x'), resume=False)
+    (tmp_path / 'distilled/_job/attempts/000000_r0.json').write_text('{}')
+    with pytest.raises(ValueError, match='of another config .other final_dtype.'):
+        journal.check(default, resume=True)
+
+
+def test_how_kept_images_are_decoded_does_not_count_in_fp32(job):
+    prior = job.model.diffusion
+    found = []
+    for settings in (dict(), dict(final_dtype='fp32'), dict(final_dtype='auto')):
+        prior.update(dict(settings, dtype='fp32'))
+        found.append(describe_parts(job))
+    assert found[0] == found[1] == found[2] and 'final_dtype' not in found[0]
