@@ -99,14 +99,19 @@ def ends(pid, seconds=20):
     return True
 
 
-def run_ranks(script, *arguments, ranks=2):
-    """The same in processes of one group, as ``torchrun`` starts them."""
+def start_ranks(script, *arguments, ranks=2):
+    """Start a script in processes of one group, as ``torchrun`` does."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    return finish(*[
+    return [
         Started(script, *arguments, RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks),
-                MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)) for rank in range(ranks)])
+                MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)) for rank in range(ranks)]
+
+
+def run_ranks(script, *arguments, ranks=2):
+    """Run a script that succeeds in such processes; what they printed."""
+    return finish(*start_ranks(script, *arguments, ranks=ranks))
 
 
 def distill_by_ranks(config, folder, plugin):

@@ -3,9 +3,10 @@ import os.path as osp
 from typing import Any, Callable, Final, Optional
 
 import torch
-from mmengine.dist import all_gather_object, get_rank
+from mmengine.dist import get_rank
 
 from mmdd.utils.progress import announce
+from mmdd.utils.rank_zero import meet
 from mmdd.utils.state import read_state, write_state
 from .job import changes_images
 
@@ -53,7 +54,7 @@ def auto_batch_size(loop: Any) -> int:
     kept = kept if kept and kept['memory'] <= memory else None
     found = kept['batch_size'] if kept else largest_batch(
         lambda size: peak_of(loop, size), SHARE * usable_memory(), MOST)
-    found = min(all_gather_object(found))
+    found = min(meet(found))
     if found < 1:
         raise ValueError(
             f'one image does not fit {memory / 2**30:.1f} GiB of GPU memory: set '

@@ -21,7 +21,7 @@ from mmdd.utils.config import (
     suggestion,
 )
 from mmdd.utils.locks import alone, sole, unless_taken
-from mmdd.utils.rank_zero import on_every_rank
+from mmdd.utils.rank_zero import ask_rank_0, on_every_rank, together
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
 from .fine_tune_checks import check_fine_tunes
@@ -57,7 +57,8 @@ def run_distillation(cfg: Config,
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
     init_launcher(cfg)
-    shard, lock = read_shards(cfg)
+    with together():
+        shard, lock = read_shards(cfg)
     with sole(own_lock_path(job_journal(cfg).out_dir, shard),
               f'shard {shard} is made by another process already: wait for it, or end it first'):
         return _run_shard(cfg, resume, checks, shard, lock)
@@ -69,10 +70,11 @@ def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], No
     cfg.train_cfg.resume = resume = resume or lock is not None
     with alone(lock):
         check_job(cfg, resume)
-    for check in checks:
-        check(cfg)
+    with together():
+        for check in checks:
+            check(cfg)
     journal = job_journal(cfg)
-    if is_finished_without_weights(cfg, journal):
+    if ask_rank_0(lambda: is_finished_without_weights(cfg, journal)):
         print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
                   'current')
         return journal.out_dir
@@ -90,8 +92,9 @@ def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], No
     runner = named_runner(cfg)
     print_log('\n'.join(header_lines(runner)), runner.logger)
     runner.train()
-    if runner.train_loop.written:
-        print_log('\n'.join(closing_lines(runner)), runner.logger)
+    with together():
+        if runner.train_loop.written:
+            print_log('\n'.join(closing_lines(runner)), runner.logger)
     return runner.train_loop.out_dir
 
 

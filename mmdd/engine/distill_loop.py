@@ -4,7 +4,7 @@ import os.path as osp
 from typing import Callable, Dict, List, Literal, Optional, Union
 
 import torch
-from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
@@ -17,6 +17,7 @@ from mmdd.registry import LOOPS, TASK_UTILS
 from mmdd.structures import DistillSlot
 from mmdd.utils.locks import alone
 from mmdd.utils.progress import Progress, announce
+from mmdd.utils.rank_zero import meet, together
 from .attempts import is_finished, is_open, report_open_slots, scalars
 from .auto_batch import AUTO, DEFAULT, auto_batch_size, check_batches
 from .cost import WRITE, CostLog
@@ -146,18 +147,19 @@ class DistillLoop(BaseLoop):
 
     def run(self) -> torch.nn.Module:
         """Run the steps of the class docstring and return the model."""
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        self.open_journal()
-        self._timed('prepare', self.prepare, deploy=True)
-        with alone(self.lock, until=lambda: osp.isfile(self.journal.plan_file)):
-            self._timed('prepare', self.finish_collect, deploy=True)
-            self._timed('plan', self.plan)
-        self._timed('synthesize', self.check_finished if self.merge else self.synthesize)
-        barrier()
-        self.close()
-        self.runner.call_hook('after_train_epoch')
-        self.runner.call_hook('after_train')
+        with together():
+            self.runner.call_hook('before_train')
+            self.runner.call_hook('before_train_epoch')
+            self.open_journal()
+            self._timed('prepare', self.prepare, deploy=True)
+            with alone(self.lock, until=lambda: osp.isfile(self.journal.plan_file)):
+                self._timed('prepare', self.finish_collect, deploy=True)
+                self._timed('plan', self.plan)
+            self._timed('synthesize', self.check_finished if self.merge else self.synthesize)
+            meet()
+            self.close()
+            self.runner.call_hook('after_train_epoch')
+            self.runner.call_hook('after_train')
         return self.runner.model
 
     def _timed(self, stage: str, step: Callable[[], None], deploy: bool = False) -> None:
@@ -169,12 +171,11 @@ class DistillLoop(BaseLoop):
         """Claim the output folder before any work is done."""
         self.job = describe_job(self.runner.cfg, self.distiller)
         finished = self._has_manifest()
-        with alone(self.lock):
+        with alone(self.lock), together():
             self.shards.read(fixed=any(self.journal.keys()))
             if get_rank() == 0:
                 self.journal.open(self.job, self.resume, self.shards.owns)
                 self.shards.keep()
-            barrier()
         self.cost = CostLog(self.journal.folder, self.distiller.clock, finished,
                             WRITE if self.merge else self.shards.name)
         if self.reuse is not None:
@@ -183,9 +184,9 @@ class DistillLoop(BaseLoop):
     def prepare(self) -> None:
         """Step 1: check the real set, let the distiller collect from it."""
         dataset = self.dataloader.dataset
-        if get_rank() == 0:
-            check_real_set(dataset)
-        barrier()
+        with together():
+            if get_rank() == 0:
+                check_real_set(dataset)
         self.writer.follow(dataset)
         self.distiller.classes = tuple(dataset.metainfo['classes'])
         for name in ('proxy', 'judge'):
@@ -207,13 +208,13 @@ class DistillLoop(BaseLoop):
             self.distiller.prompt_file = f'{self.journal.folder}/prompts.jsonl'
         if self.distiller.prompter is not None:
             self.distiller.prompter.keep_in(self.work_dir)
-        if get_rank() == 0:
-            # Once: prompts may cost money, features time. The others read it.
-            slots = self.distiller.plan(self.budget)
-            if self.distiller.takes_over:
-                slots = with_originals(slots, self.dataloader.dataset)
-            self.journal.store_plan(slots, may_change=self.lock is None)
-        barrier()
+        with together():
+            if get_rank() == 0:
+                # Once: prompts may cost money, features time. The others read it.
+                slots = self.distiller.plan(self.budget)
+                if self.distiller.takes_over:
+                    slots = with_originals(slots, self.dataloader.dataset)
+                self.journal.store_plan(slots, may_change=self.lock is None)
         self.slots = [DistillSlot.from_dict(entry) for entry in self.journal.read_plan()]
         self.writer.check(self.distiller.classes, self.slots)
         self.distiller.set_stages.check(self.slots)
@@ -234,10 +235,9 @@ class DistillLoop(BaseLoop):
                 why = 'rejected' if round < self.max_rounds else 'without an image'
                 announce(f'round {round + 1} of {self.rounds}: {len(pending)} of '
                          f'{len(self.own_slots)} slots were {why} and are tried again')
-            with self.behind:
+            with together(), self.behind:
                 for batch in batches:
                     self.run_iter(batch)
-            barrier()
         if self.shards.shard is None:
             self._report()
 
@@ -324,12 +324,11 @@ class DistillLoop(BaseLoop):
 
     def close(self) -> None:
         """Step 5, unless other shards have slots to make or the set is there."""
-        with alone(self.lock):
+        with alone(self.lock), together():
             if get_rank() == 0 and self._is_last():
                 with self.distiller.timed('write'):
                     write_set(self, self._attempts())
                 self.written = True
-            barrier()
 
     def _is_last(self) -> bool:
         """Whether no process has anything left to make, and this one is to write the set."""

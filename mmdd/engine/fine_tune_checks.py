@@ -3,7 +3,7 @@ import os.path as osp
 from typing import List, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.dist import barrier, broadcast_object_list, get_rank
+from mmengine.dist import get_rank
 from mmengine.registry import DefaultScope
 
 from mmdd.datasets.checks import open_real_set
@@ -11,6 +11,7 @@ from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 from mmdd.registry import MODELS
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.components import check_part
+from mmdd.utils.rank_zero import ask_rank_0, together
 from .preflight import check_writable
 from .prepare import prepare
 from .training_checks import check_is_training, check_load_from, check_training
@@ -31,22 +32,21 @@ def check_fine_tunes(jobs: Sequence[Tuple[Config, str]], whole: Config,
         ValueError: With the first thing that is wrong.
     """
     # Other processes may train them meanwhile: what is missing is what rank 0 sees.
-    there = [[osp.isfile(checkpoint) for _, checkpoint in jobs]]
-    broadcast_object_list(there)
-    missing = [job for job, found in zip(jobs, there[0], strict=True) if not found]
+    there = ask_rank_0(lambda: [osp.isfile(checkpoint) for _, checkpoint in jobs])
+    missing = [job for job, found in zip(jobs, there, strict=True) if not found]
     if not missing:
         return
     check_is_training(whole)
     check_training(whole, f'{WHERE}.')
     check_part(f'{WHERE}.model', MODELS, missing[0][0].model)
     prepare(whole)
-    if get_rank() == 0:
-        check_load_from(whole)
-        for folder in sorted({osp.dirname(osp.abspath(path)) for _, path in missing}):
-            check_writable(folder, 'model.fine_tune.checkpoint')
-        check_images(whole, [list(config.model.get('labels') or range(len(classes)))
-                             for config, _ in missing], classes)
-    barrier()
+    with together():
+        if get_rank() == 0:
+            check_load_from(whole)
+            for folder in sorted({osp.dirname(osp.abspath(path)) for _, path in missing}):
+                check_writable(folder, 'model.fine_tune.checkpoint')
+            check_images(whole, [list(config.model.get('labels') or range(len(classes)))
+                                 for config, _ in missing], classes)
 
 
 def check_images(whole: Config, shards: List[List[int]], classes: Sequence[str]) -> None:

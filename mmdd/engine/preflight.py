@@ -5,7 +5,7 @@ from typing import Any, Mapping
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import get_rank
 from mmengine.registry import DefaultScope, Registry
 
 from mmdd.datasets.checks import check_writer, first_annotation, open_real_set
@@ -15,6 +15,7 @@ from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import BaseBudget
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.components import check_part, class_of
+from mmdd.utils.rank_zero import together
 from .identity import check_weights
 from .job import build_pool, describe_parts
 from .journal import Journal
@@ -33,30 +34,47 @@ def check_job(cfg: Config, resume: bool) -> None:
         ValueError: If a component or one of its settings is unknown or out of
             range, weights are missing, or the folder cannot be used.
     """
-    scope = cfg.get('default_scope') or 'mmdd'
-    with DefaultScope.overwrite_default_scope(scope):
-        check_runtime(cfg)
-        for where, registry, node in parts_of(cfg):
-            check_part(where, registry, node)
-        built = [try_build(where, registry, node)
-                 for where, registry, node in parts_of(cfg, inner=False)
-                 if registry in (TASK_UTILS, HOOKS)]
-        for _, registry, node in reversed(list(model_parts(cfg.model))):
-            ask(registry, node, 'check_config', node)
-        for part in built:
-            if hasattr(part, 'check_model'):
-                part.check_model(cfg.model)
-        check_choice(cfg)
-    if get_rank() == 0:
-        check_writable(cfg.work_dir)
-        journal = job_journal(cfg)
-        held = journal.check(describe_parts(cfg), resume)
-        if held:
-            check_weights(cfg, journal)
-        if not (held and os.path.isfile(journal.plan_file)):
-            with DefaultScope.overwrite_default_scope(scope):
-                check_prompter(cfg)
-    barrier()
+    with together():
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+            check_components(cfg)
+        if get_rank() == 0:
+            check_folder(cfg, resume)
+
+
+def check_components(cfg: Config) -> None:
+    """Check what a config says of a job, as far as no data is needed.
+
+    Raises:
+        ValueError: See :func:`check_job`.
+    """
+    check_runtime(cfg)
+    for where, registry, node in parts_of(cfg):
+        check_part(where, registry, node)
+    built = [try_build(where, registry, node)
+             for where, registry, node in parts_of(cfg, inner=False)
+             if registry in (TASK_UTILS, HOOKS)]
+    for _, registry, node in reversed(list(model_parts(cfg.model))):
+        ask(registry, node, 'check_config', node)
+    for part in built:
+        if hasattr(part, 'check_model'):
+            part.check_model(cfg.model)
+    check_choice(cfg)
+
+
+def check_folder(cfg: Config, resume: bool) -> None:
+    """Check that a job may use its folder, and that what it needs for the rest of it is there.
+
+    Raises:
+        ValueError: See :func:`check_job`.
+    """
+    check_writable(cfg.work_dir)
+    journal = job_journal(cfg)
+    held = journal.check(describe_parts(cfg), resume)
+    if held:
+        check_weights(cfg, journal)
+    if not (held and os.path.isfile(journal.plan_file)):
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+            check_prompter(cfg)
 
 
 def ask(registry: Registry, node: Mapping[str, Any], check: str, *args: Any) -> None:
@@ -134,7 +152,8 @@ def check_data(cfg: Config) -> None:
     Raises:
         ValueError: With the first problem.
     """
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
+    scope = cfg.get('default_scope') or 'mmdd'
+    with together(), DefaultScope.overwrite_default_scope(scope):
         if get_rank() == 0:
             dataset = open_real_set(cfg.train_dataloader.dataset)
             classes = tuple(dataset.metainfo['classes'])
@@ -153,7 +172,6 @@ def check_data(cfg: Config) -> None:
                 check_proxy_classes(network, classes, name)
             for node in cfg.model.get('refiners') or []:
                 TASK_UTILS.build(node).check(networks.get('proxy'), first)
-        barrier()
 
 
 def check_budget(budget: BaseBudget, dataset: Any, num_classes: int) -> int:

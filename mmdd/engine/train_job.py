@@ -3,7 +3,7 @@ import os.path as osp
 from typing import Any, Dict, Optional, Sequence, Union
 
 from mmengine.config import Config
-from mmengine.dist import barrier, broadcast_object_list, get_rank
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -14,7 +14,7 @@ from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.plain_types import UnsafeFileError
 from mmdd.utils.progress import announce
-from mmdd.utils.rank_zero import on_rank_0
+from mmdd.utils.rank_zero import ask_rank_0, meet, on_rank_0, together
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import latest_checkpoint
 from mmdd.utils.training_record import read_record, write_record
@@ -74,9 +74,7 @@ def train(config: ConfigType,
 
 def newest_checkpoint(work_dir: str) -> Optional[str]:
     """The checkpoint that all ranks resume from; see :func:`latest_checkpoint`."""
-    found = [latest_checkpoint(work_dir) if get_rank() == 0 else None]
-    broadcast_object_list(found)
-    return found[0]
+    return ask_rank_0(lambda: latest_checkpoint(work_dir))
 
 
 def last_metrics(runner: Runner) -> Dict[str, float]:
@@ -115,9 +113,7 @@ def ensure_checkpoint(config: ConfigType,
     cfg.merge_from_dict(cfg_options or {})
     name = config if isinstance(config, str) else 'a config dict'
     mark = fingerprint(cfg)
-    exists = [osp.isfile(checkpoint)]
-    broadcast_object_list(exists)
-    if exists[0]:
+    if ask_rank_0(lambda: osp.isfile(checkpoint)):
         read_checkpoint(checkpoint)
         _warn_if_stale(checkpoint, name, mark)
         return checkpoint
@@ -128,20 +124,21 @@ def ensure_checkpoint(config: ConfigType,
     else:
         cfg.launcher = 'none'
         on_rank_0(lambda: _train_checkpoint(cfg, folder, checkpoint, name, mark))
-    barrier()
+    meet()
     return checkpoint
 
 
 def _train_checkpoint(cfg: Config, folder: str, checkpoint: str, name: str, mark: str) -> None:
     """Train in ``folder`` and write the checkpoint and its record."""
     hook = TrainCostHook()
-    runner = train(cfg, folder, resume=_can_resume(folder, mark), hooks=[hook])
-    if get_rank() == 0:
-        _publish(find_latest_checkpoint(folder), checkpoint)
-        write_record(checkpoint, hook.seconds, config=name, fingerprint=mark,
-                     metrics=last_metrics(runner), updates=runner.iter,
-                     denoiser_passes=hook.denoiser_passes,
-                     peak_memory_mib=hook.peak_memory_mib)
+    runner = train(cfg, folder, resume=ask_rank_0(lambda: _can_resume(folder, mark)), hooks=[hook])
+    with together():
+        if get_rank() == 0:
+            _publish(find_latest_checkpoint(folder), checkpoint)
+            write_record(checkpoint, hook.seconds, config=name, fingerprint=mark,
+                         metrics=last_metrics(runner), updates=runner.iter,
+                         denoiser_passes=hook.denoiser_passes,
+                         peak_memory_mib=hook.peak_memory_mib)
 
 
 def read_checkpoint(path: str) -> Dict[str, Any]:
@@ -163,16 +160,13 @@ def read_checkpoint(path: str) -> Dict[str, Any]:
 
 
 def _can_resume(folder: str, mark: str) -> bool:
-    """Whether ``folder`` holds an interrupted training of the same config."""
-    stamp = osp.join(folder, 'fingerprint.txt')
-    same = [False]
-    if get_rank() == 0:
-        if osp.isfile(stamp):
-            with open(stamp, 'rb') as f:
-                same = [f.read().strip() == mark.encode()]
-        atomic_write_text(stamp, mark + '\n')
-    broadcast_object_list(same)
-    return same[0]
+    """Whether ``folder`` holds an interrupted training of the same config, as it does now."""
+    stamp, same = osp.join(folder, 'fingerprint.txt'), False
+    if osp.isfile(stamp):
+        with open(stamp, 'rb') as f:
+            same = f.read().strip() == mark.encode()
+    atomic_write_text(stamp, mark + '\n')
+    return same
 
 
 def _publish(source: str, checkpoint: str) -> None:

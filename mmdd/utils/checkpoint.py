@@ -14,7 +14,7 @@ from typing import IO, Any, Dict, Iterator, List, Mapping
 
 import torch
 from mmengine.config import ConfigDict
-from mmengine.dist import barrier, get_rank
+from mmengine.dist import get_rank
 from mmengine.logging import HistoryBuffer
 
 from .plain_types import (
@@ -27,6 +27,7 @@ from .plain_types import (
     plain_types,
     resolve,
 )
+from .rank_zero import together
 from .table import one_line
 
 
@@ -114,14 +115,14 @@ def download(url: str) -> str:
         ValueError: If it cannot be had.
     """
     path = osp.join(torch.hub.get_dir(), 'checkpoints', osp.basename(url.partition('?')[0]))
-    if get_rank() == 0 and not osp.isfile(path):
-        try:
-            os.makedirs(osp.dirname(path), exist_ok=True)
-            torch.hub.download_url_to_file(url, path, progress=False)
-        except (OSError, ValueError) as e:  # URLError is an OSError
-            raise ValueError(f'{url} cannot be downloaded ({e}); download it by hand and give '
-                             f'the file as checkpoint') from None
-    barrier()
+    with together():
+        if get_rank() == 0 and not osp.isfile(path):
+            try:
+                os.makedirs(osp.dirname(path), exist_ok=True)
+                torch.hub.download_url_to_file(url, path, progress=False)
+            except (OSError, ValueError) as e:  # URLError is an OSError
+                raise ValueError(f'{url} cannot be downloaded ({e}); download it by hand and '
+                                 f'give the file as checkpoint') from None
     return path
 
 

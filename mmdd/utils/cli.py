@@ -22,6 +22,10 @@ RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 GRACE = 5.
 
 
+class FailedElsewhere(ValueError):
+    """What a rank raises because another one has failed; rank 0 tells the line for all."""
+
+
 def run_cli(main: Callable[[], None], resume: str = '') -> None:
     """Run a command line; an error ends it with one clear line and exit code 1.
 
@@ -44,6 +48,9 @@ def run_cli(main: Callable[[], None], resume: str = '') -> None:
     except Exception as error:
         if os.environ.get('MMDD_DEBUG'):
             raise
+        if isinstance(error, FailedElsewhere) and _rank():
+            time.sleep(GRACE)  # a launcher may end the others as soon as one has ended
+            sys.exit(1)
         hint = ('MMDD_DEBUG=1 shows the traceback' if isinstance(error, BAD_INPUT) else
                 'internal: run with MMDD_DEBUG=1 for the traceback')
         stop(f'error: {one_line(error)} ({hint})')
@@ -55,11 +62,16 @@ def stop(message: str) -> NoReturn:
     Rank 0 prints at once. Another rank prints only if it lives on, that is if rank 0 did not
     end for the same reason.
     """
-    rank = next((int(os.environ[name]) for name in RANKS if os.environ.get(name, '').isdigit()), 0)
+    rank = _rank()
     if rank:
         time.sleep(GRACE)
         message = f'rank {rank}: {message}'
     sys.exit(message)
+
+
+def _rank() -> int:
+    """The rank that a launcher has given this process; 0 without one."""
+    return next((int(os.environ[name]) for name in RANKS if os.environ.get(name, '').isdigit()), 0)
 
 
 def end_on_sigterm(line: str) -> None:

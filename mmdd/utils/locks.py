@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Callable, Iterator, Optional
 
 from filelock import FileLock, Timeout
-from mmengine.dist import broadcast_object_list, get_rank
 
 from .progress import announce
+from .rank_zero import ask_rank_0, meet
 
 # Seconds that a rank waits before it tells the others of its job that it still does; well below
 # the timeout of a process group.
@@ -83,7 +83,7 @@ def sole(path: Optional[str], refusal: str) -> Iterator[None]:
     os.makedirs(osp.dirname(path), exist_ok=True)
     lock = FileLock(path)
     if not _ask(lock, 0.):
-        raise ValueError(f'{refusal} (it holds {path})')
+        meet(error=ValueError(f'{refusal} (it holds {path})'))
     try:
         yield
     finally:
@@ -105,20 +105,17 @@ def _ask(lock: FileLock, timeout: float) -> bool:
     Raises:
         ValueError: If the file system has no locks.
     """
-    answer = [_try(lock, timeout) if get_rank() == 0 else None]
-    broadcast_object_list(answer)
-    if isinstance(answer[0], str):
-        raise ValueError(f'{lock.lock_file} cannot be locked ({answer[0]}): shards need a '
-                         f'folder on a file system with locks')
-    return bool(answer[0])
+    return ask_rank_0(lambda: _try(lock, timeout))
 
 
-def _try(lock: FileLock, timeout: float) -> object:
-    """Whether the lock was got in time, or why it cannot be."""
+def _try(lock: FileLock, timeout: float) -> bool:
+    """Whether the lock was got in time."""
     try:
         lock.acquire(timeout=timeout)
+        return True
     except Timeout:
         return False
     except (OSError, NotImplementedError) as error:
-        return str(getattr(error, 'strerror', None) or error)
-    return True
+        reason = getattr(error, 'strerror', None) or error
+        raise ValueError(f'{lock.lock_file} cannot be locked ({reason}): shards need a folder on '
+                         f'a file system with locks') from None

@@ -1,10 +1,89 @@
-"""Work that processes of a distributed job do by themselves."""
+"""Where the processes of a distributed job meet, and work that they do by themselves.
+
+An error of one of them reaches all: at a barrier, the others would wait for it for ever.
+"""
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, List, Optional
 
-from mmengine.dist import all_gather_object, broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import all_gather_object, get_rank, is_distributed
 
-from .cli import BAD_INPUT, one_line
+from .cli import FailedElsewhere, one_line
+
+
+def meet(value: Any = None, error: Optional[Exception] = None) -> List[Any]:
+    """Wait for all ranks, and get what each of them brings.
+
+    Args:
+        value: What this one brings; anything that can be pickled.
+        error: Why it has failed, if it has.
+
+    Returns:
+        list: The values of all ranks.
+
+    Raises:
+        Exception: If a rank has failed: rank 0 raises its own error, the others, and rank 0
+            where it has none, a :class:`FailedElsewhere` with the line of the first that failed.
+    """
+    if not is_distributed():
+        if error is not None:
+            raise error
+        return [value]
+    found = all_gather_object((None if error is None else one_line(error), value))
+    failed = next((rank for rank, (line, _) in enumerate(found) if line is not None), None)
+    if failed is None:
+        return [value for _, value in found]
+    if error is None or get_rank():
+        line = found[failed][0]
+        told = FailedElsewhere(f'rank {failed}: {line}' if failed else line)
+        told.__cause__ = error
+        error = told
+    error.is_shared = True  # type: ignore[attr-defined]
+    raise error
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """A block at whose end all ranks meet, also those that it failed on.
+
+    A rank that fails inside is met by the others wherever they meet next. What they wait for
+    there is to be a :func:`meet`, not a barrier or another message of torch.
+
+    Raises:
+        Exception: See :func:`meet`.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_shared(error):
+            meet(error=error)
+        raise
+    meet()
+
+
+def _is_shared(error: Optional[BaseException]) -> bool:
+    """Whether the ranks have met over an error, or over what it came of."""
+    while error is not None and not hasattr(error, 'is_shared'):
+        error = error.__cause__
+    return error is not None
+
+
+def ask_rank_0(question: Callable[[], Any]) -> Any:
+    """What rank 0 finds out, on every rank.
+
+    Args:
+        question: What rank 0 does; its answer can be pickled.
+
+    Raises:
+        Exception: See :func:`meet`.
+    """
+    answer = None
+    with_error: Optional[Exception] = None
+    if get_rank() == 0:
+        try:
+            answer = question()
+        except Exception as error:
+            with_error = error
+    return meet(answer, with_error)[0]
 
 
 def on_rank_0(work: Callable[[], Any]) -> None:
@@ -17,21 +96,12 @@ def on_rank_0(work: Callable[[], Any]) -> None:
         work: What rank 0 does.
 
     Raises:
-        ValueError: On every rank, if it failed for bad input; rank 0 raises the error itself.
+        Exception: See :func:`meet`.
     """
-    error = None
-    if get_rank() == 0:
-        try:
+    with together():
+        if get_rank() == 0:
             with outside_group():
                 work()
-        except BAD_INPUT as caught:
-            error = caught
-    failed = ['' if error is None else one_line(error)]
-    broadcast_object_list(failed)
-    if error is not None:
-        raise error
-    if failed[0]:
-        raise ValueError(failed[0])
 
 
 def on_every_rank(work: Callable[[], Any]) -> None:
@@ -41,20 +111,10 @@ def on_every_rank(work: Callable[[], Any]) -> None:
         work: What each rank does; see :func:`on_rank_0`.
 
     Raises:
-        ValueError: On every rank, if it failed for bad input on one; that one raises the error
-            itself.
+        Exception: See :func:`meet`.
     """
-    error = None
-    try:
-        with outside_group():
-            work()
-    except BAD_INPUT as caught:
-        error = caught
-    failed = all_gather_object('' if error is None else one_line(error))
-    if error is not None:
-        raise error
-    if any(failed):
-        raise ValueError(next(text for text in failed if text))
+    with together(), outside_group():
+        work()
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """Long passes over images in parts that the ranks share."""
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Callable, Dict, Sequence, TypeVar
 
-from mmengine.dist import barrier, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 
 from .progress import Progress
+from .rank_zero import together
 
 Result = TypeVar('Result')
 
@@ -23,12 +25,12 @@ def do_shards(name: str, sizes: Sequence[int],
 
     Returns:
         dict: What the parts of this rank gave, by their index.
+
+    Raises:
+        Exception: On every rank, if a part failed on one; see :func:`meet`.
     """
     step = get_world_size() if shared else 1
     mine = range(get_rank() if shared else 0, len(sizes), step)
     progress = Progress(name, sum(sizes[i] for i in mine))
-    with ThreadPoolExecutor(4) as pool:
-        found = {i: do(i, pool, progress) for i in mine}
-    if step > 1:
-        barrier()
-    return found
+    with together() if step > 1 else nullcontext(), ThreadPoolExecutor(4) as pool:
+        return {i: do(i, pool, progress) for i in mine}

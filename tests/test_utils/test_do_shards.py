@@ -1,10 +1,18 @@
 """Parts of a long pass are dealt out to the ranks, each part once."""
+from contextlib import contextmanager
+
 from mmdd.utils import shards
 
 
 def test_parts_are_shared(monkeypatch):
     waited = []
-    monkeypatch.setattr(shards, 'barrier', lambda: waited.append(True))
+
+    @contextmanager
+    def together():
+        yield
+        waited.append(True)
+
+    monkeypatch.setattr(shards, 'together', together)
     monkeypatch.setattr(shards, 'get_world_size', lambda: 3)
 
     def do(index, pool, progress):

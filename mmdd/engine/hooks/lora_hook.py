@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 
 from mmdd.datasets.views import plain_datasets
 from mmdd.registry import HOOKS
+from mmdd.utils.rank_zero import together
 
 
 @HOOKS.register_module()
@@ -36,11 +37,12 @@ class LoRAHook(Hook):
 
     def after_train(self, runner) -> None:
         """Write the file and say how it is used."""
-        if is_main_process():
-            path = osp.join(runner.work_dir, self.filename)
-            trainer(runner).write(path)
-            print_log(f'LoRA weights: {path}; a job draws with them by --cfg-options '
-                      f'model.diffusion.lora.path={path}', 'current')
+        with together():
+            if is_main_process():
+                path = osp.join(runner.work_dir, self.filename)
+                trainer(runner).write(path)
+                print_log(f'LoRA weights: {path}; a job draws with them by --cfg-options '
+                          f'model.diffusion.lora.path={path}', 'current')
 
 
 def trainer(runner):

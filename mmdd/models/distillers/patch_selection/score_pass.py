@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, List, Sequence
 
 import numpy as np
-from mmengine.dist import all_gather_object, barrier, get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size
 
 from mmdd.utils.finite import check_features
 from mmdd.utils.progress import Progress
+from mmdd.utils.rank_zero import meet
 from mmdd.utils.shards import do_shards
 from .compositor import read_resized
 from .score_store import ScoreStore
@@ -47,7 +48,7 @@ class ScorePass:
             shared_digests(self.paths), self.prompts)]
         self.store.refresh()
         missing = self.store.missing(self.keys)
-        barrier()  # every rank has looked before one writes
+        meet()  # every rank has looked before one writes
         shards = [missing[i:i + SHARD] for i in range(0, len(missing), SHARD)]
         do_shards('scores of the real set', [len(shard) for shard in shards],
                   lambda i, pool, progress: self._shard(shards[i], pool, progress))
@@ -74,7 +75,7 @@ def shared_digests(paths: Sequence[str]) -> List[str]:
     world = get_world_size()
     with ThreadPoolExecutor(4) as pool:
         own = list(pool.map(file_digest, paths[get_rank()::world]))
-    parts = all_gather_object(own)
+    parts = meet(own)
     return [parts[i % world][i // world] for i in range(len(paths))]
 
 
