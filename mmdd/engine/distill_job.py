@@ -1,14 +1,17 @@
 """From a config to a distilled set."""
 import difflib
+import os
 import os.path as osp
-from typing import Callable, List, Optional, Sequence, Tuple
+from contextlib import contextmanager, suppress
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from mmdd.datasets.checks import open_real_set
+from mmdd.datasets.manifest import MANIFEST
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of
@@ -20,16 +23,17 @@ from mmdd.utils.config import (
     merge_options,
     suggestion,
 )
-from mmdd.utils.locks import alone, sole, unless_taken
+from mmdd.utils.locks import alone, forget_lock, sole, unless_taken
 from mmdd.utils.rank_zero import ask_rank_0, on_every_rank, together
 from mmdd.utils.runner import named_runner
 from mmdd.utils.signature import check_value
 from .fine_tune_checks import check_fine_tunes
 from .identity import is_finished_without_weights, weights_path
 from .job_text import closing_lines, header_lines
+from .journal import Journal
 from .preflight import check_data, check_job, check_writable, job_journal
 from .prepare import init_launcher, prepare
-from .shards import Shard, lock_path, own_lock_path, read_shard
+from .shards import Shard, lock_path, own_lock_path, read_shard, shared_lock_path
 from .train_job import ensure_checkpoint
 
 
@@ -57,11 +61,38 @@ def run_distillation(cfg: Config,
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
     init_launcher(cfg)
-    with together():
-        shard, lock = read_shards(cfg)
-    with sole(own_lock_path(job_journal(cfg).out_dir, shard),
-              f'shard {shard} is made by another process already: wait for it, or end it first'):
-        return _run_shard(cfg, resume, checks, shard, lock)
+    journal = job_journal(cfg)
+    with no_traces(cfg.work_dir, journal):
+        with together():
+            shard, lock = read_shards(cfg)
+        with sole(own_lock_path(journal.out_dir, shard), f'shard {shard} is made by another '
+                  f'process already: wait for it, or end it first'):
+            return _run_shard(cfg, resume, checks, shard, lock)
+
+
+@contextmanager
+def no_traces(work_dir: str, journal: Journal) -> Iterator[None]:
+    """Leave no lock behind that nobody needs, and no empty folders of a job that is refused."""
+    lock = shared_lock_path(journal.out_dir)
+    new_folders, new_lock, done = missing_folders(work_dir), not osp.isfile(lock), False
+    try:
+        yield
+        done = osp.isfile(osp.join(journal.out_dir, MANIFEST))
+    except BaseException:
+        done = new_lock
+        raise
+    finally:
+        if get_rank() == 0 and done:
+            forget_lock(lock)
+            with suppress(OSError):  # one that is not empty
+                for folder in new_folders:
+                    os.rmdir(folder)
+
+
+def missing_folders(path: str) -> List[str]:
+    """A folder and those above it that are not there, the innermost first."""
+    path = osp.abspath(path)
+    return [] if osp.exists(path) else [path, *missing_folders(osp.dirname(path))]
 
 
 def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], None]],

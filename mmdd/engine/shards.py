@@ -46,7 +46,12 @@ def lock_path(out_dir: str, shard: Any, merge: bool) -> Optional[str]:
     Returns:
         str: A path beside the folder; None of a job that is not sharded.
     """
-    return f'{out_dir}.lock' if merge or shard is not None else None
+    return shared_lock_path(out_dir) if merge or shard is not None else None
+
+
+def shared_lock_path(out_dir: str) -> str:
+    """The lock that all shards of a set share."""
+    return f'{out_dir}.lock'
 
 
 def own_lock_path(out_dir: str, shard: Optional[Shard]) -> Optional[str]:

@@ -1,7 +1,8 @@
 """Locks between jobs that share a folder, perhaps on several machines."""
+import errno
 import os
 import os.path as osp
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable, Iterator, Optional
 
 from filelock import FileLock, Timeout
@@ -71,7 +72,8 @@ def sole(path: Optional[str], refusal: str) -> Iterator[None]:
     All ranks of a job enter together. The system frees the lock of a process that dies.
 
     Args:
-        path: The lock file, whose folder is made; None for a block that needs none.
+        path: The lock file, in a folder of such files. Both are made, and removed afterwards:
+            the folder with its last file. None for a block that needs none.
         refusal: What another job is told.
 
     Raises:
@@ -80,14 +82,31 @@ def sole(path: Optional[str], refusal: str) -> Iterator[None]:
     if path is None:
         yield
         return
-    os.makedirs(osp.dirname(path), exist_ok=True)
     lock = FileLock(path)
     if not _ask(lock, 0.):
         meet(error=ValueError(f'{refusal} (it holds {path})'))
     try:
         yield
     finally:
-        lock.release()
+        if lock.is_locked:
+            _remove(lock)
+            with suppress(OSError):
+                os.rmdir(osp.dirname(path))
+
+
+def forget_lock(path: str) -> None:
+    """Remove the lock file of :func:`alone`, unless a process has the lock."""
+    lock = FileLock(path)
+    with suppress(ValueError):
+        if osp.isfile(path) and _try(lock, 0.):
+            _remove(lock)
+
+
+def _remove(lock: FileLock) -> None:
+    """Let a lock go without its file. Whoever has opened that meanwhile makes it anew."""
+    with suppress(OSError):
+        os.unlink(lock.lock_file)
+    lock.release()
 
 
 def _acquire(lock: FileLock) -> None:
@@ -109,13 +128,16 @@ def _ask(lock: FileLock, timeout: float) -> bool:
 
 
 def _try(lock: FileLock, timeout: float) -> bool:
-    """Whether the lock was got in time."""
+    """Whether the lock was got in time; its folder is made, which another job may remove."""
     try:
+        os.makedirs(osp.dirname(osp.abspath(lock.lock_file)), exist_ok=True)
         lock.acquire(timeout=timeout)
         return True
     except Timeout:
         return False
     except (OSError, NotImplementedError) as error:
+        if getattr(error, 'errno', None) in (errno.ENOENT, errno.ESTALE):  # removed meanwhile
+            return _try(lock, timeout)
         reason = getattr(error, 'strerror', None) or error
         raise ValueError(f'{lock.lock_file} cannot be locked ({reason}): shards need a folder on '
                          f'a file system with locks') from None

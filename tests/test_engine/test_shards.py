@@ -2,6 +2,7 @@
 import copy
 import os
 import os.path as osp
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from mmdd.engine.journal import Journal
 from mmdd.engine.shards import Shard, Shards, own_lock_path, read_shard
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS
-from mmdd.utils.locks import alone, unless_taken
+from mmdd.utils.locks import alone, forget_lock, sole, unless_taken
 
 DIE = {}
 
@@ -256,7 +257,62 @@ def test_a_shard_that_runs_is_not_made_twice(job, tmp_path):
         holder.wait()
         holder.stdout.close()
     run(job, tmp_path, shard='1/2')
-    assert osp.isfile(osp.join(folder, 'manifest.json')) and osp.isfile(path)
+    assert osp.isfile(osp.join(folder, 'manifest.json'))
+
+
+def test_shards_leave_no_locks(job, tmp_path):
+    """Their own go with them, the common one with the set."""
+    run(job, tmp_path / 'w', shard='0/2')
+    assert not osp.exists(tmp_path / 'w/distilled.locks')
+    run(job, tmp_path / 'w', shard='1/2')
+    assert sorted(os.listdir(tmp_path / 'w')) == ['distilled', 'shards']
+
+
+@pytest.mark.parametrize('wrong', [
+    dict(max_rounds=0), dict(budget=dict(type='IPC', n=10**6)), dict(writer=dict(type='None'))])
+@pytest.mark.parametrize('shard', [None, '1/2'])
+def test_a_job_that_is_refused_leaves_nothing(job, tmp_path, wrong, shard):
+    bad = dict(job, train_cfg=dict(job['train_cfg'], **wrong))
+    with pytest.raises(ValueError):
+        run(bad, tmp_path / 'new/w', shard=shard)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_shard_that_is_refused_leaves_a_set_as_it_is(job, whole, tmp_path):
+    """What it finds there is the set of a job without shards."""
+    folder = shutil.copytree(osp.dirname(whole), tmp_path / 'w')
+    before = sorted(os.listdir(folder))
+    bad = dict(job, model=dict(job['model'], seed=7))
+    with pytest.raises(ValueError, match='holds a distilled set of another config'):
+        run(bad, folder, shard='1/2')
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_a_lock_is_forgotten_unless_it_is_held(tmp_path):
+    lock = str(tmp_path / 'x.lock')
+    with alone(lock):
+        forget_lock(lock)
+        assert osp.isfile(lock)
+    forget_lock(lock)
+    assert not osp.isfile(lock)
+    forget_lock(lock)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_whose_folder_goes_is_made_again(tmp_path, monkeypatch):
+    """Another job may remove it between the two steps."""
+    path, makedirs = str(tmp_path / 'locks/x'), os.makedirs
+    made = []
+
+    def vanishing(folder, **kwargs):
+        made.append(folder)
+        if len(made) > 1:
+            makedirs(folder, **kwargs)
+
+    monkeypatch.setattr(os, 'makedirs', vanishing)
+    with sole(path, 'refused'):
+        assert osp.isfile(path) and len(made) == 2
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.slow
