@@ -14,6 +14,7 @@ from mmdd.protocols.recipes import SoftRule
 from mmdd.protocols.results import MethodRuns, Run, by_method
 from mmdd.protocols.student import evaluate_sets
 from mmdd.registry import TASK_UTILS
+from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType
 from mmdd.utils.mean_std import MeanStd
 from .results import GroupResult, RobustScores, StudentResult
@@ -174,8 +175,8 @@ def rank_protocols(sets: Mapping[str, Any],
 def labels_are_soft(protocol: ConfigType) -> bool:
     """Whether a protocol trains on a teacher's labels."""
     cfg = read_protocol(protocol)
-    rule = (cfg.protocol.get('schedule') or {}).get('type')
-    return rule is not None and issubclass(TASK_UTILS.get(rule), SoftRule)
+    rule = class_of(TASK_UTILS, cfg.protocol.get('schedule'))
+    return rule is not None and issubclass(rule, SoftRule)
 
 
 def _finished(runs: Sequence[Run], name: str = 'an input') -> List[Run]:

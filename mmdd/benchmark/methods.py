@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmdd.engine.distill_job import read_job
 from mmdd.protocols.protocol import read_protocol
+from mmdd.utils.components import short_name
 from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.names import slug
 from mmdd.utils.sections import Section, check_section
@@ -55,7 +56,7 @@ class Method:
 def budget_text(budget: Mapping[str, Any]) -> str:
     """A budget in words."""
     words = dict(IPC=('n', 'IPC {}'), Ratio=('percent', '{} %'), Total=('n', '{} images'))
-    key, text = words.get(str(budget['type']).rsplit('.', 1)[-1], ('type', '{}'))
+    key, text = words.get(short_name(budget['type']), ('type', '{}'))
     return text.format(number(budget[key]))
 
 

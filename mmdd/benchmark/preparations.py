@@ -16,7 +16,7 @@ from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.protocols.teacher import planned_teachers
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
-from mmdd.utils.components import class_of
+from mmdd.utils.components import class_of, short_name
 from mmdd.utils.config import fingerprint, import_custom_modules, load_config
 from mmdd.utils.jobs import Job
 from mmdd.utils.quiet import work_quietly
@@ -53,7 +53,7 @@ class Preparations:
             if path:
                 names += self._weights(path, entry.get('config'), names, _build, step)
                 continue
-            kind = str(entry.get('type')).removeprefix('mmdd.')
+            kind = short_name(entry.get('type'))
             names.append(self._add(
                 fingerprint(dict(entry, type=kind)), f'data of {kind}', names, _build, step,
                 order=DATA))

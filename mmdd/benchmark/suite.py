@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
+from mmdd.utils.components import short_name
 from mmdd.utils.config import ConfigType, fingerprint, plain, read_yaml, resolve_path, suggestion
 from mmdd.utils.names import slug
 from mmdd.utils.sections import Section, check_section
@@ -143,7 +144,7 @@ def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None
 def dataset_name(protocol: Config) -> str:
     """The real set of a protocol in a word: the last folder of its data root, or its type."""
     leaf = leaf_dataset(protocol.train_dataloader.dataset)
-    return osp.basename(osp.normpath(leaf.get('data_root') or '')) or str(leaf['type'])
+    return osp.basename(osp.normpath(leaf.get('data_root') or '')) or short_name(leaf['type'])
 
 
 def add_random_baselines(group: Group) -> List[Method]:

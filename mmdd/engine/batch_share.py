@@ -3,6 +3,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of
 
 # Images per rank below which batch normalisation and the ranks' own losses get too noisy.
 MIN_SHARE = 2
@@ -41,5 +42,4 @@ def has_gpu() -> bool:
 
 def needs_whole_batch(model: dict) -> bool:
     """Whether a model says that its loss cannot be averaged over parts of a batch."""
-    kind = MODELS.get(model['type']) if isinstance(model['type'], str) else model['type']
-    return getattr(kind, 'needs_whole_batch', False)
+    return getattr(class_of(MODELS, model), 'needs_whole_batch', False)

@@ -130,6 +130,5 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
 
 def changes_images(hook: Any) -> bool:
     """Whether a hook of a config takes part in denoising."""
-    kind = hook['type'] if isinstance(hook, dict) else type(hook)
-    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    kind = class_of(HOOKS, hook) if isinstance(hook, dict) else type(hook)
     return any(hasattr(kind, stage) for stage in DENOISE_STAGES)

@@ -126,7 +126,7 @@ def check_choice(cfg: Config) -> None:
                              f'ClassifierProxy, DetectorProxy or SegmentorProxy')
     present = {name for name in ('diffusion', 'proxy', 'judge')
                if cfg.model.get(name) is not None}
-    MODELS.get(cfg.model.type).check_parts(
+    class_of(MODELS, cfg.model).check_parts(
         present, build_pool(cfg),
         [TASK_UTILS.build(node) for node in cfg.model.get('refiners') or []])
 

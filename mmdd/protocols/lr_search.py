@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.subset import EVERY
 from mmdd.datasets.views import leaf_dataset, leaf_datasets, wrapped_datasets
+from mmdd.utils.components import short_name
 from .protocol import has_validation
 from .results import Run, by_method
 
@@ -63,7 +64,7 @@ def _keep_instances(dataset: Dict[str, Any]) -> None:
     """Let samples carry their ground truth, for a metric without its own annotation file."""
     for leaf in leaf_datasets(dataset):
         for step in leaf['pipeline']:
-            if str(step['type']).endswith('PackDetInputs'):
+            if short_name(step['type']).endswith('PackDetInputs'):
                 keys = step.get('meta_keys') or (
                     'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
                 step['meta_keys'] = tuple(keys) + ('instances', )

@@ -9,6 +9,7 @@ from mmdd.datasets.formats import SetContent, SetFormat, all_formats
 from mmdd.datasets.manifest import check_set_files, read_manifest
 from mmdd.datasets.real_files import full_content, image_folder
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
+from mmdd.utils.components import short_name
 
 # What stands in place of a folder for the protocol's own real set.
 FULL = 'full'
@@ -53,7 +54,7 @@ def _misfit(protocol: Config, folder: str, wanted: SetFormat) -> Exception:
     if other.task != wanted.task:
         return ValueError(f'{folder} is a {other.task} set ({other.name} layout), the protocol is '
                           f'for {wanted.task}: give a protocol for {other.task}')
-    kind = leaf_dataset(protocol.train_dataloader.dataset)['type']
+    kind = short_name(leaf_dataset(protocol.train_dataloader.dataset)['type'])
     return ValueError(f'{folder} is in {other.name} layout, the protocol reads {wanted.name} '
                       f'layout ({kind}): distill with {wanted.writer.__name__} instead of '
                       f'{other.writer.__name__}, or give a protocol that reads {other.name} '
@@ -85,7 +86,7 @@ def check_job_fits(job: Config, protocol: Config) -> None:
     Raises:
         ValueError: If the writer's format or the classes of the real set are not the protocol's.
     """
-    wanted, writer = wanted_format(protocol), str(job.train_cfg.writer['type']).rpartition('.')[2]
+    wanted, writer = wanted_format(protocol), short_name(job.train_cfg.writer['type'])
     written = next((each for each in all_formats() if each.writer.__name__ == writer), wanted)
     if written.name != wanted.name:
         raise ValueError(f'{writer} writes {written.name} layout, the protocol of '

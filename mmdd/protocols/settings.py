@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
 from mmdd.models.students.teacher import teachers_of
+from mmdd.utils.components import short_name
 from .protocol import nodes_of, selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
 from .regimes import REGIMES, label_facts
@@ -78,15 +79,16 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
     model, train, select = cfg.model.get('student') or cfg.model, cfg.train_cfg, selection(cfg)
     unit = 'updates' if train.get('max_iters') else 'epochs'
     steps = leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []
-    soft = cfg.get('soft_labels') is not None or _name(cfg.model.type) == 'SoftLabelClassifier'
+    soft = (cfg.get('soft_labels') is not None
+            or short_name(cfg.model.type) == 'SoftLabelClassifier')
     weights = [str(node.get('checkpoint')) for node in nodes_of(model)
-               if str(node.get('type')).endswith('Pretrained')]
+               if short_name(node.get('type')).endswith('Pretrained')]
     return dict(
         model=_model_name(model), optimizer=_optimizer(cfg.optim_wrapper),
         schedule='; '.join(_scheduler(node) for node in param_schedulers(cfg)) or 'constant',
         length=f'{train.get("max_iters") or train.max_epochs} {unit}',
         batch=str(cfg.train_dataloader.batch_size), input=_input_size(steps),
-        augmentation=', '.join(name for name in map(_name, (step['type'] for step in steps))
+        augmentation=', '.join(name for name in map(short_name, (step['type'] for step in steps))
                                if name not in PLUMBING) or 'none',
         mixing=_mixing(cfg), teacher=_teacher(cfg), loss='soft' if soft else 'hard',
         criterion=_criterion(cfg.model), average=_average(cfg),
@@ -121,24 +123,19 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
     return ProtocolSettings(task, shared, methods)
 
 
-def _name(value: Any) -> str:
-    return (value if isinstance(value, str) else getattr(value, '__name__', str(value))).rsplit(
-        '.', 1)[-1]
-
-
 def _model_name(model: Mapping[str, Any]) -> str:
-    text, backbone = _name(model['type']), model.get('backbone')
+    text, backbone = short_name(model['type']), model.get('backbone')
     if not backbone:
         return text
     more = ''.join(f'-{backbone[key]}' for key in ('depth', 'arch') if key in backbone)
-    return f'{text} ({_name(backbone["type"])}{more})'
+    return f'{text} ({short_name(backbone["type"])}{more})'
 
 
 def _optimizer(wrapper: Mapping[str, Any]) -> str:
     optimizer = wrapper.get('optimizer')
     if optimizer is None:
-        return _name(wrapper.get('constructor', '?'))
-    text = _name(optimizer['type'])
+        return short_name(wrapper.get('constructor', '?'))
+    text = short_name(optimizer['type'])
     for key in ('lr', 'momentum', 'weight_decay'):
         if key in optimizer:
             text += f' {key} {optimizer[key]:g}'
@@ -149,7 +146,7 @@ def _optimizer(wrapper: Mapping[str, Any]) -> str:
 def _scheduler(node: Mapping[str, Any]) -> str:
     values = [f'{key} {node[key]}' for key in SCHEDULER_KEYS if node.get(key) is not None]
     unit = 'by epoch' if node.get('by_epoch', True) else 'by update'
-    return ' '.join([_name(node['type']), *values, unit])
+    return ' '.join([short_name(node['type']), *values, unit])
 
 
 def _input_size(steps: Sequence[Mapping[str, Any]]) -> Optional[str]:
@@ -167,7 +164,7 @@ def _mixing(cfg: Config) -> Optional[str]:
         augments.append(cfg.model.mix)
     if (cfg.get('soft_labels') or {}).get('cutmix'):
         augments.append(dict(type='CutMix of the stored labels'))
-    return ', '.join(_name(augment['type']) for augment in augments) or None
+    return ', '.join(short_name(augment['type']) for augment in augments) or None
 
 
 def _teacher(cfg: Config) -> Optional[str]:
@@ -187,7 +184,7 @@ def _teacher(cfg: Config) -> Optional[str]:
 
 def _criterion(model: Mapping[str, Any]) -> Optional[str]:
     """The loss of a student with soft labels."""
-    if _name(model['type']) != 'SoftLabelClassifier':
+    if short_name(model['type']) != 'SoftLabelClassifier':
         return None
     kind = model.get('loss', 'kl')
     text = dict(kl='KL divergence', ce='cross-entropy', mse='squared error of logits')[kind]
@@ -202,4 +199,4 @@ def _average(cfg: Config) -> Optional[str]:
     """The average of weights that is tested in place of the weights, if there is one."""
     return next((f'exponential, decay {1 - hook.get("momentum", 0.0002):g}'
                  for hook in cfg.get('custom_hooks') or []
-                 if _name(hook['type']) == 'EMAHook'), None)
+                 if short_name(hook['type']) == 'EMAHook'), None)

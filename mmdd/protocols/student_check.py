@@ -11,7 +11,7 @@ from torch import nn
 
 from mmdd.utils import compat
 from mmdd.utils.cli import one_line
-from mmdd.utils.components import component_of
+from mmdd.utils.components import component_of, short_name
 from mmdd.utils.config import import_custom_modules
 from .protocol import nodes_of, student_config
 from .sets import protocol_classes
@@ -83,7 +83,7 @@ def check_pretrained(node: Any) -> None:
         ValueError: If they are not.
     """
     starts = [inner['checkpoint'] for inner in nodes_of(node)
-              if str(inner.get('type')).endswith('Pretrained')
+              if short_name(inner.get('type')).endswith('Pretrained')
               and isinstance(inner.get('checkpoint'), str)]
     for path in starts:
         if '://' not in path and not osp.isfile(osp.expanduser(path)):

@@ -10,6 +10,7 @@ from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.models.students.teacher import of_each, teachers_of
 from mmdd.registry import TASK_UTILS
 from mmdd.utils import compat
+from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType, fingerprint, load_config
 from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
@@ -124,8 +125,8 @@ def describe_soft_labels(protocol: ConfigType, set_folder: str,
 
 def _storing_protocol(protocol: ConfigType, cfg_options: Optional[Dict[str, Any]]) -> Config:
     cfg = read_protocol(protocol, cfg_options)
-    rule = (cfg.protocol.get('schedule') or {}).get('type')
-    if rule is None or not issubclass(TASK_UTILS.get(rule), StoredLabels):
+    rule = class_of(TASK_UTILS, cfg.protocol.get('schedule'))
+    if rule is None or not issubclass(rule, StoredLabels):
         raise ValueError('the protocol stores no soft labels: its schedule must be FKDSchedule, '
                          'as in configs/_base_/protocols/fkd_soft.py, or ImageLabels')
     compat.setup()

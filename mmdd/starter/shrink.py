@@ -19,6 +19,7 @@ from mmdd.models.diffusions import (
 )
 from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of, short_name
 from mmdd.utils.config import load_config
 
 # Images of the real set that are used, at least and of each class; images that are tested.
@@ -54,13 +55,13 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
     model = cfg.model
     if model.get('diffusion') is not None:
         model.diffusion = tiny_diffusion(model.diffusion)
-    kind = _kind(model)
+    kind = class_of(MODELS, model)
     model.update(getattr(kind, 'dry_run_settings', {}))
     if model.get('diffusion') is not None and getattr(kind, 'draws', False):
         model.update(image_size=SIDE, min_box=min(model.get('min_box', 4.), 1.))
     for name in ('proxy', 'judge'):
         network = model.get(name)
-        if network is not None and getattr(_kind(network), 'trained_by_job', False):
+        if network is not None and getattr(class_of(MODELS, network), 'trained_by_job', False):
             network.cfg = shrink_training(load_config(network.cfg), scratch).to_dict()
             network.checkpoint = osp.join(scratch, f'{name}.pth')
     if (model.get('prompter') or {}).get('backend') is not None:
@@ -87,7 +88,7 @@ def small_batch(train_cfg: Mapping[str, Any]) -> int:
 
 def small_budget(cfg: Config) -> Dict[str, Any]:
     """The fewest images that the set stages of a job can make, per class if its budget is."""
-    per_class = str(cfg.train_cfg.budget.type).rpartition('.')[2] == 'IPC'
+    per_class = short_name(cfg.train_cfg.budget.type) == 'IPC'
     stages = build_set_stages(cfg)
     for number in range(1 if per_class else IMAGES, 100):
         try:
@@ -98,17 +99,13 @@ def small_budget(cfg: Config) -> Dict[str, Any]:
     return copy.deepcopy(cfg.train_cfg.budget.to_dict())
 
 
-def _kind(node: Mapping[str, Any]) -> Any:
-    return MODELS.get(node['type']) if isinstance(node['type'], str) else node['type']
-
-
 def tiny_diffusion(node: Mapping[str, Any]) -> Dict[str, Any]:
     """Config of a tiny diffusion of the same kind with random weights.
 
     Args:
         node: Config of the diffusion; one of another kind than mmdd's own is kept.
     """
-    kind = _kind(node)
+    kind = class_of(MODELS, node)
     names = {StableDiffusionXL: 'tiny_random_xl', StableDiffusion: 'tiny_random',
              DiT: 'tiny_random_dit', StableDiffusion3: 'tiny_random_sd3',
              Flux: 'tiny_random_flux'}
@@ -163,7 +160,7 @@ def shrink_training(cfg: Config, scratch: str) -> Config:
 def shrink_prepare(cfg: Config, scratch: str) -> None:
     """Shrink the trainings that a config needs first, in place."""
     for node in cfg.get('prepare') or []:
-        if str(node.type).rpartition('.')[2] == 'TrainedCheckpoint':
+        if short_name(node.type) == 'TrainedCheckpoint':
             node.config = shrink_training(load_config(node.config), scratch).to_dict()
             node.pop('cfg_options', None)
 

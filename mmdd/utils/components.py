@@ -56,13 +56,23 @@ def component_of(where: str, registry: Registry, node: Any) -> Any:
 
 
 def class_of(registry: Registry, node: Any) -> Any:
-    """The class that a config names; None where the registry has none of that name."""
+    """The class that a config names or holds; None where the registry has none of that name."""
     kind = node.get('type') if isinstance(node, Mapping) else None
     if not isinstance(kind, str):
         return kind
     with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
         found = scoped.get(kind)
     return found if callable(found) else None  # MMEngine also finds modules by their names
+
+
+def short_name(kind: Any) -> str:
+    """What a component is called, without scope or module: that of a type as configs give it.
+
+    Args:
+        kind: A name, or the class itself.
+    """
+    return (kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))).rsplit(
+        '.', 1)[-1]
 
 
 def names_of(registry: Optional[Registry]) -> Set[str]:

@@ -2,6 +2,7 @@
 import copy
 import difflib
 import hashlib
+import inspect
 import json
 import os.path as osp
 import sys
@@ -167,12 +168,15 @@ def import_custom_modules(config: Config) -> None:
 
 
 def _inline(node: Any) -> Any:
-    """Turn configs inside of a config into dicts, in place; MMEngine cannot write them down."""
+    """Turn what MMEngine cannot write down into plain data, in place.
+
+    Configs inside of a config become dicts; a class or function as ``type`` becomes its name.
+    """
     if isinstance(node, Config):
         node = node._cfg_dict
     if isinstance(node, dict):
         for key, value in dict.items(node):  # as they are: objects of lazy imports stay lazy
-            inlined = _inline(value)
+            inlined = _importable(value) if key == 'type' else _inline(value)
             if inlined is not value:
                 node[key] = inlined
     elif isinstance(node, (list, tuple)):
@@ -180,6 +184,13 @@ def _inline(node: Any) -> Any:
         if any(new is not old for new, old in zip(inlined, node)):
             return type(node)(inlined)
     return node
+
+
+def _importable(kind: Any) -> Any:
+    """The name by which MMEngine imports a class or function; others as they are."""
+    if not (isinstance(kind, type) or inspect.isroutine(kind)) or '<' in kind.__qualname__:
+        return kind
+    return f'{kind.__module__}.{kind.__qualname__}'
 
 
 def suggestion(key: str, known: Iterable[str]) -> str:
@@ -196,6 +207,8 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if inspect.isroutine(value):  # whose own text holds an address
+        return f'{value.__module__}.{value.__qualname__}'
     return str(value)
 
 

@@ -8,6 +8,7 @@ from mmdd.engine import GuidanceHook
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DenoiseState
+from mmdd.utils.components import class_of
 
 
 @MODELS.register_module()
@@ -47,8 +48,7 @@ class EntropyGuidanceHook(GuidanceHook):
             ValueError: If it gives none.
         """
         super().check_model(model)
-        proxy = model.get('proxy')
-        if proxy is None or not hasattr(MODELS.get(proxy['type']), 'logits'):
+        if not hasattr(class_of(MODELS, model.get('proxy')), 'logits'):
             raise ValueError('EntropyGuidanceHook needs a classifier: set model.proxy to '
                              "dict(type='ClassifierProxy', cfg=...)")
 

@@ -12,6 +12,7 @@ from mmdd.datasets import load_image
 from mmdd.models import BaseLabelSampler, CollageInitializer, DatasetDistiller, DetectorProxy
 from mmdd.registry import MODELS
 from mmdd.structures import Canvas, ComposedLayout, DistilledSample, DistillSlot, RealAnnotation
+from mmdd.utils.components import class_of
 
 
 class ImageShares(BaseLabelSampler):
@@ -79,7 +80,7 @@ class OD3(DatasetDistiller):
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
         """Check that there is a detector, before anything is trained."""
         super().check_config(cfg)
-        kind = MODELS.get(cfg['proxy']['type']) if cfg.get('proxy') else None
+        kind = class_of(MODELS, cfg.get('proxy'))
         if kind is None or not issubclass(kind, DetectorProxy):
             raise ValueError("OD3 needs a detector trained on the real set: give "
                              "model.proxy=dict(type='DetectorProxy', cfg=...)")

@@ -12,6 +12,7 @@ from mmdd.engine import GuidanceHook
 from mmdd.models import ClassStatistics, PrototypeDistiller
 from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import DenoiseState
+from mmdd.utils.components import class_of
 
 
 @TASK_UTILS.register_module()
@@ -85,8 +86,7 @@ class OTGuidanceHook(GuidanceHook):
             ValueError: If they are not.
         """
         super().check_model(model)
-        statistics = model.get('statistics')
-        if statistics is None or TASK_UTILS.get(statistics['type']) is not ClassSupport:
+        if class_of(TASK_UTILS, model.get('statistics')) is not ClassSupport:
             raise ValueError("OTGuidanceHook needs model.type='OTGuidance' with "
                              "model.statistics=dict(type='ClassSupport')")
 

@@ -8,12 +8,14 @@ import sys
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import PARAM_SCHEDULERS
 
 from mmdd.utils.config import (
     fingerprint,
     import_custom_modules,
     load_config,
     merge_options,
+    plain,
 )
 from mmdd.utils.paths import resolve_path
 
@@ -112,6 +114,19 @@ def test_fingerprint_does_not_depend_on_the_order_of_keys():
     assert len(fingerprint(BASE)) == 64
 
 
+def test_a_class_as_type_becomes_its_name():
+    """MMEngine builds from both and writes down the name alone."""
+    def local():
+        pass
+
+    given = dict(param_scheduler=[dict(type=PARAM_SCHEDULERS.get('LinearLR'), end=5)])
+    name = 'mmengine.optim.scheduler.lr_scheduler.LinearLR'
+    for found in map(load_config, (given, Config(given))):
+        assert found.param_scheduler[0].type == name and name in found.pretty_text
+        assert PARAM_SCHEDULERS.get(name) is PARAM_SCHEDULERS.get('LinearLR')
+    assert load_config(dict(a=dict(type=local))).a.type is local
+
+
 def test_a_config_inside_of_a_config_becomes_a_dict():
     inner = Config(dict(model=dict(widths=(1, 2))))
     outer = Config(BASE)
@@ -193,3 +208,9 @@ def test_package_configs_load_without_pkg_resources(monkeypatch):
     assert get_config('mmdet::_base_/schedules/schedule_1x.py').optim_wrapper.optimizer.lr == 0.02
     with pytest.raises(ModuleNotFoundError, match='mmocr is not installed'):
         get_config('mmocr::a/b.py')
+
+
+def test_a_function_counts_by_its_name():
+    """Its own text holds an address, which is another one in each process."""
+    assert plain([osp.join, len]) == ['posixpath.join', 'builtins.len']
+    assert fingerprint(dict(a=osp.join)) == fingerprint(dict(a='posixpath.join'))

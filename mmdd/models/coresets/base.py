@@ -6,6 +6,7 @@ import torch
 
 from mmdd.registry import MODELS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.components import class_of
 from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
 from .feature_pass import AnnotationPass
@@ -63,8 +64,7 @@ class CoresetBaseline(DatasetDistiller):
         super().check_config(cfg)
         proxy = cfg.get('proxy')
         if cls.uses_features and proxy is not None:
-            kind = proxy['type']
-            cls.check_proxy(MODELS.get(kind) if isinstance(kind, str) else kind)
+            cls.check_proxy(class_of(MODELS, proxy))
 
     @classmethod
     def check_proxy(cls, kind: Any) -> None:

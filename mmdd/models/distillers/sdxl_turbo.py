@@ -14,6 +14,7 @@ import re
 from typing import Any, Mapping, Optional, Sequence
 
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of
 from .prototypes import PrototypeDistiller
 
 WNID = re.compile(r'n\d{8}')
@@ -55,9 +56,10 @@ class SDXLTurbo(PrototypeDistiller):
         if cfg.get('diffusion') is None:
             raise ValueError(f'{cls.__name__}: model.diffusion is missing; give it a '
                              f'text-to-image model such as StableDiffusionXL')
-        if not MODELS.get(cfg['diffusion']['type']).reads_prompts:
+        kind = class_of(MODELS, cfg['diffusion'])
+        if not kind.reads_prompts:
             raise ValueError(
-                f'{cls.__name__} makes images from class names, and {cfg["diffusion"]["type"]} '
+                f'{cls.__name__} makes images from class names, and {kind.__name__} '
                 f'reads no prompts; give model.diffusion a text-to-image model such as '
                 f'StableDiffusionXL')
         if cfg.get('statistics') is not None:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmdd.datasets.views import loader_dataset
+from mmdd.utils.components import short_name
 
 # Steps of other names that hold one of these words change the size in a way not known here.
 _WORDS = ('resize', 'crop', 'pad', 'testtimeaug')
@@ -28,8 +29,8 @@ class InputView:
     def __init__(self, pipeline: Sequence[Mapping] = ()) -> None:
         self.steps: List[Tuple[Callable, Mapping]] = []
         for step in pipeline:
-            name = step['type'] if isinstance(step['type'], str) else step['type'].__name__
-            known = _STEPS.get(name.rpartition('.')[2])
+            name = short_name(step['type'])
+            known = _STEPS.get(name)
             if known is not None:
                 self.steps.append((known, step))
             elif any(word in name.lower() for word in _WORDS):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmdd.models.proxies.base import normalizes, takes_rgb
 from mmdd.registry import MODELS
+from mmdd.utils.components import short_name
 from .soft_losses import KINDS, SoftLoss
 from .teacher import Teacher, build_teachers, mean_logits, teachers_of
 
@@ -78,7 +79,7 @@ class SoftLabelClassifier(BaseModel):
         self.criterion = SoftLoss(loss, temperature, squared, hard_weight)
         self.mix = None if mix is None else _build_mix(mix)
         self.pollute_norm = pollute_norm
-        self.mixes_in_place = str((mix or {}).get('type')).endswith('CutMix')
+        self.mixes_in_place = short_name((mix or {}).get('type')).endswith('CutMix')
         self.takes_rgb = takes_rgb(self.data_preprocessor) != reads_rgb
         # In a list, so that it is no part of this module: not saved, not optimised.
         self._teachers: List[Teacher] = []

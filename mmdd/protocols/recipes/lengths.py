@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmengine.config import Config
 
 from mmdd.datasets.views import wrapped_datasets
+from mmdd.utils.components import short_name
 
 # Fields of a parameter scheduler that count epochs (or iterations).
 LENGTHS = ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'milestones')
@@ -79,7 +80,7 @@ def set_length(cfg: Config, epochs: int, val_interval: int,
 def warm_ups(cfg: Config) -> List[Dict[str, Any]]:
     """The schedulers of a training that raise the learning rate over a number of updates."""
     return [node for node in param_schedulers(cfg) if not node.get('by_epoch', True)
-            and str(node['type']).endswith('LinearLR') and not node.get('begin')
+            and short_name(node['type']).endswith('LinearLR') and not node.get('begin')
             and node.get('end') is not None]
 
 

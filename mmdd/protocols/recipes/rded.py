@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
 from mmdd.registry import TASK_UTILS
+from mmdd.utils.components import short_name
 from .lengths import set_length, set_schedulers
 from .soft import SoftRule
 
@@ -70,16 +71,16 @@ class RDEDSchedule(SoftRule):
         # RDED looks after epoch 10 k where the one before, counted from 0, is beyond the share.
         cfg.train_cfg.val_begin = min(
             self.epochs, int(self.first_validation * self.epochs) + 2)
-        kind = str(cfg.model.get('backbone', {}).get('type')).rpartition('.')[2]
+        kind = short_name(cfg.model.get('backbone', {}).get('type'))
         for beginning, rate in (self.rates or {}).items():
             if kind.startswith(beginning):
                 cfg.optim_wrapper.optimizer.lr = rate
         cfg.train_dataloader.batch_size = self.batch_size(images, num_classes)
         factor = self.factor or (2 if self.image_size > 64 else 1)
         for step in leaf_dataset(cfg.train_dataloader.dataset)['pipeline']:
-            if step['type'].endswith('PatchShuffle'):
+            if short_name(step['type']) == 'PatchShuffle':
                 step['factor'] = factor
-            elif step['type'].endswith('RandomResizedCrop'):
+            elif short_name(step['type']).endswith('RandomResizedCrop'):
                 step['crop_ratio_range'] = (1 / factor, 1.)
         set_schedulers(cfg, 'T_max', self.lr_stretch * self.epochs)
         self.wrap(cfg, teacher=self.read_teachers(cfg), pollute_norm=self.pollute_norm,

@@ -21,6 +21,7 @@ import numpy as np
 from mmdd.datasets.class_names import spoken_names
 from mmdd.registry import MODELS
 from mmdd.structures import RealAnnotation
+from mmdd.utils.components import class_of
 from mmdd.utils.seed import derive_seed
 from .patch_distiller import PatchDistiller
 from .patch_features import PatchFeatures
@@ -134,7 +135,7 @@ class PatchSelection(PatchDistiller):
         given = {field.name: cfg[field.name] for field in fields(ScoreSettings)
                  if field.name in cfg and field.name != 'seed'}
         ScoreSettings(**given)
-        check_prompts(MODELS.get(cfg['diffusion']['type']))
+        check_prompts(class_of(MODELS, cfg['diffusion']))
         defaults = inspect.signature(cls.__init__).parameters
         names = inspect.signature(check_choice).parameters
         check_choice(**{name: cfg.get(name, defaults[name].default) for name in names})

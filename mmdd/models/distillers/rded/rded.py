@@ -14,6 +14,7 @@ import inspect
 from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 from mmdd.registry import MODELS
+from mmdd.utils.components import class_of
 from mmdd.utils.config import describe_network, fingerprint
 from ...proxies import ClassifierProxy
 from ..patch_selection import choose_patches
@@ -88,8 +89,7 @@ class RDED(PatchDistiller):
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
         """Check settings, and that there is a classifier, before anything is trained."""
         super().check_config(cfg)
-        proxy = cfg.get('proxy')
-        kind = MODELS.get(proxy['type']) if proxy else None
+        kind = class_of(MODELS, cfg.get('proxy'))
         if kind is None or not issubclass(kind, ClassifierProxy):
             raise ValueError("RDED needs a classifier trained on the real set: give "
                              "model.proxy=dict(type='ClassifierProxy', cfg=...)")
