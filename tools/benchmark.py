@@ -19,13 +19,6 @@ import os.path as osp
 import shlex
 import sys
 
-from mmdd.benchmark.dry_run import describe_benchmark
-from mmdd.benchmark.methods import config_title
-from mmdd.benchmark.report.compare import compare_figures, compare_settings
-from mmdd.benchmark.report.embedding import check_embedding
-from mmdd.benchmark.results import Results
-from mmdd.benchmark.run import benchmark, make_plan
-from mmdd.benchmark.suite import read_suite
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed, whole
 from mmdd.utils.cli import SAME_COMMAND, run_cli
 
@@ -66,6 +59,8 @@ def parse_args():
 
 def read_methods(args):
     """The suite, or the methods of the command line, and the settings that go with them."""
+    from mmdd.benchmark.methods import config_title
+    from mmdd.benchmark.suite import read_suite
     if bool(args.methods) == bool(args.suite):
         raise ValueError('give either configs or --suite NAME')
     if args.suite:
@@ -91,6 +86,8 @@ def read_methods(args):
 
 def compare(before, after):
     """Print what changed between two benchmarks."""
+    from mmdd.benchmark.report.compare import compare_figures, compare_settings
+    from mmdd.benchmark.results import Results
     a, b = Results.read(before), Results.read(after)
     compare_figures(a, b).print(f'A: {before}, B: {after}')
     print('\n'.join(compare_settings(a, b) or ['nothing else differs']))
@@ -101,6 +98,9 @@ def main():
     if args.compare:
         compare(*args.compare)
         return
+    from mmdd.benchmark.dry_run import describe_benchmark
+    from mmdd.benchmark.report.embedding import check_embedding
+    from mmdd.benchmark.run import benchmark, make_plan
     embedding = None if args.embedding == 'none' else args.embedding
     check_embedding(embedding)
     methods, settings = read_methods(args)

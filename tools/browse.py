@@ -11,10 +11,8 @@ the masks.
 import argparse
 import os.path as osp
 
-from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.picture import save_contact_sheet
 
 
 def parse_args():
@@ -33,6 +31,8 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.datasets.gallery import read_gallery
+    from mmdd.utils.picture import save_contact_sheet
     out = args.out or f'{osp.basename(osp.abspath(args.folder))}.png'
     if not out.lower().endswith(('.png', '.jpg')):
         raise ValueError(f'--out {out}: expected a .png or .jpg file')

@@ -15,7 +15,6 @@ import argparse
 import re
 
 from mmdd.utils.cli import run_cli
-from mmdd.utils.convert_checkpoint import convert_checkpoint
 
 
 def renaming(text):
@@ -44,6 +43,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.utils.convert_checkpoint import convert_checkpoint
     asked = convert_checkpoint(args.checkpoint, args.out, args.trust, args.rename)
     print(f'{args.out}: written without {", ".join(asked)}' if asked else f'{args.out}: written')
 

@@ -11,15 +11,9 @@ import argparse
 import os.path as osp
 import time
 
-import numpy as np
-
-from mmdd.apis import benchmark
-from mmdd.datasets.digit_scenes import CLASSES
-from mmdd.datasets.gallery import read_gallery
 from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import SAME_COMMAND, run_cli
 from mmdd.utils.names import slug
-from mmdd.utils.picture import save_contact_sheet
 
 METHODS = {
     'Random': 'configs/coreset/random_faster-rcnn_digits_1pct.py',
@@ -44,6 +38,11 @@ def parse_args():
 
 def draw(work_dir):
     """A row of real scenes, then one of each distilled set; returns the path of the picture."""
+    import numpy as np
+
+    from mmdd.datasets.digit_scenes import CLASSES
+    from mmdd.datasets.gallery import read_gallery
+    from mmdd.utils.picture import save_contact_sheet
     folders = ['data/digit_scenes/VOC2007'] + [
         osp.join(work_dir, slug(name), 'seed0', 'distilled') for name in DRAWN]
     tiles = []
@@ -58,6 +57,7 @@ def draw(work_dir):
 
 def main():
     args = parse_args()
+    from mmdd.apis import benchmark
     begin = time.time()
     print('mmdd demo: digit scenes, object detection, a budget of 1 %: about 8 minutes on 2 cores')
     benchmark(METHODS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,

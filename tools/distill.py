@@ -10,9 +10,6 @@ runs on a few images with tiny random networks, in under a minute.
 import argparse
 import os
 
-from mmdd.apis import distill
-from mmdd.starter.projection import read_pace
-from mmdd.starter.rehearsal import dry_distill
 from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import ADD_RESUME, run_cli
 
@@ -56,10 +53,13 @@ def parse_args():
 def main():
     args = parse_args()
     if args.dry_run:
+        from mmdd.starter.projection import read_pace
+        from mmdd.starter.rehearsal import dry_distill
         pace = (None if args.seconds_per_image is None else
                 read_pace(args.seconds_per_image, args.gpus))
         print('\n'.join(dry_distill(args.config, args.work_dir, args.cfg_options, pace)))
         return
+    from mmdd.apis import distill
     options = dict(args.cfg_options or {})
     if args.preview:
         options['default_hooks.preview'] = dict(type='TerminalPreviewHook')

@@ -14,8 +14,6 @@ resumes. Writes results.md and results.json there.
 import argparse
 import os.path as osp
 
-from mmdd.apis import evaluate
-from mmdd.protocols.lr_search import LR_GRID
 from mmdd.utils.arguments import CfgOptions, ToolParser, real, seed, whole
 from mmdd.utils.cli import SAME_COMMAND, run_cli
 
@@ -37,7 +35,7 @@ def parse_args():
                         help='seeds of the full real set, the slowest ones; as --seeds')
     parser.add_argument('--lr-grid', nargs='*', type=real(above=0), metavar='LR',
                         help='pick the learning rate of each method on validation images; without '
-                        f'values from {", ".join(map(str, LR_GRID))}')
+                        'values from 0.001, 0.005, 0.01, 0.05, 0.1')
     parser.add_argument('--jobs', type=whole(0),
                         help='students at once (one per GPU, or per CPU core); 0: no workers')
     parser.add_argument('--work-dir', help='where everything goes (work_dirs/evaluate_<protocol>)')
@@ -66,6 +64,8 @@ def named_sets(pairs, full):
 
 def main():
     args = parse_args()
+    from mmdd.apis import evaluate
+    from mmdd.protocols.lr_search import LR_GRID
     sets = named_sets(args.sets, args.full)
     name = osp.splitext(osp.basename(args.protocol))[0]
     evaluate(args.protocol, sets, args.work_dir or osp.join('work_dirs', f'evaluate_{name}'),

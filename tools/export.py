@@ -11,7 +11,6 @@ byte, and FOLDER appears when all of it is written. docs/export.md describes the
 import argparse
 from functools import partial
 
-from mmdd.datasets.export import TARGETS, export_set
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli, stop
 
@@ -20,7 +19,7 @@ def parse_args():
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('set', help='a distilled set or its work dir')
-    parser.add_argument('--to', required=True, choices=TARGETS)
+    parser.add_argument('--to', required=True, choices=['hub', 'webdataset', 'viewer'])
     parser.add_argument('--out', required=True, metavar='FOLDER',
                         help='folder to make; it must not be there, or be empty')
     parser.add_argument('--shard-size', default='1000', metavar='SIZE',
@@ -47,6 +46,7 @@ def neighbour_finder(args):
 
 def main():
     args = parse_args()
+    from mmdd.datasets.export import export_set
     try:
         number = export_set(args.set, args.out, args.to, args.shard_size, neighbour_finder(args))
     except KeyboardInterrupt:

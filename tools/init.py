@@ -10,7 +10,6 @@ Nothing is written into the data. See docs/own_data.md.
 import argparse
 import shlex
 
-from mmdd.starter.init_job import init_job
 from mmdd.utils.arguments import ToolParser, seed
 from mmdd.utils.cli import run_cli
 
@@ -34,6 +33,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.starter.init_job import init_job
     out, lines = init_job(args.data, args.out, args.task, args.classes, args.device, args.seed)
     print('\n'.join(lines))
     print(f'next: python tools/distill.py {shlex.quote(out)}/unidd.py --dry-run')

@@ -10,7 +10,6 @@ tools/evaluate.py writes them under its work dir.
 """
 import argparse
 
-from mmdd.protocols.teacher import describe_soft_labels, ensure_soft_labels
 from mmdd.utils.arguments import CfgOptions, ToolParser
 from mmdd.utils.cli import SAME_COMMAND, run_cli
 
@@ -35,6 +34,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.protocols.teacher import describe_soft_labels, ensure_soft_labels
     protocol = args.protocol[0] if len(args.protocol) == 1 else args.protocol
     if args.dry_run:
         print(describe_soft_labels(protocol, args.set_folder, args.cfg_options))

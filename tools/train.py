@@ -8,7 +8,6 @@ import argparse
 import os
 import os.path as osp
 
-from mmdd.apis import train
 from mmdd.utils.arguments import CfgOptions, ToolParser, seed
 from mmdd.utils.cli import ADD_RESUME, run_cli
 from mmdd.utils.config import load_config, merge_options
@@ -35,6 +34,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.apis import train
     cfg = load_config(args.config)
     merge_options(cfg, args.cfg_options)
     if args.launcher is not None:

@@ -21,48 +21,10 @@ import os.path as osp
 from functools import partial
 from itertools import islice
 
-import torch
+from prior_training.arguments import add_arguments, add_autoencoder_arguments, parse
 
-from mmdd.utils.compat import setup
-
-setup()
-
-from diffusers import (  # noqa: E402
-    AutoencoderKL,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from diffusers.utils import make_image_grid  # noqa: E402
-from prior_training import (  # noqa: E402
-    SIZE,
-    NoiseLevels,
-    add_arguments,
-    add_autoencoder_arguments,
-    build_autoencoder,
-    encode_pool,
-    fit,
-    layout_stream,
-    make_scheduler,
-    scale_latents,
-    to_tensor,
-    train_autoencoder,
-    velocity_loss,
-)
-from transformers import CLIPTextConfig, CLIPTextModel  # noqa: E402
-
-from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
-from mmdd.models.diffusions.tokenizer import word_tokenizer  # noqa: E402
-from mmdd.models.prompters import AnnotationPrompter, ClassPrompter  # noqa: E402
-from mmdd.structures import RealAnnotation  # noqa: E402
-from mmdd.utils.arguments import ToolParser, real  # noqa: E402
-from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
-
-BACKGROUND = 'on a textured background'
-WORDS = CLASSES + tuple(
-    'a an and photo of one two three four left right top bottom center at the large small '
-    'overlapping above below on textured plain background nothing'.split())
-# How often a scene is told by its plain prompt, its contextual one, not at all.
-PROMPTS = (0.25, 0.65, 0.10)
+from mmdd.utils.arguments import ToolParser, real
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 
 def parse_args():
@@ -75,7 +37,7 @@ def parse_args():
     parser.add_argument('--decoder-only', action='store_true',
                         help='train nothing but the decoder of the autoencoder, for --vae-steps; '
                         'latents and denoiser stay as they are')
-    args = parser.parse_args()
+    args = parse(parser)
     if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
         parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')
     if not args.vae_steps and not args.init_from:
@@ -83,6 +45,40 @@ def parse_args():
     if args.decoder_only and not (args.vae_steps and args.init_from):
         parser.error('--decoder-only needs --init-from, whose decoder is trained, and --vae-steps')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+
+from mmdd.utils.compat import setup
+
+setup()
+
+from diffusers import (
+    AutoencoderKL,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.utils import make_image_grid
+from prior_training.autoencoder import build_autoencoder, scale_latents, train_autoencoder
+from prior_training.data import SIZE, encode_pool, layout_stream, to_tensor
+from prior_training.loop import fit
+from prior_training.noise import NoiseLevels, make_scheduler, velocity_loss
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.models.diffusions.tokenizer import word_tokenizer
+from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
+from mmdd.structures import RealAnnotation
+
+BACKGROUND = 'on a textured background'
+WORDS = CLASSES + tuple(
+    'a an and photo of one two three four left right top bottom center at the large small '
+    'overlapping above below on textured plain background nothing'.split())
+# How often a scene is told by its plain prompt, its contextual one, not at all.
+PROMPTS = (0.25, 0.65, 0.10)
 
 
 def build_vae(init_from):

@@ -14,37 +14,15 @@ import argparse
 import os
 from typing import Optional
 
-import torch
-
-from mmdd.utils.compat import setup
-
-setup()
-
-from prior_training import (  # noqa: E402
-    SIZE,
-    Photographs,
-    Task,
+from prior_training.arguments import (
     add_arguments,
     add_autoencoder_arguments,
     add_dit_arguments,
-    build_autoencoder,
-    check_same_training,
-    check_size,
-    encode_pool,
-    export_dit,
-    layout_stream,
-    scale_latents,
-    to_tensor,
-    train_autoencoder,
-    train_dit,
+    parse,
 )
 
-from mmdd.datasets.digit_scenes import CLASSES  # noqa: E402
-from mmdd.models.diffusions.loading import load_autoencoder  # noqa: E402
-from mmdd.models.diffusions.weights import locate_weights  # noqa: E402
-from mmdd.utils.arguments import ToolParser, whole  # noqa: E402
-from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
-from mmdd.utils.digest import digest_weights  # noqa: E402
+from mmdd.utils.arguments import ToolParser, whole
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 DIGITS_VAE = 'mmdd::priors/digits-sd/vae'
 # Options that say nothing where digits are drawn, photographs are, and an autoencoder is given.
@@ -69,7 +47,7 @@ def parse_args():
                         help='channels of the autoencoder that is trained; its latents have '
                         'half the side from each to the next')
     add_autoencoder_arguments(parser)
-    args = parser.parse_args()
+    args = parse(parser)
     idle = {name: 'needs --data' for name in OF_PHOTOGRAPHS} if not args.data else {
         **{name: 'does nothing with --data: all photographs are used' for name in OF_DIGITS},
         **{name: 'does nothing with --vae' for name in OF_AUTOENCODER if args.vae}}
@@ -81,6 +59,26 @@ def parse_args():
     if args.width % args.heads:
         parser.error(f'--width {args.width} is no multiple of --heads {args.heads}')
     return args
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+
+from mmdd.utils.compat import setup
+
+setup()
+
+from prior_training.autoencoder import build_autoencoder, scale_latents, train_autoencoder
+from prior_training.data import SIZE, encode_pool, layout_stream, to_tensor
+from prior_training.dit import Task, check_size, export_dit, train_dit
+from prior_training.photographs import Photographs, check_same_training
+
+from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.models.diffusions.loading import load_autoencoder
+from mmdd.models.diffusions.weights import locate_weights
+from mmdd.utils.digest import digest_weights
 
 
 def digits(args) -> Task:

@@ -14,22 +14,10 @@ import argparse
 import os
 import os.path as osp
 
-import torch
-import torch.nn.functional as F
+from prior_training.arguments import add_arguments, parse
 
-from mmdd.utils.compat import setup
-
-setup()
-
-from diffusers import AutoencoderTiny  # noqa: E402
-from prior_training import add_arguments, encode_pool, fit, layout_stream  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-from train_prior import describe  # noqa: E402
-
-from mmdd.models import StableDiffusion  # noqa: E402
-from mmdd.utils.arguments import ToolParser, whole  # noqa: E402
-from mmdd.utils.cli import SAME_COMMAND, run_cli  # noqa: E402
-from mmdd.utils.io import atomic_path  # noqa: E402
+from mmdd.utils.arguments import ToolParser, whole
+from mmdd.utils.cli import SAME_COMMAND, run_cli
 
 
 def parse_args():
@@ -41,7 +29,27 @@ def parse_args():
     parser.add_argument('--width', type=whole(1), default=24)
     parser.add_argument('--blocks', type=whole(1), nargs=3, default=(2, 1, 1),
                         help='blocks at each size, the smallest first')
-    return parser.parse_args()
+    return parse(parser)
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+import torch.nn.functional as F
+
+from mmdd.utils.compat import setup
+
+setup()
+
+from diffusers import AutoencoderTiny
+from prior_training.data import encode_pool, layout_stream
+from prior_training.loop import fit
+from safetensors.torch import load_file, save_file
+from train_prior import describe
+
+from mmdd.models import StableDiffusion
+from mmdd.utils.io import atomic_path
 
 
 @torch.no_grad()

@@ -9,15 +9,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from prior_training import (
-    NoiseLevels,
-    add_arguments,
-    encode_pool,
-    fit,
-    layout_stream,
-    make_scheduler,
-    velocity_loss,
-)
+from prior_training.arguments import add_arguments, parse
+from prior_training.data import encode_pool, layout_stream
+from prior_training.loop import fit
+from prior_training.noise import NoiseLevels, make_scheduler, velocity_loss
 
 from mmdd.registry import MODELS
 
@@ -25,7 +20,7 @@ from mmdd.registry import MODELS
 def options(work_dir, *more):
     parser = argparse.ArgumentParser()
     add_arguments(parser, precision='fp32', save_every=2, batch_size=4)
-    return parser.parse_args([str(work_dir), *more])
+    return parse(parser, [str(work_dir), *more])
 
 
 def test_log_snr_follows_a_laplace_distribution():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny, DiTPipeline
 from PIL import Image
-from prior_training import Photographs
+from prior_training.photographs import Photographs
 from run_tool import run
 from safetensors.torch import load_file
 

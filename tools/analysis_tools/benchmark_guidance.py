@@ -23,21 +23,8 @@ import argparse
 import statistics
 from typing import Optional, Sequence
 
-import torch
-from probes.guidance_cost import Cost, measure_sampling, random_slots
-from probes.guidance_recipe import GuidanceRecipe
-from probes.recipe_cost import measure_pairs, measure_parts, raw_quality
-
-from mmdd.engine import TaskGuidanceHook
-from mmdd.models import DetectorProxy
-from mmdd.models.diffusions.loading import pick_dtypes
-from mmdd.registry import MODELS
 from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.config import load_config
-from mmdd.utils.io import atomic_write_text
-from mmdd.utils.table import markdown_table, print_table
 
 ARCHS = dict(
     digits=dict(
@@ -79,6 +66,24 @@ def parse_args():
                         help='convolution weights by pixel, in all rows')
     parser.add_argument('--out', help='Markdown file for the table')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+from probes.guidance_cost import Cost, measure_sampling, random_slots
+from probes.guidance_recipe import GuidanceRecipe
+from probes.recipe_cost import measure_pairs, measure_parts, raw_quality
+
+from mmdd.engine import TaskGuidanceHook
+from mmdd.models import DetectorProxy
+from mmdd.models.diffusions.loading import pick_dtypes
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.config import load_config
+from mmdd.utils.io import atomic_write_text
+from mmdd.utils.table import markdown_table, print_table
 
 
 class Benchmark:

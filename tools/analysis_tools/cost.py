@@ -9,16 +9,7 @@ was counted show '-'.
 """
 import argparse
 
-from mmdd.benchmark.report.cost import (
-    PICTURES,
-    TABLES,
-    check_suffix,
-    cost_table,
-    read_costs,
-    save_bars,
-    stage_table,
-    write_table,
-)
+from mmdd.benchmark.report.files import PICTURES, TABLES, check_suffix
 from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 
@@ -38,6 +29,13 @@ def main():
     for path, known in ((args.out, TABLES), (args.plot, PICTURES)):
         if path:
             check_suffix(path, known)
+    from mmdd.benchmark.report.cost import (
+        cost_table,
+        read_costs,
+        save_bars,
+        stage_table,
+        write_table,
+    )
     costs = read_costs(args.sets)
     cost_table(costs).print('Cost of sets')
     stage_table(costs).print('Stages')

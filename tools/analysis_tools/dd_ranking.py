@@ -10,14 +10,8 @@ import argparse
 import os.path as osp
 from dataclasses import asdict
 
-from mmdd.benchmark.dd_ranking import SCORES, rank_protocols
-from mmdd.engine.prepare import prepare
-from mmdd.protocols.protocol import read_protocol
-from mmdd.protocols.teacher import ensure_teacher
 from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import SAME_COMMAND, run_cli
-from mmdd.utils.io import atomic_write_json
-from mmdd.utils.table import print_table
 
 
 def parse_args():
@@ -45,6 +39,17 @@ def parse_args():
     parser.add_argument('--no-lr-grid', action='store_true',
                         help="keep the protocols' learning rates instead of picking one each")
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+from mmdd.benchmark.dd_ranking import SCORES, rank_protocols
+from mmdd.engine.prepare import prepare
+from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols.teacher import ensure_teacher
+from mmdd.utils.io import atomic_write_json
+from mmdd.utils.table import print_table
 
 
 def ready(protocol, work_dir, folder):

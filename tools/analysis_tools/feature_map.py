@@ -12,18 +12,9 @@ is trained on as a panel.
 import argparse
 import os.path as osp
 
-from mmengine.registry import DefaultScope
-
-from mmdd.benchmark.report.class_map import class_map, class_points, real_files, set_files
-from mmdd.benchmark.report.cost import PICTURES, check_suffix, save_figure
-from mmdd.benchmark.report.embedding import REAL, check_embedding
-from mmdd.engine.prepare import prepare
-from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.registry import MODELS
+from mmdd.benchmark.report.files import PICTURES, check_suffix
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.config import load_config
 
 
 def parse_args():
@@ -43,6 +34,21 @@ def parse_args():
     parser.add_argument('--embedding', default='tsne', choices=['tsne', 'umap'])
     parser.add_argument('--out', required=True, help=f'file to write ({", ".join(PICTURES)})')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+from mmengine.registry import DefaultScope
+
+from mmdd.benchmark.report.class_map import class_map, class_points, real_files, set_files
+from mmdd.benchmark.report.cost import save_figure
+from mmdd.benchmark.report.embedding import REAL, check_embedding
+from mmdd.engine.prepare import prepare
+from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.config import load_config
 
 
 def main():

@@ -13,17 +13,8 @@ import argparse
 import time
 from typing import List, Optional, Sequence, Tuple
 
-import torch
-from probes.guidance_cost import measure_sampling, random_slots
-from probes.memory_plan import GB, Recipe, networks_of, plan_recipe
-
-from mmdd.engine import TaskGuidanceHook
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.io import atomic_write_text
-from mmdd.utils.machine import commit
-from mmdd.utils.table import markdown_table
 
 COLUMNS = ('prior', 'size', 'dtype', 'gradient', 'decoder', 'checkpointing', 'batch', 's / step',
            'x unguided', 'peak GB', 'planned GB', 'peak / planned')
@@ -42,6 +33,20 @@ def parse_args():
     parser.add_argument('--tiny', action='store_true', help='a tiny prior, to try the tool')
     parser.add_argument('--out', default='gpu_report.md', help='Markdown file')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+from probes.guidance_cost import measure_sampling, random_slots
+from probes.memory_plan import GB, Recipe, networks_of, plan_recipe
+
+from mmdd.engine import TaskGuidanceHook
+from mmdd.utils.compat import setup
+from mmdd.utils.io import atomic_write_text
+from mmdd.utils.machine import commit
+from mmdd.utils.table import markdown_table
 
 
 def cases(tiny: bool, batches: Sequence[int]) -> List[Tuple[Recipe, int]]:

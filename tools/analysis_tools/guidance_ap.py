@@ -13,24 +13,8 @@ of --out.
 import argparse
 import os.path as osp
 
-import torch
-from probes.average_precision import (
-    comparison_tiles,
-    guidance_ap,
-    look_at,
-    read_raw_samples,
-    set_folder,
-)
-
-from mmdd.datasets.manifest import read_manifest
-from mmdd.registry import MODELS
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.config import load_config
-from mmdd.utils.io import atomic_write_json, atomic_write_text
-from mmdd.utils.picture import save_contact_sheet
-from mmdd.utils.table import markdown_table, print_table
 
 NAMES = dict(AP50='AP50', mAP='mAP', mIoU='mIoU', top1='top-1')
 
@@ -48,6 +32,27 @@ def parse_args():
                         'as judge.pth)')
     parser.add_argument('--num', type=whole(1), default=24, help='slots on the picture')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import torch
+from probes.average_precision import (
+    comparison_tiles,
+    guidance_ap,
+    look_at,
+    read_raw_samples,
+    set_folder,
+)
+
+from mmdd.datasets.manifest import read_manifest
+from mmdd.registry import MODELS
+from mmdd.utils.compat import setup
+from mmdd.utils.config import load_config
+from mmdd.utils.io import atomic_write_json, atomic_write_text
+from mmdd.utils.picture import save_contact_sheet
+from mmdd.utils.table import markdown_table, print_table
 
 
 def named_folders(pairs):

@@ -7,13 +7,8 @@ One block of rows for each config, in their order. No network is loaded or train
 """
 import argparse
 
-import numpy as np
-from probes.layout_sheets import layout_tile, plan_layouts
-
 from mmdd.utils.arguments import CfgOptions, ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.io import atomic_save_image
-from mmdd.utils.picture import contact_sheet
 
 
 def parse_args():
@@ -29,6 +24,16 @@ def parse_args():
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE',
                         help='change config fields of all configs, e.g. model.seed=1')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import numpy as np
+from probes.layout_sheets import layout_tile, plan_layouts
+
+from mmdd.utils.io import atomic_save_image
+from mmdd.utils.picture import contact_sheet
 
 
 def main():

@@ -13,24 +13,29 @@ file that has one, and writes the file where there is none.
 import argparse
 import os.path as osp
 
-from probes.memory_plan import ARCHS, COLUMNS, ROWS, Recipe, plan_row, variants
-
-from mmdd.models.diffusions.loading import DTYPES
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.io import atomic_write_text
-from mmdd.utils.table import markdown_table, print_table
 
 
 def parse_args():
     parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--arch', choices=sorted(ARCHS), help='prior, with random weights')
+    parser.add_argument('--arch', choices=['sd15', 'sdxl', 'tiny'],
+                        help='prior, with random weights')
     parser.add_argument('--size', type=whole(1), default=512, help='side of the images')
-    parser.add_argument('--dtype', choices=sorted(DTYPES), default='bf16')
+    parser.add_argument('--dtype', choices=['bf16', 'fp16', 'fp32'], default='bf16')
     parser.add_argument('--out', help='Markdown file for the table')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+from probes.memory_plan import COLUMNS, ROWS, Recipe, plan_row, variants
+
+from mmdd.utils.compat import setup
+from mmdd.utils.io import atomic_write_text
+from mmdd.utils.table import markdown_table, print_table
 
 
 def with_table(text: str, table: str) -> str:

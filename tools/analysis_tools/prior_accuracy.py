@@ -15,27 +15,8 @@ it how many it finds in rendered scenes of these layouts, and in these through t
 import argparse
 from collections import Counter
 
-import cv2
-import numpy as np
-import torch
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner.checkpoint import load_checkpoint
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
-from mmdd.datasets.digit_scenes import CLASSES, render_scene
-from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.models import DetectorProxy, FineTuned
-from mmdd.models.distillers.pictures import to_uint8
-from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
-from mmdd.models.proxies.base import read_test_scale
-from mmdd.structures import DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.arguments import ToolParser, real, seed, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.config import load_config
-from mmdd.utils.picture import Tile, save_contact_sheet
 
 
 def parse_args():
@@ -61,6 +42,30 @@ def parse_args():
                         help='least confidence of what counts as found')
     parser.add_argument('--sheet', help='contact sheet to write')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+import cv2
+import numpy as np
+import torch
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner.checkpoint import load_checkpoint
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mmdd.datasets.digit_scenes import CLASSES, render_scene
+from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models import DetectorProxy, FineTuned
+from mmdd.models.distillers.pictures import to_uint8
+from mmdd.models.prompters import AnnotationPrompter, ClassPrompter
+from mmdd.models.proxies.base import read_test_scale
+from mmdd.structures import DistillSlot, RealAnnotation, slot_seed
+from mmdd.utils.compat import setup
+from mmdd.utils.config import load_config
+from mmdd.utils.picture import Tile, save_contact_sheet
 
 
 def load_classifier(config, checkpoint):

@@ -12,12 +12,8 @@ import multiprocessing
 import tempfile
 from typing import Dict, Tuple
 
-from probes.simulated_ranks import SimulatedLoop, simulate_ranks
-
 from mmdd.utils.arguments import ToolParser, whole
 from mmdd.utils.cli import run_cli
-from mmdd.utils.compat import setup
-from mmdd.utils.table import markdown_table
 
 Measured = Dict[str, Dict[str, float]]
 
@@ -32,6 +28,15 @@ def parse_args():
     parser.add_argument('--classes', type=whole(1), default=1000)
     parser.add_argument('--folder', help='where the sets go for the time being (that of TMPDIR)')
     return parser.parse_args()
+
+
+if __name__ == '__main__':
+    parse_args()  # --help and wrong arguments end here, before what takes seconds to import
+
+from probes.simulated_ranks import SimulatedLoop, simulate_ranks
+
+from mmdd.utils.compat import setup
+from mmdd.utils.table import markdown_table
 
 
 def measure(case: Tuple[int, int, int, str]) -> Measured:

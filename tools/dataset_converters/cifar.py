@@ -11,7 +11,6 @@ import os.path as osp
 
 import numpy as np
 
-from mmdd.datasets.class_names import class_names
 from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_save_image
@@ -58,6 +57,7 @@ def find_release(source):
         FileNotFoundError: If it is no release.
         ValueError: If its classes are not in the order of the table.
     """
+    from mmdd.datasets.class_names import class_names
     for name, (meta, key, _, _) in RELEASES.items():
         path = osp.join(source, meta)
         if osp.isfile(path):
@@ -84,6 +84,7 @@ def write_split(source, files, label_key, classes, folder):
 
 def main():
     args = parse_args()
+    from mmdd.datasets.class_names import class_names
     name = find_release(args.source)
     _, _, label_key, splits = RELEASES[name]
     for split, files in splits.items():

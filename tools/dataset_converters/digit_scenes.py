@@ -7,7 +7,6 @@ the sizes alone.
 """
 import argparse
 
-from mmdd.datasets import DigitScenes
 from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 
@@ -27,6 +26,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmdd.datasets import DigitScenes
     splits = ('train', 'val', 'test')
     builder = DigitScenes(args.root, dict(zip(splits, args.scenes)),
                           dict(zip(splits, args.singles)), args.size, args.seed)

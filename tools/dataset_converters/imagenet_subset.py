@@ -10,7 +10,6 @@ import argparse
 import os
 import os.path as osp
 
-from mmdd.datasets.class_names import class_wnids
 from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 
@@ -45,6 +44,7 @@ def link(source, target):
 
 def main():
     args = parse_args()
+    from mmdd.datasets.class_names import class_wnids
     wnids = class_wnids(args.subset)
     for split in ('train', 'val'):
         for wnid in wnids:

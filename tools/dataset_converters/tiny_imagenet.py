@@ -9,7 +9,6 @@ meta/val.txt, lines of image and class index in the order of the class folders.
 import argparse
 import os.path as osp
 
-from mmdd.datasets.class_names import class_wnids
 from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 from mmdd.utils.io import atomic_write_text
@@ -24,6 +23,7 @@ def parse_args():
 
 def main():
     root = parse_args().root
+    from mmdd.datasets.class_names import class_wnids
     path = osp.join(root, 'val', 'val_annotations.txt')
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} not found; give the folder of tiny-imagenet-200')

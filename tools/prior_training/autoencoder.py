@@ -7,21 +7,10 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from mmdd.utils.arguments import real, whole
 from .loop import fit
 
 # Groups of the norms of a small autoencoder; widths are multiples of it.
 GROUPS = 8
-
-
-def add_autoencoder_arguments(parser: argparse.ArgumentParser, **defaults) -> None:
-    """Add the options of this stage to a parser, with other defaults where they are given."""
-    add = parser.add_argument
-    add('--vae-steps', type=whole(0), default=2500, help='length of the training of the '
-        'autoencoder; 0 takes it as it is')
-    add('--vae-lr', type=real(above=0), default=1e-3)
-    add('--vae-batch-size', type=whole(1), default=256)
-    parser.set_defaults(**defaults)
 
 
 def build_autoencoder(size: int, widths: Sequence[int] = (32, 64, 64)) -> AutoencoderKL:

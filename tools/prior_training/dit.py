@@ -12,7 +12,6 @@ from mmdd.models import DiT
 from mmdd.models.diffusions.difffit import tie_embedders
 from mmdd.models.distillers.pictures import to_uint8
 from mmdd.structures import DistillSlot, slot_seed
-from mmdd.utils.arguments import real, whole
 from mmdd.utils.picture import Tile, save_contact_sheet
 from .data import Pool
 from .loop import fit
@@ -39,14 +38,6 @@ class Task(NamedTuple):
     classes: Sequence[str]
     size: int
     folder: Optional[str] = None
-
-
-def add_dit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the transformer to a parser."""
-    parser.add_argument('--width', type=whole(1), default=128)
-    parser.add_argument('--depth', type=whole(1), default=6)
-    parser.add_argument('--heads', type=whole(1), default=4)
-    parser.add_argument('--drop', type=real(0, high=1), default=0.1, help='share without a class')
 
 
 def pixels_per_latent(vae: Any) -> int:

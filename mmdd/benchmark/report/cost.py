@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.table import Table
 from ..set_facts import set_facts
+from .files import PICTURES, TABLES, check_suffix
 from .plots import bar_panels, legend_below, svg, themed
-
-TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
-
 
 Costs = Mapping[str, Mapping[str, Any]]
 
@@ -156,13 +154,3 @@ def save_figure(figure: Figure, path: str) -> None:
         return
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=150, facecolor='white')
-
-
-def check_suffix(path: str, known: Sequence[str]) -> None:
-    """Check the suffix of a file to write.
-
-    Raises:
-        ValueError: If it is none of ``known``.
-    """
-    if not path.endswith(tuple(known)):
-        raise ValueError(f'{path}: the name must end in one of {", ".join(known)}')
