@@ -66,7 +66,7 @@ class Journal:
         if osp.exists(self.out_dir) and not osp.isdir(self.out_dir):
             raise ValueError(f'{self.out_dir} is a file; give another --work-dir')
         if not osp.lexists(self._job_file):
-            if holds_files(self.out_dir):
+            if holds_files(self.out_dir, but='_job.earlier'):
                 raise ValueError(
                     f'{self.out_dir} holds files of something else; nothing was changed: give '
                     f'another --work-dir')
@@ -142,10 +142,7 @@ class Journal:
 
     def has_made_something(self) -> bool:
         """Whether there are finished attempts, or files of a set."""
-        return any(self.keys()) or (osp.isdir(self.out_dir) and any(
-            holds_files(entry.path) if entry.is_dir() else not entry.name.startswith(UNFINISHED)
-            for entry in os.scandir(self.out_dir)
-            if not entry.name.startswith(osp.basename(self.folder))))
+        return any(self.keys()) or holds_files(self.out_dir, but='_job')
 
     def job(self) -> Dict[str, Any]:
         """The description of the job in the folder; from the manifest where the own is damaged.
@@ -320,10 +317,17 @@ def is_job(content: Any) -> bool:
     return isinstance(content['fingerprint'], str)
 
 
-def holds_files(folder: str) -> bool:
-    """Whether a folder holds any file but the temporary ones of a killed writer."""
-    return any(not name.startswith(UNFINISHED)
-               for _, _, names in os.walk(folder) for name in names)
+def holds_files(folder: str, but: str = '.') -> bool:
+    """Whether a folder holds any file but the temporary ones of a killed writer.
+
+    Folders in it whose names begin with ``but`` are not looked at.
+    """
+    for base, folders, names in os.walk(folder):
+        if any(not name.startswith(UNFINISHED) for name in names):
+            return True
+        if base == folder:
+            folders[:] = [name for name in folders if not name.startswith(but)]
+    return False
 
 
 def sample_record(sample: DistilledSample) -> Dict[str, Any]:

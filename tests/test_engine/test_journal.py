@@ -234,3 +234,18 @@ def test_files_of_a_set_are_never_given_up(tmp_path):
     (tmp_path / 'set/manifest.json').write_text('{}')
     with pytest.raises(ValueError, match='another config'):
         journal.open(dict(JOB, model='other'), resume=True)
+
+
+def test_a_job_killed_while_it_took_the_place_of_another_goes_on(tmp_path):
+    """What an earlier one had prepared is kept beside, and nothing else is there yet."""
+    earlier = tmp_path / 'set/_job.earlier'
+    earlier.mkdir(parents=True)
+    (earlier / 'job.json').write_text('{}')
+    journal = Journal(str(tmp_path / 'set'))
+    assert journal.check(JOB, resume=True) is False
+    journal.open(JOB, resume=True)
+    assert journal.job()['fingerprint'] == 'f'
+    (tmp_path / 'other/_job.earlier').mkdir(parents=True)
+    (tmp_path / 'other/photo.jpg').write_text('x')
+    with pytest.raises(ValueError, match='holds files of something else'):
+        Journal(str(tmp_path / 'other')).check(JOB, resume=True)
