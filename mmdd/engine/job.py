@@ -1,7 +1,7 @@
 """What identifies a distillation job."""
 import copy
 import inspect
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from mmdd.registry import HOOKS, LOOPS, MODELS, TASK_UTILS
 from mmdd.structures import DENOISE_STAGES
@@ -35,7 +35,7 @@ def describe_parts(cfg) -> Dict[str, str]:
         proxy=describe_network(model.pop('proxy', None) or {}), diffusion=diffusion, model=model,
         train_cfg=without_settings(cfg.train_cfg, LOOPS.get('DistillLoop')),
         dataset=cfg.train_dataloader['dataset'],
-        custom_hooks=[hook for hook in cfg.get('custom_hooks') or [] if changes_images(hook)],
+        custom_hooks=[hook for hook in all_hooks(cfg) if changes_images(hook)],
         **(dict(final_dtype=decoded) if decoded else {}))
     return {name: fingerprint(dict(part=part)) for name, part in parts.items()}
 
@@ -126,6 +126,12 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     job['raw_samples'] = fingerprint(raw)
     job['refined'] = bool(cfg.model.get('refiners'))
     return job
+
+
+def all_hooks(cfg) -> List[Any]:
+    """The hooks of a config, those under ``default_hooks`` too."""
+    default = (cfg.get('default_hooks') or {}).values()
+    return [*(cfg.get('custom_hooks') or []), *(hook for hook in default if hook is not None)]
 
 
 def changes_images(hook: Any) -> bool:

@@ -71,3 +71,16 @@ def test_how_kept_images_are_decoded_does_not_count_in_fp32(job):
         prior.update(dict(settings, dtype='fp32'))
         found.append(describe_parts(job))
     assert found[0] == found[1] == found[2] and 'final_dtype' not in found[0]
+
+
+def test_a_guidance_under_default_hooks_counts(job):
+    """As under custom_hooks: the Runner registers both."""
+    before = describe_parts(job)
+    job.default_hooks.mine = dict(type='TaskGuidanceHook', scale=7.)
+    first = describe_parts(job)
+    job.default_hooks.mine.scale = 8.
+    second = describe_parts(job)
+    assert len({parts['custom_hooks'] for parts in (before, first, second)}) == 3
+    job.default_hooks.pop('mine')
+    job.default_hooks.logger.interval = 77
+    assert describe_parts(job) == before
