@@ -2,8 +2,8 @@
 import difflib
 import os
 import os.path as osp
-from contextlib import contextmanager, suppress
-from typing import Callable, Iterator, List, Optional, Sequence, Tuple
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Callable, ContextManager, Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
@@ -33,7 +33,7 @@ from .job_text import closing_lines, header_lines
 from .journal import Journal
 from .preflight import check_data, check_job, check_writable, job_journal
 from .prepare import init_launcher, prepare
-from .shards import Shard, lock_path, own_lock_path, read_shard, shared_lock_path
+from .shards import WHOLE, Shard, lock_path, own_lock_path, read_shard, shared_lock_path
 from .train_job import ensure_checkpoint
 
 
@@ -65,9 +65,22 @@ def run_distillation(cfg: Config,
     with no_traces(cfg.work_dir, journal):
         with together():
             shard, lock = read_shards(cfg)
-        with sole(own_lock_path(journal.out_dir, shard), f'shard {shard} is made by another '
-                  f'process already: wait for it, or end it first'):
+        with only_one(journal.out_dir, shard, lock):
             return _run_shard(cfg, resume, checks, shard, lock)
+
+
+def only_one(out_dir: str, shard: Optional[Shard],
+             lock: Optional[str]) -> ContextManager[None]:
+    """A block in one process for each shard of a set, or in one for all of it.
+
+    Who merges needs no such block. A job without shards also works without locks.
+    """
+    if shard is None and lock is not None:
+        return nullcontext()
+    what = f'{out_dir} is' if shard is None else f'shard {shard} is'
+    return sole(own_lock_path(out_dir, shard), f'{what} made by another process already: wait '
+                f'for it, or end it first', needed=shard is not None,
+                excludes=lambda name: shard is None or name == WHOLE)
 
 
 @contextmanager
@@ -138,6 +151,7 @@ def read_shards(cfg: Config) -> Tuple[Optional[Shard], Optional[str]]:
     """
     text, merge = cfg.train_cfg.get('shard'), cfg.train_cfg.get('merge_shards', False)
     if text is None and not merge:
+        check_writable(cfg.work_dir)
         return None, None
     shard = None if merge else read_shard(text)
     journal = job_journal(cfg)

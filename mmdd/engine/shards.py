@@ -9,6 +9,8 @@ from mmdd.utils.state import read_state, write_state
 
 # So many unfinished shards are named.
 NAMED = 5
+# The lock of a job without shards.
+WHOLE = 'job'
 
 
 @dataclass(frozen=True, order=True)
@@ -54,9 +56,9 @@ def shared_lock_path(out_dir: str) -> str:
     return f'{out_dir}.lock'
 
 
-def own_lock_path(out_dir: str, shard: Optional[Shard]) -> Optional[str]:
-    """What the process of a shard holds as long as it runs; None where there is no shard."""
-    return None if shard is None else osp.join(f'{out_dir}.locks', f'shard{shard.index:04d}')
+def own_lock_path(out_dir: str, shard: Optional[Shard]) -> str:
+    """What the process of a job, or of a shard of one, holds as long as it runs."""
+    return osp.join(f'{out_dir}.locks', WHOLE if shard is None else f'shard{shard.index:04d}')
 
 
 class Shards:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from mmdd.utils import checkpoint as checkpoint_files
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
+from mmdd.utils.locks import LOCK, alone
 from mmdd.utils.plain_types import UnsafeFileError
 from mmdd.utils.progress import announce
 from mmdd.utils.rank_zero import ask_rank_0, meet, on_rank_0, together
@@ -95,6 +96,7 @@ def ensure_checkpoint(config: ConfigType,
     beside it keeps the final validation metrics, the number of updates, seconds
     (over restarts), peak memory and the fingerprint of the config.
 
+    Of jobs that need one checkpoint at the same time, the first trains and the others wait.
     In a distributed job the config stays that of one process: ranks share its batch where
     that changes nothing (see :func:`share_batch`), else rank 0 trains and the others wait.
 
@@ -113,18 +115,24 @@ def ensure_checkpoint(config: ConfigType,
     cfg.merge_from_dict(cfg_options or {})
     name = config if isinstance(config, str) else 'a config dict'
     mark = fingerprint(cfg)
-    if ask_rank_0(lambda: osp.isfile(checkpoint)):
-        read_checkpoint(checkpoint)
-        _warn_if_stale(checkpoint, name, mark)
-        return checkpoint
     folder = f'{osp.splitext(checkpoint)[0]}_train'
-    announce(f'{checkpoint} is missing: training {name} in {folder}')
-    if share_batch(cfg):
-        _train_checkpoint(cfg, folder, checkpoint, name, mark)
-    else:
-        cfg.launcher = 'none'
-        on_rank_0(lambda: _train_checkpoint(cfg, folder, checkpoint, name, mark))
-    meet()
+
+    def is_there() -> bool:
+        return osp.isfile(checkpoint)
+
+    # Another job may be training it.
+    with alone(None if ask_rank_0(is_there) else osp.join(folder, LOCK), is_there, needed=False):
+        if not ask_rank_0(is_there):
+            announce(f'{checkpoint} is missing: training {name} in {folder}')
+            if share_batch(cfg):
+                _train_checkpoint(cfg, folder, checkpoint, name, mark)
+            else:
+                cfg.launcher = 'none'
+                on_rank_0(lambda: _train_checkpoint(cfg, folder, checkpoint, name, mark))
+            meet()
+            return checkpoint
+    read_checkpoint(checkpoint)
+    _warn_if_stale(checkpoint, name, mark)
     return checkpoint
 
 

@@ -14,6 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
 from mmdd.engine.hooks.scalars_hook import StudentScalarsHook
+from mmdd.utils.locks import LOCK, alone
 from mmdd.utils.quiet import work_quietly
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
@@ -139,7 +140,16 @@ def _num_images(dataset: Any) -> int:
 
 
 def train_logged(run: StudentRun) -> Optional[str]:
-    """Train with all output in the log file; returns one line where it failed."""
-    if osp.isfile(run.log_file) and not osp.isfile(run.resume_file):
-        os.remove(run.log_file)  # of a training that begins again
-    return work_quietly(run.log_file, None, train_student, run)
+    """Train with all output in the log file; returns one line where it failed.
+
+    A student that another evaluation in the same folder is training is waited for.
+    """
+    def is_trained() -> bool:
+        return osp.isfile(run.result_file)
+
+    with alone(osp.join(run.work_dir, LOCK), is_trained, needed=False):
+        if is_trained():
+            return None
+        if osp.isfile(run.log_file) and not osp.isfile(run.resume_file):
+            os.remove(run.log_file)  # of a training that begins again
+        return work_quietly(run.log_file, None, train_student, run)

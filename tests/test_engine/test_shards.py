@@ -12,6 +12,7 @@ import processes
 import pytest
 import tiny
 from distilled import files, manifest
+from filelock import FileLock
 from mmengine.config import Config
 from mmengine.hooks import Hook
 
@@ -301,17 +302,16 @@ def test_a_lock_is_forgotten_unless_it_is_held(tmp_path):
 
 def test_a_lock_whose_folder_goes_is_made_again(tmp_path, monkeypatch):
     """Another job may remove it between the two steps."""
-    path, makedirs = str(tmp_path / 'locks/x'), os.makedirs
-    made = []
+    acquire, failures = FileLock.acquire, [FileNotFoundError(2, 'gone')]
 
-    def vanishing(folder, **kwargs):
-        made.append(folder)
-        if len(made) > 1:
-            makedirs(folder, **kwargs)
+    def vanishing(self, **kwargs):
+        if failures:
+            raise failures.pop()
+        return acquire(self, **kwargs)
 
-    monkeypatch.setattr(os, 'makedirs', vanishing)
-    with sole(path, 'refused'):
-        assert osp.isfile(path) and len(made) == 2
+    monkeypatch.setattr(FileLock, 'acquire', vanishing)
+    with sole(str(tmp_path / 'locks/x'), 'refused'):
+        assert osp.isfile(tmp_path / 'locks/x') and not failures
     assert os.listdir(tmp_path) == []
 
 
