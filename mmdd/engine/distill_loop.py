@@ -24,6 +24,7 @@ from .cost import WRITE, CostLog
 from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
 from .journal import Journal, Key
+from .made_samples import make_samples
 from .parts import check_proxy_classes
 from .raw_samples import RawSamples
 from .set_writing import write_set
@@ -303,9 +304,8 @@ class DistillLoop(BaseLoop):
     def run_iter(self, slots: List[DistillSlot]) -> None:
         """Step 3 for one batch: synthesize, refine, keep."""
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=None)
-        samples = self.raw.find(slots) if self.raw is not None else None
-        if samples is None:
-            samples = self.distiller.distill_step(slots, self.runner.call_hook)
+        found = self.raw.find(slots) if self.raw is not None else None
+        samples = found or make_samples(self.distiller, slots, self.runner.call_hook)
         made = fail_bad_images(samples)
         if made:
             self.distiller.refine(made)

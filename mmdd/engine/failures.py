@@ -9,6 +9,7 @@ from torch import nn
 
 from mmdd.structures import DistilledSample
 from mmdd.utils.finite import NO_SCORE, UNGUIDED, bad_weight, image_fault
+from .made_samples import check_scores
 
 # How often a slot is tried at least as long as every attempt at it fails.
 ATTEMPTS = 3
@@ -38,7 +39,11 @@ def fail_bad_scores(samples: Sequence[DistilledSample]) -> List[DistilledSample]
 
     Returns:
         The other samples.
+
+    Raises:
+        ValueError: If refiners left what is no score, see :func:`check_scores`.
     """
+    check_scores(samples)
     for sample in samples:
         numbers = (sample.score, sample.judge_score, sample.rank)
         if sample.failure or not all(n is None or math.isfinite(n) for n in numbers):

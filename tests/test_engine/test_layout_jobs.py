@@ -87,6 +87,22 @@ class ShortSampler(RandomLabelSampler):
         return super().sample(annotations, num - 1, num_classes, seed, canvas)
 
 
+@TASK_UTILS.register_module(force=True)
+class SilentSampler(RandomLabelSampler):
+    """Forgets to return."""
+
+    def sample(self, annotations, num, num_classes, seed, canvas):
+        super().sample(annotations, num, num_classes, seed, canvas)
+
+
+@TASK_UTILS.register_module(force=True)
+class LazySampler(RandomLabelSampler):
+    """Yields its layouts."""
+
+    def sample(self, annotations, num, num_classes, seed, canvas):
+        yield from annotations[:num]
+
+
 def distiller(**kwargs):
     own = UniDD(diffusion=tiny.stable_diffusion(), image_size=32, **kwargs)
     own.classes = ('a', 'b')
@@ -98,10 +114,16 @@ def distiller(**kwargs):
 @pytest.mark.parametrize('kind, told', [
     ('IndexSampler', r'IndexSampler.sample must return 3 layouts, got 3, one of type int: return '
                      r'annotations, e.g. \[annotations\[i\] for i in indices\]'),
-    ('ShortSampler', 'ShortSampler.sample must return 3 layouts, got 2: return')])
+    ('ShortSampler', 'ShortSampler.sample must return 3 layouts, got 2: return'),
+    ('SilentSampler', 'SilentSampler.sample must return 3 layouts, got None')])
 def test_what_is_no_layout_is_named(kind, told):
     with pytest.raises(ValueError, match=told):
         distiller(label_sampler=dict(type=kind)).plan(Total(3))
+
+
+def test_layouts_may_be_yielded():
+    plan = distiller(label_sampler=dict(type='LazySampler')).plan(Total(3))
+    assert [slot.source for slot in plan] == ['0', '1', '2']
 
 
 def test_a_sampler_of_the_old_kind_is_refused_before_the_job(digits, tmp_path):

@@ -129,3 +129,15 @@ def test_prompts_before_a_failure_are_kept(tmp_path):
     with pytest.raises(ValueError, match='no more'):
         Failing().prompts([annotation([1], image_id=i) for i in '123'], CLASSES, cache)
     assert read_prompts(cache) == {'1': 'a photo of a dog'}
+
+
+@pytest.mark.parametrize('prompt', [None, 5, b'a dog', ['a dog']])
+def test_a_prompt_that_is_no_text_is_named_and_not_kept(tmp_path, prompt):
+    class Wordless(ClassPrompter):
+        def describe(self, annotation, classes):
+            return prompt
+
+    cache = tmp_path / 'prompts.jsonl'
+    with pytest.raises(ValueError, match='Wordless.describe must return the prompt, a text, got'):
+        Wordless().prompts([annotation([0])], CLASSES, str(cache))
+    assert not cache.exists()

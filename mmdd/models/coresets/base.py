@@ -7,6 +7,7 @@ import torch
 from mmdd.registry import MODELS
 from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnotation, slot_seed
 from mmdd.utils.components import class_of
+from mmdd.utils.indices import check_indices
 from mmdd.utils.seed import derive_seed
 from ..distillers import DatasetDistiller
 from .feature_pass import AnnotationPass
@@ -176,20 +177,12 @@ class CoresetBaseline(DatasetDistiller):
             if need > len(members):
                 raise ValueError(f'{budget}: the set stages take {need} real images of '
                                  f'{len(members)}; lower the budget')
-            picked = self._checked(
+            picked = check_indices(
+                f'{type(self).__name__}.select',
                 self.select(own, [labels[i] for i in members], need), need, len(members))
             slots += [self._real_slot(len(slots) + k, self.annotations[members[i]], number)
                       for k, i in enumerate(picked)]
         return slots
-
-    def _checked(self, picked: Sequence[int], quota: int, total: int) -> List[int]:
-        chosen = [int(i) for i in picked]
-        if len(chosen) != quota or len(set(chosen)) != quota or not all(
-                0 <= i < total for i in chosen):
-            raise ValueError(
-                f'{type(self).__name__}.select must return {quota} distinct indices in '
-                f'[0, {total}), got {len(chosen)} ({len(set(chosen))} distinct)')
-        return chosen
 
     def _real_slot(self, index: int, source: RealAnnotation, group: int) -> DistillSlot:
         return DistillSlot(

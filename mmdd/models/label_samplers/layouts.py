@@ -1,6 +1,6 @@
 """Layouts of a whole plan from a label sampler, which knows no budget."""
 from dataclasses import replace
-from typing import List, Sequence, Tuple
+from typing import Iterable, List, Sequence, Tuple
 
 from mmdd.structures import Canvas, Layout, RealAnnotation
 from mmdd.utils.seed import derive_seed
@@ -44,13 +44,17 @@ def sample_layouts(sampler: BaseLabelSampler, annotations: List[RealAnnotation],
     return picked
 
 
-def check_layouts(sampler: BaseLabelSampler, layouts: Sequence[Layout],
-                  num: int) -> Sequence[Layout]:
-    """Check what a label sampler returned, and return it.
+def check_layouts(sampler: BaseLabelSampler, returned: Iterable[Layout],
+                  num: int) -> List[Layout]:
+    """Check what a label sampler returned, and return it as a list.
 
     Raises:
         ValueError: If these are not ``num`` layouts.
     """
+    if not isinstance(returned, Iterable):
+        raise ValueError(f'{type(sampler).__name__}.sample must return {num} layouts, got '
+                         f'{returned!r}')
+    layouts = list(returned)
     wrong = [layout for layout in layouts if not isinstance(layout, Layout)]
     if wrong or len(layouts) != num:
         found = f', one of type {type(wrong[0]).__name__}' if wrong else ''

@@ -76,13 +76,17 @@ class BasePrompter:
                 that are ready when another one fails; '' for none.
 
         Raises:
-            ValueError: If a line of ``cache`` is not as described above.
+            ValueError: If a line of ``cache`` is not as described above, or ``describe`` returns
+                no text.
         """
         known = read_prompts(cache) if cache and osp.isfile(cache) else {}
         missing = {a.image_id: a for a in annotations if a.image_id not in known}
         before = len(known)
         try:
             for image_id, prompt in self.describe_all(list(missing.values()), classes):
+                if not isinstance(prompt, str):
+                    raise ValueError(f'{type(self).__name__}.describe must return the prompt, a '
+                                     f'text, got {prompt!r}')
                 known[image_id] = prompt
         finally:
             if cache and len(known) > before:

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any, List, Optional, Sequence
 
 from mmdd.structures import DistilledSample, DistillSlot, SampleSequence
+from mmdd.utils.indices import check_indices
 from mmdd.utils.photograph import read_array
 
 
@@ -125,12 +126,9 @@ class SetStages:
         for stage in self.choosers:
             planned = stage.images(planned)
             num = min(planned, len(kept))
-            picked = [int(i) for i in stage.choose(samples.subset(kept), num, distiller)]
-            if len(picked) != num or len(set(picked)) != num or not all(
-                    0 <= i < len(kept) for i in picked):
-                raise ValueError(
-                    f'{type(stage).__name__}.choose must return {num} distinct indices in '
-                    f'[0, {len(kept)}), got {len(picked)} ({len(set(picked))} distinct)')
+            picked = check_indices(
+                f'{type(stage).__name__}.choose',
+                stage.choose(samples.subset(kept), num, distiller), num, len(kept))
             kept = sorted(kept[i] for i in picked)
         return kept
 

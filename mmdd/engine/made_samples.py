@@ -1,0 +1,84 @@
+"""Checks of what a method, its refiners among them, makes of a batch of slots."""
+from numbers import Real
+from typing import Any, Callable, List, Sequence
+
+import numpy as np
+
+from mmdd.structures import DistilledSample, DistillSlot
+
+
+def make_samples(distiller: Any, slots: List[DistillSlot],
+                 call_hook: Callable) -> List[DistilledSample]:
+    """The samples that a distiller makes for a batch of slots, checked.
+
+    Args:
+        distiller: The distiller.
+        slots: The batch.
+        call_hook: ``runner.call_hook``.
+
+    Raises:
+        ValueError: If ``distill_step`` does not return one sample for each slot in their order,
+            or a sample has no image of uint8 RGB.
+    """
+    samples = distiller.distill_step(slots, call_hook)
+    method = f'{type(distiller).__name__}.distill_step'
+    fits = isinstance(samples, (list, tuple)) and all(
+        isinstance(sample, DistilledSample) for sample in samples)
+    if not fits or [s.slot.id for s in samples] != [slot.id for slot in slots]:
+        got = _kinds(samples) if not fits else f'samples of {[s.slot.id for s in samples]}'[:120]
+        raise ValueError(f'{method} must return a list with one DistilledSample for each slot, in '
+                         f'their order, here of {[slot.id for slot in slots]}, got {got}')
+    for sample in samples:
+        if not sample.failure and not sample.path:
+            check_image(method, sample.image)
+    return list(samples)
+
+
+def _kinds(samples: Any) -> str:
+    """What stands in the place of a list of samples."""
+    if not isinstance(samples, (list, tuple)):
+        return f'an object of type {type(samples).__name__}'
+    return f'a list of {", ".join(sorted({type(sample).__name__ for sample in samples}))}'
+
+
+def check_image(where: str, image: Any) -> None:
+    """Check the form of an image that was made.
+
+    Raises:
+        ValueError: If it is no (H, W, 3) array of uint8.
+    """
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3
+            and image.shape[2] == 3):
+        dtype, shape = getattr(image, 'dtype', None), getattr(image, 'shape', None)
+        got = f'{dtype} {tuple(shape)}' if shape is not None else type(image).__name__
+        raise ValueError(f'{where}: the image of a sample must be an array (H, W, 3) of uint8 '
+                         f'RGB in [0, 255], got {got}')
+
+
+def check_scores(samples: Sequence[DistilledSample]) -> None:
+    """Check what refiners wrote into samples; numbers of other packages become plain ones.
+
+    Raises:
+        ValueError: If a score is no number, ``accepted`` no truth value, or an image was changed
+            to another form.
+    """
+    for sample in samples:
+        if sample.failure:
+            continue
+        for name in ('score', 'judge_score', 'rank'):
+            value = getattr(sample, name)
+            if value is not None:
+                setattr(sample, name, _number(name, value))
+        if not isinstance(sample.accepted, (bool, np.bool_)):
+            raise ValueError(f'model.refiners: sample.accepted must be True or False, got '
+                             f'{sample.accepted!r}')
+        sample.accepted = bool(sample.accepted)
+        if not sample.path:
+            check_image('model.refiners', sample.image)
+
+
+def _number(name: str, value: Any) -> float:
+    value = value.item() if getattr(value, 'ndim', None) == 0 else value
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise ValueError(f'model.refiners: sample.{name} must be a number or None, got {value!r}')
+    return float(value)
