@@ -234,7 +234,8 @@ def test_an_energy_without_gradient_changes_nothing():
 
 
 @pytest.mark.parametrize('value', [
-    lambda z: z.sum(), lambda z: z.flatten(1), lambda z: z.flatten(1).sum(1)[:1], lambda z: 3.])
+    lambda z: z.sum(), lambda z: z.flatten(1), lambda z: z.flatten(1).sum(1)[:1], lambda z: 3.,
+    lambda z: None, lambda z: z.detach().flatten(1).sum(1).numpy()])
 def test_an_energy_of_a_wrong_shape_is_named(value):
     class Wrong(GuidanceHook):
         def energy(self, state):
@@ -251,6 +252,28 @@ def test_a_direction_instead_of_an_energy():
 
     for s in states(GaussianDiffusion(), Direction(2.)):
         assert_close(s.guided, s.noise + 2 * (1 - s.alpha_bar)**.5)
+
+
+@pytest.mark.parametrize('value, got', [
+    (lambda z: torch.tensor(1.), 'a single number'), (lambda z: z[:, :1], r'\(2, 1, '),
+    (lambda z: z.detach().numpy(), 'ndarray'), (lambda z: None, 'NoneType')])
+def test_a_direction_of_a_wrong_shape_is_named(value, got):
+    class Wrong(GuidanceHook):
+        def guidance(self, state):
+            return value(state.latents)
+
+    with pytest.raises(ValueError, match=r'Wrong.guidance must return a tensor of the shape of '
+                                         rf'state.latents, \(2, .*, got {got}'):
+        run(GaussianDiffusion(), 2, [Wrong(1.)])
+
+
+def test_an_energy_of_something_else_than_the_estimate_is_named():
+    class Elsewhere(GuidanceHook):
+        def energy(self, state):
+            return torch.ones(len(state.slots), requires_grad=True)
+
+    with pytest.raises(ValueError, match='Elsewhere.energy does not depend on state.denoised'):
+        run(GaussianDiffusion(), 2, [Elsewhere(1.)])
 
 
 @pytest.mark.parametrize('kwargs, word', [

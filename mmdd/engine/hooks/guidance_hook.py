@@ -13,7 +13,17 @@ from mmdd.utils.components import class_of
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
 from mmdd.utils.signature import defaults_of
-from .guidance import SCHEDULES, STEPS, smoothed_state, step_factor, strength_factor, viewed_state
+from .guidance import (
+    SCHEDULES,
+    STEPS,
+    check_direction,
+    check_energy,
+    gradient_by,
+    smoothed_state,
+    step_factor,
+    strength_factor,
+    viewed_state,
+)
 
 BRANCHES = ('combined', 'text', 'uncond')
 
@@ -250,9 +260,9 @@ class GuidanceHook(Hook):
                     stats['energy'] = value
         if not energy.requires_grad:
             return energy, torch.zeros_like(target)
-        gradient = torch.autograd.grad(energy.sum() * self.loss_scale, target,
-                                       retain_graph=retain_graph)[0]
-        return energy.detach(), gradient.float() / self.loss_scale
+        gradient = gradient_by(type(self).__name__, energy.sum() * self.loss_scale, target,
+                               retain_graph)
+        return energy.detach(), gradient / self.loss_scale
 
     def _mean_energy(self, state: DenoiseState, denoised: Tensor, key: int) -> Tensor:
         """The energy (B,) as a mean over smoothing copies and views."""
@@ -262,16 +272,8 @@ class GuidanceHook(Hook):
                                   self.smoothing_draws, key)
         if self.views is not None:
             seen = viewed_state(seen, self.views, key)
-        energy = self.energy(seen)
-        shape = getattr(energy, 'shape', None)
-        if shape != (len(seen.slots), ):
-            raise ValueError(
-                f'{type(self).__name__}.energy must return one number per sample, a tensor '
-                f'of shape ({len(seen.slots)},), got {shape or type(energy).__name__}'
-                + ('; with views it must look at state.decode(state.denoised)'
-                   if self.views is not None else ''))
-        if energy.dtype in (torch.float16, torch.bfloat16):
-            energy = energy.float()
+        energy = check_energy(type(self).__name__, self.energy(seen), len(seen.slots),
+                              self.views is not None)
         copies = len(seen.slots) // len(state.slots)
         return energy if copies == 1 else energy.view(copies, -1).mean(0)
 
@@ -298,7 +300,7 @@ class GuidanceHook(Hook):
         change: Any = 0.
         if self.scale != 0:
             assert state.noise_pred is not None
-            gradient = self.guidance(state).detach().float()
+            gradient = check_direction(type(self).__name__, self.guidance(state), state.latents)
             length = state.sigma if self.step == 'scale' else step_factor(
                 self.step, gradient, state.noise_pred.detach(), state.energy)
             change = self.scale * factor * length * gradient
