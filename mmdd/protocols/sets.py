@@ -1,18 +1,20 @@
 """The set that a student trains on: a folder in the format of its protocol, or the real set."""
 import glob
 import os.path as osp
-from typing import Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, SetFormat, all_formats
 from mmdd.datasets.manifest import check_set_files, read_manifest
 from mmdd.datasets.real_files import full_content, image_folder
-from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
+from mmdd.datasets.views import check_class_order, leaf_dataset, leaf_datasets, read_classes
 from mmdd.utils.components import short_name
 
 # What stands in place of a folder for the protocol's own real set.
 FULL = 'full'
+# Fields of a dataset that tell its images.
+IMAGE_KEYS = ('data_root', 'ann_file', 'data_prefix', 'split', 'indices')
 ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 
 
@@ -84,7 +86,8 @@ def check_job_fits(job: Config, protocol: Config) -> None:
     """Check, before anything is distilled, that a protocol can read what a job will write.
 
     Raises:
-        ValueError: If the writer's format or the classes of the real set are not the protocol's.
+        ValueError: If the writer's format or the classes of the real set are not the protocol's,
+            or the real set is what the protocol tests on.
     """
     wanted, writer = wanted_format(protocol), short_name(job.train_cfg.writer['type'])
     written = next((each for each in all_formats() if each.writer.__name__ == writer), wanted)
@@ -94,3 +97,17 @@ def check_job_fits(job: Config, protocol: Config) -> None:
                          f'layout: take {wanted.writer.__name__}, or another protocol')
     check_class_order('the real set of train_dataloader', protocol_classes(job, wanted.task),
                       'the protocol', protocol_classes(protocol), ORDER_FIX)
+    real, test = (images_of(cfg, loader) for cfg, loader in (
+        (job, 'train_dataloader'), (protocol, 'test_dataloader')))
+    if test and real == test:
+        raise ValueError(f'train_dataloader.dataset is the split that the protocol tests on '
+                         f'({test[0].get("ann_file") or test[0].get("data_root")}): students '
+                         f'would be measured on what their set was made of; distill the training '
+                         f'split')
+
+
+def images_of(cfg: Config, loader: str) -> List[Dict[str, Any]]:
+    """What tells which images a dataloader of a config reads, for each of its datasets."""
+    dataset = (cfg.get(loader) or {}).get('dataset')
+    return [] if not dataset else [
+        {key: leaf[key] for key in IMAGE_KEYS if leaf.get(key)} for leaf in leaf_datasets(dataset)]

@@ -60,7 +60,8 @@ def protocol(kind, names=NAMES, **dataset):
     leaf.update(dict(dict(data_root='real'), **dataset))
     task = kind if kind in ('classification', 'segmentation') else 'detection'
     return Config(dict(train_dataloader=dict(dataset=leaf, batch_size=2),
-                       test_dataloader=dict(dataset=leaf), train_cfg=dict(max_iters=3),
+                       test_dataloader=dict(dataset=dict(leaf, data_root='test')),
+                       train_cfg=dict(max_iters=3),
                        protocol=dict(task=task, metrics=dict(a='b'))))
 
 
@@ -206,6 +207,10 @@ def test_a_job_that_does_not_fit_its_protocol(written, read, message):
     other = job(read)
     other.train_cfg.writer.type = 'WriterOfAPlugin'  # whose layout is not known here
     check_job_fits(other, protocol(read))
+    other.train_dataloader.dataset.data_root = 'test'
+    with pytest.raises(ValueError, match='is the split that the protocol tests on .*; distill '
+                                         'the training split'):
+        check_job_fits(other, protocol(read))
 
 
 def test_damaged_sets(tmp_path):
