@@ -12,6 +12,7 @@ import shlex
 
 from mmdd.utils.arguments import ToolParser, seed
 from mmdd.utils.cli import run_cli
+from mmdd.utils.paths import tool_command
 
 
 def parse_args():
@@ -36,7 +37,7 @@ def main():
     from mmdd.starter.init_job import init_job
     out, lines = init_job(args.data, args.out, args.task, args.classes, args.device, args.seed)
     print('\n'.join(lines))
-    print(f'next: python tools/distill.py {shlex.quote(out)}/unidd.py --dry-run')
+    print(f'next: {tool_command("distill")} {shlex.quote(out)}/unidd.py --dry-run')
 
 
 if __name__ == '__main__':

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmdd.datasets.class_counts import NAMED, short
 from mmdd.datasets.manifest import read_manifest
+from mmdd.utils.paths import tool_command
 from .hooks.contact_sheet_hook import SHEET
 
 # Stages of `cost` that take less of the time than this are not named.
@@ -73,8 +74,9 @@ def closing_lines(runner: Runner) -> List[str]:
         'time': time_text(made['cost'], len(made['images'])),
         'sheet': sheet if osp.isfile(sheet) else None,
         'log': runner.logger.log_file,
-        'look at it': f'python tools/browse.py {quote(folder)}',
-        'measure it': f'python tools/evaluate.py {quote(runner.cfg.filename or "PROTOCOL")} '
+        'look at it': f'{tool_command("browse")} {quote(folder)}',
+        'measure it': f'{tool_command("evaluate")} '
+                      f'{quote(runner.cfg.filename or "PROTOCOL")} '
                       f'--sets {made["method"]}={quote(folder)}',
     }
     return [f'distilled set: {folder}', *_rows(facts)]

@@ -33,6 +33,7 @@ from mmdd.models.students.teacher import (
 from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, load_config, resolve_path
 from mmdd.utils.io import sha256
+from mmdd.utils.paths import tool_command
 from mmdd.utils.photograph import upright_size
 from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
@@ -186,7 +187,7 @@ def check_labels(cfg: Config, folder: str) -> None:
         ValueError: If they do not fit.
     """
     own_set = leaf_dataset(cfg.train_dataloader.dataset).get('data_root') or 'SET'
-    command = f'python tools/relabel.py PROTOCOL --set {own_set} --out {folder}'
+    command = f'{tool_command("relabel")} PROTOCOL --set {own_set} --out {folder}'
     if not osp.isfile(osp.join(folder, INDEX)):
         raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them with '
                                 f'{command}')

@@ -12,6 +12,7 @@ import numpy as np
 from mmdd.datasets.survey import Record, Survey, describe_survey, read_survey
 from mmdd.datasets.survey.masks import pair_name
 from mmdd.utils.io import atomic_write_text
+from mmdd.utils.paths import tool_command
 from . import job_files as texts
 
 SCOPES = dict(cls='mmpretrain', det='mmdet', seg='mmseg')
@@ -186,7 +187,9 @@ def job_texts(survey: Survey, scale: Scale, out: str, lines: Sequence[str]) -> D
         'README.md': texts.README.substitute(
             name=osp.basename(out), out=shlex.quote(out), survey='\n'.join(lines),
             model=scale.model, iters=scale.iters[0], student_iters=scale.iters[1], budget=budget,
-            gpu='' if scale.gpu else ': hours without a GPU'),
+            gpu='' if scale.gpu else ': hours without a GPU',
+            **{name: tool_command(name)
+               for name in ('distill', 'benchmark', 'browse', 'evaluate')}),
     }
 
 

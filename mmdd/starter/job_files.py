@@ -229,20 +229,20 @@ $survey
 
 ```bash
 # every step on a few images with tiny random networks: under a minute, no download
-python tools/distill.py $out/unidd.py --dry-run
+$distill $out/unidd.py --dry-run
 
 # the baselines: real images, no diffusion model needed. The proxy is trained first.
-python tools/benchmark.py Random=$out/random_coreset.py Uniform=$out/uniform_coreset.py \\
+$benchmark Random=$out/random_coreset.py Uniform=$out/uniform_coreset.py \\
     K-Center=$out/kcenter_coreset.py Herding=$out/herding_coreset.py \\
     --work-dir $out/coresets --seeds 0 1 2
 
 # UniDD$gpu; its set lies in $out/unidd/distilled
-python tools/distill.py $out/unidd.py --work-dir $out/unidd \\
+$distill $out/unidd.py --work-dir $out/unidd \\
     --cfg-options model.diffusion.pretrained=/path/to/stable-diffusion-v1-5
-python tools/browse.py $out/unidd/distilled --out $out/sheet.png
+$browse $out/unidd/distilled --out $out/sheet.png
 
 # students of it in one table, with as many random real images and the full set beside
-python tools/evaluate.py $out/unidd.py --sets UniDD=$out/unidd/distilled \\
+$evaluate $out/unidd.py --sets UniDD=$out/unidd/distilled \\
     --work-dir $out/students --seeds 0 1 2 --full
 ```
 

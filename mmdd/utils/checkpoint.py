@@ -17,6 +17,7 @@ from mmengine.config import ConfigDict
 from mmengine.dist import get_rank
 from mmengine.logging import HistoryBuffer
 
+from .paths import tool_command
 from .plain_types import (
     Maker,
     PlainArray,
@@ -76,7 +77,7 @@ def read_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
             raise ValueError(_unreadable(path, 'not what torch.save writes by default')) from None
         raise UnsafeFileError(
             f'{path}: not loaded, it asks for {", ".join(asked[:8])}, which could run code; '
-            f'where you trust its source: python tools/convert_checkpoint.py {path} OUT --trust'
+            f'where you trust its source: {tool_command("convert_checkpoint")} {path} OUT --trust'
         ) from None
     except torch.OutOfMemoryError:
         raise

@@ -8,6 +8,19 @@ if not osp.isfile(osp.join(SHIPPED, 'model-index.yml')):
     SHIPPED = osp.join(_PACKAGE, '.mim')
 
 
+def tool_command(name: str) -> str:
+    """How a tool is started from the working directory, for lines that say what to type.
+
+    Args:
+        name: Its file in ``tools``, without the ending.
+
+    Returns:
+        str: ``python tools/NAME.py`` in a checkout, ``mmdd NAME`` elsewhere.
+    """
+    path = f'tools/{name}.py'
+    return f'python {path}' if osp.isfile(path) else f'mmdd {name}'
+
+
 def resolve_path(path: str) -> str:
     """Find a file or folder of the project.
 
