@@ -14,6 +14,7 @@ which the first that fits a name counts.
 import argparse
 import re
 
+from mmdd.utils.arguments import ToolParser
 from mmdd.utils.cli import run_cli
 
 
@@ -31,7 +32,7 @@ def renaming(text):
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', metavar='IN', help='checkpoint to read')
     parser.add_argument('out', metavar='OUT', help='checkpoint to write; it must not exist')

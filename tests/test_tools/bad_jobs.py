@@ -195,4 +195,11 @@ COMMANDS: List[Tuple[str, str, str]] = [
     ('export.py', 'nowhere --to hub', '--out'),
     ('export.py', 'nowhere --to webdataset --out x --shard-size 0', '--shard-size'),
     ('relabel.py', 'a.py --set x', '--out'),
+    ('convert_checkpoint.py', '', 'OUT'),
+    ('convert_checkpoint.py', 'a b --rename (=x', "'(' is no regular expression"),
+    ('convert_checkpoint.py', 'a b --rename x', 'PATTERN=NAME'),
+    ('analysis_tools/benchmark_coresets.py', '--num x', '--num'),
+    ('analysis_tools/benchmark_coresets.py', '--dim 0', '--dim'),
+    ('analysis_tools/benchmark_coresets.py', '--percent nan', '--percent'),
+    ('analysis_tools/benchmark_coresets.py', '--coresets Best', '--coresets'),
 ]

@@ -19,7 +19,7 @@ import os
 import os.path as osp
 import tempfile
 import time
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Tuple
 
 COLUMNS = ('coreset', 'features', 'images', 'dimensions', 'chosen', 'threads', 'seconds',
            'CPU seconds', 'growth', 'peak MiB')
@@ -33,22 +33,23 @@ ROWS = 8192
 
 
 def parse_args():
-    parser = argparse.ArgumentParser(
+    from mmdd.utils.arguments import ToolParser, real, whole
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--num', type=int, nargs='+', default=[50000], help='real images')
-    parser.add_argument('--dim', type=int, default=512, help='length of a feature')
+    parser.add_argument('--num', type=whole(1), nargs='+', default=[50000], help='real images')
+    parser.add_argument('--dim', type=whole(1), default=512, help='length of a feature')
     budget = parser.add_mutually_exclusive_group()
-    budget.add_argument('--percent', type=float, default=1.,
+    budget.add_argument('--percent', type=real(above=0, high=100), default=1.,
                         help='share to choose over all classes, in percent')
-    budget.add_argument('--ipc', type=int, help='images to choose in each class')
-    parser.add_argument('--classes', type=int, default=20)
+    budget.add_argument('--ipc', type=whole(1), help='images to choose in each class')
+    parser.add_argument('--classes', type=whole(1), default=20)
     parser.add_argument('--features', choices=('noise', 'clusters', 'decay'), default='noise')
     parser.add_argument('--dtype', choices=('float16', 'float32'), default='float16')
     parser.add_argument('--coresets', nargs='+', choices=CORESETS + REFERENCES,
                         default=list(DEFAULT))
-    parser.add_argument('--reference', type=int, default=50000,
+    parser.add_argument('--reference', type=whole(1), default=50000,
                         help='the references select from at most so many images')
-    parser.add_argument('--threads', type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument('--threads', type=whole(1), default=min(2, os.cpu_count() or 1))
     parser.add_argument('--folder', help='where the features are written; a temporary folder')
     parser.add_argument('--out', help='Markdown file for the table')
     return parser.parse_args()
@@ -157,9 +158,13 @@ def selection(kind: str, classes: int):
 
 
 def _child(queue, function, *args) -> None:
+    from mmdd.utils.cli import one_line
     from mmdd.utils.compat import setup
     setup()
-    queue.put(function(*args))
+    try:
+        queue.put((function(*args), ''))
+    except (ValueError, OSError) as error:
+        queue.put((None, one_line(error)))
 
 
 def apart(function, *args):
@@ -175,7 +180,10 @@ def apart(function, *args):
     child.join()
     if child.exitcode:
         raise ValueError(f'{function.__name__} failed for {args[0]}, its message stands above')
-    return queue.get()
+    result, fault = queue.get()
+    if fault:
+        raise ValueError(f'{args[0]}: {fault}')
+    return result
 
 
 def measure_all(args, folder: str) -> List[Tuple[str, ...]]:
@@ -199,23 +207,10 @@ def measure_all(args, folder: str) -> List[Tuple[str, ...]]:
     return rows
 
 
-def check_args(args) -> None:
-    """Check the numbers of the command line.
-
-    Raises:
-        ValueError: If one is below 1.
-    """
-    numbers: Sequence[int] = [*args.num, args.dim, args.classes, args.threads,
-                              1 if args.ipc is None else args.ipc]
-    if min(numbers) < 1:
-        raise ValueError('--num, --dim, --classes, --threads and --ipc must be at least 1')
-
-
 def main():
     from mmdd.utils.io import atomic_write_text
     from mmdd.utils.table import markdown_table
     args = parse_args()
-    check_args(args)
     for name in THREAD_VARIABLES:
         os.environ[name] = str(args.threads)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
