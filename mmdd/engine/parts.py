@@ -63,7 +63,8 @@ def model_parts(model: Mapping[str, Any], inner: bool = True) -> Iterator[Part]:
 def inner_parts(where: str, node: Any, known: Tuple[str, ...] = ()) -> Iterator[Part]:
     """The components among the settings of a component, but those that are known."""
     for name, inner in node.items() if isinstance(node, Mapping) else ():
-        if name in (*known, FOREIGN) or not isinstance(inner, Mapping) or not inner.get('type'):
+        if name in (*known, FOREIGN) or not isinstance(inner, Mapping) or not (
+                inner.get('type') or name in INNER):
             continue
         registry = next((r for r in (MODELS, TASK_UTILS) if class_of(r, inner)), INNER.get(name))
         if registry is not None:

@@ -1,5 +1,6 @@
 """Checks of a distillation job that cost little and come before everything else."""
 import os
+import re
 import tempfile
 from typing import Any, Mapping
 
@@ -20,7 +21,7 @@ from .identity import check_weights
 from .job import build_pool, describe_parts
 from .journal import Journal
 from .parts import check_proxy_classes, model_parts, parts_of
-from .runtime_checks import check_runtime
+from .runtime_checks import check_runtime, check_scope
 
 
 def check_job(cfg: Config, resume: bool) -> None:
@@ -35,6 +36,7 @@ def check_job(cfg: Config, resume: bool) -> None:
             range, weights are missing, or the folder cannot be used.
     """
     with together():
+        check_scope(cfg.get('default_scope'))  # before it is entered
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
             check_components(cfg)
         if get_rank() == 0:
@@ -109,7 +111,9 @@ def try_build(where: str, registry: Registry, node: Mapping[str, Any]) -> Any:
     try:
         return registry.build(node)
     except BAD_INPUT as error:
-        raise ValueError(f'{where}: {one_line(error)}') from error
+        lacks = re.search(r'(\w+)\.__init__\(\) missing .*: (.*)', str(error))
+        told = f'{lacks[1]} needs {lacks[2]}; give it' if lacks else one_line(error)
+        raise ValueError(f'{where}: {told}') from error
 
 
 def check_choice(cfg: Config) -> None:

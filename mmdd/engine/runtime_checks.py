@@ -75,7 +75,8 @@ def check_scope(scope: Optional[str]) -> None:
     Raises:
         ValueError: If it is not.
     """
-    if scope is not None and find_spec(scope.partition('.')[0]) is None:
+    if scope is not None and (
+            not isinstance(scope, str) or find_spec(scope.partition('.')[0]) is None):
         raise ValueError(f'default_scope must be the name of an installed package such as '
                          f"'mmdd', got {scope!r}")
 

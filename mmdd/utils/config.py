@@ -153,18 +153,29 @@ def merge_options(config: Config, options: Optional[Mapping[str, Any]]) -> None:
     if any(key.split('.')[0] == 'custom_imports' for key in options or ()):
         try:
             import_custom_modules(config)
-        except (ImportError, TypeError) as error:
-            raise ValueError(f'--cfg-options custom_imports: {error}') from None
+        except ValueError as error:
+            raise ValueError(f'--cfg-options {error}') from None
 
 
 def import_custom_modules(config: Config) -> None:
     """Import the modules that a config names, as reading it from its file does.
 
     A config that came to this process as an object was read in another one.
+
+    Raises:
+        ValueError: If it names none, or one that cannot be imported.
     """
-    if config.get('custom_imports'):
+    node = config.get('custom_imports')
+    if not node:
+        return
+    if not isinstance(node, Mapping) or not isinstance(node.get('imports'), (str, list, tuple)):
+        raise ValueError("custom_imports must be a dict such as dict(imports=['my_module']), got "
+                         f'{node!r}')
+    try:
         with import_path(config.filename or 'config.py'):
-            import_modules_from_strings(**config.custom_imports)
+            import_modules_from_strings(**node)
+    except (ImportError, TypeError) as error:
+        raise ValueError(f'custom_imports: {error}') from error
 
 
 def _inline(node: Any) -> Any:

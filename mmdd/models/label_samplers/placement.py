@@ -103,7 +103,8 @@ def count_weights(objects) -> Tuple[Sequence[int], Optional[np.ndarray]]:
     Raises:
         ValueError: If it is none of them, or a number is below 1.
     """
-    if isinstance(objects, dict) and objects:
+    if isinstance(objects, dict) and objects and all(
+            str(number).isdecimal() for number in objects):
         numbers = [int(number) for number in objects]
         weights = np.array([float(weight) for weight in objects.values()])
         if min(numbers) >= 1 and (weights >= 0).all() and weights.sum() > 0:
