@@ -18,7 +18,7 @@ def make_samples(distiller: Any, slots: List[DistillSlot],
 
     Raises:
         ValueError: If ``distill_step`` does not return one sample for each slot in their order,
-            or a sample has no image of uint8 RGB.
+            or a sample has no image of uint8 RGB, or a label that leaves it.
     """
     samples = distiller.distill_step(slots, call_hook)
     method = f'{type(distiller).__name__}.distill_step'
@@ -31,6 +31,8 @@ def make_samples(distiller: Any, slots: List[DistillSlot],
     for sample in samples:
         if not sample.failure and not sample.path:
             check_image(method, sample.image)
+            sample.target.check(sample.image.shape[:2], distiller.classes,
+                                f'{method}: slot {sample.slot.id}')
     return list(samples)
 
 

@@ -1,6 +1,7 @@
 """Jobs whose labels are composed: plan, manifest and sources; and what is refused."""
 import json
 import os.path as osp
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,15 @@ class SilentSampler(RandomLabelSampler):
 
 
 @TASK_UTILS.register_module(force=True)
+class StrangeSampler(RandomLabelSampler):
+    """Invents a class."""
+
+    def sample(self, annotations, num, num_classes, seed, canvas):
+        return [replace(a, target=a.target.with_parts(labels=a.labels + 7))
+                for a in annotations[:num]]
+
+
+@TASK_UTILS.register_module(force=True)
 class LazySampler(RandomLabelSampler):
     """Yields its layouts."""
 
@@ -115,7 +125,8 @@ def distiller(**kwargs):
     ('IndexSampler', r'IndexSampler.sample must return 3 layouts, got 3, one of type int: return '
                      r'annotations, e.g. \[annotations\[i\] for i in indices\]'),
     ('ShortSampler', 'ShortSampler.sample must return 3 layouts, got 2: return'),
-    ('SilentSampler', 'SilentSampler.sample must return 3 layouts, got None')])
+    ('SilentSampler', 'SilentSampler.sample must return 3 layouts, got None'),
+    ('StrangeSampler', r'the class index 7, but there are 2 classes \(0 to 1\)')])
 def test_what_is_no_layout_is_named(kind, told):
     with pytest.raises(ValueError, match=told):
         distiller(label_sampler=dict(type=kind)).plan(Total(3))

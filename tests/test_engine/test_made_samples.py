@@ -22,7 +22,8 @@ def made(change):
     def distill_step(slots, call_hook):
         return change(samples())
 
-    return make_samples(SimpleNamespace(distill_step=distill_step), SLOTS, None)
+    distiller = SimpleNamespace(distill_step=distill_step, classes=tuple('abcdef'))
+    return make_samples(distiller, SLOTS, None)
 
 
 def changed(**parts):
@@ -58,6 +59,17 @@ def test_an_image_is_uint8_rgb(image, got):
     late[1].image = image
     with pytest.raises(ValueError, match=rf'model.refiners: the image of .*, got {got}$'):
         check_scores(late)
+
+
+@pytest.mark.parametrize('parts, words', [
+    (dict(labels=np.array([6])), 'the label has the class index 6'),
+    (dict(bboxes=np.array([[0, 0, 9, 3]], np.float32)), r'box \[.*\] leaves the 4x4 image'),
+    (dict(bboxes=np.array([[0, np.nan, 3, 3]], np.float32)), 'leaves the 4x4 image'),
+    (dict(bboxes=np.array([[2, 0, 2, 3]], np.float32)), 'is empty'),
+    (dict(mask=np.zeros((4, 5), np.uint8)), 'the mask is 5x4, its image 4x4')])
+def test_a_label_fits_its_image(parts, words):
+    with pytest.raises(ValueError, match=rf'^SimpleNamespace.distill_step: slot 5: .*{words}'):
+        made(changed(**parts))
 
 
 def test_numbers_of_refiners_become_plain_ones():

@@ -40,16 +40,17 @@ def sample_layouts(sampler: BaseLabelSampler, annotations: List[RealAnnotation],
         own = seed if not picked else derive_seed('pool', seed, len(picked))
         need = min(num - len(picked), len(annotations))
         picked += check_layouts(
-            sampler, sampler.sample(annotations, need, num_classes, own, canvas), need)
+            sampler, sampler.sample(annotations, need, num_classes, own, canvas), need,
+            num_classes)
     return picked
 
 
 def check_layouts(sampler: BaseLabelSampler, returned: Iterable[Layout],
-                  num: int) -> List[Layout]:
+                  num: int, num_classes: int) -> List[Layout]:
     """Check what a label sampler returned, and return it as a list.
 
     Raises:
-        ValueError: If these are not ``num`` layouts.
+        ValueError: If these are not ``num`` layouts, or one has a label that is no class.
     """
     if not isinstance(returned, Iterable):
         raise ValueError(f'{type(sampler).__name__}.sample must return {num} layouts, got '
@@ -61,4 +62,9 @@ def check_layouts(sampler: BaseLabelSampler, returned: Iterable[Layout],
         raise ValueError(
             f'{type(sampler).__name__}.sample must return {num} layouts, got {len(layouts)}'
             f'{found}: return annotations, e.g. [annotations[i] for i in indices]')
+    unknown = [int(i) for layout in layouts for i in layout.labels if not 0 <= i < num_classes]
+    if unknown:
+        raise ValueError(f'{type(sampler).__name__}.sample: a layout has the class index '
+                         f'{unknown[0]}, but there are {num_classes} classes (0 to '
+                         f'{num_classes - 1})')
     return layouts
