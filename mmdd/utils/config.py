@@ -84,12 +84,18 @@ def load_config(config: ConfigType) -> Config:
     try:
         with import_path(path):
             cfg = read(path)
-    except FileNotFoundError:
-        raise
+    except FileNotFoundError as error:
+        if error.filename is None:
+            raise
+        raise FileNotFoundError(f'{path} cannot be read as a config: {error.filename} not '
+                                f'found') from None
     except Exception as error:  # a config is code: anything can come out of it
-        reason = str(error).strip().splitlines() or ['']
+        # MMEngine's line about modules goes on with all of sys.path
+        reason = str(error).partition(', the current sys.path')[0].strip().splitlines() or ['']
+        cause = f' ({error.__cause__ or error.__context__})' if isinstance(
+            error, ImportError) and (error.__cause__ or error.__context__) else ''
         raise ValueError(f'{path} cannot be read as a config: '
-                         f'{type(error).__name__}: {reason[0]}') from error
+                         f'{type(error).__name__}: {reason[0]}{cause}') from error
     if cfg.get('custom_imports'):
         keep_import_path(path)
     return cfg

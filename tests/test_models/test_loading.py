@@ -2,7 +2,12 @@
 import pytest
 import torch
 
-from mmdd.models.diffusions.loading import load_text_encoder, pick_dtypes
+from mmdd.models.diffusions.loading import (
+    load_module,
+    load_text_encoder,
+    load_tokenizer,
+    pick_dtypes,
+)
 from mmdd.utils.paths import resolve_path
 
 
@@ -21,3 +26,18 @@ def test_a_local_text_encoder_is_read_without_a_bar(capsys):
     load_text_encoder(resolve_path('mmdd::priors/digits-sd'), None, None)
     captured = capsys.readouterr()
     assert captured.err + captured.out == ''
+
+
+@pytest.mark.parametrize('settings', [
+    dict(blok=1), dict(block_out_channels='wide'), dict(norm_num_groups=7), dict(in_channels='4')])
+def test_settings_that_make_no_network_are_named(settings):
+    with pytest.raises(ValueError, match='^model.diffusion.unet: no network can be') as caught:
+        load_module('UNet2DConditionModel', None, 'unet', settings, torch.float32)
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('settings', [dict(hidden_size='big'), dict(num_attention_heads=7)])
+def test_settings_that_make_no_text_encoder_are_named(settings):
+    words = load_tokenizer(None, ['a', 'photo', 'of', 'one'])
+    with pytest.raises(ValueError, match='^model.diffusion.text_encoder: no network can be'):
+        load_text_encoder(None, settings, words)

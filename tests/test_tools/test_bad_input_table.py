@@ -128,6 +128,10 @@ def real_sets(tmp_path, digits):
     job.model.proxy = dict(type='DetectorProxy', cfg=tiny.classifier_job(digits))
     yield 'a proxy of another task', partial(
         check_data, job), 'model.proxy: DetectorProxy takes a model of mmdet'
+    job = Config(tiny.distill_job(digits))
+    job.model.proxy = dict(type='DetectorProxy', cfg={})
+    yield 'a proxy without a model', partial(
+        check_data, job), 'model.proxy: DetectorProxy: its cfg has no model'
     for number, (spoil, words) in enumerate(bad_files.VOC):
         root = tmp_path / f'voc{number}'
         shutil.copytree(digits, root)

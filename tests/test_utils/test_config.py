@@ -90,6 +90,18 @@ def test_a_broken_config_is_one_line(tmp_path):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('text, words', [
+    ("_base_ = 'gone.py'\n", r'cannot be read as a config: .*gone.py not found$'),
+    ("custom_imports = dict(imports=['no_such_module'])\n",
+     r"custom modules from \{'imports': \['no_such_module'\]\} \(.*no_such_module.*\)$")])
+def test_what_a_config_lacks_is_named_with_the_config(tmp_path, text, words):
+    path = tmp_path / 'lacking.py'
+    path.write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=words) as caught:
+        load_config(str(path))
+    assert str(path) in str(caught.value) and '\n' not in str(caught.value)
+
+
 @pytest.mark.parametrize('change', [
     dict(work_dir='b'), dict(resume=True), dict(launcher='pytorch'), dict(log_level='ERROR'),
     dict(env_cfg=dict(cudnn_benchmark=True)), {'default_hooks.logger.interval': 9},

@@ -37,14 +37,16 @@ def load_module(kind: str, folder: Optional[str], role: str, settings: Optional[
     """Load a diffusers model from a folder, or build it small from settings.
 
     Raises:
-        ValueError: If the weights are missing, unreadable or not finite.
+        ValueError: If the weights are missing, unreadable or not finite, or no network can be
+            built from the settings.
     """
     import diffusers
     cls = getattr(diffusers, kind)
     if folder is None:
         if settings is None:
             raise ValueError(f'model.diffusion: give either pretrained or settings for {role!r}')
-        model = cls(**settings)
+        with building(role):
+            model = cls(**settings)
         return model if dtype == torch.float32 else model.to(dtype)
     try:
         model = cls.from_pretrained(
@@ -190,10 +192,11 @@ def load_text_encoder(folder: Optional[str], settings: Optional[dict], tokenizer
     if folder is None:
         if settings is None:
             raise ValueError(f'model.diffusion: give either pretrained or {role}')
-        return cls(CLIPTextConfig(**{
-            **dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
-                   eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-                   max_position_embeddings=tokenizer.model_max_length), **settings}))
+        with building(role):
+            return cls(CLIPTextConfig(**{
+                **dict(vocab_size=len(tokenizer), bos_token_id=tokenizer.bos_token_id,
+                       eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+                       max_position_embeddings=tokenizer.model_max_length), **settings}))
     return _load_text_model(cls, folder, role, torch.float32, variant)
 
 
@@ -204,9 +207,10 @@ def load_t5_encoder(folder: Optional[str], settings: Optional[dict], tokenizer,
     if folder is None:
         if settings is None:
             raise ValueError(f'model.diffusion: give either pretrained or {role}')
-        small: torch.nn.Module = T5EncoderModel(T5Config(**{
-            **dict(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
-                   eos_token_id=tokenizer.eos_token_id), **settings}))
+        with building(role):
+            small: torch.nn.Module = T5EncoderModel(T5Config(**{
+                **dict(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id,
+                       eos_token_id=tokenizer.eos_token_id), **settings}))
         return small.to(dtype)
     return _load_text_model(T5EncoderModel, folder, role, dtype, variant)
 
@@ -222,6 +226,23 @@ def _load_text_model(cls, folder: str, role: str, dtype: torch.dtype, variant: O
                          f'({type(e).__name__}: {first_line(e)})') from None
     check_weights(model, f'{role} of {folder!r}')
     return model
+
+
+@contextmanager
+def building(role: str) -> Iterator[None]:
+    """Say which settings no network can be built from.
+
+    Args:
+        role: The part of ``model.diffusion`` that holds them.
+
+    Raises:
+        ValueError: If the block fails.
+    """
+    try:
+        yield
+    except Exception as e:  # other packages raise whatever comes of wrong settings
+        raise ValueError(f'model.diffusion.{role}: no network can be built from these settings '
+                         f'({type(e).__name__}: {" ".join(str(e).split())[:200]})') from e
 
 
 def first_line(error: Exception) -> str:

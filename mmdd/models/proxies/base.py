@@ -50,6 +50,9 @@ class TaskProxy(BaseModule):
                  checkpoint: Optional[str] = None) -> None:
         super().__init__()
         self.cfg = load_config(cfg)
+        if (self.cfg.get('model') or {}).get('type') is None:
+            raise ValueError(f'{type(self).__name__}: its cfg has no model; give a training '
+                             f'config of {self.scope}')
         self.checkpoint = checkpoint
         self.model = self._build(self.cfg.model)
         if checkpoint is not None:
