@@ -106,8 +106,11 @@ def first_annotation(dataset) -> RealAnnotation:
     Raises:
         ValueError: If they cannot be read.
     """
-    first, = annotations_from_batch(
-        pseudo_collate([dataset[0]]), tuple(dataset.metainfo['classes']))
+    item = dataset[0]
+    if not isinstance(item, Mapping) or 'data_samples' not in item:
+        raise ValueError('train_dataloader.dataset.pipeline packs no data_samples; end it with '
+                         'PackInputs, PackDetInputs or PackSegInputs')
+    first, = annotations_from_batch(pseudo_collate([item]), tuple(dataset.metainfo['classes']))
     return first
 
 

@@ -71,6 +71,8 @@ def check_folder(cfg: Config, resume: bool) -> None:
     """
     check_writable(cfg.work_dir)
     journal = job_journal(cfg)
+    if cfg.train_cfg.get('out_dir'):
+        check_writable(os.path.dirname(os.path.abspath(journal.out_dir)), 'train_cfg.out_dir')
     held = journal.check(describe_parts(cfg), resume)
     if held:
         check_weights(cfg, journal)

@@ -14,7 +14,7 @@ from mmengine.registry import DATASETS, DefaultScope
 from mmdd.datasets.checks import EMPTY
 from mmdd.datasets.manifest import read_manifest
 from mmdd.engine.distill_job import read_job, run_distillation
-from mmdd.engine.preflight import build_set_stages, check_budget
+from mmdd.engine.preflight import build_set_stages, check_budget, check_writable
 from mmdd.engine.prepare import prepare
 from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.recipes.lengths import num_updates
@@ -74,7 +74,7 @@ def dry_distill(config: ConfigType, work_dir: Optional[str] = None,
 def scratch_folder(work_dir: Optional[str]) -> Iterator[str]:
     """A new folder; removed at the end where it is nobody's and nothing failed."""
     if work_dir is not None:
-        os.makedirs(work_dir, exist_ok=True)
+        check_writable(work_dir)
     folder = tempfile.mkdtemp(prefix='dry_run_', dir=work_dir)
     yield folder
     if work_dir is None:

@@ -130,6 +130,14 @@ def real_sets(tmp_path, digits):
         check_data, job), 'model.proxy: DetectorProxy takes a model of mmdet'
     job = Config(tiny.distill_job(digits))
     job.model.proxy = dict(type='DetectorProxy', cfg={})
+    bare = Config(tiny.distill_job(digits))
+    bare.train_dataloader.dataset.pipeline = []
+    yield 'an empty pipeline', partial(
+        check_data, bare), 'train_dataloader.dataset.pipeline packs no data_samples'
+    none = Config(tiny.distill_job(digits))
+    none.train_dataloader.dataset = dict(
+        type='ConcatDataset', _scope_='mmengine', datasets=[])
+    yield 'no datasets', partial(check_data, none), 'a ConcatDataset of no datasets'
     yield 'a proxy without a model', partial(
         check_data, job), 'model.proxy: DetectorProxy: its cfg has no model'
     for number, (spoil, words) in enumerate(bad_files.VOC):
