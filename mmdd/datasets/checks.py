@@ -37,6 +37,8 @@ def open_real_set(cfg: Mapping[str, Any]):
     Raises:
         ValueError: With the first problem; the message names file and fix.
     """
+    if not leaf_datasets(dict(cfg)):
+        raise ValueError('train_dataloader.dataset is a ConcatDataset of no datasets; list some')
     try:
         dataset = ROOT_DATASETS.build(_lazy(cfg))
     except AssertionError as e:  # mmseg looks for the files of VOC at once, and names none

@@ -25,15 +25,8 @@ def leaf_datasets(dataset: Dict[str, Any]) -> List[Dict[str, Any]]:
 
 
 def leaf_dataset(dataset: Dict[str, Any]) -> Dict[str, Any]:
-    """The config of the first dataset inside wrappers.
-
-    Raises:
-        ValueError: If a ConcatDataset has none.
-    """
-    leaves = leaf_datasets(dataset)
-    if not leaves:
-        raise ValueError('a dataset of the config is a ConcatDataset of no datasets; list some')
-    return leaves[0]
+    """The config of the first dataset inside wrappers."""
+    return leaf_datasets(dataset)[0]
 
 
 def wrapped_datasets(dataset: Dict[str, Any]) -> List[Dict[str, Any]]:
