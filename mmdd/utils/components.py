@@ -1,9 +1,11 @@
 """Checks of components by their configs, before anything is built."""
 import inspect
-from typing import Any, Mapping, Optional, Set, Tuple
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping, Optional, Set, Tuple
 
 from mmengine.registry import Registry
 
+from .compat import setup
 from .config import suggestion
 from .signature import check_overrides, check_value, limits_of, settings_of, shown
 
@@ -48,7 +50,7 @@ def component_of(where: str, registry: Registry, node: Any) -> Any:
     name = node['type']
     if not isinstance(name, str):
         return name
-    with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
+    with _scoped(registry, node) as scoped:
         cls, known = scoped.get(name), names_of(scoped)
     if cls is None:
         raise ValueError(f'{where}: there is no component {name!r}{suggestion(name, known)}')
@@ -60,9 +62,17 @@ def class_of(registry: Registry, node: Any) -> Any:
     kind = node.get('type') if isinstance(node, Mapping) else None
     if not isinstance(kind, str):
         return kind
-    with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
+    with _scoped(registry, node) as scoped:
         found = scoped.get(kind)
     return found if callable(found) else None  # MMEngine also finds modules by their names
+
+
+@contextmanager
+def _scoped(registry: Registry, node: Mapping[str, Any]) -> Iterator[Registry]:
+    """The registry that a config's type is looked up in, which may import a whole package."""
+    setup()
+    with registry.switch_scope_and_registry(node.get('_scope_')) as scoped:
+        yield scoped
 
 
 def short_name(kind: Any) -> str:

@@ -1,5 +1,7 @@
 """Workarounds for the libraries below."""
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +26,11 @@ def test_coco_annotations_are_read_in_silence(tmp_path, capsys):
         COCO(str(path))
     print('heard')
     assert capsys.readouterr().out == 'heard\n'
+
+
+def test_a_class_of_mmpretrain_is_found_before_anything_is_set_up():
+    """As a check of a training does: its models cannot be imported without the workarounds."""
+    code = ('from mmengine.registry import MODELS; from mmdd.utils.components import class_of; '
+            'print(class_of(MODELS, dict(type="ImageClassifier", _scope_="mmpretrain")).__name__)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.stdout == 'ImageClassifier\n', done.stderr[-500:]
