@@ -10,7 +10,7 @@ Nothing is written into the data. See docs/own_data.md.
 import argparse
 import shlex
 
-from mmdd.utils.arguments import ToolParser, seed
+from mmdd.utils.arguments import ToolParser, seed, whole
 from mmdd.utils.cli import run_cli
 from mmdd.utils.paths import tool_command
 
@@ -27,6 +27,9 @@ def parse_args():
                              'from 0, or the boxes to keep')
     parser.add_argument('--device', default='auto', choices=['auto', 'cpu', 'cuda'],
                         help='what the networks are sized for (auto: what is there)')
+    parser.add_argument('--updates', type=whole(40), metavar='N',
+                        help='updates of the proxy, a student gets half of them (what suits task '
+                             'and device); 100 for a first table within minutes')
     parser.add_argument('--seed', type=seed, default=0,
                         help='seed of the validation split that is made where there is none (0)')
     return parser.parse_args()
@@ -35,7 +38,8 @@ def parse_args():
 def main():
     args = parse_args()
     from mmdd.starter.init_job import init_job
-    out, lines = init_job(args.data, args.out, args.task, args.classes, args.device, args.seed)
+    out, lines = init_job(args.data, args.out, args.task, args.classes, args.device, args.seed,
+                          args.updates)
     print('\n'.join(lines))
     print(f'next: {tool_command("distill")} {shlex.quote(out)}/unidd.py --dry-run')
 

@@ -30,14 +30,22 @@ def image_problem(path: str, size: Optional[Tuple[int, int]]) -> str:
     return _read_image_problem(path, os.stat(path).st_mtime_ns, size)
 
 
+def decode(image: Image.Image) -> None:
+    """Decode an open image, JPEGs at an eighth of their size: enough to notice damage.
+
+    Raises:
+        OSError: Or another error of ``UNREADABLE``, if it is damaged.
+    """
+    image.draft('RGB', (image.width // 8, image.height // 8))
+    image.load()
+
+
 @cache
 def _read_image_problem(path: str, changed: int, size: Optional[Tuple[int, int]]) -> str:
     try:
         with Image.open(path) as image:
             sideways, (height, width) = is_sideways(image), upright_size(image)
-            # JPEGs are decoded at an eighth of their size: enough to notice damage.
-            image.draft('RGB', (image.width // 8, image.height // 8))
-            image.load()
+            decode(image)
     except UNREADABLE as e:
         return f'{path}: cannot be read as an image ({e}); replace or remove it'
     if size and size != (height, width):

@@ -21,6 +21,7 @@ from mmdd.models.proxies.base import strip_init_cfg
 from mmdd.registry import MODELS
 from mmdd.utils.components import class_of, short_name
 from mmdd.utils.config import load_config
+from .prompt_words import prompt_words
 
 # Images of the real set that are used, at least and of each class; images that are tested.
 REAL_IMAGES, PER_CLASS, TEST_IMAGES = 24, 3, 8
@@ -54,7 +55,7 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
                  format_python_code=False)
     model = cfg.model
     if model.get('diffusion') is not None:
-        model.diffusion = tiny_diffusion(model.diffusion)
+        model.diffusion = tiny_diffusion(model.diffusion, prompt_words(cfg))
     kind = class_of(MODELS, model)
     model.update(getattr(kind, 'dry_run_settings', {}))
     if model.get('diffusion') is not None and getattr(kind, 'draws', False):
@@ -99,11 +100,13 @@ def small_budget(cfg: Config) -> Dict[str, Any]:
     return copy.deepcopy(cfg.train_cfg.budget.to_dict())
 
 
-def tiny_diffusion(node: Mapping[str, Any]) -> Dict[str, Any]:
+def tiny_diffusion(node: Mapping[str, Any], words: Sequence[str] = ()) -> Dict[str, Any]:
     """Config of a tiny diffusion of the same kind with random weights.
 
     Args:
         node: Config of the diffusion; one of another kind than mmdd's own is kept.
+        words: What its tokenizers know as one token each; other text falls apart into bytes, more
+            than a real tokenizer would make of it.
     """
     kind = class_of(MODELS, node)
     names = {StableDiffusionXL: 'tiny_random_xl', StableDiffusion: 'tiny_random',
@@ -116,6 +119,9 @@ def tiny_diffusion(node: Mapping[str, Any]) -> Dict[str, Any]:
     tiny = load_config(TINY.format(name)).model.diffusion.to_dict()
     tiny.update({key: node[key] for key in KEPT if key in node}, type=node['type'],
                 steps=min(STEPS, node.get('steps', STEPS)))
+    for key in tiny:
+        if key.startswith('tokenizer'):
+            tiny[key] = sorted({*tiny[key], *words})
     if node.get('scheduler') is not None:
         tiny['scheduler'] = dict(tiny['scheduler'], **node['scheduler'])
     if node.get('energy_decoder') is not None:

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from mmdd.benchmark.report.evaluation import write_evaluation
-from mmdd.benchmark.report.notes import SELECTED
+from mmdd.benchmark.report.notes import SELECTED, reading_notes
 from mmdd.benchmark.results import StudentResult
 from mmdd.protocols.results import Run, by_method, warnings_of
 from mmdd.protocols.settings import MethodSettings, ProtocolSettings
@@ -14,6 +14,13 @@ def runs_of(values, method='a', **more):
     """Runs of one method from lists of values by folder."""
     return [Run(method, folder, seed, images=5, updates=9, seconds=1., last=dict(AP=value), **more)
             for folder, own in values.items() for seed, value in enumerate(own)]
+
+
+def test_no_note_speaks_of_a_test_split_that_there_may_not_be(runs):
+    """Data without one is measured on a validation split that was drawn from it."""
+    first, *_ = reading_notes(by_method(runs).values())
+    assert first == ('Mean ± sample standard deviation over all students of all sets, on the real '
+                     'images that the protocol tests on.')
 
 
 @pytest.fixture

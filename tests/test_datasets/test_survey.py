@@ -1,4 +1,6 @@
 """What a survey finds in folders of every format, sound and odd."""
+import json
+
 import numpy as np
 import own_data
 import pytest
@@ -53,6 +55,43 @@ def test_class_folders_name_what_is_odd(tmp_path):
     assert sum(counts(survey).values()) == 10
 
 
+def test_a_photograph_that_is_cut_off_is_left_out(tmp_path):
+    """Its header is sound; a distillation would stop at it."""
+    root = own_data.class_folders(tmp_path / 'shapes')
+    whole = picture(root / 'circle/whole.jpg', (400, 300)).read_bytes()
+    (root / 'circle/half.jpg').write_bytes(whole[:len(whole) // 2])
+    survey = read_survey(root)
+    assert noted(survey, '1 images cannot be read and are left out (circle/half.jpg)')
+    assert sum(counts(survey).values()) == 13
+
+
+def test_links_are_followed(tmp_path):
+    own_data.class_folders(tmp_path / 'disk', per_class=4)
+    for split in ('train', 'test'):
+        (tmp_path / 'data').mkdir(exist_ok=True)
+        (tmp_path / 'data' / split).symlink_to(tmp_path / 'disk')
+    (tmp_path / 'disk/circle/up').symlink_to(tmp_path / 'disk')
+    assert counts(read_survey(tmp_path / 'data')) == dict(train=8, test=8)
+
+
+def test_labels_that_no_reader_knows_are_named(tmp_path):
+    for i in range(3):
+        picture(tmp_path / f'yolo/images/train/{i}.jpg')
+        (tmp_path / 'yolo/labels/train').mkdir(parents=True, exist_ok=True)
+        (tmp_path / f'yolo/labels/train/{i}.txt').write_text('0 0.5 0.5 0.2 0.2')
+        picture(tmp_path / f'table/images/{i}.jpg')
+    (tmp_path / 'table/labels.csv').write_text('file,label')
+    for name, task, message in (
+            ('yolo', 'auto', '3 text files have the name of an image, as labels of YOLO do '
+                             '(labels/train/0.txt, labels/train/1.txt, labels/train/2.txt): '
+                             'export them as COCO JSON or VOC XML'),
+            ('yolo', 'det', 'export them as COCO JSON or VOC XML'),
+            ('table', 'auto', 'tables of labels are not read (labels.csv): sort the images')):
+        with pytest.raises(ValueError) as info:
+            read_survey(tmp_path / name, task)
+        assert message in str(info.value)
+
+
 def test_archives_are_named(tmp_path):
     """Beside the folder that is taken, or with nothing beside them."""
     own_data.class_folders(tmp_path / 'flowers/mini')
@@ -93,6 +132,29 @@ def test_voc_lists_make_the_splits(tmp_path):
     survey = read_survey(root)
     assert counts(survey) == dict(train=3, val=1, test=2) and survey.measured == 'test'
     assert noted(survey, '4 annotated images are in no list')
+
+
+def test_boxes_are_fitted_to_their_image(tmp_path):
+    """What a distillation refuses is told, clipped or left out before it."""
+    root = own_data.voc(tmp_path / 'VOC2007')
+    own_data.xml(root / 'Annotations/000.xml', [('circle', 3, 5, 60, 31, 0),
+                                                ('square', 9, 9, 9, 9, 0)])
+    own_data.xml(root / 'Annotations/001.xml', [('circle', 3, 5, 33, 31, 0)], size=(40, 48))
+    own_data.xml(root / 'Annotations/002.xml', [('circle', 3, 5, 33, 31, 0)], size=(0, 0))
+    own_data.xml(root / 'Annotations/003.xml', [('circle', 0, 0, 49, 41, 0)])
+    survey = read_survey(root)
+    records = {r.image: r for own in survey.splits.values() for r in own}
+    assert len(records) == 9 and survey.layout == dict(kind='CocoDataset')
+    first = records['JPEGImages/000.jpg']
+    assert first.boxes == [(2, 4, 48, 30)] and first.labels == ('circle', )
+    assert first.ignored == (False, )
+    assert records['JPEGImages/002.jpg'].boxes == [(2, 4, 32, 30)]
+    assert records['JPEGImages/003.jpg'].boxes == [(-1, -1, 48, 40)], 'within a pixel'
+    for text in ('1 boxes leave their image and are clipped to it (Annotations/000.xml)',
+                 '1 boxes have no area inside their image and are left out (Annotations/000.xml)',
+                 '1 annotations give another size than their image, as of photographs that were '
+                 'scaled or turned later; they are left out, correct them (JPEGImages/001.jpg)'):
+        assert noted(survey, text), text
 
 
 def test_xml_beside_images(tmp_path):
@@ -143,6 +205,30 @@ def test_coco_annotations_in_a_folder_of_their_own(tmp_path):
     survey = read_survey(root)
     assert counts(survey) == dict(train=6, val=2)
     assert survey.splits['val'][1].image == 'val2017/001.jpg'
+
+
+def test_file_names_of_other_systems(tmp_path):
+    for name in ('a', 'b', 'c'):
+        picture(tmp_path / f'data/images/{name}.jpg')
+    own_data.coco_json(tmp_path / 'data', [r'images\a.jpg', './images/b.jpg', 'images/c.jpg'],
+                       file='all.json')
+    survey = read_survey(tmp_path / 'data')
+    assert sorted(record.image for own in survey.splits.values() for record in own) == [
+        'images/a.jpg', 'images/b.jpg', 'images/c.jpg']
+
+
+def test_images_without_an_object(tmp_path):
+    root = own_data.roboflow(tmp_path / 'export')
+    for split, number in (('train', 1), ('valid', 2)):
+        path = root / split / '_annotations.coco.json'
+        content = json.loads(path.read_text())
+        content['annotations'] = content['annotations'][number:]
+        path.write_text(json.dumps(content))
+    survey = read_survey(root)
+    assert counts(survey) == dict(train=8, val=4)
+    assert noted(survey, 'train: 1 images have no object and are not trained on '
+                         '(train/train0.jpg)')
+    assert noted(survey, 'val: 2 images have no object (valid/valid0.jpg, valid/valid1.jpg)')
 
 
 @pytest.mark.parametrize('folders, layout', [

@@ -86,6 +86,30 @@ def test_a_gpu_gets_the_larger_networks(tmp_path):
         assert read_job(osp.join(out, 'unidd.py')).model.diffusion.steps == 250
 
 
+@pytest.mark.parametrize('side, model, updates', [(48, 'convnet3', 1000), (400, 'convnet4', 600)])
+def test_photographs_are_small_on_a_cpu(tmp_path, side, model, updates):
+    """An update at 128 pixels would cost sixteen times that at 32."""
+    for name in own_data.SHAPES:
+        for i in range(4):
+            own_data.picture(tmp_path / f'data/{name}/{i}.jpg', (side, side // 2), i)
+    out, _ = init_job(str(tmp_path / 'data'), str(tmp_path / 'job'), device='cpu')
+    cfg = load_config(osp.join(out, 'proxy.py'))
+    assert f'models/{model}.py' in open(osp.join(out, 'proxy.py')).read()
+    assert cfg.size == (dict(convnet3=32, convnet4=64)[model], ) * 2
+    assert cfg.train_cfg.max_iters == updates
+
+
+def test_updates_shorten_every_training(tmp_path):
+    root = own_data.class_folders(tmp_path / 'data')
+    out, _ = init_job(str(root), str(tmp_path / 'job'), device='cpu', updates=100)
+    for name, updates in (('proxy', 100), ('protocol', 50)):
+        cfg = load_config(osp.join(out, f'{name}.py'))
+        assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].total_steps == updates
+    assert cfg.protocol.full.train_cfg.max_iters == 100
+    with open(osp.join(out, 'README.md')) as f:
+        assert '100 updates' in f.read()
+
+
 def test_coco_lists_keep_polygons_and_renumber(tmp_path):
     root = own_data.roboflow(tmp_path / 'data')
     out, _ = init_job(str(root), str(tmp_path / 'job'))

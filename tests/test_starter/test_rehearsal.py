@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmdd.engine.distill_job import read_job
 from mmdd.engine.parts import parts_of
+from mmdd.models.diffusions import word_tokenizer
 from mmdd.registry import MODELS
 from mmdd.starter.init_job import init_job
 from mmdd.starter.rehearsal import dry_distill
@@ -48,6 +49,23 @@ def test_dry_run(task, tmp_path):
     kept, = (tmp_path / 'work').iterdir()
     assert (kept / 'distilled/manifest.json').is_file() and (kept / 'proxy.pth').is_file()
     assert not osp.exists(osp.join(out, 'proxy.pth')), 'no weights of two updates in the job'
+
+
+def test_prompts_of_a_dry_run_are_as_long_as_those_of_the_job(tmp_path):
+    """The tokenizer knows their words; as bytes they would be cut, and a warning say so."""
+    root = own_data.masks(tmp_path / 'data')
+    out, _ = init_job(str(root), str(tmp_path / 'job'), device='cpu',
+                      classes=['Grünflächen der Stadt', 'pedestrian crossing'])
+    small, _ = shrink_job(read_job(osp.join(out, 'unidd.py')), 'scratch')
+    tokenizer = word_tokenizer(small.model.diffusion.tokenizer)
+    prompt = ('a photo of two pedestrian crossings and a Grünflächen der Stadt, large pedestrian '
+              'crossing at the top left, pedestrian crossing overlapping Grünflächen der Stadt')
+    tokens = len(prompt.replace(',', ' ,').split())
+    assert len(tokenizer(prompt)['input_ids']) == 2 + tokens == 28
+    for kind in ('StableDiffusion', 'StableDiffusionXL', 'StableDiffusion3', 'Flux'):
+        node = tiny_diffusion(Config(dict(node=dict(type=kind))).node, ['zebra'])
+        lists = [node[key] for key in node if key.startswith('tokenizer')]
+        assert lists and all({'zebra', 'photo'} <= set(words) for words in lists), kind
 
 
 def test_a_coreset_leaves_nothing_behind(tmp_path, monkeypatch):

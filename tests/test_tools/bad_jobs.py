@@ -188,6 +188,7 @@ COMMANDS: List[Tuple[str, str, str]] = [
     ('evaluate.py', f'{RANDOM} --full --cfg-options protocl.scale=1', "did you mean 'protocol'"),
     ('init.py', 'data --seed -1', '--seed'),
     ('init.py', 'data --seed x', '--seed'),
+    ('init.py', 'data --updates 39', '--updates'),
     ('evaluate.py', 'a.py --seeds -1', '--seeds'),
     ('evaluate.py', 'a.py --seeds one', '--seeds'),
     ('evaluate.py', 'a.py --jobs -2', '--jobs'),

@@ -18,8 +18,8 @@ def reading_notes(rows: Iterable[MethodRuns]) -> List[str]:
     finished = [row for row in rows if row.finished]
     selected = {row.first.select or 'val' for row in finished if row.first.best}
     regimes = {row.first.regime for row in finished}
-    return ['Mean ± sample standard deviation over all students of all sets, on the real test '
-            'split.', 'last: after the last update.',
+    return ['Mean ± sample standard deviation over all students of all sets, on the real '
+            'images that the protocol tests on.', 'last: after the last update.',
             *(text for select, text in SELECTED.items() if select in selected),
             *([] if selected else ['There is no split to select a checkpoint on: no best.']),
             *(f'labels: {regime} is {text}.' for regime, text in REGIMES.items()

@@ -81,7 +81,7 @@ class Survey:
 
 
 class Tree:
-    """The visible files below a folder.
+    """The visible files below a folder, also behind links.
 
     Args:
         folder: The folder. Where it holds nothing but one folder and files that are no data,
@@ -97,8 +97,8 @@ class Tree:
             raise FileNotFoundError(f'{folder} is no folder: give the folder of your data')
         self.folder = _descend(osp.abspath(folder))
         self.files = sorted(self._walk())
-        self.archives = sorted({osp.basename(file) for file in (*_listed(folder, self.folder),
-                                                                *self.files)
+        self.beside = sorted(_listed(folder, self.folder))
+        self.archives = sorted({osp.basename(file) for file in (*self.beside, *self.files)
                                 if file.lower().endswith(ARCHIVES)})
         self.images = [file for file in self.files if file.lower().endswith(READ_SUFFIXES)]
         if not self.images:
@@ -106,11 +106,17 @@ class Tree:
                              f'give the folder that holds them{self._unread(" and convert ")}'
                              + (f', or unpack {few(self.archives)}' if self.archives else ''))
 
-    def _walk(self) -> Iterable[str]:
-        for base, folders, names in os.walk(self.folder):
-            folders[:] = [name for name in folders if _visible(name)]
-            for name in filter(_visible, names):
-                yield osp.relpath(osp.join(base, name), self.folder).replace(osp.sep, '/')
+    def _walk(self, folder: str = '', above: Tuple[str, ...] = ()) -> Iterable[str]:
+        real = osp.realpath(self.path(folder))
+        if real in above:  # a link leads to where it comes from
+            return
+        for entry in os.scandir(real):
+            if _visible(entry.name):
+                file = f'{folder}/{entry.name}' if folder else entry.name
+                if entry.is_dir():
+                    yield from self._walk(file, (*above, real))
+                else:
+                    yield file
 
     def with_suffix(self, suffix: str) -> List[str]:
         """Files whose name ends so."""
@@ -136,6 +142,20 @@ class Tree:
                          if file.lower().endswith(OTHER_IMAGES))
         return before + ', '.join(f'{number} {suffix} files' for suffix, number in
                                   sorted(counts.items())) if counts else ''
+
+
+def unread_labels(tree: Tree) -> str:
+    """What to do about labels in files that no reader knows; '' where there are none."""
+    stems = {osp.splitext(osp.basename(file))[0] for file in tree.images}
+    yolo = [file for file in tree.with_suffix('.txt')
+            if osp.splitext(osp.basename(file))[0] in stems]
+    if yolo:
+        return (f'{len(yolo)} text files have the name of an image, as labels of YOLO do '
+                f'({few(yolo)}): export them as COCO JSON or VOC XML')
+    tables = [file for file in (*tree.beside, *tree.files)
+              if file.lower().endswith(('.csv', '.tsv', '.parquet'))]
+    return (f'tables of labels are not read ({few(tables)}): sort the images into a folder per '
+            f'class, or write COCO JSON') if tables else ''
 
 
 def _visible(name: str) -> bool:

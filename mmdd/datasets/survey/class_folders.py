@@ -3,7 +3,7 @@ import os
 import os.path as osp
 from typing import Dict, List, Optional, Sequence
 
-from .base import Record, Survey, Tree, by_split, few, split_of
+from .base import Record, Survey, Tree, by_split, few, split_of, unread_labels
 
 
 def read_class_folders(tree: Tree, classes: Optional[Sequence[str]] = None) -> Survey:
@@ -25,10 +25,12 @@ def read_class_folders(tree: Tree, classes: Optional[Sequence[str]] = None) -> S
             loose.append(file)
         else:
             records.append(Record(file, (parts[depth], )))
+    unread = unread_labels(tree)
     folders = sorted({record.labels[0] for record in records})
     if len(folders) < 2:
         raise ValueError(f'{tree.folder}: {len(folders)} class folders; classification needs one '
-                         f'folder per class, as in train/<class>/*.jpg or <class>/*.jpg')
+                         f'folder per class, as in train/<class>/*.jpg or <class>/*.jpg'
+                         + (f'; {unread}' if unread else ''))
     names = dict(zip(folders, _names(tree, folders, classes)))
     for record in records:
         record.labels = (names[record.labels[0]], )
@@ -36,7 +38,7 @@ def read_class_folders(tree: Tree, classes: Optional[Sequence[str]] = None) -> S
     if loose:
         survey.oddities.append(f'{len(loose)} images lie in no class folder and are left out '
                                f'({few(loose)})')
-    survey.oddities += _empty_folders(tree, folders)
+    survey.oddities += _empty_folders(tree, folders) + ([unread] if unread else [])
     for split, own in survey.splits.items():
         missing = set(names.values()) - {record.labels[0] for record in own}
         if missing:
@@ -57,7 +59,7 @@ def _names(tree: Tree, folders: Sequence[str], classes: Optional[Sequence[str]])
 def _empty_folders(tree: Tree, folders: Sequence[str]) -> List[str]:
     """Folders beside those of the classes without an image in them."""
     found: Dict[str, str] = {}
-    for base, inner, _ in os.walk(tree.folder):
+    for base, inner, _ in os.walk(tree.folder, followlinks=True):
         here = osp.relpath(base, tree.folder).replace(osp.sep, '/')
         if here != '.' and not split_of(f'{here}/x'):
             inner[:] = []

@@ -100,7 +100,7 @@ def _add_file(survey: Survey, present: Set[str], file: str, content: Dict[str, A
         if names.get(annotation.get('category_id')) in survey.classes:
             objects.setdefault(annotation.get('image_id'), []).append(annotation)
     for image in content['images']:
-        path = osp.join(folder, str(image['file_name'])) if folder else str(image['file_name'])
+        path = osp.join(folder, _file_name(image))
         own = objects.pop(image['id'], [])
         if path not in present:
             missing.append(path)
@@ -113,6 +113,11 @@ def _add_file(survey: Survey, present: Set[str], file: str, content: Dict[str, A
         survey.oddities.append(f'{file}: {len(missing)} images are missing and are left out '
                                f'({few(missing)})')
     survey.splits.setdefault(split, []).extend(records)
+
+
+def _file_name(image: Mapping[str, Any]) -> str:
+    """The file of an image, also as Windows writes it."""
+    return osp.normpath(str(image['file_name']).replace('\\', '/'))
 
 
 def _record(path: str, file: str, image: Dict[str, Any], own: Sequence[Dict[str, Any]],
@@ -128,13 +133,13 @@ def _record(path: str, file: str, image: Dict[str, Any], own: Sequence[Dict[str,
 
 def _image_folder(file: str, split: str, content: Dict[str, Any], present: Set[str]) -> str:
     """The folder, relative to the whole, under which a file's images lie; '' is the whole."""
-    wanted = [str(image['file_name']) for image in content['images'][:50]]
+    wanted = [_file_name(image) for image in content['images'][:50]]
     folders = {osp.dirname(file), ''}
     ends = {f'/{name}' for name in wanted}
     for path in present:
         folders |= {path[:-len(end)] for end in ends if path.endswith(end)}
 
     def rank(folder: str) -> Tuple[int, bool, str]:
-        hits = sum((osp.join(folder, name) if folder else name) in present for name in wanted)
+        hits = sum(osp.join(folder, name) in present for name in wanted)
         return hits, split_of(f'{folder}/x') == split, folder
     return max(folders, key=rank)

@@ -171,7 +171,7 @@ def _keep_layout(survey: Survey) -> Dict[str, Layout]:
                                 if pair_layout(record) == layouts[split]]
     if left:
         survey.oddities.append(f'{len(left)} images have another folder or suffix than most and '
-                               f'are left out ({few(left)})')
+                               f'are left out; mmseg reads one of each ({few(left)})')
     return layouts
 
 

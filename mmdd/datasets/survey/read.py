@@ -7,9 +7,11 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 from PIL import Image
 
 from mmdd.utils.photograph import upright_size
+from mmdd.utils.progress import Progress
 from mmdd.utils.seed import derive_seed
-from ..file_checks import UNREADABLE
-from .base import Record, Survey, Tree, few
+from ..file_checks import UNREADABLE, decode
+from .base import Record, Survey, Tree, few, unread_labels
+from .boxes import fit_boxes
 from .class_folders import read_class_folders
 from .coco_json import coco_files, read_coco
 from .masks import mask_pairs, read_masks
@@ -49,10 +51,13 @@ def read_survey(folder: str, task: str = 'auto', classes: Optional[Sequence[str]
     found = [name for name, (own, has, _) in FORMATS.items()
              if task in ('auto', own) and has(tree)]
     if not found:
-        raise ValueError(f'{folder}: {_MISSING[task]}')
+        raise ValueError('; '.join(filter(None, (f'{folder}: {_MISSING[task]}',
+                                                 unread_labels(tree)))))
     survey = FORMATS[found[0]][2](tree, classes)
     survey.oddities += tree.oddities()
     _look_at_images(survey)
+    if survey.task == 'det':
+        fit_boxes(survey)
     if not survey.splits.get('train'):
         raise ValueError(f'{folder}: no usable training image; '
                          f'{"; ".join(survey.oddities) or "is there a folder train?"}')
@@ -73,17 +78,22 @@ _MISSING = dict(
 
 
 def _look_at_images(survey: Survey) -> None:
-    """Read every image's header; leave out those that cannot be read."""
+    """Read every image; leave out those that cannot be read."""
     records = [record for own in survey.splits.values() for record in own]
 
     def look(record: Record):
         try:
             with Image.open(f'{survey.folder}/{record.image}') as picture:
-                return record.image, upright_size(picture), picture.mode
+                size, mode = upright_size(picture), picture.mode
+                decode(picture)
+            return record.image, size, mode
         except UNREADABLE:
             return record.image, None, ''
+    progress, found = Progress('looking at the images', len(records)), []
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(look, records))
+        for result in pool.map(look, records):
+            found.append(result)
+            progress.add()
     survey.sizes = {file: size for file, size, _ in found if size is not None}
     groups: Dict[str, List[str]] = {
         'images cannot be read and are left out': [f for f, size, _ in found if size is None],
@@ -93,9 +103,6 @@ def _look_at_images(survey: Survey) -> None:
             file for file, _, mode in found if mode in ('RGBA', 'PA')],
         f'images are larger than {HUGE} pixels; they slow every epoch, shrink them first': [
             file for file, size in survey.sizes.items() if max(size) > HUGE],
-        'annotations give another size than their image; correct them': [
-            record.image for record in records if record.size is not None
-            and record.size != survey.sizes.get(record.image, record.size)],
     }
     survey.oddities += [f'{len(files)} {text} ({few(files)})'
                         for text, files in groups.items() if files]
@@ -138,10 +145,12 @@ def _report_counts(survey: Survey) -> None:
     if rare:
         survey.oddities.append(f'{len(rare)} classes have fewer than {FEW_IMAGES} training '
                                f'images ({few(rare)})')
-    bare = [record.image for own in survey.splits.values() for record in own if not record.labels]
-    if bare:
-        survey.oddities.append(f'{len(bare)} images have no object ({few(bare)})')
     for split, own in survey.splits.items():
+        bare = [record.image for record in own if not record.labels]
+        if bare:
+            unused = ' and are not trained on' if (split, survey.task) == ('train', 'det') else ''
+            survey.oddities.append(f'{split}: {len(bare)} images have no object{unused} '
+                                   f'({few(bare)})')
         names = Counter(record.image.rsplit('/', 1)[-1] for record in own)
         twice = sorted(name for name, number in names.items() if number > 1)
         if twice:

@@ -70,9 +70,9 @@ def read_xml(path: str, file: str) -> Optional[Record]:
         labels.append(str(node.findtext('name')))
         boxes.append((x1, y1, x2, y2))
         ignored.append(node.findtext('difficult', '0').strip() == '1')
-    height, width = (root.findtext(f'size/{name}') for name in ('height', 'width'))
+    height, width = (int(root.findtext(f'size/{name}') or 0) for name in ('height', 'width'))
     return Record('', tuple(labels), file, boxes, tuple(ignored),
-                  (int(height), int(width)) if height and width else None)
+                  (height, width) if height and width else None)
 
 
 def order_classes(names: Counter) -> Tuple[str, ...]:

@@ -38,7 +38,7 @@ def word_tokenizer(words: Sequence[str], max_length: int = 77):
     Text outside ``words`` is still accepted: it falls apart into bytes.
 
     Args:
-        words: Lower-case words made of ASCII letters or digits.
+        words: Lower-case words of letters, of any script, or of one digit.
         max_length: Longest prompt in tokens, both ends included.
 
     Returns:
@@ -46,11 +46,13 @@ def word_tokenizer(words: Sequence[str], max_length: int = 77):
     """
     from transformers import CLIPTokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
-    letters = list(bytes_to_unicode().values())
+    letter_of = bytes_to_unicode()
+    letters = list(letter_of.values())
     tokens = letters + [letter + '</w>' for letter in letters]
     merges = []
     for word in sorted(set(words)):
-        pieces = list(word[:-1]) + [word[-1] + '</w>']
+        pieces = [letter_of[byte] for byte in word.encode()]
+        pieces[-1] += '</w>'
         while len(pieces) > 1:
             pair = (pieces[-2], pieces[-1])
             if pair not in merges:

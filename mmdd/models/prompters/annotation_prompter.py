@@ -6,7 +6,12 @@ import numpy as np
 from mmdd.registry import TASK_UTILS
 from mmdd.structures import ComposedLayout, Layout
 from .base import BasePrompter
-from .class_prompter import enumerate_classes
+from .class_prompter import COUNT_WORDS, enumerate_classes
+
+# The words of a prompt beside class names and templates.
+COUNTS_AND_PLACES = ' '.join((
+    *COUNT_WORDS, 'a an and many nothing large small at the top bottom left right center of '
+    'overlapping above below'))
 
 
 @TASK_UTILS.register_module()
