@@ -8,6 +8,7 @@ from mmengine.registry import DefaultScope
 from mmdd.datasets.manifest import MANIFEST, check_set_files
 from mmdd.datasets.views import read_classes
 from mmdd.registry import MODELS, TASK_UTILS
+from mmdd.utils.checkpoint import local_path
 from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint
 from mmdd.utils.io import sha256
@@ -86,7 +87,7 @@ def _used_weights(cfg: Config, journal: Journal) -> Iterator[Tuple[str, List[str
         if node is None or digest is None:
             continue
         path = weights_path(node, cfg.work_dir, name) if name != 'fine_tune' else None
-        paths = _fine_tuned_paths(cfg) if name == 'fine_tune' else [path] if path else []
+        paths = _fine_tuned_paths(cfg) if name == 'fine_tune' else [local_path(path)] if path else []
         if paths:
             yield name, paths, digest
 

@@ -102,15 +102,19 @@ def ensure_checkpoint(config: ConfigType,
 
     Args:
         config: Training config of any mm* package.
-        checkpoint: Path of the checkpoint.
+        checkpoint: Path of the checkpoint, or an address that it is downloaded from.
         cfg_options: Dotted options merged into the config.
 
     Returns:
-        str: ``checkpoint``.
+        str: ``checkpoint``, or the file that was downloaded.
 
     Raises:
-        ValueError: If the file at ``checkpoint`` is not a checkpoint.
+        ValueError: If the file at ``checkpoint`` is not a checkpoint, or cannot be downloaded.
     """
+    if '://' in checkpoint:
+        checkpoint = checkpoint_files.download(checkpoint)
+        read_checkpoint(checkpoint)
+        return checkpoint
     cfg = load_config(config)
     cfg.merge_from_dict(cfg_options or {})
     name = config if isinstance(config, str) else 'a config dict'

@@ -107,6 +107,13 @@ def weights_of(content: Any) -> Dict[str, torch.Tensor]:
             if isinstance(key, str) and isinstance(value, torch.Tensor)}
 
 
+def local_path(address: str) -> str:
+    """Where :func:`download` puts what is at a URL; a path as it is."""
+    if '://' not in address:
+        return address
+    return osp.join(torch.hub.get_dir(), 'checkpoints', osp.basename(address.partition('?')[0]))
+
+
 def download(url: str) -> str:
     """Download a file once, to the folder of torch.hub, and return its path.
 
@@ -115,7 +122,7 @@ def download(url: str) -> str:
     Raises:
         ValueError: If it cannot be had.
     """
-    path = osp.join(torch.hub.get_dir(), 'checkpoints', osp.basename(url.partition('?')[0]))
+    path = local_path(url)
     with together():
         if get_rank() == 0 and not osp.isfile(path):
             try:

@@ -14,6 +14,7 @@ from mmdd.apis import train
 from mmdd.engine.hooks import train_cost_hook
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint, read_checkpoint
+from mmdd.utils.checkpoint import local_path
 from mmdd.utils.config import fingerprint
 from mmdd.utils.training_record import read_record
 
@@ -159,6 +160,20 @@ def test_a_checkpoint_of_another_config_is_reported(job, tmp_path, capsys):
     assert 'another version' not in ''.join(capsys.readouterr())
     ensure_checkpoint(job, path, {'model.start': 1.})
     assert ''.join(capsys.readouterr()).count('another version of a config dict') == 1
+
+
+def test_weights_at_an_address_are_downloaded_once(job, tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'home'))
+    path = tmp_path / 'toy.pth'
+    ensure_checkpoint(job, str(path))
+    found = ensure_checkpoint(job, path.as_uri())
+    assert found == local_path(path.as_uri()) == str(tmp_path / 'home/hub/checkpoints/toy.pth')
+    with open(found, 'rb') as copy:
+        assert copy.read() == path.read_bytes()
+    path.unlink()
+    assert ensure_checkpoint(job, path.as_uri()) == found
+    with pytest.raises(ValueError, match='gone.pth cannot be downloaded'):
+        ensure_checkpoint(job, (tmp_path / 'gone.pth').as_uri())
 
 
 @pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 truncated'])
