@@ -87,7 +87,8 @@ def _used_weights(cfg: Config, journal: Journal) -> Iterator[Tuple[str, List[str
         if node is None or digest is None:
             continue
         path = weights_path(node, cfg.work_dir, name) if name != 'fine_tune' else None
-        paths = _fine_tuned_paths(cfg) if name == 'fine_tune' else [local_path(path)] if path else []
+        paths = (_fine_tuned_paths(cfg) if name == 'fine_tune' else
+                 [local_path(path)] if path else [])
         if paths:
             yield name, paths, digest
 
