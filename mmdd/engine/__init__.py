@@ -1,4 +1,5 @@
 """Jobs: preparing, training, the distillation loop, and its hooks."""
+from mmdd.utils.components import class_of
 from .distill_loop import DistillLoop
 from .hooks import (
     ContactSheetHook,
@@ -13,5 +14,5 @@ from .prepare import TrainedCheckpoint
 
 __all__ = [
     'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'Journal',
-    'TaskGuidanceHook', 'TerminalPreviewHook', 'TrainCostHook', 'TrainedCheckpoint'
+    'TaskGuidanceHook', 'TerminalPreviewHook', 'TrainCostHook', 'TrainedCheckpoint', 'class_of'
 ]

@@ -4,11 +4,10 @@ from typing import Any, Mapping
 from mmengine.model import is_model_wrapper
 from torch import Tensor
 
-from mmdd.engine import GuidanceHook
+from mmdd.engine import GuidanceHook, class_of
 from mmdd.models import DatasetDistiller
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DenoiseState
-from mmdd.utils.components import class_of
 
 
 @MODELS.register_module()

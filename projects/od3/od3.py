@@ -9,10 +9,10 @@ import torch
 from od3_scene import Scene
 
 from mmdd.datasets import load_image
+from mmdd.engine import class_of
 from mmdd.models import BaseLabelSampler, CollageInitializer, DatasetDistiller, DetectorProxy
 from mmdd.registry import MODELS
 from mmdd.structures import Canvas, ComposedLayout, DistilledSample, DistillSlot, RealAnnotation
-from mmdd.utils.components import class_of
 
 
 class ImageShares(BaseLabelSampler):

@@ -8,11 +8,10 @@ from mmengine.model import is_model_wrapper
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from mmdd.engine import GuidanceHook
+from mmdd.engine import GuidanceHook, class_of
 from mmdd.models import ClassStatistics, PrototypeDistiller
 from mmdd.registry import HOOKS, MODELS, TASK_UTILS
 from mmdd.structures import DenoiseState
-from mmdd.utils.components import class_of
 
 
 @TASK_UTILS.register_module()

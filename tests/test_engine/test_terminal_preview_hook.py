@@ -11,6 +11,7 @@ import pytest
 import tiny
 from rich.console import Console
 
+from mmdd import apis
 from mmdd.apis import distill
 from mmdd.engine import TerminalPreviewHook
 from mmdd.utils.half_blocks import half_blocks, side_by_side
@@ -111,7 +112,7 @@ def plain(text):
 
 def test_the_option_of_the_tool(monkeypatch):
     asked = []
-    monkeypatch.setattr('distill.distill', lambda config, **kwargs: asked.append(kwargs))
+    monkeypatch.setattr(apis, 'distill', lambda config, **kwargs: asked.append(kwargs))
     for flags in ([], ['--preview']):
         monkeypatch.setattr(sys, 'argv', ['distill.py', 'job.py', *flags])
         importlib.import_module('distill').main()

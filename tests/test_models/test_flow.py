@@ -69,7 +69,7 @@ def steps_of(pipe, noise, **kwargs):
     """Latents after each step of a stock pipeline."""
     seen = []
     pipe(height=SIZE[0], width=SIZE[1], latents=noise, output_type='latent',
-         max_sequence_length=16,
+         max_sequence_length=77,
          callback_on_step_end=lambda _, i, t, kw: seen.append(kw['latents']) or {}, **kwargs)
     return seen
 
@@ -124,7 +124,7 @@ def test_a_start_from_images_is_that_of_the_pipeline(strength):
     expected = stock(prior, 'StableDiffusion3Img2ImgPipeline')(
         prompt=[slot.prompt for slot in slots()], negative_prompt=[''] * 2, image=init,
         height=SIZE[0], width=SIZE[1], strength=strength, num_inference_steps=10,
-        guidance_scale=2., max_sequence_length=16, output_type='latent',
+        guidance_scale=2., max_sequence_length=77, output_type='latent',
         generator=[generator('image', slot.seed) for slot in slots()]).images
     assert len(recorder.seen) == math.ceil(10 * strength)
     assert_close(recorder.seen[-1].latents, expected, atol=1e-4, rtol=1e-4)
@@ -336,7 +336,7 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize('kind, cls', [('sd3', StableDiffusion3), ('flux', Flux)])
 def test_a_folder_gives_what_was_saved(folders, kind, cls):
-    cfg = dict(pretrained=str(folders / kind), dtype='fp32', max_sequence_length=16, steps=2,
+    cfg = dict(pretrained=str(folders / kind), dtype='fp32', max_sequence_length=77, steps=2,
                cfg_scale=2.)
     cls.check_config(cfg)
     assert_close(cls(**cfg).sample(slots())[0],

@@ -182,7 +182,7 @@ DIT = dict(type='mmdd.DiT', transformer=dict(num_embeds_ada_norm=10))
 
 
 @pytest.mark.parametrize('change, words', [
-    (dict(diffusion=DIT), r'SDXLTurbo makes images from class names, and mmdd.DiT reads no '
+    (dict(diffusion=DIT), r'SDXLTurbo makes images from class names, and DiT reads no '
                           r'prompts; give model.diffusion a text-to-image model'),
     (dict(diffusion=None), 'model.diffusion must be a dict, got None'),
     (dict(statistics=dict(type='LatentClusters')), 'leave out model.statistics, or use D4M')])
