@@ -15,8 +15,9 @@ model = dict(
         cfg='configs/_base_/backbones/convnet_digits.py',
         checkpoint='work_dirs/digits/convnet_backbone.pth'),
     label_sampler=dict(type='RandomLabelSampler'),
-    # A class holds no context to word; 58.6 against 49.4 % on the validation split (an earlier
-    # prior and earlier students) without and with the words 'on a textured background', which the prior never read without places.
+    # A class holds no context to word; 58.6 against 49.4 % on the validation split without and
+    # with the words 'on a textured background', which the prior never read without places (an
+    # earlier prior and earlier students).
     prompter=dict(type='ClassPrompter', plural=''),
     refiners=[dict(type='ProxyRefiner', threshold=0.9)])
 custom_hooks = [
