@@ -90,7 +90,7 @@ def load_config(config: ConfigType) -> Config:
         raise FileNotFoundError(f'{path} cannot be read as a config: {error.filename} not '
                                 f'found') from None
     except Exception as error:  # a config is code: anything can come out of it
-        # MMEngine's line about modules goes on with all of sys.path
+        # MMEngine's line about modules ends in all of sys.path
         reason = str(error).partition(', the current sys.path')[0].strip().splitlines() or ['']
         cause = f' ({error.__cause__ or error.__context__})' if isinstance(
             error, ImportError) and (error.__cause__ or error.__context__) else ''
