@@ -10,7 +10,7 @@ resize = dict(type='Resize', scale=(64, 64))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     resize,
-    dict(type='RandomCrop', crop_size=64, padding=6, padding_mode='reflect'),
+    dict(type='RandomCrop', crop_size=64, padding=6),
     dict(type='PackInputs'),
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]

@@ -10,7 +10,7 @@ train_pipeline = [
     # each file is decoded once per process
     dict(type='mmdd.CachedSteps', steps=[dict(type='LoadImageFromFile')]),
     dict(type='Resize', scale=(32, 32)),
-    dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+    dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='ColorJitter', brightness=0.25, contrast=0.25, saturation=0.25),
     dict(type='PackInputs'),

@@ -23,7 +23,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(32, 32), interpolation='area'),
-    dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+    dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='PackInputs'),
 ]
 test_pipeline = [

@@ -25,7 +25,7 @@ resize = dict(type='Resize', scale=(32, 32), interpolation='area')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     resize,
-    dict(type='RandomCrop', crop_size=32, padding=4, padding_mode='reflect'),
+    dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='PackInputs'),
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), resize, dict(type='PackInputs')]
