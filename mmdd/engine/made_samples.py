@@ -1,10 +1,16 @@
 """Checks of what a method, its refiners among them, makes of a batch of slots."""
+import math
 from numbers import Real
 from typing import Any, Callable, List, Sequence
 
 import numpy as np
 
 from mmdd.structures import DistilledSample, DistillSlot
+
+# Who writes a number of a sample.
+WRITERS = dict(score='model.refiners', judge_score='model.judge', rank='model.refiners')
+# How far beyond [0, 1] fp16 rounds a score.
+ROUND_OFF = 1e-3
 
 
 def make_samples(distiller: Any, slots: List[DistillSlot],
@@ -58,19 +64,23 @@ def check_image(where: str, image: Any) -> None:
 
 
 def check_scores(samples: Sequence[DistilledSample]) -> None:
-    """Check what refiners wrote into samples; numbers of other packages become plain ones.
+    """Check what refiners and the judge wrote into samples.
+
+    Numbers of other packages become plain ones; scores that round-off took out of [0, 1] are
+    cut. Those that are not finite pass: such an attempt fails.
 
     Raises:
-        ValueError: If a score is no number, ``accepted`` no truth value, or an image was changed
-            to another form.
+        ValueError: If a score is no number or not in [0, 1], ``accepted`` no truth value, or an
+            image was changed to another form.
     """
     for sample in samples:
         if sample.failure:
             continue
-        for name in ('score', 'judge_score', 'rank'):
+        for name in WRITERS:
             value = getattr(sample, name)
             if value is not None:
-                setattr(sample, name, _number(name, value))
+                value = _number(name, value)
+                setattr(sample, name, value if name == 'rank' else _score(name, value))
         if not isinstance(sample.accepted, (bool, np.bool_)):
             raise ValueError(f'model.refiners: sample.accepted must be True or False, got '
                              f'{sample.accepted!r}')
@@ -82,5 +92,15 @@ def check_scores(samples: Sequence[DistilledSample]) -> None:
 def _number(name: str, value: Any) -> float:
     value = value.item() if getattr(value, 'ndim', None) == 0 else value
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise ValueError(f'model.refiners: sample.{name} must be a number or None, got {value!r}')
+        raise ValueError(f'{WRITERS[name]}: sample.{name} must be a number or None, got {value!r}')
     return float(value)
+
+
+def _score(name: str, value: float) -> float:
+    """A score in [0, 1]; one that is not finite as it is."""
+    if not math.isfinite(value):
+        return value
+    if not -ROUND_OFF <= value <= 1 + ROUND_OFF:
+        raise ValueError(f'{WRITERS[name]}: sample.{name} must be in [0, 1], got {value:g}; scale '
+                         f'it to that range (only sample.rank takes any number)')
+    return min(max(value, 0.), 1.)

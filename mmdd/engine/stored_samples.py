@@ -1,5 +1,5 @@
 """Finished attempts of a job as a sequence."""
-from typing import Sequence
+from typing import Sequence, Union, overload
 
 import numpy as np
 
@@ -25,8 +25,17 @@ class StoredSamples(SampleSequence):
     def __len__(self) -> int:
         return len(self.slots)
 
-    # Without slices: subset() takes several.
-    def __getitem__(self, index: int) -> DistilledSample:  # type: ignore[override]
+    @overload
+    def __getitem__(self, index: int) -> DistilledSample:
+        ...
+
+    @overload
+    def __getitem__(self, index: slice) -> 'StoredSamples':
+        ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[DistilledSample, 'StoredSamples']:
+        if isinstance(index, slice):
+            return self.subset(range(len(self))[index])
         slot = self.slots[index]
         return self.journal.load_sample(slot, (slot.id, slot.round), image=False)
 

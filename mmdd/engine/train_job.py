@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmdd.utils import checkpoint as checkpoint_files
+from mmdd.utils.compat import without_coco_tables
 from mmdd.utils.config import ConfigType, fingerprint, load_config, plain
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.locks import LOCK, alone
@@ -143,7 +144,9 @@ def ensure_checkpoint(config: ConfigType,
 def _train_checkpoint(cfg: Config, folder: str, checkpoint: str, name: str, mark: str) -> None:
     """Train in ``folder`` and write the checkpoint and its record."""
     hook = TrainCostHook()
-    runner = train(cfg, folder, resume=ask_rank_0(lambda: _can_resume(folder, mark)), hooks=[hook])
+    with without_coco_tables():
+        runner = train(cfg, folder, resume=ask_rank_0(lambda: _can_resume(folder, mark)),
+                       hooks=[hook])
     with together():
         if get_rank() == 0:
             _publish(find_latest_checkpoint(folder), checkpoint)

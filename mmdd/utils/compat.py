@@ -14,12 +14,12 @@ import importlib.util
 import os.path as osp
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
 from functools import wraps
 from importlib import metadata
 from io import StringIO
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Iterator, Optional, Tuple
 
 _TV_LIB = None
 
@@ -147,28 +147,52 @@ def fix_one_cycle_state() -> None:
 
 
 def fix_coco_lines() -> None:
-    """Read COCO annotations without lines on the standard output.
+    """Read COCO annotations, and compare results with them, without lines on the standard output.
 
-    Why: pycocotools prints four of them for every file that a dataset or a metric opens.
+    The table of the metrics stays, see :func:`without_coco_tables`.
+    Why: pycocotools prints four lines for every file that a dataset or a metric opens, and five
+    for every kind of boxes or masks that it compares.
     Can go: with a pycocotools that does so by a logger.
     """
     if importlib.util.find_spec('pycocotools') is None:
         return
     from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+    for kind, names in ((COCO, ('__init__', 'createIndex', 'loadRes')),
+                        (COCOeval, ('evaluate', 'accumulate'))):
+        for name in names:
+            if not hasattr(getattr(kind, name), '_original'):
+                setattr(kind, name, _silenced(getattr(kind, name)))
 
-    def silenced(method: Callable) -> Callable:
 
-        @wraps(method)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            with redirect_stdout(StringIO()):
-                return method(*args, **kwargs)
+def _silenced(method: Callable) -> Callable:
+    """A method that prints nothing on the standard output."""
 
-        _remember(call, method)
-        return call
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with redirect_stdout(StringIO()):
+            return method(*args, **kwargs)
 
-    for name in ('__init__', 'createIndex', 'loadRes'):
-        if not hasattr(getattr(COCO, name), '_original'):
-            setattr(COCO, name, silenced(getattr(COCO, name)))
+    _remember(call, method)
+    return call
+
+
+@contextmanager
+def without_coco_tables() -> Iterator[None]:
+    """Within the block pycocotools prints no table of its metrics: MMEngine logs them in a line.
+
+    For trainings that a job does on its way, whose metrics nobody asked for.
+    """
+    if importlib.util.find_spec('pycocotools') is None:
+        yield
+        return
+    from pycocotools.cocoeval import COCOeval
+    summarize = COCOeval.summarize
+    COCOeval.summarize = _silenced(summarize)
+    try:
+        yield
+    finally:
+        COCOeval.summarize = summarize
 
 
 def fix_package_configs() -> None:

@@ -28,7 +28,8 @@ def check_indices(method: str, picked: Any, num: int, total: int) -> List[int]:
         try:
             chosen.append(operator.index(item))
         except TypeError:
-            raise ValueError(f'{wanted} as whole numbers, got {str(item)[:80]!r} of type '
+            shown = ' '.join(str(item).split())[:80]
+            raise ValueError(f'{wanted} as whole numbers, got {shown!r} of type '
                              f'{type(item).__name__} among them') from None
     outside = [i for i in chosen if not 0 <= i < total]
     if outside or len(chosen) != num or len(set(chosen)) != num:

@@ -118,6 +118,24 @@ def made(root, proxy, tmp_path_factory):
     return distill(cfg, str(tmp_path_factory.mktemp('job')))
 
 
+def test_a_training_on_the_way_prints_no_table(root, tmp_path, capfd):
+    """One that was asked for does; both log the metrics."""
+    from mmdd.engine.train_job import ensure_checkpoint, train
+    job = proxy_job(root)
+    job.update(val_cfg=dict(), val_dataloader=dict(
+        batch_size=4, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(dataset(root, 'test'), test_mode=True)), val_evaluator=dict(
+            type='CocoMetric', ann_file=osp.join(root, 'annotations/instances_test.json')))
+    path = ensure_checkpoint(job, str(tmp_path / 'mask.pth'))
+    told = capfd.readouterr()
+    assert 'Average Precision' not in told.out and 'Running per image' not in told.out
+    with open(f'{osp.splitext(path)[0]}.json') as f:
+        assert 0 <= json.load(f)['metrics']['coco/bbox_mAP'] <= 1
+    train(job, str(tmp_path / 'asked'))
+    told = capfd.readouterr().out
+    assert told.count('Average Precision') == 6 and 'Running per image' not in told
+
+
 def test_masks_of_the_real_set(root, slots):
     from mmdd.datasets.digit_scenes import render_scene, scene_rng
     for i, slot in enumerate(slots):

@@ -90,6 +90,28 @@ def test_numbers_of_refiners_become_plain_ones():
 def test_what_a_refiner_must_not_write(name, value):
     found = samples()
     setattr(found[1], name, value)
-    with pytest.raises(ValueError, match=rf'model.refiners: sample.{name} must be ') as caught:
+    writer = 'judge' if name == 'judge_score' else 'refiners'
+    with pytest.raises(ValueError, match=rf'^model.{writer}: sample.{name} must be ') as caught:
         check_scores(found)
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name, writer', [('score', 'refiners'), ('judge_score', 'judge')])
+def test_scores_are_in_the_unit_interval(name, writer):
+    for value, told in ((1.7, '1.7'), (-0.25, '-0.25'), (torch.tensor(100.), '100'), (2, '2')):
+        found = samples()
+        setattr(found[1], name, value)
+        with pytest.raises(ValueError) as caught:
+            check_scores(found)
+        assert str(caught.value) == (
+            f'model.{writer}: sample.{name} must be in [0, 1], got {told}; scale it to that '
+            f'range (only sample.rank takes any number)')
+
+
+def test_round_off_is_cut_and_a_rank_is_any_number():
+    found = samples()
+    found[0].score, found[0].judge_score, found[0].rank = 1 + 1e-7, -1e-7, -12.
+    found[1].score = float('nan')  # the attempt fails, which is told elsewhere
+    check_scores(found)
+    assert (found[0].score, found[0].judge_score, found[0].rank) == (1., 0., -12.)
+    assert found[1].score != found[1].score

@@ -391,8 +391,7 @@ def test_sizes(prior):
 
 
 def test_parts_that_do_not_fit():
-    with pytest.raises(ValueError, match='give 32 text and 16 pooled channels, the transformer '
-                                         'takes 32 and 24'):
+    with pytest.raises(ValueError, match='give 16 pooled channels, its denoiser takes 24'):
         build('flux', transformer=dict(pooled_projection_dim=24))
 
 

@@ -103,6 +103,50 @@ def test_wrong_indices_are_refused(stored):
         SetStages([Broken()]).choose(stored, None)
 
 
+@pytest.mark.parametrize('choose, words', [
+    (lambda samples, num: samples[:num], r"got 'DistilledSample\(slot=.*' of type Distilled"),
+    (lambda samples, num: list(samples)[:num], 'of type DistilledSample among them'),
+    (lambda samples, num: list(range(num + 1)), r'got 4 \(4 distinct\)$'),
+    (lambda samples, num: None, 'got None$')])
+def test_a_choice_that_is_no_list_of_indices_names_the_stage(stored, choose, words):
+    class Own(SetStage):
+        slots_per_image = 2
+
+        def choose(self, samples, num, distiller):
+            return choose(samples, num)
+
+    with pytest.raises(ValueError, match=words) as caught:
+        SetStages([Own()]).choose(stored, None)
+    assert str(caught.value).startswith('Own.choose must return 3 distinct indices in [0, 6)')
+    assert '\n' not in str(caught.value)
+
+
+def test_a_slice_of_samples_reads_none_of_them(stored):
+    some = stored[1:5:2]
+    assert [sample.slot.id for sample in some] == [1, 3]
+    assert (some.image(1) == 120).all() and len(stored[7:]) == 0
+
+
+@pytest.mark.parametrize('expand, got', [
+    (lambda sample: None, 'an object of type NoneType'),
+    (lambda sample: sample, 'an object of type DistilledSample'),
+    (lambda sample: [sample], 'a list of 1 (DistilledSample)'),
+    (lambda sample: [sample] * 3, 'a list of 3 (DistilledSample)'),
+    (lambda sample: [], 'a list of 0'),
+    (lambda sample: [sample, sample.image], 'a list of 2 (DistilledSample, ndarray)')])
+def test_an_expansion_that_is_no_list_of_samples_names_the_stage(stored, expand, got):
+    class Own(SetStage):
+        slots_per_image = Fraction(1, 2)
+
+        def expand(self, sample):
+            return expand(sample)
+
+    with pytest.raises(ValueError) as caught:
+        SetStages([Own(), WithNegative()]).expand(replace(stored[1], image=stored.image(1)))
+    assert str(caught.value) == ('Own.expand must return a list of 2 DistilledSample, as many as '
+                                 f'its slots_per_image says, got {got}')
+
+
 def test_expansion_numbers_the_images(stored):
     sample = replace(stored[4], image=stored.image(4))
     first, second = SetStages([WithNegative()]).expand(sample)

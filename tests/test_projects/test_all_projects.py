@@ -1,9 +1,12 @@
 """Every project is a file or two and their configs, and works wherever the folder lies."""
 import ast
 import importlib
+import os
 import os.path as osp
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from mmengine.registry import DefaultScope
@@ -12,6 +15,28 @@ from project_files import PROJECTS, ROOT, load_module, parts
 from mmdd.engine.distill_job import read_job
 from mmdd.engine.parts import parts_of
 from mmdd.utils.components import check_part
+from mmdd.utils.config import load_config
+
+# Reads configs in a process that knows of no project yet.
+READ = '''
+import sys
+from mmengine.registry import DefaultScope
+from mmdd.engine.distill_job import read_job
+from mmdd.engine.parts import parts_of
+from mmdd.protocols.protocol import read_protocol
+from mmdd.utils.components import check_part
+from mmdd.utils.config import load_config
+for path in sys.argv[1:]:
+    cfg = read_job(path)
+    with DefaultScope.overwrite_default_scope('mmdd'):
+        for part in parts_of(cfg):
+            check_part(*part)
+    if cfg.model.get('proxy') is not None:
+        load_config(cfg.model.proxy.cfg)
+    for protocol in (cfg, *(cfg.evaluation.get('students') or {}).values()):
+        read_protocol(protocol)
+    print(path, cfg.model.type)
+'''
 
 
 def test_projects_are_found_and_listed():
@@ -58,6 +83,30 @@ def test_a_readme_says_what_was_measured_and_with_which_command(project):
     for suite in named:
         with open(osp.join(ROOT, f'configs/benchmarks/{suite}.yml')) as f:
             assert f'projects/{project}/' in f.read()
+
+
+def test_all_configs_are_whole_outside_of_the_repository(tmp_path):
+    moved, methods = [], []
+    for project in PROJECTS:
+        shutil.copytree(osp.join(ROOT, 'projects', project), tmp_path / project)
+        for config in parts(project)[0]:
+            moved.append(str(tmp_path / project / osp.basename(config)))
+            methods.append(load_config(config).model.type)
+    (tmp_path / 'desk').mkdir()
+    done = subprocess.run(
+        [sys.executable, '-c', READ, *moved], cwd=tmp_path / 'desk', capture_output=True,
+        text=True, env=dict(os.environ, PYTHONPATH=ROOT))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == [
+        f'{path} {method}' for path, method in zip(moved, methods)]
+
+
+@pytest.mark.parametrize('project', PROJECTS)
+def test_a_readme_says_that_the_folder_may_be_moved(project):
+    text = ' '.join(open(osp.join(ROOT, 'projects', project, 'README.md')).read().split())
+    assert re.search(r'may be moved anywhere|works from anywhere', text)
+    assert re.search(r"`(_base_ = ')?mmdd::\.\.\.'?`", text)
+    assert re.search(r'beside (itself|themselves|the config)', text)
 
 
 @pytest.mark.parametrize('project', PROJECTS)

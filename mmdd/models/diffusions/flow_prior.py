@@ -25,6 +25,7 @@ from .lora import add_lora, check_lora
 from .offload import OffloadMixin
 from .prompt_cache import PromptCache
 from .scheduling import build_scheduler, check_scheduler
+from .text_widths import TextWidthsMixin
 from .weights import check_folder, check_separate, locate_weights
 
 # Prompts whose embeddings are kept: 3 to 4 MB each, on the CPU.
@@ -46,11 +47,12 @@ class FlowCondition:
         return len(self.embeddings)
 
 
-class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
+class FlowPrior(AutoencoderMixin, OffloadMixin, TextWidthsMixin, FlowProcess, BaseDiffusion):
     """A text-to-image transformer of flow matching with frozen text encoders.
 
     A subclass names its networks, and provides ``encode_text``, ``run_denoiser`` and
-    ``check_widths``. The arguments are those of :class:`StableDiffusion`, but for these.
+    ``text_widths``, which it checks once they are loaded. The arguments are those of
+    :class:`StableDiffusion`, but for these.
 
     Args:
         scheduler: Settings of ``FlowMatchEulerDiscreteScheduler``; those that are not named
@@ -166,6 +168,7 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
             check_folder(folder, networks,
                          ['scheduler'] + [name for name in tokenizers if not cfg.get(name)])
             check_scheduler(folder, cfg.get('scheduler'), flow=True)
+            cls.check_parts_of(folder, 'transformer', {role: cls.ENCODERS[role] for role in roles})
         check_separate(cfg, 'vae', 'energy_decoder')
 
     @property
@@ -225,20 +228,3 @@ class FlowPrior(AutoencoderMixin, OffloadMixin, FlowProcess, BaseDiffusion):
     def run_denoiser(self, z: Tensor, timesteps: Tensor, condition: FlowCondition) -> Tensor:
         """Velocities (B or 2B, C, h, w) at timesteps of the same length."""
         raise NotImplementedError
-
-    def check_fit(self, given: Tuple[int, int]) -> None:
-        """Check that the transformer takes what the text encoders give.
-
-        Args:
-            given: Channels of their hidden states, and of the pooled embeddings.
-
-        Raises:
-            ValueError: If it does not.
-        """
-        config = self.transformer.config
-        taken = config.joint_attention_dim, config.pooled_projection_dim
-        if given != taken:
-            raise ValueError(
-                f'{type(self).__name__}: the text encoders give {given[0]} text and {given[1]} '
-                f'pooled channels, the transformer takes {taken[0]} and {taken[1]}; give '
-                f'model.diffusion.pretrained the folder of one whole model')

@@ -1,5 +1,5 @@
 """FLUX.1 through diffusers."""
-from typing import List, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from mmdd.utils.numbers import check_number
 from .flow_prior import FlowCondition, FlowPrior
+from .text_widths import Width
 from .tokenizer import token_ids
 
 
@@ -46,7 +47,14 @@ class Flux(FlowPrior):
         super().__init__(pretrained, steps, cfg_scale, max_sequence_length=max_sequence_length,
                          **kwargs)
         self.embedded_guidance = embedded_guidance
-        self.check_fit((self.text_encoder_2.config.d_model, self.text_encoder.config.hidden_size))
+        self.check_loaded(pretrained, ('transformer', *self.ENCODERS))
+
+    @classmethod
+    def text_widths(cls, parts: Mapping[str, Any]) -> List[Width]:
+        """See :class:`TextWidthsMixin`."""
+        denoiser = parts['transformer']
+        return [('text', parts['text_encoder_2'].d_model, denoiser['joint_attention_dim']),
+                ('pooled', parts['text_encoder'].hidden_size, denoiser['pooled_projection_dim'])]
 
     @property
     def grain(self) -> int:

@@ -1,6 +1,6 @@
 """Stable Diffusion XL and SDXL-Turbo through diffusers."""
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 from .loading import load_text_encoder, load_tokenizer, pick_dtypes
 from .stable_diffusion import StableDiffusion
+from .text_widths import Width, unet_text_width
 from .tokenizer import token_ids
 from .weights import locate_weights
 
@@ -88,24 +89,21 @@ class StableDiffusionXL(StableDiffusion):
                 folder, text_encoder_2, self.tokenizer_2, variant, 'text_encoder_2',
                 projection=True).to(pick_dtypes(dtype)[0])
         self.text_encoder_2.requires_grad_(False).eval()
-        self._check_widths()
+        self.check_loaded(pretrained, self.NETWORKS)
 
-    def _check_widths(self) -> None:
-        """Check that the denoiser takes what the text encoders give."""
+    @classmethod
+    def text_widths(cls, parts: Mapping[str, Any]) -> List[Width]:
+        """See :class:`TextWidthsMixin`."""
         first, second, unet = (
-            part.config for part in (self.text_encoder, self.text_encoder_2, self.unet))
-        if unet.addition_embed_type != 'text_time':
+            parts[role] for role in ('text_encoder', 'text_encoder_2', 'unet'))
+        if unet['addition_embed_type'] != 'text_time':
             raise ValueError(
-                f'{type(self).__name__}: the denoiser has no pooled text and sizes as a condition '
-                f'(addition_embed_type {unet.addition_embed_type!r}); use StableDiffusion for it')
-        given = (first.hidden_size + second.hidden_size,
-                 second.projection_dim + 6 * unet.addition_time_embed_dim)
-        taken = (unet.cross_attention_dim, unet.projection_class_embeddings_input_dim)
-        if given != taken:
-            raise ValueError(
-                f'{type(self).__name__}: the text encoders give {given[0]} text and {given[1]} '
-                f'added channels, the denoiser takes {taken[0]} and {taken[1]}; give '
-                f'model.diffusion.pretrained the folder of one whole SDXL model')
+                f'{cls.__name__}: the denoiser has no pooled text and sizes as a condition '
+                f'(addition_embed_type {unet["addition_embed_type"]!r}); use StableDiffusion for '
+                f'it')
+        return [('text', first.hidden_size + second.hidden_size, unet_text_width(unet)),
+                ('added', second.projection_dim + 6 * unet['addition_time_embed_dim'],
+                 unet['projection_class_embeddings_input_dim'])]
 
     def encode_conditions(self, slots: Sequence[DistillSlot]) -> SDXLCondition:
         """The condition of B slots, with guidance for both branches."""

@@ -1,5 +1,5 @@
 """Stable Diffusion 1.x / 2.x through diffusers."""
-from typing import Any, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -22,12 +22,13 @@ from .loading import (
 from .lora import add_lora, check_lora
 from .offload import OffloadMixin
 from .scheduling import build_scheduler, check_scheduler
+from .text_widths import TextWidthsMixin, Width, unet_text_width
 from .tokenizer import token_ids
 from .weights import check_folder, check_separate, locate_weights
 
 
 @MODELS.register_module()
-class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
+class StableDiffusion(AutoencoderMixin, OffloadMixin, TextWidthsMixin, BaseDiffusion):
     """Text-to-image latent diffusion (UNet, KL autoencoder, CLIP text encoder).
 
     Three ways to build: ``pretrained`` names a local folder in diffusers'
@@ -72,7 +73,8 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
         seed: Seed of the random weights of explicit networks.
 
     Raises:
-        ValueError: If weights are missing or corrupt, or a setting is unknown.
+        ValueError: If weights are missing or corrupt, the parts do not fit each other, or a
+            setting is unknown.
     """
 
     reads_prompts = True
@@ -120,6 +122,8 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
             self.tokenizer = load_tokenizer(folder, tokenizer)
             self.text_encoder = load_text_encoder(
                 folder, text_encoder, self.tokenizer, variant).to(denoiser_dtype)
+            if self.NETWORKS == StableDiffusion.NETWORKS:  # else another text encoder follows
+                self.check_loaded(pretrained, self.NETWORKS)
             self.small_decoder = None
             if energy_decoder is not None:
                 self.small_decoder = load_small_decoder(energy_decoder, decoder_dtype)
@@ -141,7 +145,14 @@ class StableDiffusion(AutoencoderMixin, OffloadMixin, BaseDiffusion):
             folder = locate_weights(cfg['pretrained'])
             check_folder(folder, networks, ['scheduler'] + others)
             check_scheduler(folder, cfg.get('scheduler'))
+            cls.check_parts_of(folder, 'unet', {
+                name: 'clip' for name in cls.NETWORKS if name.startswith('text_encoder')})
         check_separate(cfg, 'vae', 'energy_decoder')
+
+    @classmethod
+    def text_widths(cls, parts: Mapping[str, Any]) -> List[Width]:
+        """See :class:`TextWidthsMixin`."""
+        return [('text', parts['text_encoder'].hidden_size, unet_text_width(parts['unet']))]
 
     @property
     def denoiser(self) -> torch.nn.Module:

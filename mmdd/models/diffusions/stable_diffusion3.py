@@ -1,5 +1,5 @@
 """Stable Diffusion 3 and 3.5 through diffusers."""
-from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from torch import Tensor
 from mmdd.registry import MODELS
 from .flow_prior import FlowCondition, FlowPrior
 from .loading import pick_dtypes
+from .text_widths import Width
 from .tokenizer import token_ids
 from .weights import locate_weights
 
@@ -61,16 +62,24 @@ class StableDiffusion3(FlowPrior):
                                    pick_dtypes(dtype)[0], variant)
         else:
             self.text_encoder_3 = None
-        first, second = self.text_encoder.config, self.text_encoder_2.config
-        width = (self.transformer.config.joint_attention_dim if self.text_encoder_3 is None
-                 else self.text_encoder_3.config.d_model)
-        self.check_fit((max(width, first.hidden_size + second.hidden_size),
-                        first.projection_dim + second.projection_dim))
+        self.check_loaded(pretrained, ('transformer', *self.ENCODERS))
 
     @classmethod
     def encoders(cls, cfg: Mapping) -> Tuple[str, ...]:
         """Names of the text encoders that a config of this adapter has."""
         return tuple(cls.ENCODERS)[:3 if cfg.get('use_t5', True) else 2]
+
+    @classmethod
+    def text_widths(cls, parts: Mapping[str, Any]) -> List[Width]:
+        """See :class:`TextWidthsMixin`; CLIP may give less, it is filled up with zeros."""
+        first, second = parts['text_encoder'], parts['text_encoder_2']
+        joint = parts['transformer']['joint_attention_dim']
+        widths = [('CLIP', max(joint, first.hidden_size + second.hidden_size), joint),
+                  ('pooled', first.projection_dim + second.projection_dim,
+                   parts['transformer']['pooled_projection_dim'])]
+        if 'text_encoder_3' in parts:
+            widths.append(('T5', parts['text_encoder_3'].d_model, joint))
+        return widths
 
     @property
     def grain(self) -> int:

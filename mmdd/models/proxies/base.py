@@ -150,7 +150,7 @@ class TaskProxy(BaseModule):
 
     def score(self, images: Tensor, samples: Sequence[DistilledSample],
               predictions: Optional[list] = None) -> Tensor:
-        """How good each sample is, (B,) in [0, 1]."""
+        """How good each sample is, (B,) in [0, 1]; a job stops at one outside of that range."""
         raise NotImplementedError
 
     def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:

@@ -34,7 +34,11 @@ class BaseRefiner:
         """
 
     def __call__(self, samples: List[DistilledSample], proxy: TaskProxy) -> None:
-        """Refine ``samples`` in place; the judge's scores are there already."""
+        """Refine ``samples`` in place; the judge's scores are there already.
+
+        It may write ``score`` in [0, 1], ``rank``, ``accepted``, the label and an image of the
+        same form, see :class:`DistilledSample`. A job stops at a score outside of that range.
+        """
         raise NotImplementedError
 
 

@@ -141,19 +141,33 @@ class SetStages:
         """The images of the set made of one sample, each with an id of its own.
 
         Raises:
-            ValueError: If a stage makes another number of images than it says.
+            ValueError: See :func:`expand_checked`.
         """
         if not self.expanders:
             return [sample]
         samples = [load_image(sample)]
         for stage in self.expanders:
-            samples = [image for each in samples for image in stage.expand(each)]
-        if len(samples) != self.copies:
-            names = ', '.join(type(stage).__name__ for stage in self.expanders)
-            raise ValueError(f'{names}: {self.copies} images were announced for each sample, but '
-                             f'{len(samples)} were made')
+            samples = [image for each in samples for image in expand_checked(stage, each)]
         return [replace(each, slot=replace(each.slot, id=sample.slot.id * self.copies + k))
                 for k, each in enumerate(samples)]
+
+
+def expand_checked(stage: SetStage, sample: DistilledSample) -> List[DistilledSample]:
+    """What a stage makes of one sample.
+
+    Raises:
+        ValueError: If it is no list of samples, as many as its ``slots_per_image`` says.
+    """
+    made, number = stage.expand(sample), int(1 / Fraction(stage.slots_per_image))
+    if isinstance(made, (list, tuple)):
+        if len(made) == number and all(isinstance(each, DistilledSample) for each in made):
+            return list(made)
+        kinds = ', '.join(sorted({type(each).__name__ for each in made}))
+        got = f'a list of {len(made)}' + (f' ({kinds})' if made else '')
+    else:
+        got = f'an object of type {type(made).__name__}'
+    raise ValueError(f'{type(stage).__name__}.expand must return a list of {number} '
+                     f'DistilledSample, as many as its slots_per_image says, got {got}')
 
 
 def load_image(sample: DistilledSample) -> DistilledSample:
