@@ -1,6 +1,6 @@
 """Arguments of the command lines: numbers with bounds, KEY=VALUE options, one line for errors."""
 import argparse
-from typing import Any, Callable, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional, Sequence
 
 from mmengine.config import DictAction
 
@@ -8,6 +8,8 @@ from .cli import stop
 from .numbers import check_number
 
 MAX_SEED = 2**32 - 1
+# Suffixes of files that tables and pictures are written to.
+TABLES, PICTURES = ('.md', '.csv'), ('.svg', '.png', '.pdf')
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -61,6 +63,12 @@ def _number(kind: type, **bounds: Optional[float]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error).removeprefix('it ')) from None
 
     return read
+
+
+def check_suffix(path: str, known: Sequence[str]) -> None:
+    """Check that the name of a file to write has one of the known suffixes; else ValueError."""
+    if not path.endswith(tuple(known)):
+        raise ValueError(f'{path}: the name must end in one of {", ".join(known)}')
 
 
 # Seeds of torch, numpy and random alike.

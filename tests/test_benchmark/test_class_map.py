@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from feature_map import class_map, class_points, first_names, set_files
 from mmengine.config import Config
 from PIL import Image
 from run_tool import run
 
-from mmdd.benchmark.report.class_map import class_map, class_points, first_names, set_files
 from mmdd.registry import MODELS
 
 

@@ -5,11 +5,10 @@ import os.path as osp
 import runpy
 import sys
 
+import cost as report
 import pytest
 import report_data
 from PIL import Image
-
-from mmdd.benchmark.report import cost as report
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 

@@ -1,16 +1,17 @@
 """Plots of a benchmark, drawn without a display and without global state."""
 import io
 import math
-from bisect import bisect
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.mean_std import MeanStd
 from ..results import GroupResult, StudentResult
 
@@ -25,17 +26,20 @@ THEMES = dict(light=dict(ink='#1f2328', faint='#d0d7de'),
 class Series:
     """One line of a plot, from left to right."""
     name: str  # what the legend calls it
-    x: List[float] = field(default_factory=list)
-    y: List[float] = field(default_factory=list)
-    std: List[float] = field(default_factory=list)  # zeros of single runs
-    paper: List[float] = field(default_factory=list)  # NaN where there is none
+    x: List[float]
+    y: List[float]
+    std: List[float]  # zeros of single runs
+    paper: List[float]  # NaN where there is none
 
-    def add(self, x: float, value: MeanStd, paper: Optional[MeanStd]) -> None:
-        """Add a point where it belongs."""
-        place = bisect(self.x, x)
-        for values, new in ((self.x, float(x)), (self.y, value.mean), (self.std, value.std or 0.),
-                            (self.paper, paper.mean if paper else math.nan)):
-            values.insert(place, new)
+
+def series_of(points: Iterable[Tuple[str, float, MeanStd, Optional[MeanStd]]]) -> List[Series]:
+    """The lines of points: name of the line, place on it, value and the paper's value."""
+    lines: Dict[str, List[Tuple[float, ...]]] = {}
+    for name, x, value, paper in points:
+        lines.setdefault(name, []).append(
+            (float(x), value.mean, value.std or 0., paper.mean if paper else math.nan))
+    return [Series(name, *map(list, zip(*sorted(own, key=itemgetter(0)))))
+            for name, own in lines.items()]
 
 
 def budget_series(group: GroupResult, student: StudentResult, metric: str) -> List[Series]:
@@ -43,27 +47,28 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
 
     The spread is that between the means of the sets; where there is one set, over its students.
     """
-    found: Dict[str, Series] = {}
+    points = []
     for method, row in group.measured(student):
         if method.sets and not method.sweep:
-            mean, between = row.measured(metric), row.between_sets(metric)
-            found.setdefault(method.curve, Series(method.curve)).add(
-                row.first.images, mean if between is None else MeanStd(mean.mean, between),
-                method.paper_of(student.name, metric))
-    return [line for line in found.values() if len(set(line.x)) > 1]
+            value, between = row.measured(metric), row.between_sets(metric)
+            if between is not None:
+                value = MeanStd(value.mean, between)
+            points.append((method.curve, row.first.images, value,
+                           method.paper_of(student.name, metric)))
+    return [line for line in series_of(points) if len(set(line.x)) > 1]
 
 
 def sweep_series(group: GroupResult, student: StudentResult,
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
-    found: Dict[str, Dict[str, Series]] = {}
+    found: Dict[str, List[Any]] = {}
     for method, row in group.measured(student):
         sweep = method.sweep
         if sweep and isinstance(sweep['value'], (int, float)):
-            lines = found.setdefault(sweep['label'], {})
-            lines.setdefault(sweep['base'], Series(sweep['base'])).add(
-                sweep['value'], row.measured(metric), method.paper_of(student.name, metric))
-    return {key: list(lines.values()) for key, lines in found.items()}
+            found.setdefault(sweep['label'], []).append(
+                (sweep['base'], sweep['value'], row.measured(metric),
+                 method.paper_of(student.name, metric)))
+    return {label: series_of(points) for label, points in found.items()}
 
 
 def line_figure(series: Sequence[Series], xlabel: str, ylabel: str,
@@ -161,11 +166,8 @@ def bar_panels(names: Sequence[str], panels: Mapping[str, Mapping[str, Sequence[
                width_ratios: Optional[Sequence[float]] = None) -> Figure:
     """Horizontal bars, a row for each name from below, in panels beside each other.
 
-    Args:
-        names: Names of the rows.
-        panels: By the label of a panel the lengths of its bars, which are stacked, by their part.
-        size: Width and height in inches.
-        width_ratios: Relative widths of the panels.
+    ``panels`` are by their label the lengths of bars, which are stacked, by their part; ``size``
+    is width and height in inches.
     """
     figure, colours = Figure(figsize=size, layout='constrained'), iter(COLOURS)
     found = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=width_ratios)
@@ -214,3 +216,12 @@ def svg(figure: Figure) -> str:
     with rc_context({'svg.hashsalt': 'mmdd', 'svg.fonttype': 'path'}):
         FigureCanvasSVG(figure).print_svg(stream, metadata=dict(Date=None))
     return '\n'.join(line.rstrip() for line in stream.getvalue().splitlines()) + '\n'
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Write a figure as SVG, PNG or PDF by the suffix of ``path``."""
+    if path.endswith('.svg'):
+        atomic_write_text(path, svg(figure))
+        return
+    with atomic_path(path) as tmp:
+        figure.savefig(tmp, dpi=150, facecolor='white')
