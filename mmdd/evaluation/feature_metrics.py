@@ -1,6 +1,7 @@
 """How near a distilled set is to the real one: distances of two sets of features."""
 import math
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from itertools import combinations, product
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,30 +14,19 @@ BLOCK = 2048
 SLACK = 1e-5
 
 
-def squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances (A, B) of rows (A, D) and (B, D), float64."""
-    squares = np.einsum('nd,nd->n', a, a)[:, None] + np.einsum('nd,nd->n', b, b)[None]
-    return np.maximum(squares - 2 * (a @ b.T), 0)
-
-
 def median_distance(points: np.ndarray, limit: int = 2000) -> float:
     """The median heuristic for the bandwidth of a kernel.
 
-    Args:
-        points: (N, D), at least two.
-        limit: Of more points than this, as many are taken, evenly spaced by their
-            norm: what comes out does not depend on their order.
-
-    Returns:
-        float: Median distance of two different points; the mean where that is 0
-        and 1 where all points are equal.
+    The median distance of two different points (N, D); the mean where that is 0 and 1 where all
+    points are equal. Of more than ``limit`` points as many are taken, evenly spaced by their
+    norm: what comes out does not depend on their order.
     """
+    from scipy.spatial.distance import pdist
     points = _check(points, 'points', 2)
     if len(points) > limit:
         order = np.argsort(np.einsum('nd,nd->n', points, points), kind='stable')
         points = points[order[np.linspace(0, len(points) - 1, limit).round().astype(int)]]
-    points = points - points.mean(0)
-    distances = np.sqrt(squared_distances(points, points)[np.triu_indices(len(points), 1)])
+    distances = pdist(points)
     return float(np.median(distances) or distances.mean() or 1.)
 
 
@@ -94,29 +84,25 @@ class RunningMMD:
 
     def _sum(self, a: np.ndarray, b: np.ndarray) -> float:
         """Sum of the kernel over all pairs."""
-        return math.fsum(
-            np.exp(squared_distances(x, y) / (-2 * self.bandwidth**2)).sum()
-            for x in _parts(a, self.block) for y in _parts(b, self.block))
+        from sklearn.metrics.pairwise import rbf_kernel
+        return math.fsum(rbf_kernel(x, y, 1 / (2 * self.bandwidth**2)).sum()
+                         for x, y in product(self._parts(a), self._parts(b)))
 
     def _inner(self, a: np.ndarray) -> float:
-        """Sum of the kernel over pairs of different points."""
-        total = 0.
-        for i, x in enumerate(_parts(a, self.block)):
-            kernel = np.exp(squared_distances(x, x) / (-2 * self.bandwidth**2))
-            np.fill_diagonal(kernel, 0)
-            total += kernel.sum() + 2 * self._sum(x, a[(i + 1) * self.block:])
-        return total
+        """Sum of the kernel, which is 1 for a point and itself, over pairs of different points."""
+        parts = self._parts(a)
+        return math.fsum([*(self._sum(x, x) - len(x) for x in parts),
+                          *(2 * self._sum(x, y) for x, y in combinations(parts, 2))])
+
+    def _parts(self, points: np.ndarray) -> List[np.ndarray]:
+        return [points[i:i + self.block] for i in range(0, len(points), self.block)]
 
 
 def mmd_linear(real: np.ndarray, fake: np.ndarray) -> float:
     """Maximum mean discrepancy with the linear kernel: the distance of the two mean features.
 
-    It is not squared, and in the units of the features. Distribution matching (Zhao and Bilen,
-    WACV 2023) minimises it.
-
-    Args:
-        real: (M, D), at least one.
-        fake: (N, D), at least one.
+    Of features (M, D) and (N, D), one of each at least. It is not squared, and in the units of
+    the features. Distribution matching (Zhao and Bilen, WACV 2023) minimises it.
     """
     real = _check(real, 'real features', 1)
     fake = _check(fake, 'distilled features', 1, real.shape[1])
@@ -138,9 +124,6 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[fl
         tuple: Coverage, the share of balls that hold a point of ``fake``, in
         [0, 1]; density, how many balls a point of ``fake`` lies in, divided by
         ``k``: 1 where both sets have the same distribution.
-
-    Raises:
-        ValueError: If there are too few points or features are not finite.
     """
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
@@ -162,7 +145,7 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[fl
 def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndarray],
                      classes: Sequence[str],
                      threshold: Optional[float] = None) -> Optional[Dict[str, Any]]:
-    """Figures of the scores that a proxy gave.
+    """Figures of the scores that a proxy gave; None without any.
 
     Args:
         scores: Score of each image; None where nothing scored it.
@@ -171,9 +154,8 @@ def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndar
         threshold: That of the refiner, for the share that reaches it.
 
     Returns:
-        dict: ``count``, ``mean``, ``std`` (of the population), ``quartiles`` (three
-        numbers), ``share_passed`` with ``threshold``, and ``class_means`` by
-        class name; None without any score.
+        dict: ``count``, ``mean``, ``std`` (of the population), ``quartiles`` (three),
+        ``class_means`` by class name, and with a ``threshold`` ``share_passed``.
     """
     known = [(float(score), set(np.asarray(own).tolist()))
              for score, own in zip(scores, labels) if score is not None]
@@ -194,16 +176,11 @@ def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndar
 
 
 def feature_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Dict[str, Any]:
-    """All figures of two sets of features, whatever their sizes.
+    """All figures of two sets of features, (M, D) and (N, D), whatever their sizes.
 
-    Args:
-        real: (M, D).
-        fake: (N, D).
-        k: See :func:`coverage_density`; less where M is not above it.
-
-    Returns:
-        dict: ``mmd2``, ``bandwidth``, ``mmd_linear``, ``coverage``, ``density`` and ``k``;
-        None for what needs more points.
+    ``mmd2``, ``bandwidth``, ``mmd_linear``, ``coverage``, ``density`` and ``k``, see
+    :func:`coverage_density`, which is less where M is not above it; None for what needs more
+    points.
     """
     found: Dict[str, Any] = dict.fromkeys(
         ('mmd2', 'bandwidth', 'mmd_linear', 'coverage', 'density', 'k'))
@@ -215,10 +192,6 @@ def feature_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Dict[str,
         found.update(mmd2=running.value(), bandwidth=running.bandwidth,
                      mmd_linear=mmd_linear(real, fake), coverage=coverage, density=density, k=k)
     return found
-
-
-def _parts(points: np.ndarray, block: int) -> Iterator[np.ndarray]:
-    return (points[i:i + block] for i in range(0, len(points), block))
 
 
 def _check(points: np.ndarray, name: str, least: int, dim: Optional[int] = None) -> np.ndarray:

@@ -26,18 +26,14 @@ def ior(syn_any: float, random_any: float) -> float:
 
 
 def normalized(alpha: float) -> float:
-    """(exp(alpha) - exp(-1)) / (e - exp(-1)): monotone, 0 for -1 and 1 for 1.
-
-    Raises:
-        ValueError: If alpha is not in [-1, 1].
-    """
+    """(exp(alpha) - exp(-1)) / (e - exp(-1)) of [-1, 1]: monotone, 0 for -1 and 1 for 1."""
     check_number('the sum of a score', alpha, low=-1, high=1)
     return (math.exp(alpha) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
 def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random_any: float,
                        w: float = 0.5) -> float:
-    """LRS: what a set gains beyond what soft labels give.
+    """LRS, in [0, 1]: what a set gains beyond what soft labels give.
 
     alpha = w IOR - (1 - w) HLR, then :func:`normalized`. DD-Ranking, w = 0.5.
 
@@ -47,9 +43,6 @@ def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random
         syn_any: Distilled set, any labels.
         random_any: Random real images of the same number, labels as for ``syn_any``.
         w: Weight of IOR.
-
-    Returns:
-        float: In [0, 1].
     """
     check_number('w', w, low=0, high=1)
     return normalized(w * ior(syn_any, random_any) - (1 - w) * hlr(real_hard, syn_hard))
@@ -57,7 +50,7 @@ def label_robust_score(real_hard: float, syn_hard: float, syn_any: float, random
 
 def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
                               rnd_noaug: float, gamma: float = 0.5) -> float:
-    """ARS: what a set gains over random images with and without augmentation.
+    """ARS, in [0, 1]: what a set gains over random images with and without augmentation.
 
     beta = gamma (syn_aug - rnd_aug) + (1 - gamma) (syn_noaug - rnd_noaug), then
     :func:`normalized`. DD-Ranking, gamma = 0.5.
@@ -68,9 +61,6 @@ def augmentation_robust_score(syn_aug: float, rnd_aug: float, syn_noaug: float,
         syn_noaug: Distilled set, without.
         rnd_noaug: Random real images, without.
         gamma: Weight of training with augmentation.
-
-    Returns:
-        float: In [0, 1].
     """
     check_number('gamma', gamma, low=0, high=1)
     return normalized(gamma * ior(syn_aug, rnd_aug) + (1 - gamma) * ior(syn_noaug, rnd_noaug))

@@ -22,9 +22,7 @@ class InProcessVOCMetric(VOCMetric):
     def compute_metrics(self, results: List[tuple]) -> Dict[str, Any]:
         """``mAP``, the mean over ``iou_thrs``, and ``AP<threshold>``, in [0, 1].
 
-        Args:
-            results: (annotation, detections of each class) of every image, as
-                :meth:`process` stores them.
+        The results are (annotation, detections of each class) as :meth:`process` stores them.
         """
         if self.metric != 'mAP' or self.scale_ranges is not None:
             return super().compute_metrics(results)
@@ -61,7 +59,7 @@ class InProcessVOCMetric(VOCMetric):
 
 def match(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
           thresholds: Sequence[float]) -> Tuple[np.ndarray, np.ndarray]:
-    """Which detections of a class in an image are right and which are wrong.
+    """Which detections of a class in an image are right and wrong: both (T, m) fp32 of 0 and 1.
 
     The best detection that overlaps most with an object finds it; others of the same
     object are wrong. Those of ignored objects are neither.
@@ -71,9 +69,6 @@ def match(detections: np.ndarray, boxes: np.ndarray, ignored: np.ndarray,
         boxes: (n, 4) objects.
         ignored: (k, 4) objects that do not count.
         thresholds: T least overlaps (IoU, where a box of one pixel is one pixel wide).
-
-    Returns:
-        tuple: right and wrong, both (T, m) fp32 of 0 and 1.
     """
     right = np.zeros((len(thresholds), len(detections)), np.float32)
     wrong = np.zeros_like(right)
