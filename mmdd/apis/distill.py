@@ -41,14 +41,9 @@ def distill(config: ConfigType,
         ValueError: If the config, the real set, weights or folders are unusable.
     """
     cfg = read_job(config, cfg_options)
-    if launcher is not None:
-        cfg.launcher = launcher
-    if work_dir is not None:
-        cfg.work_dir = work_dir
-    if shard is not None:
-        cfg.train_cfg.shard = shard
-    if merge:
-        cfg.train_cfg.merge_shards = True
+    given = {'launcher': launcher, 'work_dir': work_dir, 'train_cfg.shard': shard,
+             'train_cfg.merge_shards': merge or None}
+    cfg.merge_from_dict({key: value for key, value in given.items() if value is not None})
     return run_distillation(cfg, resume, [warn_of_protocol])
 
 

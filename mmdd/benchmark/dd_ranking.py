@@ -2,12 +2,7 @@
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from mmdd.evaluation.robust_scores import (
-    augmentation_robust_score,
-    hlr,
-    ior,
-    label_robust_score,
-)
+from mmdd.evaluation import robust_scores
 from mmdd.protocols.lr_search import LR_GRID
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.recipes import SoftRule
@@ -35,10 +30,10 @@ def rank_set(set_hard: Sequence[Run],
              which: str = 'last',
              w: float = 0.5,
              gamma: float = 0.5) -> RobustScores:
-    """Scores of a distilled set from its runs, whose metrics are in percent.
+    """Those of ``SCORES`` that the runs of a distilled set allow; metrics are in percent.
 
-    A run of the set is compared with the runs of the others that have its seed, or
-    with the mean of all of theirs where none has.
+    A run of the set is compared with the runs of the others that have its seed, or with the
+    mean of all of theirs where none has.
 
     Args:
         set_hard: The set with hard labels and augmentation; one score for each row.
@@ -53,12 +48,6 @@ def rank_set(set_hard: Sequence[Run],
         which: 'last' or 'best'.
         w: See :func:`label_robust_score`.
         gamma: See :func:`augmentation_robust_score`.
-
-    Returns:
-        RobustScores: Of ``SCORES`` those that the runs allow.
-
-    Raises:
-        ValueError: If no score can be computed, or all runs of an input failed.
     """
     wanted = dict(LRS=bool(full_hard and set_any and random_any),
                   ARS=bool(set_noaug and random_noaug and random_aug))
@@ -74,25 +63,21 @@ def rank_set(set_hard: Sequence[Run],
         hard, found = _value(run, which, metric), dict(seed=run.seed, set=run.set)
         if wanted['LRS']:
             real, soft, random = (value(rows, run) for rows in (full_hard, set_any, random_any))
-            found.update(HLR=hlr(real, hard), IOR=ior(soft, random),
-                         LRS=label_robust_score(real, hard, soft, random, w))
+            found.update(HLR=robust_scores.hlr(real, hard), IOR=robust_scores.ior(soft, random),
+                         LRS=robust_scores.label_robust_score(real, hard, soft, random, w))
         if wanted['ARS']:
             own, plain, other, bare = (value(rows, run) for rows in (
                 set_aug or set_hard, random_aug, set_noaug, random_noaug))
-            found['ARS'] = augmentation_robust_score(own, plain, other, bare, gamma)
+            found['ARS'] = robust_scores.augmentation_robust_score(own, plain, other, bare, gamma)
         runs.append(found)
     return RobustScores({name: MeanStd.of([run[name] for run in runs])
                          for name in SCORES if name in runs[0]}, runs)
 
 
 def group_scores(group: GroupResult) -> Dict[str, RobustScores]:
-    """LRS and its parts of every method, where hard and soft labels and the full set are measured.
+    """LRS and its parts by method, where hard and soft labels and the full set are measured.
 
-    Args:
-        group: Its first student with hard labels and its first one with soft labels count.
-
-    Returns:
-        dict: HLR, IOR and LRS by method; empty where they are not defined.
+    The first student with hard labels and the first one with soft labels count.
     """
     by_loss: Dict[Optional[str], StudentResult] = {}
     for student in group.students:
@@ -122,7 +107,7 @@ def rank_protocols(sets: Mapping[str, Any],
                    lr_grid: Optional[Sequence[float]] = LR_GRID,
                    full: Optional[float] = None,
                    **kwargs: Any) -> Dict[str, RobustScores]:
-    """Train everything that LRS and ARS need, and score every set.
+    """Train everything that LRS and ARS need: :func:`rank_set` of each set by name.
 
     Args:
         sets: Folder, or list of folders, of each set by name; all of one size.
@@ -140,13 +125,6 @@ def rank_protocols(sets: Mapping[str, Any],
             None trains it once, with the first seed and the rate of the protocol: it costs
             more than all the others, and only its value counts.
         kwargs: See :func:`rank_set`.
-
-    Returns:
-        dict: :func:`rank_set` of each set by name.
-
-    Raises:
-        ValueError: If a name is used for the random or the full set, ``full`` is no percentage,
-            or a set has no finished run.
     """
     if {RANDOM, FULL_SET} & set(sets):
         raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')

@@ -10,15 +10,11 @@ from mmdd.utils.quiet import work_quietly
 
 def distill_job(name: str, config: Any, work_dir: str, options: Dict[str, Any], label: str,
                 **more: Any) -> Job:
-    """The job that makes or resumes a set: finished once its manifest is there.
+    """The job ``work_dir`` that makes or resumes a set: finished once its manifest is there.
 
-    Args:
-        name: What its line calls it; the job itself is called by its work dir.
-        config: Config of the distillation, a file or a dict.
-        work_dir: Its work dir; the full output is in ``output.log`` there.
-        options: Dotted options merged into the config.
-        label: Stands before its progress lines.
-        more: Further fields of the job.
+    Its line calls it ``name``, its progress lines begin with ``label``, the full output is in
+    ``output.log``. ``options`` are merged into the config, ``more`` are further fields of the
+    job.
     """
     folder, log = osp.join(work_dir, 'distilled'), osp.join(work_dir, 'output.log')
     return Job(work_dir, name, work_quietly, (log, label, _distill, config, work_dir, options),

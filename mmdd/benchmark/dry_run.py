@@ -45,11 +45,7 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
                        students: Union[str, Sequence[str]] = 'default', full: bool = False,
                        full_seeds: Optional[Sequence[int]] = None,
                        jobs: Optional[int] = None) -> List[str]:
-    """Methods, sets, students and an estimate of the time; writes nothing.
-
-    Args:
-        plan: See :func:`plan_sets`; the other arguments are those of :func:`benchmark`.
-    """
+    """Methods, sets, students and an estimate of the time; arguments as of :func:`benchmark`."""
     lines = [line for group, members in plan for line in describe_sets(group, members)]
     counted: Set[Any] = set()
     minutes: List[Optional[float]] = []
@@ -85,11 +81,7 @@ def describe_sets(group: Group, members: Sequence[SetJob]) -> List[str]:
 
 
 def set_work(members: Sequence[SetJob], stated: Optional[float] = None) -> Work:
-    """The sets of a group; those that methods share count once.
-
-    Args:
-        stated: Seconds of a set by the suite.
-    """
+    """The sets of a group, with the seconds of one by the suite; shared ones count once."""
     jobs = {job.work_dir: job for job in members}.values()
     took, lengths = [], []
     for job in jobs:
@@ -106,40 +98,33 @@ def expected_seconds(took: Sequence[Tuple[float, float]], lengths: Sequence[floa
     """Mean seconds of the sets that are left: the long ones are made first, coresets last.
 
     A sampled set takes its share of what the finished ones took, by :func:`expected_length`; one
-    of length 0 copies images and takes as long as its like.
+    of length 0 copies images and takes as long as its like. None where nothing is finished or
+    nothing is left.
 
     Args:
         took: Length and seconds of each finished set.
         lengths: Lengths of those that are left.
         stated: Seconds of a set of a kind of which none is finished; the mean of all if None.
-
-    Returns:
-        float: None where nothing is finished or nothing is left.
     """
     if not took or not lengths:
         return None
     total = 0.
     for sampled in (True, False):
-        ours = [pair for pair in took if bool(pair[0]) == sampled]
-        left = [length for length in lengths if bool(length) == sampled]
-        if not ours:
-            each = stated if stated is not None else statistics.fmean(s for _, s in took)
-            total += len(left) * each
-        elif sampled:
+        # Sets of copied images are all of one length.
+        ours = [(length or 1., s) for length, s in took if bool(length) == sampled]
+        left = [length or 1. for length in lengths if bool(length) == sampled]
+        if ours:
             total += sum(left) * sum(s for _, s in ours) / sum(length for length, _ in ours)
         else:
-            total += len(left) * statistics.fmean(s for _, s in ours)
+            each = stated if stated is not None else statistics.fmean(s for _, s in took)
+            total += len(left) * each
     return total / len(lengths)
 
 
 def student_work(members: Sequence[SetJob], protocol: ConfigType, work_dir: str,
                  seeds: Sequence[int], full_seeds: Optional[Sequence[int]],
                  full: bool, counted: Set[Any]) -> Work:
-    """The students of one protocol.
-
-    Args:
-        counted: What groups before have, as the full real set: it is trained on once.
-    """
+    """The students of one protocol; ``counted`` of groups before, as on the full set, are not."""
     cfg, runs = read_protocol(protocol), {}
     finished = [job for job in members if job.done]
     work = Work((len(members) - len(finished)) * len(seeds))

@@ -35,11 +35,7 @@ FULL_SET, SETS, STUDENTS = 2, 3, 4
 
 
 def set_workers(workers: Optional[int] = None) -> int:
-    """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one.
-
-    Args:
-        workers: Processes at once; :func:`default_jobs` if None.
-    """
+    """Sets that are made at once: small networks do not fill several CPU cores; a GPU is one."""
     import torch
     most = 1 if torch.cuda.is_available() else min(default_jobs(), 4)
     return max(1, min(most, most if workers is None else workers))
@@ -49,12 +45,10 @@ def set_workers(workers: Optional[int] = None) -> int:
 class Trained:
     """The students of one group under one protocol."""
     config: Config  # the protocol with its teacher
-    # Runs of every set that differs from the others of its method.
-    runs: List[StudentRun] = field(default_factory=list)
+    runs: List[StudentRun] = field(default_factory=list)  # of all different sets of a method
     errors: Dict[str, str] = field(default_factory=dict)  # why runs failed, by their keys
     failures: List[str] = field(default_factory=list)  # a line for each set without students
-    # A line for each method whose sets are not all different.
-    repeats: List[str] = field(default_factory=list)
+    repeats: List[str] = field(default_factory=list)  # a line for each method with equal sets
 
 
 def folders_by_method(jobs: Sequence[SetJob], full: bool) -> Dict[str, List[str]]:
@@ -71,7 +65,7 @@ class Suite:
     Args:
         plan: See :func:`plan_sets`; the field ``error`` of sets that fail is filled in.
         work_dir: Where students go.
-        seeds: See :func:`benchmark`, as for ``full_seeds`` and ``students``.
+        seeds, full_seeds, students: See :func:`benchmark`.
         workers: Processes at once; :func:`default_jobs` if None, 0 works in this process.
     """
 
@@ -128,6 +122,7 @@ class Suite:
         return sorted(pending, key=lambda job: job.base is not None)
 
     def _add_set(self, job: SetJob) -> None:
+        """Add the job that distills a set, after its data, its weights and its base."""
         config, options, method = job.config, dict(job.options), job.method
         needs = self.shared.of_set(config)
         if any(self.shared.jobs[name].target for name in needs):  # before hours go into weights
@@ -191,7 +186,7 @@ class Suite:
             student = student_config(config, '', 0, SetContent(classes or 1, [], {}))
         except ValueError:  # a schedule for other sizes: the plan of each set's students says
             return
-        self._refuse(mark, partial(check_student, student, classes))
+        self._refusal(mark, partial(check_student, student, classes))
 
     def _plan_teacher(self, path: str, job: Job) -> None:
         """Train a teacher only if one of the protocols that need it has students."""
@@ -206,29 +201,23 @@ class Suite:
         runs = plan_runs({title: folder}, self.complete[mark], self.work_dir, self.seeds,
                          self.full_seeds)
         self.planned[job.name] = runs
-        self._check_network(mark, runs)
+        pending = next((run for run in runs if read_result(run) is None), None)
+        if pending and (refusal := self._refusal(mark, partial(check_network, pending))):
+            raise ValueError(refusal)
         labels = label_job(runs[0])
         if labels is not None:
             job.work, job.args, job.lock = labels.work, labels.args, labels.lock
             job.threads, job.alone = labels.threads, labels.alone
 
-    def _check_network(self, mark: str, runs: Sequence[StudentRun]) -> None:
-        """Check the network of a protocol once, before the first of its students is trained."""
-        pending = next((run for run in runs if read_result(run) is None), None)
-        if pending is None:
-            return
+    def _refusal(self, mark: str, check: Callable[[], None]) -> str:
+        """Why no student of a protocol can be trained, see ``refusals``; it is checked once."""
         if mark not in self.refusals:
-            self._refuse(mark, partial(check_network, pending))
-        if self.refusals[mark]:
-            raise ValueError(self.refusals[mark])
-
-    def _refuse(self, mark: str, check: Callable[[], None]) -> None:
-        """Note whether a check says that no student of a protocol can be trained."""
-        self.refusals[mark] = ''
-        try:
-            check()
-        except ValueError as error:
-            self.refusals[mark] = one_line(error)
+            self.refusals[mark] = ''
+            try:
+                check()
+            except ValueError as error:
+                self.refusals[mark] = one_line(error)
+        return self.refusals[mark]
 
     def _plan_student(self, name: str, place: int, job: Job) -> None:
         run = self.planned[name][place]
@@ -249,11 +238,7 @@ class Suite:
                     job.error += f'; see {log}'
 
     def trained(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> Trained:
-        """What :meth:`run` made of the students of a group under one protocol.
-
-        Raises:
-            ValueError: If the protocol is unusable.
-        """
+        """What :meth:`run` made of the students of a group under one protocol."""
         mark = fingerprint(read_protocol(source))
         found = Trained(self.complete.get(mark, self.protocols[mark]))
         whole = [job for job in members if not job.error]

@@ -75,9 +75,6 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
         cfg_options: Dotted options merged into every config that has the part they change:
             ``model.proxy.x`` says nothing to a method without a proxy.
         defaults: The same, where the entry does not say otherwise.
-
-    Raises:
-        ValueError: If the entry is malformed.
     """
     if isinstance(value, Config) or (isinstance(value, Mapping) and 'model' in value):
         value = dict(config=value)
@@ -141,10 +138,9 @@ def _fitting(name: str, options: Mapping[str, Any], model: Mapping[str, Any]) ->
 
 
 def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
-    """Check that options hold no key of a service: they are written into results.
+    """Check that options hold no key of a service, as they are written into results.
 
-    Raises:
-        ValueError: If one does; the message does not repeat it.
+    The ValueError does not repeat it.
     """
     for key in options:
         if SECRET.search(key):
@@ -165,11 +161,7 @@ def config_title(config: str) -> str:
 
 
 def protocol_of(method: Method) -> Config:
-    """The student protocol of a method.
-
-    Raises:
-        ValueError: If its config names none.
-    """
+    """The student protocol of a method; ValueError if its config names none."""
     protocol = (method.cfg.get('evaluation') or {}).get('protocol')
     if protocol is None:
         raise ValueError(f'{method.config_name or method.name}: the config names no '
@@ -180,6 +172,4 @@ def protocol_of(method: Method) -> Config:
 def protocol_mark(method: Method) -> str:
     """What tells the student protocol of a method from others; each protocol is read once."""
     key = json.dumps(plain((method.cfg.get('evaluation') or {}).get('protocol')))
-    if key not in _MARKS:
-        _MARKS[key] = fingerprint(protocol_of(method))
-    return _MARKS[key]
+    return _MARKS.get(key) or _MARKS.setdefault(key, fingerprint(protocol_of(method)))

@@ -5,12 +5,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 from mmengine.config import Config
 
 from mmdd.datasets.views import read_classes
-from mmdd.engine.distill_job import (
-    plan_fine_tunings,
-    read_job,
-    ready_fine_tuned,
-    ready_weights,
-)
+from mmdd.engine import distill_job
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.protocols.teacher import planned_teachers
@@ -28,10 +23,8 @@ DATA, WEIGHTS = (0, ), (1, )
 class Preparations:
     """The jobs that make what several sets and students need, each of them once.
 
-    Args:
-        work_dir: Work dir of the benchmark; the output goes to its ``prepare.log``.
-        places: Places of a job that trains weights, see :class:`Job`.
-        threads: Its CPU threads.
+    Their output goes to ``prepare.log`` in the work dir of the benchmark; those that train
+    weights have so many places and CPU threads, see :class:`Job`.
     """
 
     def __init__(self, work_dir: str, places: int = 1, threads: Optional[int] = None) -> None:
@@ -42,8 +35,7 @@ class Preparations:
     def of_config(self, config: Config) -> List[str]:
         """Names of the jobs for the entries of ``prepare``, in order.
 
-        What an entry trains needs the data of its own config; a checkpoint that is there needs
-        nothing.
+        What an entry trains needs the data of its config; a checkpoint that is there, nothing.
         """
         names: List[str] = []
         content = config.to_dict()
@@ -62,8 +54,7 @@ class Preparations:
     def of_set(self, config: Config) -> List[str]:
         """The same for a distillation, with the weights that it would train.
 
-        Args:
-            config: Its config; weights without a place of their own are left to it.
+        Weights without a place of their own are left to it.
         """
         names = self.of_config(config)
         for part in ('proxy', 'judge'):
@@ -88,12 +79,7 @@ class Preparations:
             path, training, needs, _fine_tune, config.to_dict(), path)]
 
     def of_protocol(self, config: Config, work_dir: str) -> List[str]:
-        """The same for a student protocol, with the weights of its teachers.
-
-        Args:
-            config: See :func:`read_protocol`.
-            work_dir: Where a teacher without a place of its own goes.
-        """
+        """The same for a student protocol, with its teachers: see :func:`planned_teachers`."""
         names = self.of_config(config)
         for training, path in planned_teachers(config, work_dir):
             names += self._weights(path, training, names, ensure_checkpoint, training.to_dict(),
@@ -136,12 +122,13 @@ def _build(step: Mapping[str, Any]) -> None:
 
 def _train(config: Mapping[str, Any], part: str) -> None:
     setup()
-    ready_weights(read_job(config).model[part], '', part)
+    distill_job.ready_weights(distill_job.read_job(config).model[part], '', part)
 
 
 def _fine_tune(config: Mapping[str, Any], path: Optional[str] = None) -> None:
     """Train the fine-tuned weights of a job, those of one file alone where it is named."""
     setup()
-    cfg = read_job(config)
+    cfg = distill_job.read_job(config)
     cfg.work_dir = ''  # the weights have a place of their own
-    ready_fine_tuned([job for job in plan_fine_tunings(cfg) if path in (None, job[1])])
+    distill_job.ready_fine_tuned([job for job in distill_job.plan_fine_tunings(cfg)
+                                  if path in (None, job[1])])

@@ -27,14 +27,9 @@ def is_random(cfg: Config) -> bool:
 
 
 def random_job(config: ConfigType) -> Config:
-    """The job of a random coreset: it differs in nothing but the model and the loop's pace.
+    """A distillation job with ``RandomCoreset`` as the model.
 
-    Args:
-        config: Config of a distillation job.
-
-    Returns:
-        Config: The same real set, budget, writer and evaluation with
-        ``RandomCoreset`` as the model.
+    Nothing else differs but the loop's pace: real set, budget, writer and evaluation stay.
     """
     cfg = load_config(config)
     job = Config(cfg.to_dict())
@@ -56,19 +51,9 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
                 jobs: Optional[int] = None) -> Tuple[Dict[str, Any], List[str]]:
     """Add a baseline of random real images for every size of set that has none.
 
-    Args:
-        source: Distillation config whose real set is drawn from.
-        protocol: See :func:`read_protocol`.
-        sets: See :func:`evaluate`.
-        work_dir: The sets go to ``<work_dir>/random/<budget>_seed<k>``; those that are
-            there are used.
-        jobs: 0 distills in this process.
-
-    Returns:
-        tuple: The sets with the new methods, and lines that say what was done or why not.
-
-    Raises:
-        ValueError: If a random set cannot be made.
+    They are drawn from the real set of ``source``, a distillation config, and kept in
+    ``<work_dir>/random/<budget>_seed<k>``. Returns the sets with the new methods, and lines that
+    say what was done or why not.
     """
     missing = missing_random(sets, protocol)
     if not missing:

@@ -160,10 +160,7 @@ class GroupResult:
                 if student.runs_of(method).finished]
 
     def gap(self, student: StudentResult, method: MethodResult, metric: str) -> Optional[MeanStd]:
-        """Last value of a method less that of the random baseline of its budget.
-
-        None where one is not measured, and of the baseline itself.
-        """
+        """Last value of a method less that of Random at its budget; None where one is missing."""
         row, random = student.runs_of(method), self.randoms(student).get(method.budget)
         if random is None or random.method == method.name or not row.finished:
             return None
@@ -204,12 +201,7 @@ class Results:
 
     @classmethod
     def read(cls, path: str) -> 'Results':
-        """Read the file.
-
-        Raises:
-            FileNotFoundError: If there is none.
-            ValueError: If it is no such file, or one of another version.
-        """
+        """Read the file; ValueError if it is no such file, or one of another version."""
         try:
             with open(path, encoding='utf-8') as f:
                 content = json.load(f)

@@ -37,15 +37,14 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
               command: str = '') -> Results:
     """Distill every method, train students on each set, and write tables, plots and a report.
 
-    Everything that is finished is kept and skipped in the next run. A random baseline
-    is added for every budget that has none.
+    Everything that is finished is kept and skipped in the next run. A random baseline is added
+    for every budget that has none. What is returned is the content of ``results.json``.
 
     Args:
         methods: Config file by name of the method (entries of :func:`read_method`), or
             groups of :func:`read_suite`.
-        work_dir: Where everything goes: sets in ``<method>/seed<k>``, students in
-            ``students``, ``results.json``, ``results.md``, ``plots`` and
-            ``report.html``.
+        work_dir: Where everything goes: sets in ``<method>/seed<k>``, ``students``,
+            ``results.json``, ``results.md``, ``plots`` and ``report.html``.
         seeds: One student is trained for each set and seed.
         full: Whether to train students on the full real set as well.
         jobs: Students that are trained at once; as many as there are cores
@@ -57,9 +56,6 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         embedding: 'tsne', 'umap' or None: the map of real and distilled features.
         title: Heading of the report.
         command: The command line, for the report.
-
-    Returns:
-        Results: The content of ``results.json``.
 
     Raises:
         ValueError: If methods do not fit together, or something failed; what is
@@ -88,11 +84,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
 
 def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, sets: int,
               cfg_options: Optional[dict] = None) -> Plan:
-    """Groups with their random baselines, and the sets of all methods.
-
-    Raises:
-        ValueError: If methods do not fit together, or not the protocol of their group.
-    """
+    """Groups with their random baselines, and the sets of all methods, which must fit together."""
     groups = load_groups(methods, cfg_options)
     for group in groups:
         protocol = group.protocol

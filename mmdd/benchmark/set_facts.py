@@ -14,12 +14,7 @@ DEPLOY_STAGES = ('prepare', )
 
 
 def read_set_manifest(folder: str) -> Dict[str, Any]:
-    """The manifest of a distilled set.
-
-    Raises:
-        FileNotFoundError: If there is none: the set is not finished.
-        ValueError: If it is damaged.
-    """
+    """The manifest of a distilled set; FileNotFoundError without one, ValueError if damaged."""
     content = read_manifest(folder, images=True)
     if not content:
         raise FileNotFoundError(f'{osp.join(folder, MANIFEST)} not found: the set is not finished')
@@ -29,12 +24,10 @@ def read_set_manifest(folder: str) -> Dict[str, Any]:
 def set_facts(folder: str) -> Dict[str, Any]:
     """Facts of the distilled set in a folder, all from its manifest.
 
-    Returns:
-        dict: ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many),
-        ``job`` (fingerprint), ``label_sources`` (images by source), ``score`` and
-        ``judge_score`` (:func:`score_range` or None), ``per_class`` (images and objects of each
-        class; None of an older manifest), ``rounds`` (mean tries per slot) and ``cost``
-        (:func:`set_cost`).
+    ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many), ``job``
+    (fingerprint), ``label_sources`` (images by source), ``score`` and ``judge_score``
+    (:func:`score_range` or None), ``per_class`` (images and objects of each class; None of an
+    older manifest), ``rounds`` (mean tries per slot) and ``cost`` (:func:`set_cost`).
     """
     content = read_set_manifest(folder)
     images: Sequence[Mapping[str, Any]] = content['images']
@@ -61,14 +54,10 @@ def score_range(values: Sequence[float]) -> Optional[Dict[str, float]]:
 
 
 def mean_cost(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
-    """Cost of a method, the mean over its sets.
+    """Cost of a method, the mean over :func:`set_facts` of its sets, as far as it is known.
 
-    Args:
-        facts: :func:`set_facts` of each set.
-
-    Returns:
-        dict: ``seconds_per_image``, ``seconds_per_kept``, ``passes_per_kept`` (denoiser
-        evaluations), and ``host`` and ``gpu`` peak memory in MiB, those that are known.
+    ``seconds_per_image``, ``seconds_per_kept``, ``passes_per_kept`` (denoiser evaluations), and
+    ``host`` and ``gpu`` peak memory in MiB.
     """
     found: Dict[str, List[float]] = {}
     for entry in facts:
@@ -83,15 +72,9 @@ def mean_cost(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
 
 
 def set_cost(content: Mapping[str, Any]) -> Dict[str, Any]:
-    """The cost of a set.
+    """The cost of a set by its manifest, as :meth:`mmdd.engine.cost.CostLog.report`.
 
-    Args:
-        content: Manifest of the set. One from before mmdd counted denoiser evaluations has
-            seconds and memory all the same.
-
-    Returns:
-        dict: As :meth:`mmdd.engine.cost.CostLog.report`; of an older manifest the keys that
-        it knows.
+    A manifest from before mmdd counted denoiser evaluations has seconds and memory alone.
     """
     if content.get('cost'):
         return dict(content['cost'])

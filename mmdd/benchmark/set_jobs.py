@@ -45,11 +45,7 @@ class SetJob:
 
     @property
     def done(self) -> bool:
-        """Whether the set is whole: its manifest is written last.
-
-        Raises:
-            ValueError: If the folder holds the set of another config.
-        """
+        """Whether the set is whole; ValueError if the folder holds the set of another config."""
         Journal(self.folder).check(self.description, resume=True)
         return osp.isfile(osp.join(self.folder, MANIFEST))
 
@@ -75,16 +71,9 @@ Plan = List[Tuple[Group, List[SetJob]]]
 
 
 def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
-    """List the sets of every group; equal jobs share a folder.
+    """List the sets of every group below the work dir; equal jobs share a folder.
 
-    Args:
-        groups: Groups of methods.
-        work_dir: Work dir of the benchmark.
-        sets: Sets per method, with ``model.seed`` 0, 1, 2, ...; one of a method that
-            :func:`is_deterministic`.
-
-    Raises:
-        ValueError: If ``sets`` is below 1.
+    ``sets`` of a method have ``model.seed`` 0, 1, 2, ...; one that :func:`is_deterministic` has 1.
     """
     if sets < 1:
         raise ValueError(f'--sets {sets}: a method needs at least one set')

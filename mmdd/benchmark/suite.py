@@ -52,14 +52,8 @@ class Group:
         """Student protocols by name, the configs' own one first.
 
         That one has its name in ``evaluation.students`` or :attr:`protocols`, or '' where
-        it has none there.
-
-        Args:
-            which: 'default' for the configs' own, 'all' for those of
-                ``evaluation.students`` and :attr:`protocols` as well, or names of these.
-
-        Raises:
-            ValueError: If a name is unknown in this group.
+        it has none there. ``which`` is 'default' for it alone, 'all' for all of these as well, or
+        their names.
         """
         own = plain(self.methods[0].cfg.evaluation.protocol)
         more: Dict[str, Any] = plain(self.protocols)
@@ -79,18 +73,10 @@ class Group:
 
 
 def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
-    """Read a suite: a file, or the name of one below ``configs/benchmarks``.
+    """Read a suite: a YAML file, or the name of one below ``configs/benchmarks``.
 
-    Args:
-        name: ``digits`` or a path to a YAML file.
-        cfg_options: Dotted options merged into every distillation config.
-
-    Returns:
-        dict: ``title``, ``groups`` (of :class:`Group`) and the settings of the suite.
-
-    Raises:
-        FileNotFoundError: If there is no such suite or config.
-        ValueError: If the file is malformed.
+    ``cfg_options`` are merged into every distillation config. Returns ``title``, ``groups`` (of
+    :class:`Group`) and the settings of the suite; a malformed file is a ValueError.
     """
     path = resolve_path(name if name.endswith(('.yml', '.yaml')) else f'{SUITES}/{name}.yml')
     content = read_yaml(path)
@@ -116,15 +102,7 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
 
 
 def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None) -> List[Group]:
-    """Group methods by their student protocol, in the order of their first method.
-
-    Args:
-        methods: Entry of :func:`read_method` by name.
-        cfg_options: Dotted options merged into every config.
-
-    Raises:
-        ValueError: If a config names no protocol.
-    """
+    """Group entries of :func:`read_method` by their student protocol, as it comes first."""
     groups: Dict[str, Group] = {}
     for name, value in methods.items():
         for method in read_method(name, value, 'the command line', '', cfg_options):
@@ -148,10 +126,9 @@ def dataset_name(protocol: Config) -> str:
 
 
 def add_random_baselines(group: Group) -> List[Method]:
-    """Add a random baseline for every real set and budget of a group that has none.
+    """Put a random baseline at the head of a group for every real set and budget without one.
 
-    Returns:
-        list[Method]: The methods that were added, at the head of the group.
+    Returns the methods that were added.
     """
     missing: List[Method] = []
     for method in group.methods:
@@ -182,9 +159,9 @@ def _check_group(group: Group, where: str) -> None:
     names = [method.name for method in group.methods]
     if not names:
         raise ValueError(f'{where}: there are no methods')
-    folders = [method.folder for method in group.methods]
-    for kind, values in (('name', names), ('folder', folders)):
-        twice = sorted({value for value in values if values.count(value) > 1})
+    for kind in ('name', 'folder'):
+        counts = Counter(getattr(method, kind) for method in group.methods)
+        twice = sorted(value for value, number in counts.items() if number > 1)
         if twice:
             raise ValueError(f'{where}: two methods have the {kind} {twice[0]!r}')
     for name in group.ablation:

@@ -12,15 +12,9 @@ from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 from torch.utils.data import DataLoader, Subset
 
+from mmdd.datasets import soft_labels
 from mmdd.datasets.label_codec import FP16, fill_logits
 from mmdd.datasets.replay import SoftLabelDataset, set_digest
-from mmdd.datasets.soft_labels import (
-    INDEX,
-    SoftLabelStore,
-    draw_epoch,
-    planned_size,
-    rows_of_epoch,
-)
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
 from mmdd.models.students.teacher import (
@@ -48,34 +42,25 @@ _CHUNK = 128
 
 @dataclass
 class _Draft:
-    """Rows of one epoch that have no logits yet; stands in for a store."""
+    """Rows of the only epoch, which no teacher has seen yet; stands in for a store."""
     drawn: np.ndarray
 
     def rows(self, epoch: int) -> np.ndarray:
-        """The rows of the only epoch."""
         return self.drawn
 
     def logits(self, row: np.void) -> np.ndarray:
-        """The teacher has not seen the row yet."""
         return np.zeros(0, np.float32)
 
 
 def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
-    """Make what a student's training reads beside the set: its soft labels.
+    """The config of a student with the folder of its stored soft labels, which are made first.
 
     Args:
-        config: Student config as :func:`student_config` gives it.
-        work_dir: Folder of the evaluation; labels go to
-            ``<work_dir>/soft_labels/<key>``, where the key stands for images, teacher
-            and settings. Labels that are there are used, unfinished ones finished.
-
-    Returns:
-        Config: The config with the folder of the labels filled in; unchanged for
-        a protocol without stored labels.
-
-    Raises:
-        FileNotFoundError: If labels that the config names are missing.
-        ValueError: If they are of another set or teacher, or of too few epochs.
+        config: Student config as :func:`student_config` gives it; one without stored labels
+            stays as it is, and of labels that it names :func:`check_labels` is asked.
+        work_dir: Folder of the evaluation; labels go to ``<work_dir>/soft_labels/<key>``, where
+            the key stands for images, teacher and settings. Labels that are there are used,
+            unfinished ones finished.
     """
     cfg = load_config(config)
     if cfg.get('soft_labels') is None:
@@ -83,19 +68,15 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
     dataset = cfg.train_dataloader.dataset
     if dataset.labels is not None:
         check_labels(cfg, dataset.labels)
-        return cfg
-    settings = read_settings(cfg)
-    key = fingerprint(dict(settings=settings))[:16]
-    dataset.labels = write_soft_labels(cfg, osp.join(work_dir, 'soft_labels', key), settings)
+    else:
+        settings = read_settings(cfg)
+        key = fingerprint(dict(settings=settings))[:16]
+        dataset.labels = write_soft_labels(cfg, osp.join(work_dir, 'soft_labels', key), settings)
     return cfg
 
 
 def read_settings(cfg: Config) -> Dict[str, Any]:
-    """Everything the soft labels of a student config depend on.
-
-    Raises:
-        ValueError: If there is no teacher, or its classes differ from the set's.
-    """
+    """Everything the soft labels of a student config depend on; ValueError without a teacher."""
     compat.setup()
     teachers = teachers_of(cfg.soft_labels.teacher)
     if any(teacher.get('checkpoint') is None for teacher in teachers):
@@ -121,8 +102,7 @@ def _columns(teachers: Sequence[Mapping[str, Any]]) -> List[Any]:
 def size_settings(cfg: Config, dataset: Optional[Any] = None) -> Dict[str, Any]:
     """What of :func:`read_settings` needs no weights of a teacher: enough for the size.
 
-    Raises:
-        ValueError: If the classes of teacher and set differ.
+    ValueError where the classes of teacher and set differ.
     """
     dataset = _open_set(cfg) if dataset is None else dataset
     wanted = cfg.soft_labels
@@ -142,27 +122,19 @@ def _num_classes(teacher: Mapping[str, Any]) -> Optional[int]:
 
 
 def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str:
-    """Write the soft labels of a student config epoch by epoch; finished epochs are kept.
+    """Write the soft labels of a student config epoch by epoch into a folder, and return it.
 
-    The size is printed before anything is written.
-
-    Args:
-        cfg: Student config.
-        folder: Where they go; it is returned.
-        settings: See :func:`read_settings`.
-
-    Raises:
-        ValueError: If the folder holds other labels.
+    Finished epochs are kept. The size is printed before anything is written.
     """
-    store = SoftLabelStore.create(folder, settings)
+    store = soft_labels.SoftLabelStore.create(folder, settings)
     missing = [epoch for epoch in store.missing if epoch < settings['epochs']]
     if not missing:
         return folder
-    print(f'{planned_size(settings)} in {folder}', flush=True)
+    print(f'{soft_labels.planned_size(settings)} in {folder}', flush=True)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     teachers = build_teachers(teachers_of(cfg.soft_labels.teacher), device)
     dataset = _open_set(cfg)
-    total = [rows_of_epoch(settings, epoch) for epoch in range(settings['epochs'])]
+    total = [soft_labels.rows_of_epoch(settings, epoch) for epoch in range(settings['epochs'])]
     progress = Progress('soft labels', sum(total))
     progress.skip(sum(total) - sum(total[epoch] for epoch in missing))
     sizes = None if settings.get('regime') == 'image' else _image_sizes(dataset)
@@ -170,7 +142,7 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
         if sizes is None:
             rows, views = np.zeros(total[epoch], store.dtype), dataset
         else:
-            rows = draw_epoch(settings, epoch, sizes, store.dtype)[:total[epoch]]
+            rows = soft_labels.draw_epoch(settings, epoch, sizes, store.dtype)[:total[epoch]]
             views = SoftLabelDataset(dataset, _Draft(rows), check=False)
         fill_logits(rows, _ask(cfg, views, teachers, epoch, settings, progress), settings)
         store.write(epoch, rows)
@@ -180,18 +152,15 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
 def check_labels(cfg: Config, folder: str) -> None:
     """Check labels that a student config names against the schedule and the teacher.
 
-    The set is compared when the training opens it.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If they do not fit.
+    FileNotFoundError if there are none, ValueError if they do not fit. The set is compared when
+    the training opens it.
     """
     own_set = leaf_dataset(cfg.train_dataloader.dataset).get('data_root') or 'SET'
     command = f'{tool_command("relabel")} PROTOCOL --set {own_set} --out {folder}'
-    if not osp.isfile(osp.join(folder, INDEX)):
-        raise FileNotFoundError(f'no soft labels in {folder}: {INDEX} not found; write them with '
-                                f'{command}')
-    store = SoftLabelStore(folder)
+    if not osp.isfile(osp.join(folder, soft_labels.INDEX)):
+        raise FileNotFoundError(f'no soft labels in {folder}: {soft_labels.INDEX} not found; '
+                                f'write them with {command}')
+    store = soft_labels.SoftLabelStore(folder)
     if store.epochs < cfg.soft_labels.epochs:
         raise ValueError(f'{folder} has soft labels of {store.epochs} epochs, the schedule needs '
                          f'{cfg.soft_labels.epochs}; write more with {command} or set '
@@ -264,7 +233,7 @@ def _ask(cfg: Config, dataset: Any, teachers: Sequence[Teacher], epoch: int,
     loader_cfg = cfg.train_dataloader
     drawn = settings.get('combine') == 'sample'
     rng = np.random.default_rng(derive_seed('teachers', settings.get('seed', 0), epoch))
-    rows = range(rows_of_epoch(settings, epoch))
+    rows = range(soft_labels.rows_of_epoch(settings, epoch))
     loader: DataLoader = DataLoader(
         Subset(dataset, rows), settings['batch_size'] if drawn else _CHUNK,
         num_workers=loader_cfg.get('num_workers', 0), collate_fn=pseudo_collate)

@@ -16,12 +16,10 @@ LR_GRID = (0.001, 0.005, 0.01, 0.05, 0.1)
 
 
 def search_protocol(protocol: Config) -> Tuple[Config, str]:
-    """The protocol that measures learning rates: on validation images, never on the test split.
+    """The protocol that measures learning rates, and one line that says on which images.
 
-    Returns:
-        tuple: A protocol whose test split is the validation split or, where there
-        is none, every tenth image of the real training set, on which 'full' does
-        not train then; and one line that says which.
+    Never on the test split: on the validation split or, where there is none, every tenth image
+    of the real training set, on which 'full' does not train then.
     """
     cfg = copy.deepcopy(protocol)
     options = cfg.protocol

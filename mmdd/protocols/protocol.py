@@ -12,15 +12,15 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional
 from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent, all_formats
-from mmdd.datasets.views import leaf_dataset, leaf_datasets, loader_dataset
+from mmdd.datasets.views import leaf_dataset, loader_dataset
 from mmdd.engine.training_checks import check_training
 from mmdd.registry import TASK_UTILS
-from mmdd.utils.components import check_part
+from mmdd.utils.components import check_part, short_name
 from mmdd.utils.config import ConfigType, fingerprint, load_config, merge_options
 from mmdd.utils.io import sha256_once
 from mmdd.utils.sections import Section, check_section
 from .recipes.lengths import param_schedulers
-from .sets import FULL, protocol_classes, set_content
+from .sets import FULL, images_of, protocol_classes, set_content
 
 # The field ``protocol``, see ``read_protocol``; ``rest`` is set by a search for learning rates.
 PROTOCOL: Section = dict(
@@ -30,26 +30,20 @@ PROTOCOL: Section = dict(
 # What a dataset config keeps where its set is read by another dataset class.
 COMMON_KEYS = ('test_mode', 'serialize_data', 'lazy_init', 'max_refetch', 'backend_args',
                'ignore_index')
-DATA_KEYS = ('type', 'data_root', 'ann_file', 'data_prefix', 'split', 'indices')
 
 
 def read_protocol(config: ConfigType, cfg_options: Optional[Dict[str, Any]] = None) -> Config:
-    """Load a protocol config, and check it.
+    """Load a protocol config, and check it; a setting that is wrong or missing is a ValueError.
 
     Args:
-        config: Training config of an mm* package with a field ``protocol``:
-            ``task`` (how the set is swapped), ``metrics`` (column -> metric key),
-            ``scale`` (factor on the metrics, 100 for percent), ``schedule`` (a
-            :class:`ScheduleRule`), ``select`` (the split whose validations choose
-            the best checkpoint: 'val', the default, selects none where the validation split is
-            missing or is the test split; 'test' is what many papers do; 'none') and ``full``
+        config: Training config of an mm* package with a field ``protocol``: ``task`` (how the
+            set is swapped), ``metrics`` (column -> metric key), ``scale`` (factor on them, 100
+            for percent), ``schedule`` (a :class:`ScheduleRule`), ``select`` (the split whose
+            validations choose the best checkpoint: 'val', the default, selects none where that
+            is missing or the test split; 'test' is what many papers do; 'none') and ``full``
             (options merged for the method that trains on the full real set); or a
             distillation config that names one in ``evaluation.protocol``.
         cfg_options: Dotted options merged into it.
-
-    Raises:
-        ValueError: If the field is missing or incomplete, or a setting is unknown, of another
-            type or out of range.
     """
     cfg = load_config(config)
     name = config if isinstance(config, str) else 'the config'
@@ -83,14 +77,10 @@ def read_protocol(config: ConfigType, cfg_options: Optional[Dict[str, Any]] = No
 
 
 def swap_dataset(dataset: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
-    """A dataset config that reads another folder, with pipeline, metainfo and repetitions kept.
+    """A copy of a dataset config that reads another folder, repetitions and pipeline as before.
 
-    Several concatenated datasets become one. Repetitions are part of the schedule.
-
-    Args:
-        dataset: Dataset config, possibly nested; not changed.
-        changes: Fields of the innermost dataset; a ``type`` among them replaces all
-            but what every dataset class knows.
+    Several concatenated datasets become one. ``changes`` are fields of the innermost dataset; a
+    ``type`` among them replaces all but what every dataset class knows.
     """
     if 'datasets' in dataset:
         return swap_dataset(dataset['datasets'][0], changes)
@@ -153,10 +143,7 @@ def has_validation(cfg: Config) -> bool:
     """Whether a config has a validation split that is not its test split."""
     if 'type' not in loader_dataset(cfg, 'val_dataloader'):  # at most a protocol's pipeline
         return False
-    val, test = ([{key: leaf.get(key) for key in DATA_KEYS}
-                  for leaf in leaf_datasets(loader.dataset)]
-                 for loader in (cfg.val_dataloader, cfg.test_dataloader))
-    return val != test
+    return images_of(cfg, 'val_dataloader', 'type') != images_of(cfg, 'test_dataloader', 'type')
 
 
 def selection(cfg: Config) -> Optional[str]:
@@ -167,12 +154,9 @@ def selection(cfg: Config) -> Optional[str]:
 
 
 def scale_lr(cfg: Config, lr: float) -> None:
-    """Give a training another learning rate, in place.
+    """Give a training of one optimizer another learning rate, in place.
 
     Absolute rates of its parameter schedulers change by the same factor.
-
-    Raises:
-        ValueError: If the training has several optimizers.
     """
     optimizer = cfg.optim_wrapper.get('optimizer')
     if optimizer is None or 'lr' not in optimizer:
@@ -194,12 +178,9 @@ def content_hash(folder: str, content: SetContent) -> str:
 
 
 def run_key(cfg: Config, content: str, seed: int) -> str:
-    """Name of a run: set content, protocol, starting weights and seed, 16 hex digits.
+    """Name of a run, 16 hex digits: :func:`content_hash`, protocol, starting weights and seed.
 
-    Args:
-        cfg: Student config; where its training set lies does not count.
-        content: See :func:`content_hash`.
-        seed: Seed of the training.
+    Where the training set of the student config lies does not count.
     """
     neutral = copy.deepcopy(cfg)
     leaf_dataset(neutral.train_dataloader.dataset)['data_root'] = ''
@@ -215,6 +196,13 @@ def weights_of(cfg: Any) -> List[str]:
         if isinstance(node.get('labels'), str):
             files.append(osp.join(node['labels'], 'labels.json'))
     return [sha256_once(file) for file in files if isinstance(file, str) and osp.isfile(file)]
+
+
+def pretrained_weights(model: Any) -> List[str]:
+    """The checkpoints that the parts of a network start from, as its config names them."""
+    return [node['checkpoint'] for node in nodes_of(model)
+            if short_name(node.get('type')).endswith('Pretrained')
+            and isinstance(node.get('checkpoint'), str)]
 
 
 def nodes_of(node: Any) -> Iterator[Mapping[str, Any]]:

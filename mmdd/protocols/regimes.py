@@ -13,11 +13,9 @@ REGIMES = dict(
 
 
 def regime_of(labels: Optional[Mapping[str, Any]], teacher: bool = False) -> str:
-    """The name of a regime, a key of ``REGIMES``.
+    """A key of ``REGIMES`` by ``soft_labels`` of a student config, or the settings of a store.
 
-    Args:
-        labels: ``soft_labels`` of a student config, or the settings of a store; None of none.
-        teacher: Whether there is a teacher beside the student.
+    Without labels it depends on whether there is a teacher beside the student.
     """
     if not labels:
         return 'online' if teacher else 'hard'
@@ -34,10 +32,7 @@ def label_regime(cfg: Mapping[str, Any]) -> str:
 
 def label_mib(cfg: Mapping[str, Any], images: Optional[int],
               num_classes: Optional[int]) -> Optional[float]:
-    """MiB of the soft labels that a student reads from disk; 0 without any.
-
-    None where the number of images or classes is not known.
-    """
+    """MiB of the soft labels that a student reads from disk; 0 without any, None if not known."""
     labels = cfg.get('soft_labels')
     if not labels:
         return 0.

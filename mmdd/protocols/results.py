@@ -183,12 +183,7 @@ def _grouped(runs: Sequence[Run], name: str) -> Dict[Any, List[Run]]:
 
 
 def warnings_of(methods: Mapping[str, MethodRuns], task: str) -> List[str]:
-    """Lines a reader must not miss: results at chance level, failed runs.
-
-    Args:
-        methods: See :func:`by_method`.
-        task: Task of the protocol; chance is 1 / K for classification alone.
-    """
+    """Lines a reader must not miss: failed runs, and classification at chance level, 1 / K."""
     lines = []
     for name, row in methods.items():
         if row.failed:

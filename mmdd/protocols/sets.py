@@ -21,10 +21,8 @@ ORDER_FIX = 'distill with the metainfo.classes of the protocol'
 def set_content(protocol: Config, folder: str) -> SetContent:
     """Check a set, and say what it is made of and how the protocol's training set reads it.
 
-    Raises:
-        FileNotFoundError: If the folder or a file of the set is missing.
-        ValueError: If the set is empty, changed, of another task or format, or its classes
-            are not those of the protocol, in the same order.
+    FileNotFoundError where it is incomplete; ValueError where it is empty, changed, of another
+    task or format, or its classes are not those of the protocol, in the same order.
     """
     if folder == FULL:
         return full_content(protocol.train_dataloader.dataset)
@@ -64,14 +62,10 @@ def _misfit(protocol: Config, folder: str, wanted: SetFormat) -> Exception:
 
 
 def protocol_classes(cfg: Config, task: Optional[str] = None) -> Optional[Tuple[str, ...]]:
-    """Class names by index of the training set of a protocol.
+    """Class names by index of the training set of a protocol, or of a config for ``task``.
 
     They come from its config, from its dataset class, or from the sorted folders of the
     real set where these are the classes; None where nothing tells.
-
-    Args:
-        cfg: Student protocol, or another config with a ``train_dataloader``.
-        task: Task of the set; None is that of the protocol.
     """
     names = read_classes(cfg, cfg.get('default_scope') or 'mmengine')
     leaf = leaf_dataset(cfg.train_dataloader.dataset)
@@ -85,9 +79,8 @@ def protocol_classes(cfg: Config, task: Optional[str] = None) -> Optional[Tuple[
 def check_job_fits(job: Config, protocol: Config) -> None:
     """Check, before anything is distilled, that a protocol can read what a job will write.
 
-    Raises:
-        ValueError: If the writer's format or the classes of the real set are not the protocol's,
-            or the real set is what the protocol tests on.
+    The writer's format and the classes of the real set must be the protocol's, and its test
+    split another set; else ValueError.
     """
     wanted, writer = wanted_format(protocol), short_name(job.train_cfg.writer['type'])
     written = next((each for each in all_formats() if each.writer.__name__ == writer), wanted)
@@ -106,8 +99,8 @@ def check_job_fits(job: Config, protocol: Config) -> None:
                          f'split')
 
 
-def images_of(cfg: Config, loader: str) -> List[Dict[str, Any]]:
-    """What tells which images a dataloader of a config reads, for each of its datasets."""
+def images_of(cfg: Config, loader: str, *more: str) -> List[Dict[str, Any]]:
+    """What tells which images each dataset of a dataloader reads, and ``more`` fields of it."""
     dataset = (cfg.get(loader) or {}).get('dataset')
-    return [] if not dataset else [
-        {key: leaf[key] for key in IMAGE_KEYS if leaf.get(key)} for leaf in leaf_datasets(dataset)]
+    return [] if not dataset else [{key: leaf[key] for key in (*IMAGE_KEYS, *more)
+                                    if leaf.get(key)} for leaf in leaf_datasets(dataset)]

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmdd.datasets.views import leaf_dataset
 from mmdd.models.students.teacher import teachers_of
 from mmdd.utils.components import short_name
-from .protocol import nodes_of, selection
+from .protocol import pretrained_weights, selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
 from .regimes import REGIMES, label_facts
 
@@ -81,8 +81,6 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
     steps = leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []
     soft = (cfg.get('soft_labels') is not None
             or short_name(cfg.model.type) == 'SoftLabelClassifier')
-    weights = [str(node.get('checkpoint')) for node in nodes_of(model)
-               if short_name(node.get('type')).endswith('Pretrained')]
     return dict(
         model=_model_name(model), optimizer=_optimizer(cfg.optim_wrapper),
         schedule='; '.join(_scheduler(node) for node in param_schedulers(cfg)) or 'constant',
@@ -94,15 +92,13 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
         criterion=_criterion(cfg.model), average=_average(cfg),
         select=SELECTED.get(select or '', 'none is selected'),
         validation=f'every {train.get("val_interval", 1)} {unit}' if select else 'none',
-        starts_from=', '.join(weights) or str(cfg.get('load_from') or 'nothing'))
+        starts_from=', '.join(pretrained_weights(model)) or str(cfg.get('load_from') or 'nothing'))
 
 
 def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
-    """Settings of an evaluation: what all methods share, and what each has of its own.
+    """What all methods of an evaluation share, and what each has of its own.
 
-    Args:
-        runs: One or more :class:`StudentRun` per method.
-        task: Task of the protocol.
+    There are one or more :class:`StudentRun` per method.
     """
     first_runs: Dict[str, Tuple[Any, Config]] = {}
     for run in runs:

@@ -77,11 +77,9 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
               seeds: Sequence[int],
               full_seeds: Optional[Sequence[int]] = None,
               rates: Optional[Mapping[str, Optional[float]]] = None) -> List[StudentRun]:
-    """Check every set and list the runs, set by set.
+    """Check every set and list the runs, set by set; arguments as of :func:`evaluate_sets`.
 
-    Args:
-        sets: See :func:`evaluate_sets`, as for the other arguments.
-        rates: Learning rate by method; None keeps the protocol's.
+    ``rates`` are learning rates by method; None keeps the protocol's.
     """
     cfg = read_protocol(protocol)
     for given in (seeds, full_seeds or ()):
@@ -105,11 +103,7 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
 
 
 def method_folders(sets: Sets) -> List[tuple]:
-    """(method, folder) of every set.
-
-    Raises:
-        ValueError: If a method has no folder, or the same one twice.
-    """
+    """(method, folder) of every set; ValueError if a method has none, or the same one twice."""
     pairs = []
     for method, given in sets.items():
         folders = [given] if isinstance(given, str) else list(given)
@@ -124,12 +118,9 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
                jobs: Optional[int], lr_grid: Sequence[float]) -> Dict[str, Optional[float]]:
     """The learning rate of each method: the best of a grid, on no test image.
 
-    One student with the first seed is trained for each rate on the first set of each
-    method. They are kept and skipped like all runs. The arguments are those of
-    :func:`evaluate_sets`.
-
-    Returns:
-        dict: Learning rate by method; None, the protocol's, where all trainings failed.
+    One student with the first seed is trained for each rate on the first set of each method;
+    they are kept and skipped like all runs. The arguments are those of :func:`evaluate_sets`.
+    None, the protocol's, stands where all trainings failed.
     """
     cfg, how = search_protocol(read_protocol(protocol))
     first = {method: folder if isinstance(folder, str) else folder[0]
@@ -146,10 +137,9 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
 
 
 def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
-    """Methods that no baseline of random real images stands beside, with their images.
+    """Methods without a baseline of as many random real images, with their number.
 
-    A method is random if the manifests of its sets name ``RandomCoreset``; it measures
-    all methods of as many images.
+    A method is random if the manifests of its sets name ``RandomCoreset``.
     """
     cfg, random = read_protocol(protocol), set()
     images: Dict[str, Any] = {}
@@ -162,17 +152,9 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
 
 
 def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
-    """Train what is not finished.
+    """Train what is not finished of :func:`plan_runs`, after a look at the first network.
 
-    Args:
-        runs: See :func:`plan_runs`.
-        jobs: See :func:`evaluate_sets`.
-
-    Returns:
-        list[Run]: The results of all runs, see :func:`evaluate_sets`.
-
-    Raises:
-        ValueError: See :func:`check_network`, of the first run.
+    Returns the results of all, see :func:`evaluate_sets`.
     """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):

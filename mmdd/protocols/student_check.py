@@ -1,6 +1,7 @@
 """A look at the network of a student, before any student is trained."""
 import copy
 import os.path as osp
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,25 +12,11 @@ from torch import nn
 
 from mmdd.utils import compat
 from mmdd.utils.cli import one_line
-from mmdd.utils.components import component_of, short_name
+from mmdd.utils.components import component_of
 from mmdd.utils.config import import_custom_modules
-from .protocol import nodes_of, student_config
-from .sets import protocol_classes
+from .protocol import pretrained_weights
 
 REFUSAL = 'no student can be trained'
-
-
-def check_protocol(protocol: Config, folder: str) -> None:
-    """Look at the network of a protocol's students; its teacher need not be trained yet.
-
-    Args:
-        protocol: See :func:`read_protocol`; its data must be there.
-        folder: A set that students will be trained on, or 'full'.
-
-    Raises:
-        ValueError: See :func:`check_student`.
-    """
-    check_student(student_config(protocol, folder, 0), len(protocol_classes(protocol) or ()))
 
 
 def check_student(cfg: Config, num_classes: int) -> None:
@@ -61,11 +48,7 @@ def check_student(cfg: Config, num_classes: int) -> None:
 
 
 def check_heads(model: nn.Module, num_classes: int) -> None:
-    """Check that the heads of a network are for so many classes.
-
-    Raises:
-        ValueError: If one is not.
-    """
+    """Check that the heads of a network are for so many classes; ValueError if one is not."""
     for name, module in model.named_modules():
         given = getattr(module, 'num_classes', None)
         # A proposal tells objects from background, a head for all classes takes any number.
@@ -77,15 +60,8 @@ def check_heads(model: nn.Module, num_classes: int) -> None:
 
 
 def check_pretrained(node: Any) -> None:
-    """Check that local weights that a network starts from are there.
-
-    Raises:
-        ValueError: If they are not.
-    """
-    starts = [inner['checkpoint'] for inner in nodes_of(node)
-              if short_name(inner.get('type')).endswith('Pretrained')
-              and isinstance(inner.get('checkpoint'), str)]
-    for path in starts:
+    """Check that local weights that a network starts from are there; ValueError if not."""
+    for path in pretrained_weights(node):
         if '://' not in path and not osp.isfile(osp.expanduser(path)):
             raise ValueError(f'{REFUSAL}: it starts from {path}, which is not there')
 
@@ -101,10 +77,9 @@ def _test_batch(cfg: Config) -> Any:
 
 @torch.no_grad()
 def _look(model: Any, batch: Any) -> None:
-    try:
+    # An operator without a CPU kernel says nothing of the network.
+    with suppress(NotImplementedError):
         model.eval().test_step(batch)
-    except NotImplementedError:  # an operator without a CPU kernel says nothing of the network
-        return
 
 
 def _attempt(what: str, step: Any, *args: Any) -> Any:

@@ -16,35 +16,27 @@ from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
 from .recipes import StoredLabels
 from .recipes.base import set_image_size
-from .student_check import check_protocol
+from .sets import protocol_classes
+from .student_check import check_student
 
 # How a teacher is trained that has no config of its own.
 TEACHER_SCHEDULE = 'configs/_base_/schedules/teacher_cls.py'
 
 
 def ensure_teacher(protocol: ConfigType, work_dir: str, folder: Optional[str] = None) -> Config:
-    """Train the teachers of a student protocol unless their weights are there.
-
-    Weights that the protocol does not place go to ``<work_dir>/teacher_<key>.pth``.
+    """The protocol with ``protocol.schedule.teacher`` complete: teachers are trained if missing.
 
     Args:
-        protocol: See :func:`read_protocol`; its data must be there.
-        work_dir: See above.
+        protocol: See :func:`read_protocol`; its data must be there. One without a teacher is
+            returned as it is.
+        work_dir: Weights that it does not place go to ``<work_dir>/teacher_<key>.pth``.
         folder: A set that students will be trained on, or 'full': their network is looked at
-            before a teacher is trained, which may take hours.
-
-    Returns:
-        Config: The protocol with ``protocol.schedule.teacher`` complete; unchanged
-        for a protocol without a teacher.
-
-    Raises:
-        ValueError: If the checkpoint cannot be read, the real set is missing, or no student
-            can be trained, see :func:`check_student`.
+            by :func:`check_student` before a teacher is trained, which may take hours.
     """
     cfg = read_protocol(protocol)
     planned = planned_teachers(cfg, work_dir)
     if folder is not None and not all(osp.isfile(path) for _, path in planned):
-        check_protocol(cfg, folder)
+        check_student(student_config(cfg, folder, 0), len(protocol_classes(cfg) or ()))
     if planned:
         schedule, complete = cfg.protocol.schedule, []
         for node, (training, checkpoint) in zip(teachers_of(schedule.teacher) or [{}], planned):
@@ -99,15 +91,9 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
         protocol: A protocol whose schedule is a ``StoredLabels``, see
             :func:`read_protocol`. Its teacher is trained first where its weights are missing.
         set_folder: Folder of the set, or 'full' for the protocol's real set.
-        folder: Where the labels go; an interrupted run goes on.
+        folder: Where the labels go, for ``protocol.schedule.labels``; it is returned. An
+            interrupted run goes on.
         cfg_options: Dotted options merged into the protocol.
-
-    Returns:
-        str: ``folder``, the value of ``protocol.schedule.labels``.
-
-    Raises:
-        FileNotFoundError: If the set is missing.
-        ValueError: If set, teacher or labels are unusable.
     """
     cfg = _storing_protocol(protocol, cfg_options)
     prepare(cfg)

@@ -58,12 +58,9 @@ class StudentRun:
 
 
 def train_student(run: StudentRun) -> Dict[str, Any]:
-    """Train and test one student and write its result file.
+    """Train and test one student, write its result file, and return what that holds.
 
     A training that was killed goes on where it last saved, see :class:`ResumeHook`.
-
-    Returns:
-        dict: What its result file holds.
     """
     begin = time.time()
     cfg = prepare_student(run.config, run.evaluation_dir)

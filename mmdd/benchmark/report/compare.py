@@ -7,16 +7,11 @@ from ..results import Results
 
 
 def compare_figures(before: Results, after: Results) -> Table:
-    """Every figure of two benchmarks beside each other.
+    """Every figure of two benchmarks, A and B, beside each other.
 
-    Args:
-        before: Results A.
-        after: Those of another run, B.
-
-    Returns:
-        Table: One row for each group, kind of student, method and metric that either has: both
-        means ± standard deviations, their difference, and whether it is larger than the
-        root of the summed variances ('yes', 'no', '-' where one is missing).
+    One row for each group, kind of student, method and metric that either has: both means ±
+    standard deviations, their difference, and whether it is larger than the root of the summed
+    variances ('yes', 'no', '-' where one is missing).
     """
     a, b = dict(_figures(before)), dict(_figures(after))
     rows: List[Dict[str, Shown]] = []

@@ -23,11 +23,7 @@ MAX_METHODS = 6
 
 
 def check_embedding(method: Optional[str]) -> None:
-    """Check that a method is known and installed.
-
-    Raises:
-        ValueError: If not.
-    """
+    """Check that a method is known and installed; ValueError if not."""
     if method not in (None, 'tsne', 'umap'):
         raise ValueError(f'--embedding {method}: choose tsne, umap or none')
     if method == 'umap' and importlib.util.find_spec('umap') is None:
@@ -37,22 +33,12 @@ def check_embedding(method: Optional[str]) -> None:
 
 def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
                 num_real: int = 1000, num_each: int = 300) -> Optional[Dict[str, np.ndarray]]:
-    """Place the real set and the first sets of the methods in one plane.
+    """Place the real set and the first sets of the methods in one plane: (N, 2) by name.
 
-    Steps of an ablation are left out, and all but the last six methods. Features are
-    those of the first proxy among the methods. The result is kept in
+    Steps of an ablation are left out, and all but the last six methods. Features are those of the
+    first proxy among the methods; None without one, or without sets. At most ``num_real`` real
+    images, spread over the set, and ``num_each`` of a method are shown. The result is kept in
     ``<work_dir>/embeddings``.
-
-    Args:
-        group: What was measured.
-        work_dir: Work dir of the benchmark.
-        method: 'tsne' or 'umap'.
-        num_real: Real images at most, spread over the set.
-        num_each: Images of every method at most.
-
-    Returns:
-        dict: (N, 2) coordinates by name, the real set first; None without a
-        proxy or without sets.
     """
     judge = next((one for one in group.methods
                   if one.proxy_config and osp.isfile(one.checkpoint or '')), None)
@@ -103,10 +89,7 @@ def set_paths(folder: str, num: int) -> List[str]:
 @torch.no_grad()
 def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
                    batch_size: int = 32) -> np.ndarray:
-    """Features of image files by a proxy, (N, D) fp32.
-
-    They are stretched to its ``image_size``: (height, width), or one number for squares.
-    """
+    """Features (N, D) fp32 of image files by a proxy, stretched to (height, width) or squares."""
     proxy = proxy.to(get_device())
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
     return np.concatenate([
@@ -115,14 +98,9 @@ def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
 
 
 def embed(features: Mapping[str, np.ndarray], method: str = 'tsne') -> Dict[str, np.ndarray]:
-    """Map features of several sets together into one plane.
+    """Map features (N, D) of several sets together into one plane, (N, 2) fp32 by name.
 
-    Args:
-        features: (N, D) by name.
-        method: 'tsne' (scikit-learn) or 'umap'.
-
-    Returns:
-        dict: (N, 2) fp32 by name; the same features give the same map.
+    The method is 'tsne' (scikit-learn) or 'umap'. The same features give the same map.
     """
     check_embedding(method)
     together = np.concatenate(list(features.values())).astype(np.float32)

@@ -21,11 +21,9 @@ MAX_TILES, TILES_PER_METHOD, TILE_SIDE = 360, 16, 160
 
 
 def render(results: Results, plots: Mapping[str, Sequence[Drawing]]) -> str:
-    """The report as text; everything that comes from outside is escaped.
+    """The report with the plots of each group; everything that comes from outside is escaped.
 
-    Args:
-        results: What was found; the sets it names are read for galleries, where they are there.
-        plots: Plots by group.
+    The sets that the results name are read for galleries, where they are there.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     methods = sum(bool(method.sets) for method in results.methods)

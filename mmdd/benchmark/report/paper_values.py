@@ -27,18 +27,10 @@ def metric_key(name: str) -> str:
 
 
 def paper_entry(config: str) -> Dict[str, Any]:
-    """What a metafile says of a config.
+    """What the metafile beside a config file says of it.
 
-    Args:
-        config: Config file, or '' for none; its folder is searched for ``metafile.yml``.
-
-    Returns:
-        dict: ``name``, ``collection``, ``title`` and ``url`` of the paper,
-        ``source`` and ``results`` (list of the entry's results). Empty where there
-        is no file or no entry for the config.
-
-    Raises:
-        ValueError: If the metafile is no valid YAML.
+    ``name``, ``collection``, ``title`` and ``url`` of the paper, ``source`` and ``results`` (list
+    of the entry's results). Empty where there is no file or no entry for the config.
     """
     try:
         path = resolve_path(osp.join(osp.dirname(config), METAFILE))
@@ -61,17 +53,13 @@ def paper_entry(config: str) -> Dict[str, Any]:
 
 def paper_values(config: str, metrics: Sequence[str],
                  student: str = '') -> Dict[str, MeanStd]:
-    """The paper's values of a config, in the columns of a protocol.
+    """The paper's values of a config by column of a protocol, as far as there are some.
 
     Args:
         config: Config file.
         metrics: Columns of the protocol.
         student: Name of the student, for metafiles that list several; entries
             with ``Student`` count for that student alone.
-
-    Returns:
-        dict: The value by column; its ``std`` is None where the paper gives none. Columns
-        without a value are left out.
     """
     found: Dict[str, MeanStd] = {}
     for result in paper_entry(config).get('results', []):
@@ -84,14 +72,10 @@ def paper_values(config: str, metrics: Sequence[str],
 
 
 def read_metrics(node: Any, metrics: Sequence[str]) -> Dict[str, MeanStd]:
-    """Values by column from a ``Metrics`` mapping.
+    """Values by column from a ``Metrics`` mapping; signs and case of names do not count.
 
     A value is a number with its deviation under ``<metric>_std``, a text like
     ``'16.8 ± 0.5'``, a pair, or ``dict(mean=, std=)``. Anything else is passed over.
-
-    Args:
-        node: The mapping.
-        metrics: Columns to look for; signs and case of names do not count.
     """
     if not isinstance(node, Mapping):
         return {}

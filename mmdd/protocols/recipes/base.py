@@ -49,11 +49,7 @@ class ClassificationRule(ScheduleRule):
     limits: ClassVar[Dict[str, Any]] = dict(image_size=dict(low=8), written_for=dict(low=8))
 
     def apply(self, cfg: Config, images: Optional[int], num_classes: int) -> None:
-        """Set the size of the images.
-
-        Raises:
-            ValueError: If the number of classes is not known.
-        """
+        """Set the size of the images; ValueError if the number of classes is not known."""
         if num_classes < 1:
             raise ValueError('the classes of the protocol\'s training set are not known; give it '
                              'metainfo=dict(classes=...)')
@@ -61,16 +57,11 @@ class ClassificationRule(ScheduleRule):
 
 
 def set_image_size(cfg: Config, size: int, written_for: int) -> None:
-    """Change the image size of all three pipelines.
+    """Change the image size of all three pipelines of a student config, in place.
 
-    Sizes that are ``written_for`` become ``size``. Others are larger, for a crop
-    from the centre; they keep their ratio in steps of a seventh, so that 256
-    of 224 becomes ``size // 7 * 8``.
-
-    Args:
-        cfg: Student config, changed in place.
-        size: Side of the images in pixels.
-        written_for: Side that the pipelines of the config are for.
+    Sides in pixels that are ``written_for`` become ``size``. Others are larger, for a crop from
+    the centre; they keep their ratio in steps of a seventh, so that 256 of 224 becomes
+    ``size // 7 * 8``.
     """
     if size == written_for:
         return

@@ -75,11 +75,7 @@ class FKDSchedule(StoredLabels):
         self.wrap(cfg)
 
     def stored(self, images: Optional[int]) -> Dict[str, int]:
-        """What is stored: epochs, and of a pool of batches also their number.
-
-        Raises:
-            ValueError: If a pool is asked for of a set whose size is not known.
-        """
+        """What is stored: epochs, and of a pool of batches, for a known set, also their number."""
         if self.keep is None:
             return dict(epochs=self.pool or self.epochs)
         if images is None:

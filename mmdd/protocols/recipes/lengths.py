@@ -38,16 +38,10 @@ def set_schedulers(cfg: Config, key: str, value: Any) -> None:
 
 
 def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] = None) -> None:
-    """Give a training another number of epochs.
+    """Give a training another number of epochs, in place; ValueError if it counts iterations.
 
-    Args:
-        cfg: Training config with ``train_cfg.max_epochs``, changed in place.
-        epochs: Its new length.
-        milestones: Steps as fractions of the epochs; None scales what the
-            parameter schedulers count, by the change of the epochs.
-
-    Raises:
-        ValueError: If the training counts iterations.
+    Milestones of the learning rate are given as fractions of the epochs; None scales them like
+    whatever else the parameter schedulers count.
     """
     old = cfg.train_cfg.get('max_epochs')
     if not old:

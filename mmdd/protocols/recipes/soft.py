@@ -53,11 +53,8 @@ class SoftRule(ClassificationRule):
     def read_teachers(self, cfg: Config) -> Union[Dict[str, Any], List[Dict[str, Any]]]:
         """The teacher's ``cfg`` (model and kind of dataset alone) and ``checkpoint``.
 
-        With a ``mapping`` also ``columns``, its logits that count. A list of several.
-
-        Raises:
-            ValueError: If its classes are not those of the student's set, and no mapping
-                says which are.
+        With a ``mapping`` also ``columns``, its logits that count. A list of several. Without
+        one its classes must be those of the student's set.
         """
         return of_each([_read_teacher(node, cfg) for node in teachers_of(self.teacher) or [{}]])
 

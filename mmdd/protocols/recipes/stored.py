@@ -31,13 +31,7 @@ class StoredLabels(SoftRule):
     def store(self, cfg: Config, num_classes: int, **settings: Any) -> None:
         """Say in a student config which labels it needs; ``write_soft_labels`` reads it.
 
-        Args:
-            cfg: Student config, changed in place.
-            num_classes: Classes K.
-            settings: Settings of the labels beside those that all have.
-
-        Raises:
-            ValueError: If there are fewer than ``topk`` other classes.
+        ``settings`` are those beside what all labels have.
         """
         if self.topk is not None and self.topk >= num_classes:
             raise ValueError(f'{type(self).__name__}: topk must be 1 to {num_classes - 1}, got '
