@@ -22,6 +22,7 @@ from mmdd.protocols.teacher import ensure_teacher, planned_teachers
 from mmdd.protocols.training import StudentRun
 from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import ConfigType, fingerprint
+from mmdd.utils.grouping import grouped
 from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
 from mmdd.utils.pool import allowed_threads, default_jobs
 from .distillation import distill_job
@@ -53,9 +54,7 @@ class Trained:
 
 def folders_by_method(jobs: Sequence[SetJob], full: bool) -> Dict[str, List[str]]:
     """Folders of sets by method, with 'full' for the full real set where that is a method."""
-    found: Dict[str, List[str]] = {}
-    for job in jobs:
-        found.setdefault(job.method.name, []).append(job.folder)
+    found = grouped((job.method.name, job.folder) for job in jobs)
     return {**found, FULL_METHOD: [FULL]} if full else found
 
 
@@ -75,10 +74,7 @@ class Suite:
                  workers: Optional[int] = None) -> None:
         self.plan, self.work_dir, self.workers = plan, work_dir, workers
         self.seeds, self.full_seeds = list(seeds), full_seeds
-        self.sets: Dict[str, List[SetJob]] = {}
-        for _, members in plan:
-            for job in members:
-                self.sets.setdefault(job.work_dir, []).append(job)
+        self.sets = grouped((job.work_dir, job) for _, members in plan for job in members)
         self.jobs: Dict[str, Job] = {}
         self.protocols: Dict[str, Config] = {}
         self.complete: Dict[str, Config] = {}

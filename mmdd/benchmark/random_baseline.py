@@ -11,6 +11,7 @@ from mmdd.protocols.student import Sets, missing_random
 from mmdd.registry import MODELS
 from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType, load_config, plain
+from mmdd.utils.grouping import grouped
 from mmdd.utils.jobs import run_jobs
 from .distillation import distill_job
 
@@ -62,9 +63,7 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
             'writer') is None:
         return dict(sets), [NO_RANDOM]
     folders = {name: [own] if isinstance(own, str) else own for name, own in sets.items()}
-    sizes: Dict[int, List[str]] = {}
-    for method, images in missing.items():
-        sizes.setdefault(images, []).append(method)
+    sizes = grouped((images, method) for method, images in missing.items())
     added, notes = dict(sets), []
     for images, methods in sorted(sizes.items()):
         budgets = [random_budget(protocol, folders[method][0], images) for method in methods]

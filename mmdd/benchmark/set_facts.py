@@ -2,9 +2,10 @@
 import os.path as osp
 import statistics
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmdd.datasets.manifest import MANIFEST, read_manifest
+from mmdd.utils.grouping import grouped
 from mmdd.utils.training_record import read_record
 
 SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
@@ -59,16 +60,14 @@ def mean_cost(facts: Sequence[Mapping[str, Any]]) -> Dict[str, float]:
     ``seconds_per_image``, ``seconds_per_kept``, ``passes_per_kept`` (denoiser evaluations), and
     ``host`` and ``gpu`` peak memory in MiB.
     """
-    found: Dict[str, List[float]] = {}
+    found: List[Tuple[str, float]] = []
     for entry in facts:
         cost = entry['cost']
-        values = dict(cost['peak_memory_mib'], seconds_per_image=cost['seconds_per_image'],
-                      seconds_per_kept=cost['seconds_per_kept'])
+        found += [*cost['peak_memory_mib'].items(),
+                  *((key, cost[key]) for key in ('seconds_per_image', 'seconds_per_kept'))]
         if cost.get('denoiser_passes') is not None:
-            values['passes_per_kept'] = cost['denoiser_passes'] / entry['images']
-        for key, value in values.items():
-            found.setdefault(key, []).append(float(value))
-    return {key: statistics.fmean(values) for key, values in found.items()}
+            found.append(('passes_per_kept', cost['denoiser_passes'] / entry['images']))
+    return {key: statistics.fmean(values) for key, values in grouped(found).items()}
 
 
 def set_cost(content: Mapping[str, Any]) -> Dict[str, Any]:

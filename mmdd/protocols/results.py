@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from mmdd.utils.grouping import grouped
 from mmdd.utils.mean_std import MeanStd
 from .sets import FULL
 
@@ -99,7 +100,7 @@ class MethodRuns:
     @cached_property
     def by_set(self) -> Dict[str, List[Run]]:
         """Finished runs by the folder of their set."""
-        return _grouped(self.finished, 'set')
+        return grouped((run.set, run) for run in self.finished)
 
     def values(self, metric: str, which: str = LAST) -> List[float]:
         """A metric of every finished run that has it."""
@@ -135,9 +136,8 @@ class MethodRuns:
 
     def _sets(self, metric: str, which: str) -> List[List[float]]:
         """A metric of every finished run that has it, set by set."""
-        sets = [[run.value(metric, which) for run in runs if metric in run.metrics(which)]
-                for runs in self.by_set.values()]
-        return [values for values in sets if values]
+        return list(grouped((run.set, run.value(metric, which)) for run in self.finished
+                            if metric in run.metrics(which)).values())
 
     def paired_difference(self, other: 'MethodRuns',
                           metric: str) -> Optional[Tuple[float, float]]:
@@ -147,8 +147,8 @@ class MethodRuns:
         two common seeds.
         """
         from scipy import stats
-        mine, theirs = ({seed: statistics.fmean(run.value(metric) for run in runs)
-                         for seed, runs in _grouped(one.finished, 'seed').items()}
+        mine, theirs = ({seed: statistics.fmean(values) for seed, values in grouped(
+            (run.seed, run.value(metric)) for run in one.finished).items()}
                         for one in (self, other))
         gaps = [mine[seed] - theirs[seed] for seed in mine if seed in theirs]
         if len(gaps) < 2:
@@ -172,14 +172,8 @@ class MethodRuns:
 
 def by_method(runs: Sequence[Run]) -> Dict[str, MethodRuns]:
     """Runs by the name of their method, in the order in which the methods come."""
-    return {method: MethodRuns(method, own) for method, own in _grouped(runs, 'method').items()}
-
-
-def _grouped(runs: Sequence[Run], name: str) -> Dict[Any, List[Run]]:
-    found: Dict[Any, List[Run]] = {}
-    for run in runs:
-        found.setdefault(getattr(run, name), []).append(run)
-    return found
+    return {method: MethodRuns(method, own)
+            for method, own in grouped((run.method, run) for run in runs).items()}
 
 
 def warnings_of(methods: Mapping[str, MethodRuns], task: str) -> List[str]:

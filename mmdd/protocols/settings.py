@@ -1,12 +1,13 @@
 """What a student protocol does, in words: printed before a training and kept in the report."""
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
 from mmdd.models.students.teacher import teachers_of
 from mmdd.utils.components import short_name
+from mmdd.utils.grouping import grouped
 from .protocol import pretrained_weights, selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
 from .regimes import REGIMES, label_facts
@@ -79,8 +80,7 @@ def describe_student(cfg: Config) -> Dict[str, Any]:
     model, train, select = cfg.model.get('student') or cfg.model, cfg.train_cfg, selection(cfg)
     unit = 'updates' if train.get('max_iters') else 'epochs'
     steps = leaf_dataset(cfg.train_dataloader.dataset).get('pipeline') or []
-    soft = (cfg.get('soft_labels') is not None
-            or short_name(cfg.model.type) == 'SoftLabelClassifier')
+    soft = short_name(cfg.model.type) == 'SoftLabelClassifier'
     return dict(
         model=_model_name(model), optimizer=_optimizer(cfg.optim_wrapper),
         schedule='; '.join(_scheduler(node) for node in param_schedulers(cfg)) or 'constant',
@@ -100,20 +100,18 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
 
     There are one or more :class:`StudentRun` per method.
     """
-    first_runs: Dict[str, Tuple[Any, Config]] = {}
-    for run in runs:
-        if run.method not in first_runs:
-            first_runs[run.method] = run, Config(run.config)
-    described = {method: describe_student(cfg) for method, (_, cfg) in first_runs.items()}
+    first_runs = [own[0] for own in grouped((run.method, run) for run in runs).values()]
+    described = {run.method: describe_student(Config(run.config)) for run in first_runs}
     first, *others = described.values()
     shared = {key: first[key] for key in LABELS
               if all(other[key] == first[key] for other in others)}
     methods = {}
-    for method, (run, cfg) in first_runs.items():
+    for run in first_runs:
+        cfg = Config(run.config)
         updates = num_updates(cfg, run.images) if run.images else None
-        methods[method] = MethodSettings(
+        methods[run.method] = MethodSettings(
             run.images, updates,
-            {key: value for key, value in described[method].items() if key not in shared},
+            {key: value for key, value in described[run.method].items() if key not in shared},
             endless_warm_up(cfg, updates) if updates else None,
             *label_facts(cfg, run.images, task, run.protocol.get('num_classes')))
     return ProtocolSettings(task, shared, methods)

@@ -62,12 +62,11 @@ def evaluate_sets(sets: Sets,
         ValueError: If a set or the protocol is unusable, or a random baseline is missing.
     """
     cfg = read_protocol(protocol)
-    if require_random:
-        missing = missing_random(sets, cfg)
-        if missing:
-            raise ValueError('no baseline of random real images beside '
-                             + ', '.join(f'{method} ({n} images)' for method, n in missing.items())
-                             + ': add one of the same size (model=dict(type="RandomCoreset"))')
+    missing = missing_random(sets, cfg) if require_random else {}
+    if missing:
+        names = ', '.join(f'{method} ({n} images)' for method, n in missing.items())
+        raise ValueError(f'no baseline of random real images beside {names}: add one of the same '
+                         f'size (model=dict(type="RandomCoreset"))')
     rates = pick_rates(sets, cfg, work_dir, seeds, jobs, lr_grid) if lr_grid else None
     runs = plan_runs(sets, cfg, work_dir, seeds, full_seeds, rates)
     return train_runs(runs, jobs)

@@ -4,13 +4,14 @@ import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from matplotlib import rc_context, rcParams
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from mmdd.utils.grouping import grouped
 from mmdd.utils.io import atomic_path, atomic_write_text
 from mmdd.utils.mean_std import MeanStd
 from ..results import GroupResult, StudentResult
@@ -34,10 +35,9 @@ class Series:
 
 def series_of(points: Iterable[Tuple[str, float, MeanStd, Optional[MeanStd]]]) -> List[Series]:
     """The lines of points: name of the line, place on it, value and the paper's value."""
-    lines: Dict[str, List[Tuple[float, ...]]] = {}
-    for name, x, value, paper in points:
-        lines.setdefault(name, []).append(
-            (float(x), value.mean, value.std or 0., paper.mean if paper else math.nan))
+    lines = grouped(
+        (name, (float(x), value.mean, value.std or 0., paper.mean if paper else math.nan))
+        for name, x, value, paper in points)
     return [Series(name, *map(list, zip(*sorted(own, key=itemgetter(0)))))
             for name, own in lines.items()]
 
@@ -61,13 +61,11 @@ def budget_series(group: GroupResult, student: StudentResult, metric: str) -> Li
 def sweep_series(group: GroupResult, student: StudentResult,
                  metric: str) -> Dict[str, List[Series]]:
     """Metric against a swept setting: series by the name of the setting."""
-    found: Dict[str, List[Any]] = {}
-    for method, row in group.measured(student):
-        sweep = method.sweep
-        if sweep and isinstance(sweep['value'], (int, float)):
-            found.setdefault(sweep['label'], []).append(
-                (sweep['base'], sweep['value'], row.measured(metric),
-                 method.paper_of(student.name, metric)))
+    found = grouped(
+        (sweep['label'], (sweep['base'], sweep['value'], row.measured(metric),
+                          method.paper_of(student.name, metric)))
+        for method, row in group.measured(student)
+        if (sweep := method.sweep) and isinstance(sweep['value'], (int, float)))
     return {label: series_of(points) for label, points in found.items()}
 
 

@@ -1,8 +1,8 @@
 """Recipes of students: what of a training depends on the size of the set, or needs a teacher."""
 from .base import ClassificationRule, ScheduleRule
-from .by_size import EpochsByIPC, ShortWarmUp
 from .fkd import FKDSchedule
 from .hard import DSASchedule, IDCSchedule
+from .lengths import EpochsByIPC, ShortWarmUp
 from .rded import RDEDSchedule
 from .soft import OnlineTeacher, SoftRule
 from .stored import ImageLabels, StoredLabels

@@ -6,8 +6,7 @@ from mmengine.config import Config
 
 from mmdd.registry import TASK_UTILS
 from .base import ClassificationRule
-from .by_size import EpochsByIPC
-from .lengths import set_length, set_schedulers
+from .lengths import EpochsByIPC, set_length, set_schedulers
 
 IDC_EPOCHS = dict(table={1: 3000, 10: 2000, 50: 1500, 200: 1000, 500: 500}, above=300,
                   factors={100: 2 / 3}, multiple=100)
