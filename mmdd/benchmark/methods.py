@@ -83,8 +83,10 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
     check_section(where, node, METHOD, joint=': ')
     own, curve = dict(node.get('cfg_options') or {}), node.get('curve') or ''
     config, sweep = node.get('config'), node.get('sweep') or {}
-    for options in (own, defaults, cfg_options):
-        check_no_secret(where, options or {})
+    for key in {**own, **(defaults or {}), **(cfg_options or {})}:
+        if SECRET.search(key):  # the message does not repeat its value either
+            raise ValueError(f'{where}: {key} would be written into the results; put the key into '
+                             f'an environment variable and name that in api_key_env')
     check_section(f'{where}, sweep', sweep, SWEEP, joint=': ')
     if not config and not sweep.get('configs'):
         raise ValueError(f'{where} names no config')
@@ -135,17 +137,6 @@ def _fitting(name: str, options: Mapping[str, Any], model: Mapping[str, Any]) ->
         else:
             fitting[key] = value
     return fitting
-
-
-def check_no_secret(where: str, options: Mapping[str, Any]) -> None:
-    """Check that options hold no key of a service, as they are written into results.
-
-    The ValueError does not repeat it.
-    """
-    for key in options:
-        if SECRET.search(key):
-            raise ValueError(f'{where}: {key} would be written into the results; put the key into '
-                             f'an environment variable and name that in api_key_env')
 
 
 def number(value: Any) -> str:

@@ -107,7 +107,10 @@ def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None
     for name, value in methods.items():
         for method in read_method(name, value, 'the command line', '', cfg_options):
             protocol = protocol_of(method)
-            title = f'{protocol.protocol.task}: {dataset_name(protocol)}'.capitalize()
+            # The last folder of the data root, or the type of the dataset.
+            leaf = leaf_dataset(protocol.train_dataloader.dataset)
+            real = osp.basename(osp.normpath(leaf.get('data_root') or ''))
+            title = f'{protocol.protocol.task}: {real or short_name(leaf["type"])}'.capitalize()
             group = groups.setdefault(protocol_mark(method), Group(title, []))
             group.methods.append(method)
     named: Counter = Counter()
@@ -117,12 +120,6 @@ def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None
             group.name += f' (protocol {named[group.name]})'
         _check_group(group, group.name)
     return list(groups.values())
-
-
-def dataset_name(protocol: Config) -> str:
-    """The real set of a protocol in a word: the last folder of its data root, or its type."""
-    leaf = leaf_dataset(protocol.train_dataloader.dataset)
-    return osp.basename(osp.normpath(leaf.get('data_root') or '')) or short_name(leaf['type'])
 
 
 def add_random_baselines(group: Group) -> List[Method]:

@@ -39,7 +39,9 @@ def check_student(cfg: Config, num_classes: int) -> None:
     if preprocessor is not None:
         node.setdefault('data_preprocessor', preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
-        check_pretrained(node)
+        for path in pretrained_weights(node):
+            if '://' not in path and not osp.isfile(osp.expanduser(path)):
+                raise ValueError(f'{REFUSAL}: it starts from {path}, which is not there')
         component_of('model', MODELS, node)
         model = _attempt('its network cannot be built', MODELS.build, node)
         check_heads(model, num_classes)
@@ -57,13 +59,6 @@ def check_heads(model: nn.Module, num_classes: int) -> None:
         if counts and isinstance(given, int) and num_classes and given != num_classes:
             raise ValueError(f'{REFUSAL}: model.{name} is for {given} classes, the training set '
                              f'of the protocol has {num_classes}: set num_classes={num_classes}')
-
-
-def check_pretrained(node: Any) -> None:
-    """Check that local weights that a network starts from are there; ValueError if not."""
-    for path in pretrained_weights(node):
-        if '://' not in path and not osp.isfile(osp.expanduser(path)):
-            raise ValueError(f'{REFUSAL}: it starts from {path}, which is not there')
 
 
 def _test_batch(cfg: Config) -> Any:

@@ -54,7 +54,10 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
         setup()
         assert judge.dataset is not None and judge.proxy_config is not None
         paths = {REAL: real_paths(judge.dataset, num_real)}
-        paths.update({one.name: set_paths(one.sets[0].folder, num_each) for one in shown})
+        for one in shown:
+            folder = one.sets[0].folder
+            images = evenly_chosen(read_set_manifest(folder)['images'], num_each)
+            paths[one.name] = [osp.join(folder, entry['files'][0]) for entry in images]
         proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))
         features = {name: image_features(proxy, files, judge.image_size)
                     for name, files in paths.items()}
@@ -78,12 +81,6 @@ def real_paths(dataset: Mapping[str, Any], num: int) -> List[str]:
     built.full_init()
     return [built.get_data_info(int(i))['img_path']
             for i in evenly_chosen(range(len(built)), num)]
-
-
-def set_paths(folder: str, num: int) -> List[str]:
-    """Image files of a distilled set, at most ``num``, at even distances."""
-    images = read_set_manifest(folder)['images']
-    return [osp.join(folder, entry['files'][0]) for entry in evenly_chosen(images, num)]
 
 
 @torch.no_grad()

@@ -141,8 +141,12 @@ def _beside_paper(method: MethodResult, student: StudentResult, metric: str) -> 
 
 def spread_table(group: GroupResult, student: StudentResult) -> Table:
     """How far the first metric can be trusted, see ``SPREAD_NOTE``; empty without a baseline."""
-    metric, best = group.metrics[0], best_baselines(group, student)
+    metric = group.metrics[0]
     rows: List[Dict[str, Shown]] = []
+    baselines = [item for item in group.measured(student) if item[0].is_baseline]
+    # By budget the highest one, as the last of a budget stays.
+    best = {method.budget: method for method, _ in sorted(
+        baselines, key=lambda item: item[1].measured(metric).mean)}
     for method, row in group.measured(student) if best else ():
         if method.full:
             continue
@@ -158,10 +162,3 @@ def spread_table(group: GroupResult, student: StudentResult) -> Table:
             'difference, 95 % interval': paired and signed(*paired),
             'within the spread': paired and ('yes' if abs(paired[0]) <= paired[1] else 'no')})
     return Table.of(rows)
-
-
-def best_baselines(group: GroupResult, student: StudentResult) -> Dict[str, MethodResult]:
-    """By budget the measured baseline of real images whose mean of the first metric is highest."""
-    found = sorted((item for item in group.measured(student) if item[0].is_baseline),
-                   key=lambda item: item[1].measured(group.metrics[0]).mean)
-    return {method.budget: method for method, _ in found}  # the last one of a budget stays
