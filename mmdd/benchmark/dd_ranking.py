@@ -3,11 +3,10 @@ import statistics
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from mmdd.evaluation import robust_scores
+from mmdd.protocols import MethodRuns, Run, by_method, evaluate_sets
 from mmdd.protocols.lr_search import LR_GRID
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.recipes import SoftRule
-from mmdd.protocols.results import MethodRuns, Run, by_method
-from mmdd.protocols.student import evaluate_sets
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType

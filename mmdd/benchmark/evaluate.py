@@ -4,17 +4,11 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmengine.config import Config
 
 from mmdd.engine.prepare import prepare
+from mmdd.protocols import MethodRuns, Run, by_method, evaluate_sets
 from mmdd.protocols.protocol import FULL, read_protocol, set_content
-from mmdd.protocols.results import MethodRuns, Run, by_method, warnings_of
+from mmdd.protocols.results import warnings_of
 from mmdd.protocols.settings import protocol_settings
-from mmdd.protocols.student import (
-    Sets,
-    describe_runs,
-    evaluate_sets,
-    method_folders,
-    plan_runs,
-    train_runs,
-)
+from mmdd.protocols.student import Sets, describe_runs, method_folders, plan_runs, train_runs
 from mmdd.protocols.teacher import ensure_teacher
 from mmdd.protocols.training import StudentRun
 from mmdd.utils.config import ConfigType, load_config

@@ -10,13 +10,7 @@ from mmdd.datasets.formats import SetContent
 from mmdd.engine.preflight import check_job
 from mmdd.protocols.protocol import FULL, read_protocol, student_config
 from mmdd.protocols.sets import protocol_classes
-from mmdd.protocols.student import (
-    check_network,
-    label_job,
-    plan_runs,
-    read_result,
-    student_job,
-)
+from mmdd.protocols.student import check_network, label_job, plan_runs, read_result, student_job
 from mmdd.protocols.student_check import check_student
 from mmdd.protocols.teacher import ensure_teacher, planned_teachers
 from mmdd.protocols.training import StudentRun

@@ -17,13 +17,7 @@ from mmdd.datasets.label_codec import FP16, fill_logits
 from mmdd.datasets.replay import SoftLabelDataset, set_digest
 from mmdd.datasets.views import check_class_order, leaf_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
-from mmdd.models.students.teacher import (
-    Teacher,
-    build_teachers,
-    mean_logits,
-    of_each,
-    teachers_of,
-)
+from mmdd.models.students.teacher import Teacher, build_teachers, mean_logits, of_each, teachers_of
 from mmdd.utils import compat
 from mmdd.utils.config import fingerprint, load_config, resolve_path
 from mmdd.utils.io import sha256

@@ -9,13 +9,7 @@ from .group_plots import draw_group
 from .html import render
 from .notes import notes, verdicts
 from .set_tables import cost_table, score_table
-from .student_tables import (
-    OVERVIEW_NOTE,
-    SPREAD_NOTE,
-    compact,
-    overview_table,
-    student_tables,
-)
+from .student_tables import OVERVIEW_NOTE, SPREAD_NOTE, compact, overview_table, student_tables
 
 
 def write_benchmark(results: Results, work_dir: str, embedding: Optional[str] = 'tsne') -> None:
