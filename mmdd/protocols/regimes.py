@@ -41,9 +41,8 @@ def label_mib(cfg: Mapping[str, Any], images: Optional[int],
     return planned_bytes(dict(labels, images=images, num_classes=num_classes)) / 2**20
 
 
-def label_facts(cfg: Mapping[str, Any], images: Optional[int], task: Optional[str],
-                num_classes: Optional[int]) -> Tuple[Optional[str], Optional[float]]:
-    """:func:`label_regime` and :func:`label_mib`; None of another task than classification."""
-    if task != 'classification':
+def label_facts(run: Any, images: Optional[int]) -> Tuple[Optional[str], Optional[float]]:
+    """:func:`label_regime` and :func:`label_mib` of a run; None of tasks without such labels."""
+    if run.protocol.get('task') != 'classification':
         return None, None
-    return label_regime(cfg), label_mib(cfg, images, num_classes)
+    return label_regime(run.config), label_mib(run.config, images, run.protocol.get('num_classes'))

@@ -113,7 +113,7 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
             run.images, updates,
             {key: value for key, value in described[run.method].items() if key not in shared},
             endless_warm_up(cfg, updates) if updates else None,
-            *label_facts(cfg, run.images, task, run.protocol.get('num_classes')))
+            *label_facts(run, run.images))
     return ProtocolSettings(task, shared, methods)
 
 

@@ -212,8 +212,7 @@ def read_result(run: StudentRun) -> Optional[Run]:
 
 def _identity(run: StudentRun, images: Optional[int] = None) -> Dict[str, Any]:
     """What a result is of: nothing of it is measured."""
-    regime, mib = label_facts(run.config, images, run.protocol.get('task'),
-                              run.protocol.get('num_classes'))
+    regime, mib = label_facts(run, images)
     return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr,
                 regime=regime, label_mib=mib)
 

@@ -11,7 +11,7 @@ from mmdd.utils.components import short_name
 from .base import ScheduleRule
 
 # Fields of a parameter scheduler that count epochs (or iterations).
-LENGTHS = ('begin', 'end', 'T_max', 'total_iters', 'total_steps', 'milestones')
+LENGTHS = ('begin', 'end', 'T_max', 'total_iters', 'total_steps')
 
 
 def num_updates(cfg: Config, images: int) -> int:
@@ -55,13 +55,11 @@ def set_epochs(cfg: Config, epochs: int, milestones: Optional[Sequence[float]] =
         if not node.get('by_epoch', True):
             continue
         for key in LENGTHS:
-            if node.get(key) is None:
-                continue
-            if key == 'milestones':
-                node[key] = ([round_down(f * epochs) for f in milestones] if milestones else
-                             [round_down(m * epochs / old) for m in node[key]])
-            else:
+            if node.get(key) is not None:
                 node[key] = round_down(node[key] * epochs / old)
+        if node.get('milestones') is not None:
+            shares = milestones or [step / old for step in node['milestones']]
+            node['milestones'] = [round_down(share * epochs) for share in shares]
 
 
 def set_length(cfg: Config, epochs: int, val_interval: int,
