@@ -31,14 +31,20 @@ def evaluate(protocol: ConfigType,
     Args:
         protocol: Student protocol, or a distillation config that names one in
             ``evaluation.protocol``.
-        sets: See :func:`mmdd.protocols.evaluate_sets`, as for ``seeds``, ``jobs``,
-            ``full_seeds`` and ``lr_grid``.
+        sets: Folder of each set by name, or the folders of several generated sets of one
+            method; 'full' for the protocol's real set.
         work_dir: Where ``results.json``, ``results.md`` and the runs go. Finished
             runs are skipped, so calling it again resumes it.
+        seeds: One student is trained per set and seed.
+        jobs: Students that are trained at once; as many as there are GPUs, or
+            CPU cores, if None.
         cfg_options: Dotted options merged into the protocol.
+        full_seeds: Seeds of the full real set, which is the slowest; ``seeds`` if None.
         random: Whether to add a baseline of random real images for each size that has none.
             Takes a distillation config; its real set and writer are used. The sets are kept
             in ``<work_dir>/random``.
+        lr_grid: Learning rates of which each method takes the best, see
+            :func:`mmdd.protocols.student.pick_rates`.
 
     Returns:
         dict: The runs of each method by its name.
