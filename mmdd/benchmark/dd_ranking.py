@@ -31,6 +31,8 @@ def rank_set(set_hard: Sequence[Run],
              gamma: float = 0.5) -> RobustScores:
     """Those of ``SCORES`` that the runs of a distilled set allow; metrics are in percent.
 
+    ValueError where they allow none, or all runs of an input failed.
+
     A run of the set is compared with the runs of the others that have its seed, or with the
     mean of all of theirs where none has.
 
@@ -107,6 +109,9 @@ def rank_protocols(sets: Mapping[str, Any],
                    full: Optional[float] = None,
                    **kwargs: Any) -> Dict[str, RobustScores]:
     """Train everything that LRS and ARS need: :func:`rank_set` of each set by name.
+
+    ValueError for a name of the random or the full set, a ``full`` that is no percentage, and a
+    set without a finished run.
 
     Args:
         sets: Folder, or list of folders, of each set by name; all of one size.

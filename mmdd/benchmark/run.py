@@ -45,8 +45,11 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
             groups of :func:`read_suite`.
         work_dir: Where everything goes: sets in ``<method>/seed<k>``, ``students``,
             ``results.json``, ``results.md``, ``plots`` and ``report.html``.
-        seeds: See :func:`mmdd.protocols.evaluate_sets`, as for ``jobs`` and ``full_seeds``.
+        seeds: One student is trained for each set and seed.
         full: Whether to train students on the full real set as well.
+        jobs: Students that are trained at once; as many as there are cores if None. 0 does
+            everything in this process.
+        full_seeds: Seeds of the full real set, the slowest method; ``seeds`` if None.
         cfg_options: Dotted options merged into every distillation config.
         sets: Generated sets per method. The papers' tables use 3, with 5 students on each.
         students: See :meth:`Group.students`.

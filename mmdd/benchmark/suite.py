@@ -53,7 +53,7 @@ class Group:
 
         That one has its name in ``evaluation.students`` or :attr:`protocols`, or '' where
         it has none there. ``which`` is 'default' for it alone, 'all' for all of these as well, or
-        their names.
+        their names; ValueError for a name that this group has not.
         """
         own = plain(self.methods[0].cfg.evaluation.protocol)
         more: Dict[str, Any] = plain(self.protocols)
@@ -102,7 +102,10 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
 
 
 def group_methods(methods: Mapping[str, Any], cfg_options: Optional[dict] = None) -> List[Group]:
-    """Group entries of :func:`read_method` by their student protocol, as it comes first."""
+    """Group entries of :func:`read_method` by their student protocol, as it comes first.
+
+    ``cfg_options`` are merged into every config; ValueError for one that names no protocol.
+    """
     groups: Dict[str, Group] = {}
     for name, value in methods.items():
         for method in read_method(name, value, 'the command line', '', cfg_options):

@@ -124,6 +124,9 @@ def coverage_density(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Tuple[fl
         tuple: Coverage, the share of balls that hold a point of ``fake``, in
         [0, 1]; density, how many balls a point of ``fake`` lies in, divided by
         ``k``: 1 where both sets have the same distribution.
+
+    Raises:
+        ValueError: If there are too few points or features are not finite.
     """
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
@@ -178,9 +181,9 @@ def score_statistics(scores: Sequence[Optional[float]], labels: Sequence[np.ndar
 def feature_metrics(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Dict[str, Any]:
     """All figures of two sets of features, (M, D) and (N, D), whatever their sizes.
 
-    ``mmd2``, ``bandwidth``, ``mmd_linear``, ``coverage``, ``density`` and ``k``, see
-    :func:`coverage_density`, which is less where M is not above it; None for what needs more
-    points.
+    ``mmd2``, ``bandwidth``, ``mmd_linear``, ``coverage``, ``density`` and ``k`` of
+    :func:`coverage_density`, which is M - 1 where M is not above it; None for what needs more
+    points. ValueError where features are not finite.
     """
     found: Dict[str, Any] = dict.fromkeys(
         ('mmd2', 'bandwidth', 'mmd_linear', 'coverage', 'density', 'k'))

@@ -32,6 +32,10 @@ def ensure_teacher(protocol: ConfigType, work_dir: str, folder: Optional[str] = 
         work_dir: Weights that it does not place go to ``<work_dir>/teacher_<key>.pth``.
         folder: A set that students will be trained on, or 'full': their network is looked at
             by :func:`check_student` before a teacher is trained, which may take hours.
+
+    Raises:
+        ValueError: If the checkpoint cannot be read, the real set is missing, or no student
+            can be trained.
     """
     cfg = read_protocol(protocol)
     planned = planned_teachers(cfg, work_dir)
