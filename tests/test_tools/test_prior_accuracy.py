@@ -28,6 +28,17 @@ def test_each_digit_is_found_once_and_only_above_the_score():
         3: pytest.approx(4 / 6), 4: 1.}
 
 
+def test_the_score_of_the_best_f1_keeps_what_is_right():
+    found = [SimpleNamespace(labels=np.array(labels), scores=np.array(scores)) for labels, scores in
+             (([1, 1, 7], [.9, .405, .39]), ([2, 2, 5], [.8, .62, .1]))]
+    # At 0.40: four found, four asked and right; at 0.39 a seven and at 0.41 one digit less.
+    assert prior_accuracy.best_score([[1, 1], [2, 2]], found) == 0.40
+    # A digit that is asked for once is right once.
+    assert prior_accuracy.best_score([[1], [2]], found) == 0.63
+    assert prior_accuracy.best_score([[1], [5]], found[:1] + [
+        SimpleNamespace(labels=np.array([]), scores=np.array([]))]) == 0.41
+
+
 def test_scenes_come_with_the_pictures_of_their_layouts():
     slots, images = prior_accuracy.make_scenes(5, [3, 4], seed=0)
     assert [len(slot.labels) for slot in slots] == [3, 4, 3, 4, 3]
@@ -49,7 +60,7 @@ def test_the_networks_that_read_are_trained_with_gradients(monkeypatch):
     monkeypatch.setattr(prior_accuracy, 'ensure_checkpoint', train)
     monkeypatch.setattr(prior_accuracy, 'load_prior', lambda args: None)
     for more, config in (([], 'configs/_base_/backbones/convnet_digits.py'),
-                         (['--scenes', '4'], 'configs/_base_/proxies/fcos_digits_judge.py')):
+                         (['--scenes', '4'], 'configs/_base_/proxies/fcos_digits_judge_1120.py')):
         monkeypatch.setattr('sys.argv', ['prior_accuracy.py', *more])
         with pytest.raises(InterruptedError):
             prior_accuracy.main()

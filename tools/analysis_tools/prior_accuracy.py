@@ -10,7 +10,9 @@ the classes themselves, and no guidance by a proxy, and classifies them with the
 was trained on the real single-digit training images (trained first where it is missing).
 With --scenes it draws scenes of 3 and 4 digits instead, with the prompts of layouts of validation
 handwriting, and counts how many of the asked digits a detector finds anywhere in the image; beside
-it how many it finds in rendered scenes of these layouts, and in these through the autoencoder.
+it how many it finds in rendered scenes of these layouts, and in these through the autoencoder. What
+counts as found has the score at which the detector's F1 is best on other scenes of validation
+handwriting, or that of --score-thr.
 """
 import argparse
 from collections import Counter
@@ -36,10 +38,10 @@ def parse_args():
     parser.add_argument('--scenes', type=whole(0), help='draw this many scenes of several digits')
     parser.add_argument('--digits', type=whole(0), nargs='+', default=[3, 4],
                         help='digits of a scene')
-    parser.add_argument('--detector', default='configs/_base_/proxies/fcos_digits_judge.py')
-    parser.add_argument('--detector-checkpoint', default='work_dirs/digits/fcos_judge.pth')
-    parser.add_argument('--score-thr', type=real(0, high=1), default=0.3,
-                        help='least confidence of what counts as found')
+    parser.add_argument('--detector', default='configs/_base_/proxies/fcos_digits_judge_1120.py')
+    parser.add_argument('--detector-checkpoint', default='work_dirs/digits/fcos_judge_1120.pth')
+    parser.add_argument('--score-thr', type=real(0, high=1),
+                        help='least confidence of what counts as found (that of the best F1)')
     parser.add_argument('--sheet', help='contact sheet to write')
     return parser.parse_args()
 
@@ -134,6 +136,32 @@ def found_digits(detector, slots, images, score_thr):
     return {count: right[count] / asked[count] for count in sorted(asked)}
 
 
+def best_score(labels, found):
+    """The score, a multiple of 0.01, at which detections have the best F1 anywhere in the images.
+
+    Args:
+        labels: Labels of the objects of each image.
+        found: Detections of each image, with ``labels`` and ``scores``.
+    """
+    asked = sum(map(len, labels))
+
+    def f1(score):
+        kept = [item.labels[item.scores >= score].tolist() for item in found]
+        right = sum(map(count_found, labels, kept))
+        return 2 * right / (asked + sum(map(len, kept)))
+
+    return max((percent / 100 for percent in range(5, 100)), key=f1)
+
+
+def score_of_real(detector, seed, num=300):
+    """The score of the best F1 on rendered scenes of validation handwriting."""
+    rng = np.random.default_rng((seed, num))
+    scenes = [render_scene(rng, 64, 'val') for _ in range(num)]
+    images = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
+    found = detector.predict(images.permute(0, 3, 1, 2).float() / 255)
+    return best_score([scene.labels.tolist() for scene in scenes], found)
+
+
 def load_detector(config, checkpoint):
     """The detector, trained first where its checkpoint is missing."""
     ensure_checkpoint(config, checkpoint)
@@ -153,10 +181,13 @@ def measure_scenes(args, prior, detector):
         for start in track(range(0, len(slots), args.batch_size), 'sampling')])
     decoded = prior.decode_latents(prior.encode_images(rendered)).clamp(0, 1)
     rows = dict(drawn=drawn, rendered=rendered, autoencoder=decoded)
+    score_thr = args.score_thr
+    if score_thr is None:
+        score_thr = score_of_real(detector, args.seed)
     table = Table('scenes', *(f'{count} digits' for count in sorted(set(args.digits))),
-                  title=f'digits found, of those asked for (score {args.score_thr} or more)')
+                  title=f'digits found, of those asked for (score {score_thr} or more)')
     for name, images in rows.items():
-        shares = found_digits(detector, slots, images, args.score_thr)
+        shares = found_digits(detector, slots, images, score_thr)
         table.add_row(name, *(f'{100 * share:.1f} %' for share in shares.values()))
     Console().print(table)
     if args.sheet:
