@@ -2,10 +2,11 @@
 
     python tools/demo.py
 
-Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images and
-from composed ones that start from a collage, and with four coresets at the same budget, trains
-students on each over several seeds, prints what they reach on real test scenes, writes a report
-and draws the distilled sets. Finished parts are kept: run it again to resume.
+Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images (from
+noise, and from those images) and from composed ones that start from a collage, and with four
+coresets at the same budget, trains students on each over several seeds, prints what they reach on
+real test scenes, writes a report and draws the distilled sets. Finished parts are kept: run it
+again to resume.
 """
 import argparse
 import os.path as osp
@@ -21,9 +22,10 @@ METHODS = {
     'Herding': 'configs/coreset/herding_faster-rcnn_digits_1pct.py',
     'Densest': 'configs/coreset/densest_faster-rcnn_digits_1pct.py',
     'UniDD': 'configs/unidd/faster-rcnn_digits_1pct.py',
+    'UniDD from real': 'configs/unidd/faster-rcnn_digits_1pct_from-real.py',
     'UniDD collage': 'configs/unidd/faster-rcnn_digits_1pct_collage.py'
 }
-DRAWN = ('UniDD', 'UniDD collage')
+DRAWN = ('UniDD', 'UniDD from real', 'UniDD collage')
 IMAGES = 10  # of a set, a row of the picture
 
 
@@ -59,7 +61,7 @@ def main():
     args = parse_args()
     from mmdd.apis import benchmark
     begin = time.time()
-    print('mmdd demo: digit scenes, object detection, a budget of 1 %: about 8 minutes on 2 cores')
+    print('mmdd demo: digit scenes, object detection, a budget of 1 %: about 9 minutes on 2 cores')
     benchmark(METHODS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
               full_seeds=args.seeds[:1], title='Digit scenes', command='python tools/demo.py')
     print(f'picture: {draw(args.work_dir)}')
