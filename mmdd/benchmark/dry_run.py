@@ -4,6 +4,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from mmdd.datasets.set_facts import set_facts
 from mmdd.engine.journal import Journal
 from mmdd.protocols.protocol import FULL, read_protocol
 from mmdd.protocols.student import plan_runs, read_result
@@ -11,7 +12,6 @@ from mmdd.utils.cli import BAD_INPUT
 from mmdd.utils.config import ConfigType
 from mmdd.utils.pool import default_jobs
 from .jobs import folders_by_method, set_workers
-from .set_facts import set_facts
 from .set_jobs import Plan, SetJob, expected_length
 from .suite import Group
 

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Dict, List, Optional, Tuple
 
+from mmdd.datasets.set_facts import mean_cost
 from mmdd.protocols.results import MethodRuns, Run, by_method, is_random_method
 from mmdd.protocols.settings import ProtocolSettings
 from mmdd.registry import MODELS
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.mean_std import MeanStd
 from mmdd.utils.typed_json import from_json
-from .set_facts import mean_cost
 
 # Counts up when the fields below change.
 VERSION = 3
@@ -43,7 +43,8 @@ class MethodResult:
     reference: Dict[str, str] = field(default_factory=dict)
     # The paper's values by student and metric.
     paper: Dict[str, Dict[str, MeanStd]] = field(default_factory=dict)
-    proxy: Optional[Dict[str, Any]] = None  # what training its proxy cost, see :func:`proxy_facts`
+    # What training its proxy cost, see :func:`training_facts`.
+    proxy: Optional[Dict[str, Any]] = None
     sets: List[SetResult] = field(default_factory=list)  # its sets; none of the full real set
     dataset: Optional[Dict[str, Any]] = None  # config of the real set
     image_size: Any = None  # size of its images

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Union
 
 from mmdd.datasets.manifest import versions
+from mmdd.datasets.set_facts import set_facts
 from mmdd.engine.distill_job import read_job
 from mmdd.protocols.sets import check_job_fits
 from mmdd.protocols.student import describe_runs, run_result
@@ -11,6 +12,7 @@ from mmdd.utils.cli import BAD_INPUT, one_line
 from mmdd.utils.config import plain
 from mmdd.utils.machine import commit, machine_facts
 from mmdd.utils.mean_std import MeanStd
+from mmdd.utils.training_record import training_facts
 from .dd_ranking import group_scores
 from .evaluate import student_result
 from .jobs import FULL_METHOD, Suite, Trained
@@ -18,7 +20,6 @@ from .methods import Method, budget_text
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.write import write_benchmark
 from .results import ALL, GroupResult, MethodResult, Results, SetResult, StudentResult
-from .set_facts import proxy_facts, set_facts
 from .set_jobs import Plan, SetJob, is_deterministic, plan_sets
 from .suite import Group, add_random_baselines, load_groups
 
@@ -158,7 +159,7 @@ def _method_result(method: Method, checkpoint: Optional[str],
         is_deterministic(method.cfg), plain(method.options), plain(method.sweep),
         reference={key: value for key, value in paper_entry(method.config_name).items()
                    if key != 'results'},
-        proxy=proxy_facts(checkpoint), sets=sets,
+        proxy=training_facts(checkpoint), sets=sets,
         dataset=plain(method.cfg.train_dataloader.dataset),
         image_size=plain(model.get('image_size', 224)), proxy_config=plain(model.get('proxy')),
         checkpoint=checkpoint)

@@ -45,6 +45,13 @@ def read_record(weights: Optional[str]) -> Optional[Dict[str, Any]]:
     return content if known else None
 
 
+def training_facts(weights: Optional[str]) -> Optional[Dict[str, Any]]:
+    """What the training of weights cost and reached, by their record; None without one."""
+    content = read_record(weights)
+    return content and {key: content.get(key) for key in (
+        'config', 'seconds', 'updates', 'metrics')}
+
+
 def training_records(model: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
     """Records of all weights that a config names.
 

@@ -1,7 +1,5 @@
 """Results of a benchmark that never ran, with sets on disk that do exist."""
-import json
-
-import numpy as np
+from distilled import write_set
 
 from mmdd.benchmark.results import (
     GroupResult,
@@ -10,45 +8,13 @@ from mmdd.benchmark.results import (
     SetResult,
     StudentResult,
 )
-from mmdd.benchmark.set_facts import set_facts
-from mmdd.datasets.formats.voc_xml import write_voc_xml
+from mmdd.datasets.set_facts import set_facts
 from mmdd.protocols.results import Run
 from mmdd.protocols.settings import MethodSettings, ProtocolSettings
-from mmdd.utils.io import atomic_save_image
 from mmdd.utils.mean_std import MeanStd
 
 METHODS = ('Random', 'Prior', 'Proxy', 'UniDD')
 VALUES = {'Random': (40., 42.), 'Prior': (10., 12.), 'Proxy': (44., 46.), 'UniDD': (50., 54.)}
-
-
-def write_set(folder, method='UniDD', num=3, score=0.5, seconds=2.):
-    """A finished distilled set of ``num`` images with a manifest; returns its path."""
-    images = []
-    for i in range(num):
-        files = [f'VOC2007/JPEGImages/{i:06d}.jpg', f'VOC2007/Annotations/{i:06d}.xml']
-        atomic_save_image(str(folder / files[0]), np.full((24, 32, 3), 40 * i, np.uint8))
-        write_voc_xml(str(folder / files[1]), f'{i:06d}.jpg', (24, 32, 3), [[2, 2, 20, 20]],
-                      ['<i>cat'])
-        images.append(dict(
-            files=files, slot=i, seed=i, round=0, rounds=1 + i % 2, classes=['<i>cat'],
-            prompt='', source='x', score=score + i / 10, accepted=True, label_source='proxy',
-            seconds=seconds))
-    manifest = dict(
-        images=images, method=method, budget='Ratio(percent=1)', budget_asked=num,
-        budget_met=num, images_made=2 * num, discard_rate=0.5, classes=['<i>cat'],
-        job=dict(fingerprint=f'{method}{num}'), versions=dict(torch='2'),
-        cost=dict(
-            stages=dict(
-                prepare=dict(kind='deploy', seconds=1., denoiser_passes=0),
-                synthesize=dict(kind='distill', seconds=9., denoiser_passes=120 * num)),
-            deploy_seconds=1., distill_seconds=9., denoiser_passes=120 * num,
-            seconds_per_image=seconds, seconds_per_kept=2 * seconds,
-            peak_memory_mib=dict(host=700), ranks=1),
-        per_class={'<i>cat': dict(images=num, objects=num), 'dog': dict(images=0, objects=0)},
-        metrics=dict(mmd2=0.25, mmd_linear=4.3, coverage=0.75, density=0.5, bandwidth=3., k=5,
-                     num_real=12, score=dict(mean=score, class_means={'<i>cat': 0.625})))
-    (folder / 'manifest.json').write_text(json.dumps(manifest))
-    return str(folder)
 
 
 def run(method, folder, seed, value, images=3):

@@ -18,7 +18,7 @@ from mmdd.engine.journal import Journal
 from mmdd.models import DatasetDistiller
 from mmdd.registry import MODELS
 from mmdd.utils.stage_clock import StageClock
-from mmdd.utils.training_record import training_records, write_record
+from mmdd.utils.training_record import training_facts, training_records, write_record
 
 NUM, STEPS, BRANCHES = 3, 3, 2
 
@@ -148,6 +148,9 @@ def test_training_of_weights_is_deployment(tmp_path):
     model = dict(type='UniDD', proxy=dict(cfg=[str(folder)], checkpoint=str(proxy)),
                  diffusion=dict(pretrained=str(folder)), refiners=[dict(weights=str(proxy))],
                  prompt_file=str(tmp_path / 'bad.pth'), prompter=dict(text='', other='a ' * 999))
+    assert training_facts(str(proxy)) == dict(
+        config=None, seconds=12.5, updates=40, metrics=None)
+    assert training_facts(None) is None
     assert {part: record['seconds'] for part, record in training_records(model).items()} == dict(
         proxy=12.5, diffusion=100.)
     clock = StageClock()

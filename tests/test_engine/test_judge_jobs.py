@@ -9,8 +9,8 @@ import tiny
 import torch
 
 from mmdd.apis import distill
-from mmdd.benchmark.set_facts import set_facts
 from mmdd.datasets.class_counts import count_classes, report_counts
+from mmdd.datasets.set_facts import set_facts
 from mmdd.engine.attempts import best_round
 from mmdd.engine.job import describe_parts, describe_raw_samples
 from mmdd.engine.journal import Journal

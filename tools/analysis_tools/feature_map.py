@@ -50,9 +50,9 @@ from mmdd.benchmark.report.embedding import (
     image_features,
 )
 from mmdd.benchmark.report.plots import COLOURS, MARKERS, legend_below, save_figure, themed
-from mmdd.benchmark.set_facts import read_set_manifest
 from mmdd.datasets.checks import open_real_set
 from mmdd.datasets.class_names import spoken_names
+from mmdd.datasets.set_facts import read_set_manifest
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.registry import MODELS

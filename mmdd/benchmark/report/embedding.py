@@ -11,12 +11,12 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS
 
 from mmdd.datasets.annotations import load_image
+from mmdd.datasets.set_facts import read_set_manifest
 from mmdd.models.coresets.feature_pass import extract
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.state import read_arrays, write_arrays
 from ..results import GroupResult
-from ..set_facts import read_set_manifest
 
 REAL = 'real'
 MAX_METHODS = 6

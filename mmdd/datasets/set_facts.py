@@ -4,9 +4,8 @@ import statistics
 from collections import Counter
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from mmdd.datasets.manifest import MANIFEST, read_manifest
 from mmdd.utils.grouping import grouped
-from mmdd.utils.training_record import read_record
+from .manifest import MANIFEST, read_manifest
 
 SUMMARY = ('method', 'budget', 'budget_asked', 'budget_met', 'images_made', 'discard_rate',
            'versions', 'metrics')
@@ -89,10 +88,3 @@ def set_cost(content: Mapping[str, Any]) -> Dict[str, Any]:
         cost['stages'][name] = dict(kind=kind, seconds=value)
         cost[f'{kind}_seconds'] = cost.get(f'{kind}_seconds', 0.) + value
     return cost
-
-
-def proxy_facts(checkpoint: Optional[str]) -> Optional[Dict[str, Any]]:
-    """What training a proxy cost and reached: the JSON file beside its checkpoint."""
-    content = read_record(checkpoint)
-    return content and {key: content.get(key) for key in (
-        'config', 'seconds', 'updates', 'metrics')}
