@@ -29,8 +29,8 @@ def parse_args():
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before what takes seconds to import
 
-from mmdd.benchmark.report.plots import bar_panels, legend_below, save_figure, themed
 from mmdd.datasets.set_facts import set_facts
+from mmdd.utils.figures import bar_panels, legend_below, save_figure, themed
 from mmdd.utils.io import atomic_write_text
 from mmdd.utils.table import Table
 

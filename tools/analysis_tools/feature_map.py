@@ -49,7 +49,6 @@ from mmdd.benchmark.report.embedding import (
     evenly_chosen,
     image_features,
 )
-from mmdd.benchmark.report.plots import COLOURS, MARKERS, legend_below, save_figure, themed
 from mmdd.datasets.checks import open_real_set
 from mmdd.datasets.class_names import spoken_names
 from mmdd.datasets.set_facts import read_set_manifest
@@ -58,6 +57,7 @@ from mmdd.engine.train_job import ensure_checkpoint
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config, suggestion
+from mmdd.utils.figures import COLOURS, MARKERS, legend_below, save_figure, themed
 
 
 def set_files(folder):

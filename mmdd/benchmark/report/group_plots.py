@@ -7,6 +7,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmdd.utils.figures import THEMES, svg, themed
 from mmdd.utils.io import atomic_write_text
 from mmdd.utils.names import slug
 from ..results import GroupResult, StudentResult
@@ -42,14 +43,14 @@ def draw_group(group: GroupResult, work_dir: str, embedding: Optional[str]) -> L
     drawn = []
     for number, (kind, title, draw) in enumerate(found):
         figures = {}
-        for theme in plots.THEMES:
-            with plots.themed(theme):
+        for theme in THEMES:
+            with themed(theme):
                 if (figure := draw()) is not None:
                     figures[theme] = figure
         if figures:
             width, height = (round(96 * inches) for inches in figures['light'].get_size_inches())
             one = Drawing(kind, title, width, height, **{
-                theme: plots.svg(figure) for theme, figure in figures.items()})
+                theme: svg(figure) for theme, figure in figures.items()})
             name = f'{slug(group.name)}-{number}-{kind}.svg'
             atomic_write_text(osp.join(work_dir, 'plots', name), one.light)
             drawn.append(one)
