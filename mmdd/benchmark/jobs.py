@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from mmdd.datasets.formats import SetContent
 from mmdd.engine.preflight import check_job
+from mmdd.engine.worker_jobs import Preparations, distill_job
 from mmdd.protocols.protocol import FULL, read_protocol, student_config
 from mmdd.protocols.sets import protocol_classes
 from mmdd.protocols.student import check_network, label_job, plan_runs, read_result, student_job
@@ -19,8 +20,6 @@ from mmdd.utils.config import ConfigType, fingerprint
 from mmdd.utils.grouping import grouped
 from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
 from mmdd.utils.pool import allowed_threads, default_jobs
-from .distillation import distill_job
-from .preparations import Preparations
 from .set_jobs import Plan, SetJob, expected_length
 from .suite import Group
 
@@ -132,7 +131,8 @@ class Suite:
         mark = fingerprint(config)
         self.protocols[mark] = config
         try:
-            ready = self.shared.of_protocol(config, self.work_dir)
+            data = self.shared.of_config(config)
+            ready = self.shared.of_checkpoints(planned_teachers(config, self.work_dir), data)
             self._check_before_teachers(mark, config)
         except BAD_INPUT:  # of its teachers, which the plan of each set's students says
             ready = []

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from mmengine.config import Config
 
 from mmdd.datasets.manifest import read_manifest
+from mmdd.engine.worker_jobs import distill_job
 from mmdd.protocols.protocol import protocol_classes
 from mmdd.protocols.student import Sets, missing_random
 from mmdd.registry import MODELS
@@ -13,7 +14,6 @@ from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType, load_config, plain
 from mmdd.utils.grouping import grouped
 from mmdd.utils.jobs import run_jobs
-from .distillation import distill_job
 
 RANDOM = 'Random'
 NO_RANDOM = ('No baseline of random real images: a protocol alone does not say how the real set '

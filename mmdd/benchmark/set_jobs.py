@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope, Registry
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import build_pool, changes_images, describe_parts, describe_raw_samples
 from mmdd.engine.journal import Journal
+from mmdd.engine.worker_jobs import is_trained_here
 from mmdd.models.coresets import CoresetBaseline
 from mmdd.models.diffusions.fine_tuned import prior_of
 from mmdd.registry import MODELS, TASK_UTILS
@@ -21,7 +22,6 @@ from mmdd.utils.components import class_of
 from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.signature import defaults_of
 from .methods import Method
-from .preparations import is_trained_here
 from .suite import Group
 
 

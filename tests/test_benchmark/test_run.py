@@ -10,7 +10,6 @@ import yaml
 from mmengine.config import Config
 from run_tool import ROOT, run
 
-from mmdd.benchmark.distillation import distill_job
 from mmdd.benchmark.jobs import Suite
 from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
@@ -19,6 +18,7 @@ from mmdd.benchmark.results import MethodResult, Results
 from mmdd.benchmark.run import _paper, make_plan
 from mmdd.benchmark.suite import Group, group_methods, read_suite
 from mmdd.datasets.digit_scenes import CLASSES
+from mmdd.engine.worker_jobs import distill_job
 from mmdd.utils.jobs import run_jobs
 from mmdd.utils.mean_std import MeanStd
 

@@ -1,23 +1,21 @@
 """The graph of a benchmark: what is made first, what waits for what, what is made once."""
 import os
 import os.path as osp
-from types import SimpleNamespace
 
 import pytest
 import tiny
 import toy_student
 from mmengine.config import Config
 
-from mmdd.benchmark import jobs, preparations
+from mmdd.benchmark import jobs
 from mmdd.benchmark.jobs import Suite
-from mmdd.benchmark.preparations import Preparations
 from mmdd.benchmark.run import make_plan
 from mmdd.benchmark.set_jobs import SetJob, expected_length
 from mmdd.benchmark.suite import group_methods
 from mmdd.datasets.digit_scenes import CLASSES
-from mmdd.engine import distill_job
-from mmdd.engine.distill_job import read_job
-from mmdd.utils.config import fingerprint
+from mmdd.engine import worker_jobs
+from mmdd.engine.worker_jobs import Preparations
+from mmdd.protocols.teacher import planned_teachers
 from mmdd.utils.io import sha256
 
 
@@ -48,44 +46,12 @@ def trained_of(suite):
     return suite.trained(group, members, group.protocol)
 
 
-def test_what_a_set_prepares(tmp_path):
-    """Steps and weights are found through the configs of what is trained."""
-    scenes = dict(type='DigitScenes', root=str(tmp_path))
-    (tmp_path / 'inner.py').write_text(
-        f'prepare = [{dict(scenes, type="mmdd.DigitScenes")!r}]\nmodel = dict()\n')
-    (tmp_path / 'outer.py').write_text(
-        f'prepare = [dict(type="TrainedCheckpoint", config={str(tmp_path / "inner.py")!r}, '
-        f'checkpoint="backbone.pth")]\n')
-    proxy = dict(type='DetectorProxy', cfg=str(tmp_path / 'outer.py'), checkpoint='proxy.pth')
-    found = Preparations(str(tmp_path))
-    data = fingerprint(scenes)
-    assert found.of_set(Config(dict(prepare=[scenes], model=dict(proxy=proxy)))) == [
-        data, 'proxy.pth']
-    assert {name: set(job.needs) for name, job in found.jobs.items()} == {
-        data: set(), 'backbone.pth': {data}, 'proxy.pth': {data, 'backbone.pth'}}
-    # the same again, and a part that another set adds
-    judge = dict(proxy, checkpoint='judge.pth')
-    assert found.of_set(Config(dict(model=dict(proxy=proxy, judge=judge)))) == [
-        'proxy.pth', 'judge.pth']
-    assert set(found.jobs) == {data, 'backbone.pth', 'proxy.pth', 'judge.pth'}
-    assert found.jobs['judge.pth'].needs == ['proxy.pth', 'backbone.pth']
-    assert found.of_set(Config(dict(model=dict(type='RandomCoreset')))) == []
-
-
-def test_weights_that_are_there_need_nothing(tmp_path):
-    path = tmp_path / 'proxy.pth'
-    path.write_bytes(b'x')
-    (tmp_path / 'outer.py').write_text('prepare = [dict(type="DigitScenes", root="nowhere")]\n')
-    proxy = dict(type='DetectorProxy', cfg=str(tmp_path / 'outer.py'), checkpoint=str(path))
-    found = Preparations(str(tmp_path))
-    assert found.of_set(Config(dict(model=dict(proxy=proxy)))) == [] and found.jobs == {}
-
-
 def test_a_teacher_is_trained_once_for_all_that_need_it(tmp_path):
     cfg = Config(toy_student.protocol(tmp_path / 'real'))
     cfg.protocol.schedule = dict(teacher=dict(cfg=dict(train_cfg=dict(max_iters=1))))
     found = Preparations(str(tmp_path))
-    names = [found.of_protocol(Config(dict(cfg, note=note)), 'w') for note in 'ab']
+    names = [found.of_checkpoints(planned_teachers(Config(dict(cfg, note=note)), 'w'), [])
+             for note in 'ab']
     assert names[0] == names[1] == list(found.jobs) and len(found.jobs) == 1
     assert found.jobs[names[0][0]].target == names[0][0]
     assert osp.basename(names[0][0]).startswith('teacher_')
@@ -135,7 +101,7 @@ def test_a_network_that_cannot_be_is_told_before_a_student_begins(tmp_path, digi
 
 def test_no_teacher_is_trained_for_a_network_that_cannot_be(tmp_path, digits, monkeypatch):
     """Its protocol is refused before; one of the same teacher that can be trained has it."""
-    monkeypatch.setattr(preparations, 'ensure_checkpoint', lambda *args: (
+    monkeypatch.setattr(worker_jobs, 'ensure_checkpoint', lambda *args: (
         tmp_path / 'trained').touch())
     suite = suite_of(tmp_path, digits, dict(Random=(dict(type='RandomCoreset'), {})), workers=0,
                      student=dict(start='nowhere'), schedule=dict(
@@ -240,36 +206,3 @@ def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
                       [(run.method, run.seed, run.images) for run in rows]))
     assert found[0] == found[1] and len(found[0][0]) == 2 and len(found[0][1]) == 4
     assert all(len(files) > 4 for files in found[0][0])
-
-
-def test_class_shards_are_fine_tuned_beside_each_other(tmp_path):
-    """A job for each, with the training and the file that distilling would look for."""
-    job = read_job('configs/minimax/resnet18_imagenet_ipc10.py', {
-        'model.fine_tune.checkpoint': str(tmp_path / 'tuned.pth'),
-        'model.fine_tune.classes_per_shard': 400})
-    (tmp_path / 'tuned_400-799.pth').write_bytes(b'x')
-    found = Preparations(str(tmp_path))
-    paths = [str(tmp_path / f'tuned_{name}.pth') for name in ('0-399', '800-999')]
-    assert found.of_set(job) == paths == list(found.jobs)
-    for path in paths:
-        assert found.jobs[path].needs == [] and found.jobs[path].target == path
-        *_, work, config, place = found.jobs[path].args
-        assert work is preparations._fine_tune and (config, place) == (job.to_dict(), path)
-
-
-def test_fine_tuned_weights_with_a_place_of_their_own_are_trained(monkeypatch):
-    """Whole or of one shard of classes, and checked like those of a distillation."""
-    trained, checked = [], []
-    monkeypatch.setattr(distill_job, 'ensure_checkpoint', lambda config, path: trained.append(
-        (path, config.model.get('labels'))))
-    monkeypatch.setattr(distill_job, 'check_fine_tunes', lambda jobs, *_: checked.append(
-        len(jobs)))
-    monkeypatch.setattr(distill_job, 'open_real_set', lambda dataset: SimpleNamespace(
-        metainfo=dict(classes=list('0123456789'))))
-    path = 'work_dirs/digits/minimax_dit{}.pth'
-    job = read_job('configs/minimax/convnet_digits_ipc10.py')
-    preparations._fine_tune(job.to_dict())
-    job.model.fine_tune.classes_per_shard = 4
-    preparations._fine_tune(job.to_dict(), path.format('_4-7'))
-    assert trained == [(path.format(''), None), (path.format('_4-7'), [4, 5, 6, 7])]
-    assert checked == [1, 3]

@@ -1,30 +1,50 @@
-"""What sets and students of a benchmark share and is made once: data, and trained weights."""
+"""Jobs for worker processes: a distillation, and the data and weights that several need."""
 import os.path as osp
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
+from mmdd.datasets.manifest import MANIFEST
 from mmdd.datasets.views import read_classes
-from mmdd.engine import distill_job
-from mmdd.engine.prepare import prepare
-from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.protocols.teacher import planned_teachers
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of, short_name
 from mmdd.utils.config import fingerprint, import_custom_modules, load_config
 from mmdd.utils.jobs import Job
 from mmdd.utils.quiet import work_quietly
+from .distill_job import (
+    plan_fine_tunings,
+    read_job,
+    ready_fine_tuned,
+    ready_weights,
+    run_distillation,
+)
+from .prepare import prepare
+from .train_job import ensure_checkpoint
 
 # Jobs that others wait for go first.
 DATA, WEIGHTS = (0, ), (1, )
 
 
+def distill_job(name: str, config: Any, work_dir: str, options: Dict[str, Any], label: str,
+                **more: Any) -> Job:
+    """The job ``work_dir`` that makes or resumes a set: finished once its manifest is there.
+
+    Its line calls it ``name``, its progress lines begin with ``label``, the full output is in
+    ``output.log``. ``options`` are merged into the config, ``more`` are further fields of the
+    job.
+    """
+    folder, log = osp.join(work_dir, 'distilled'), osp.join(work_dir, 'output.log')
+    return Job(work_dir, name, work_quietly, (log, label, _distill, config, work_dir, options),
+               target=osp.join(folder, MANIFEST), log=log, alone=True, result=lambda: folder,
+               **more)
+
+
 class Preparations:
     """The jobs that make what several sets and students need, each of them once.
 
-    Their output goes to ``prepare.log`` in the work dir of the benchmark; those that train
-    weights have so many places and CPU threads, see :class:`Job`.
+    Their output goes to ``prepare.log`` in the work dir; those that train weights have so many
+    places and CPU threads, see :class:`Job`.
     """
 
     def __init__(self, work_dir: str, places: int = 1, threads: Optional[int] = None) -> None:
@@ -78,10 +98,11 @@ class Preparations:
         return [name for training, path in jobs for name in self._weights(
             path, training, needs, _fine_tune, config.to_dict(), path)]
 
-    def of_protocol(self, config: Config, work_dir: str) -> List[str]:
-        """The same for a student protocol, with its teachers: see :func:`planned_teachers`."""
-        names = self.of_config(config)
-        for training, path in planned_teachers(config, work_dir):
+    def of_checkpoints(self, trainings: Sequence[Tuple[Config, str]],
+                       needs: Sequence[str]) -> List[str]:
+        """Names of the jobs ``needs``, and of one after them for each config and checkpoint."""
+        names = list(needs)
+        for training, path in trainings:
             names += self._weights(path, training, names, ensure_checkpoint, training.to_dict(),
                                    path)
         return names
@@ -113,6 +134,12 @@ def is_trained_here(network: Any) -> bool:
         class_of(MODELS, network), 'trained_by_job', True)
 
 
+def _distill(config: Any, work_dir: str, options: Dict[str, Any]) -> None:
+    cfg = read_job(config, options)
+    cfg.work_dir = work_dir
+    run_distillation(cfg, resume=True)
+
+
 def _build(step: Mapping[str, Any]) -> None:
     setup()
     cfg = load_config(step)
@@ -122,13 +149,12 @@ def _build(step: Mapping[str, Any]) -> None:
 
 def _train(config: Mapping[str, Any], part: str) -> None:
     setup()
-    distill_job.ready_weights(distill_job.read_job(config).model[part], '', part)
+    ready_weights(read_job(config).model[part], '', part)
 
 
 def _fine_tune(config: Mapping[str, Any], path: Optional[str] = None) -> None:
     """Train the fine-tuned weights of a job, those of one file alone where it is named."""
     setup()
-    cfg = distill_job.read_job(config)
+    cfg = read_job(config)
     cfg.work_dir = ''  # the weights have a place of their own
-    distill_job.ready_fine_tuned([job for job in distill_job.plan_fine_tunings(cfg)
-                                  if path in (None, job[1])])
+    ready_fine_tuned([job for job in plan_fine_tunings(cfg) if path in (None, job[1])])
