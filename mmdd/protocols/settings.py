@@ -5,12 +5,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from mmengine.config import Config
 
 from mmdd.datasets.views import leaf_dataset
+from mmdd.models.students.label_regimes import REGIMES
 from mmdd.models.students.teacher import teachers_of
 from mmdd.utils.components import short_name
 from mmdd.utils.grouping import grouped
 from .protocol import pretrained_weights, selection
 from .recipes.lengths import endless_warm_up, num_updates, param_schedulers
-from .regimes import REGIMES, label_facts
 
 # Pipeline steps that read or pack: everything else is augmentation or resizing.
 PLUMBING = ('LoadImageFromFile', 'CachedSteps', 'LoadAnnotations', 'PackInputs', 'PackDetInputs',
@@ -113,7 +113,7 @@ def protocol_settings(runs: Sequence[Any], task: str) -> ProtocolSettings:
             run.images, updates,
             {key: value for key, value in described[run.method].items() if key not in shared},
             endless_warm_up(cfg, updates) if updates else None,
-            *label_facts(run, run.images))
+            *run.label_facts(run.images))
     return ProtocolSettings(task, shared, methods)
 
 

@@ -10,15 +10,13 @@ from mmdd.utils.config import ConfigType
 from mmdd.utils.jobs import Job, run_jobs
 from mmdd.utils.state import read_state
 from mmdd.utils.typed_json import from_json
-from .label_writer import prepare_student
 from .lr_search import best_rates, search_protocol
 from .protocol import content_hash, read_protocol, run_key, student_config
-from .regimes import label_facts
 from .results import Run, is_random_method
 from .sets import FULL, protocol_classes, set_content
 from .settings import protocol_settings
 from .student_check import check_student
-from .training import StudentRun, train_logged
+from .training import StudentRun, prepare_student, train_logged
 
 # Folder of each set by name; several folders are generated sets of one method; 'full'.
 Sets = Mapping[str, Union[str, Sequence[str]]]
@@ -212,7 +210,7 @@ def read_result(run: StudentRun) -> Optional[Run]:
 
 def _identity(run: StudentRun, images: Optional[int] = None) -> Dict[str, Any]:
     """What a result is of: nothing of it is measured."""
-    regime, mib = label_facts(run, images)
+    regime, mib = run.label_facts(images)
     return dict(method=run.method, set=run.folder, seed=run.seed, key=run.key, lr=run.lr,
                 regime=regime, label_mib=mib)
 

@@ -7,12 +7,13 @@ from mmengine.config import Config
 from mmdd.datasets.soft_labels import planned_size
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.students.label_settings import read_settings, size_settings
+from mmdd.models.students.label_writer import write_soft_labels
 from mmdd.models.students.teacher import of_each, teachers_of
 from mmdd.registry import TASK_UTILS
 from mmdd.utils import compat
 from mmdd.utils.components import class_of
 from mmdd.utils.config import ConfigType, fingerprint, load_config
-from .label_writer import read_settings, size_settings, write_soft_labels
 from .protocol import read_protocol, student_config
 from .recipes import StoredLabels
 from .recipes.base import set_image_size

@@ -6,7 +6,7 @@ import os.path as osp
 import re
 import time
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -14,11 +14,14 @@ from mmengine.runner import find_latest_checkpoint
 
 from mmdd.engine.hooks.resume_hook import ResumeHook
 from mmdd.engine.hooks.scalars_hook import StudentScalarsHook
+from mmdd.models.students.label_regimes import label_mib, label_regime
+from mmdd.models.students.label_settings import check_labels, read_settings
+from mmdd.models.students.label_writer import write_soft_labels
+from mmdd.utils.config import fingerprint, load_config
 from mmdd.utils.locks import LOCK, alone
 from mmdd.utils.quiet import work_quietly
 from mmdd.utils.runner import build_runner
 from mmdd.utils.state import is_whole_checkpoint, write_state
-from .label_writer import prepare_student
 from .protocol import selection
 from .sets import FULL
 
@@ -55,6 +58,36 @@ class StudentRun:
     def evaluation_dir(self) -> str:
         """The work dir that all runs share."""
         return osp.dirname(osp.dirname(self.work_dir))
+
+    def label_facts(self, images: Optional[int]) -> Tuple[Optional[str], Optional[float]]:
+        """:func:`label_regime` and :func:`label_mib`; None of tasks without such labels."""
+        if self.protocol.get('task') != 'classification':
+            return None, None
+        return label_regime(self.config), label_mib(
+            self.config, images, self.protocol.get('num_classes'))
+
+
+def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
+    """The config of a student with the folder of its stored soft labels, which are made first.
+
+    Args:
+        config: Student config as :func:`student_config` gives it; one without stored labels
+            stays as it is, and of labels that it names :func:`check_labels` is asked.
+        work_dir: Folder of the evaluation; labels go to ``<work_dir>/soft_labels/<key>``, where
+            the key stands for images, teacher and settings. Labels that are there are used,
+            unfinished ones finished.
+    """
+    cfg = load_config(config)
+    if cfg.get('soft_labels') is None:
+        return cfg
+    dataset = cfg.train_dataloader.dataset
+    if dataset.labels is not None:
+        check_labels(cfg, dataset.labels)
+    else:
+        settings = read_settings(cfg)
+        key = fingerprint(dict(settings=settings))[:16]
+        dataset.labels = write_soft_labels(cfg, osp.join(work_dir, 'soft_labels', key), settings)
+    return cfg
 
 
 def train_student(run: StudentRun) -> Dict[str, Any]:

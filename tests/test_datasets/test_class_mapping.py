@@ -15,9 +15,10 @@ from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.class_names import class_names, imagenet_indices
 from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.students.label_settings import check_labels
 from mmdd.models.students.teacher import Teacher
-from mmdd.protocols.label_writer import check_labels, prepare_student
 from mmdd.protocols.protocol import read_protocol, student_config
+from mmdd.protocols.training import prepare_student
 
 SUBSET = ('7', '2', '4')
 

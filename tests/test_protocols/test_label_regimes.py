@@ -15,13 +15,13 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmdd.apis import evaluate, train
 from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.students.label_regimes import REGIMES, label_mib, label_regime
 from mmdd.models.students.teacher import Teacher
-from mmdd.protocols.label_writer import prepare_student
 from mmdd.protocols.protocol import read_protocol, student_config
 from mmdd.protocols.recipes.lengths import num_updates
-from mmdd.protocols.regimes import REGIMES, label_mib, label_regime
 from mmdd.protocols.settings import describe_student
 from mmdd.protocols.teacher import describe_soft_labels, ensure_soft_labels, ensure_teacher
+from mmdd.protocols.training import prepare_student
 from mmdd.registry import TASK_UTILS
 
 SHORT = dict(train_cfg=dict(max_epochs=2, val_interval=1), train_dataloader=dict(batch_size=5))

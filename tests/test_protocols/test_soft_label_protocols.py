@@ -15,10 +15,11 @@ from mmengine.runner import find_latest_checkpoint
 from mmdd.apis import evaluate, train
 from mmdd.datasets.soft_labels import SoftLabelStore
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.students.label_settings import read_settings
 from mmdd.models.students.teacher import Teacher
-from mmdd.protocols.label_writer import prepare_student, read_settings
 from mmdd.protocols.protocol import read_protocol, run_key, student_config
 from mmdd.protocols.teacher import ensure_soft_labels, ensure_teacher, teacher_config
+from mmdd.protocols.training import prepare_student
 from mmdd.utils.progress import Progress
 from mmdd.utils.runner import build_runner
 

@@ -2,7 +2,7 @@
 import itertools
 from typing import Iterable, List
 
-from mmdd.protocols.regimes import REGIMES
+from mmdd.models.students.label_regimes import REGIMES
 from mmdd.protocols.results import MethodRuns
 from ..results import GroupResult
 

@@ -7,6 +7,9 @@ from torch import Tensor
 from mmdd.models.proxies.base import TaskProxy, normalizes, reads_rgb, takes_rgb
 from mmdd.utils.config import resolve_path
 
+CLASSES_FIX = ('give a teacher of the same classes, or say which are the same in '
+               'protocol.schedule.teacher.mapping')
+
 
 class Teacher(TaskProxy):
     """A frozen mmpretrain classifier that gives logits.

@@ -9,13 +9,10 @@ from mmdd.datasets.class_mapping import class_columns
 from mmdd.datasets.views import check_class_order, loader_dataset, read_classes
 from mmdd.models.proxies.base import reads_rgb
 from mmdd.models.students.soft_losses import KINDS
-from mmdd.models.students.teacher import of_each, teachers_of
+from mmdd.models.students.teacher import CLASSES_FIX, of_each, teachers_of
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import load_config
 from .base import ClassificationRule
-
-CLASSES_FIX = ('give a teacher of the same classes, or say which are the same in '
-               'protocol.schedule.teacher.mapping')
 
 
 @dataclass

@@ -1,5 +1,5 @@
 """Which labels a classification student learns from, and how much disk they take."""
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional
 
 from mmdd.datasets.soft_labels import planned_bytes
 
@@ -39,10 +39,3 @@ def label_mib(cfg: Mapping[str, Any], images: Optional[int],
     if not images or not num_classes:
         return None
     return planned_bytes(dict(labels, images=images, num_classes=num_classes)) / 2**20
-
-
-def label_facts(run: Any, images: Optional[int]) -> Tuple[Optional[str], Optional[float]]:
-    """:func:`label_regime` and :func:`label_mib` of a run; None of tasks without such labels."""
-    if run.protocol.get('task') != 'classification':
-        return None, None
-    return label_regime(run.config), label_mib(run.config, images, run.protocol.get('num_classes'))
