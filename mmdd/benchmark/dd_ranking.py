@@ -1,20 +1,13 @@
-"""The students that DD-Ranking's robust scores need, and the scores of each set."""
+"""DD-Ranking's robust scores of each set, from the runs of its students."""
 import statistics
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmdd.evaluation import robust_scores
-from mmdd.protocols import MethodRuns, Run, by_method, evaluate_sets
-from mmdd.protocols.lr_search import LR_GRID
-from mmdd.protocols.protocol import FULL, read_protocol
-from mmdd.protocols.recipes import SoftRule
-from mmdd.registry import TASK_UTILS
-from mmdd.utils.components import class_of
-from mmdd.utils.config import ConfigType
+from mmdd.protocols import MethodRuns, Run
 from mmdd.utils.mean_std import MeanStd
 from .results import GroupResult, RobustScores, StudentResult
 
 SCORES = ('HLR', 'IOR', 'LRS', 'ARS')
-RANDOM, FULL_SET = 'random real images', 'full real set'
 
 
 def rank_set(set_hard: Sequence[Run],
@@ -95,70 +88,6 @@ def group_scores(group: GroupResult) -> Dict[str, RobustScores]:
         if method.sets and all(parts):
             found[method.name] = rank_set(*parts)
     return found
-
-
-def rank_protocols(sets: Mapping[str, Any],
-                   random: Any,
-                   hard: ConfigType,
-                   soft: ConfigType,
-                   work_dir: str,
-                   noaug: Optional[ConfigType] = None,
-                   seeds: Sequence[int] = (0, 1, 2, 3, 4),
-                   jobs: Optional[int] = None,
-                   lr_grid: Optional[Sequence[float]] = LR_GRID,
-                   full: Optional[float] = None,
-                   **kwargs: Any) -> Dict[str, RobustScores]:
-    """Train everything that LRS and ARS need: :func:`rank_set` of each set by name.
-
-    ValueError for a name of the random or the full set, a ``full`` that is no percentage, and a
-    set without a finished run.
-
-    Args:
-        sets: Folder, or list of folders, of each set by name; all of one size.
-        random: Folder, or folders, of random real images of that size.
-        hard: Protocol with hard labels.
-        soft: Protocol with soft labels, or any other kind.
-        work_dir: Where the runs go; finished ones are skipped.
-        noaug: A protocol without augmentation; there is no ARS if None. ARS compares the
-            labels that it has: where it is ``soft`` without augmentation, ARS is that of
-            soft labels.
-        seeds: Seeds of the trainings; DD-Ranking takes 5.
-        jobs: See :func:`evaluate_sets`.
-        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each set.
-        full: Accuracy of the full real set with hard labels in percent, if it is known.
-            None trains it once, with the first seed and the rate of the protocol: it costs
-            more than all the others, and only its value counts.
-        kwargs: See :func:`rank_set`.
-    """
-    if {RANDOM, FULL_SET} & set(sets):
-        raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
-
-    def train(protocol: Optional[ConfigType]) -> Dict[str, List[Run]]:
-        if protocol is None:
-            return {}
-        found = by_method(evaluate_sets(dict(sets, **{RANDOM: random}), protocol, work_dir, seeds,
-                                        jobs, lr_grid=lr_grid))
-        return {name: own.runs for name, own in found.items()}
-
-    if full is not None and not 0 <= full <= 100:
-        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {full}')
-    by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
-    augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
-    if full is None:
-        whole = evaluate_sets({FULL_SET: FULL}, hard, work_dir, seeds[:1], jobs)
-    else:
-        values = {kwargs.get('metric') or 'known': full}
-        whole = [Run(FULL_SET, FULL, seeds[0], last=values, best=values)]
-    return {name: rank_set(
-        by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
-        bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
-
-
-def labels_are_soft(protocol: ConfigType) -> bool:
-    """Whether a protocol trains on a teacher's labels."""
-    cfg = read_protocol(protocol)
-    rule = class_of(TASK_UTILS, cfg.protocol.get('schedule'))
-    return rule is not None and issubclass(rule, SoftRule)
 
 
 def _finished(runs: Sequence[Run], name: str = 'an input') -> List[Run]:

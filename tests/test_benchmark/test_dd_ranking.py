@@ -3,10 +3,8 @@ import math
 
 import numpy as np
 import pytest
-import toy_student
 
-from mmdd.benchmark import dd_ranking
-from mmdd.benchmark.dd_ranking import rank_protocols, rank_set
+from mmdd.benchmark.dd_ranking import rank_set
 from mmdd.evaluation.robust_scores import (
     augmentation_robust_score,
     hlr,
@@ -14,7 +12,6 @@ from mmdd.evaluation.robust_scores import (
     label_robust_score,
     normalized,
 )
-from mmdd.protocols.protocol import read_protocol
 from mmdd.protocols.results import Run
 from mmdd.utils.mean_std import MeanStd
 
@@ -177,51 +174,6 @@ def test_scores_agree_with_the_released_package():
             released_ars(a, b, c, d, weight), rel=1e-12)
 
 
-def test_the_full_set_is_trained_once_or_known(tmp_path, monkeypatch):
-    """Its seeds and rates would cost more than all the others."""
-    asked = []
-
-    def train(methods, protocol, work_dir, seeds, jobs=None, lr_grid=None):
-        asked.append((tuple(methods), tuple(seeds), lr_grid))
-        return [Run(method, method, seed, last=dict(top1=50.))
-                for method in methods for seed in seeds]
-
-    monkeypatch.setattr(dd_ranking, 'evaluate_sets', train)
-    monkeypatch.setattr(dd_ranking, 'labels_are_soft', lambda protocol: False)
-    rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), 'bare', (0, 1))
-    both = ('A', 'random real images')
-    assert asked == [(both, (0, 1), dd_ranking.LR_GRID)] * 3 + [
-        (('full real set', ), (0, ), None)]
-    asked.clear()
-    found = rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), seeds=(0, ), full=80.)
-    assert len(asked) == 2 and found['A'].values['HLR'].mean == pytest.approx(0.3)
-    with pytest.raises(ValueError, match='in percent, 0 to 100, got 101'):
-        rank_protocols(dict(A='a'), 'r', 'hard', 'soft', str(tmp_path), full=101.)
-
-
-@pytest.mark.parametrize('name, soft', [('cls_digits', False), ('cls_digits_soft', True),
-                                        ('cls_digits_noaug', False)])
-def test_which_labels_a_protocol_has(name, soft):
-    assert dd_ranking.labels_are_soft(f'configs/_base_/protocols/{name}.py') == soft
-
-
-@pytest.mark.parametrize('name', [
-    ['configs/_base_/models/convnet3.py', 'configs/_base_/datasets/cifar10_cls.py',
-     'configs/_base_/protocols/dc_dsa_noaug.py'], 'configs/_base_/protocols/cls_digits_noaug.py'])
-def test_protocols_without_augmentation(name):
-    """Only what is augmented differs from the protocol that they stand beside."""
-    cfg = read_protocol(name)
-    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
-    assert not {'RandomCrop', 'ColorJitter', 'RandomFlip', 'mmdd.RandomAffine',
-                'mmdd.RandomChannels'} & set(steps)
-    assert not (cfg.model.get('train_cfg') or {}).get('augments')
-    last = name[-1] if isinstance(name, list) else name
-    other = read_protocol(name[:-1] + [last.replace('_noaug', '')] if isinstance(name, list)
-                          else last.replace('_noaug', ''))
-    for key in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'test_dataloader', 'protocol'):
-        assert cfg[key] == other[key]
-
-
 def test_failed_runs_are_left_out():
     failed = Run('x', 'a', 1, error='no')
     scores = rank_set(rows({0: 50.}) + [failed], rows({0: 80.}), rows({0: 70.}),
@@ -231,19 +183,3 @@ def test_failed_runs_are_left_out():
         rank_set([failed], rows({0: 80.}), rows({0: 70.}), rows({0: 40.}))
     with pytest.raises(ValueError, match="no 'best' value"):
         rank_set(*[rows({0: 50.})] * 4, which='best')
-
-
-def test_protocols_are_run(tmp_path):
-    """The toy student reaches 1 minus its error: set 1, random images 0.5, full set 0."""
-    real = toy_student.protocol(tmp_path / 'real')
-    real['protocol']['full'] = {}
-    real['train_cfg']['max_iters'] = real['train_cfg']['val_interval'] = 2
-    toy_student.voc_set(tmp_path / 'real', [2], 'train')
-    toy_student.voc_set(tmp_path / 'real', [1], 'test')
-    sets = dict(mine=toy_student.voc_set(tmp_path / 'mine', [1]))
-    random = toy_student.voc_set(tmp_path / 'random', [2])
-    scores = rank_protocols(sets, random, real, real, str(tmp_path / 'work'), noaug=real,
-                            seeds=(0, ), jobs=0, lr_grid=None)['mine']
-    # HLR = 0 - 1, IOR = 1 - 0
-    assert scores.values['LRS'].mean == 1 and scores.values['ARS'].mean == 1
-    assert scores.values['HLR'].mean == -1 and scores.values['IOR'].mean == 1

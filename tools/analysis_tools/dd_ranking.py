@@ -44,12 +44,19 @@ def parse_args():
 if __name__ == '__main__':
     parse_args()  # --help and wrong arguments end here, before what takes seconds to import
 
-from mmdd.benchmark.dd_ranking import SCORES, rank_protocols
+from mmdd.benchmark.dd_ranking import SCORES, rank_set
 from mmdd.engine.prepare import prepare
-from mmdd.protocols.protocol import read_protocol
+from mmdd.protocols import Run, by_method, evaluate_sets
+from mmdd.protocols.lr_search import LR_GRID
+from mmdd.protocols.protocol import FULL, read_protocol
+from mmdd.protocols.recipes import SoftRule
 from mmdd.protocols.teacher import ensure_teacher
+from mmdd.registry import TASK_UTILS
+from mmdd.utils.components import class_of
 from mmdd.utils.io import atomic_write_json
 from mmdd.utils.table import print_table
+
+RANDOM, FULL_SET = 'random real images', 'full real set'
 
 
 def ready(protocol, work_dir, folder):
@@ -59,6 +66,65 @@ def ready(protocol, work_dir, folder):
     cfg = read_protocol(protocol.split(',') if ',' in protocol else protocol)
     prepare(cfg)
     return ensure_teacher(cfg, work_dir, folder)
+
+
+def rank_protocols(sets, random, hard, soft, work_dir, noaug=None, seeds=(0, 1, 2, 3, 4),
+                   jobs=None, lr_grid=LR_GRID, full=None, **kwargs):
+    """Train everything that LRS and ARS need.
+
+    Args:
+        sets: Folder, or list of folders, of each set by name; all of one size.
+        random: Folder, or folders, of random real images of that size.
+        hard: Protocol with hard labels.
+        soft: Protocol with soft labels, or any other kind.
+        work_dir: Where the runs go; finished ones are skipped.
+        noaug: A protocol without augmentation; there is no ARS if None. ARS compares the
+            labels that it has: where it is ``soft`` without augmentation, ARS is that of
+            soft labels.
+        seeds: Seeds of the trainings; DD-Ranking takes 5.
+        jobs: See :func:`evaluate_sets`.
+        lr_grid: See :func:`evaluate_sets`; DD-Ranking picks the rate of each set.
+        full: Accuracy of the full real set with hard labels in percent, if it is known.
+            None trains it once, with the first seed and the rate of the protocol: it costs
+            more than all the others, and only its value counts.
+        kwargs: See :func:`rank_set`.
+
+    Returns:
+        dict: :func:`rank_set` of each set by name.
+
+    Raises:
+        ValueError: For a name of the random or the full set, a ``full`` that is no percentage,
+            and a set without a finished run.
+    """
+    if {RANDOM, FULL_SET} & set(sets):
+        raise ValueError(f'rank_protocols: the names {RANDOM!r} and {FULL_SET!r} are taken')
+
+    def train(protocol):
+        if protocol is None:
+            return {}
+        found = by_method(evaluate_sets(dict(sets, **{RANDOM: random}), protocol, work_dir, seeds,
+                                        jobs, lr_grid=lr_grid))
+        return {name: own.runs for name, own in found.items()}
+
+    if full is not None and not 0 <= full <= 100:
+        raise ValueError(f'the accuracy of the full real set is in percent, 0 to 100, got {full}')
+    by_hard, by_soft, bare = train(hard), train(soft), train(noaug)
+    augmented = by_soft if bare and labels_are_soft(noaug) else by_hard
+    if full is None:
+        whole = evaluate_sets({FULL_SET: FULL}, hard, work_dir, seeds[:1], jobs)
+    else:
+        values = {kwargs.get('metric') or 'known': full}
+        whole = [Run(FULL_SET, FULL, seeds[0], last=values, best=values)]
+    return {name: rank_set(
+        by_hard[name], whole, by_soft[name], by_soft[RANDOM], bare.get(name, ()),
+        bare.get(RANDOM, ()), augmented[RANDOM], augmented[name], **kwargs) for name in sets}
+
+
+def labels_are_soft(protocol):
+    """Whether a protocol trains on a teacher's labels."""
+    cfg = read_protocol(protocol)
+    rule = class_of(TASK_UTILS, cfg.protocol.get('schedule'))
+    return rule is not None and issubclass(rule, SoftRule)
 
 
 def main():
