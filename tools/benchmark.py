@@ -99,8 +99,8 @@ def main():
         compare(*args.compare)
         return
     from mmdd.benchmark.dry_run import describe_benchmark
-    from mmdd.benchmark.report.embedding import check_embedding
     from mmdd.benchmark.run import benchmark, make_plan
+    from mmdd.utils.feature_plane import check_embedding
     embedding = None if args.embedding == 'none' else args.embedding
     check_embedding(embedding)
     methods, settings = read_methods(args)

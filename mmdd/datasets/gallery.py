@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmdd.structures import IGNORE, Target, make_target, reduce_zero_label
+from mmdd.utils.evenly import evenly_chosen
 from mmdd.utils.photograph import read_rgb
 from mmdd.utils.picture import Tile
 from .class_names import class_names, synset_names
@@ -74,8 +75,7 @@ def read_gallery(folder: str, num: int, masks: bool = False) -> Tuple[List[Tile]
         raise ValueError(f'{folder} holds no images in JPEGImages, of annotations/*.json or in '
                          f'class folders, and no {MANIFEST}; give a distilled set, a VOC or COCO '
                          f'folder or class folders')
-    chosen = [images[i] for i in
-              np.linspace(0, len(images) - 1, min(num, len(images))).round().astype(int)]
+    chosen = evenly_chosen(images, num)
     labels = [coco.get(path) or read_labels(path) for path in chosen]
     if masks:
         labels = [Labels(mask=label.mask) if label.mask else label for label in labels]

@@ -42,22 +42,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.registry import DefaultScope
 
-from mmdd.benchmark.report.embedding import (
-    REAL,
-    check_embedding,
-    embed,
-    evenly_chosen,
-    image_features,
-)
 from mmdd.datasets.checks import open_real_set
 from mmdd.datasets.class_names import spoken_names
 from mmdd.datasets.set_facts import read_set_manifest
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
+from mmdd.models.coresets.feature_pass import image_features
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config, suggestion
+from mmdd.utils.evenly import evenly_chosen
+from mmdd.utils.feature_plane import check_embedding, embed
 from mmdd.utils.figures import COLOURS, MARKERS, legend_below, save_figure, themed
+
+REAL = 'real'
 
 
 def set_files(folder):

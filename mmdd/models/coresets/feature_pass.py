@@ -6,6 +6,7 @@ from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
+from mmengine.device import get_device
 from mmengine.dist import get_rank, get_world_size
 
 from mmdd.datasets.annotations import load_image
@@ -189,3 +190,14 @@ def to_batch(extractor, images: Iterable[np.ndarray]) -> torch.Tensor:
 def extract(extractor, images: Iterable[np.ndarray]) -> np.ndarray:
     """Features (B, D) fp32 of uint8 RGB images (H, W, 3) of one size."""
     return extractor.features(to_batch(extractor, images)).detach().float().cpu().numpy()
+
+
+@torch.no_grad()
+def image_features(proxy: Any, paths: Sequence[str], image_size: Any,
+                   batch_size: int = 32) -> np.ndarray:
+    """Features (N, D) fp32 of image files by a proxy, stretched to (height, width) or squares."""
+    proxy = proxy.to(get_device())
+    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    return np.concatenate([
+        extract(proxy, [load_image(path, size) for path in paths[i:i + batch_size]])
+        for i in range(0, len(paths), batch_size)])
