@@ -1,4 +1,4 @@
-"""Networks that students use and mm* does not have."""
+"""Networks that students use and mm* does not have; teachers, and the labels that they write."""
 from .cifar_resnet import CIFARResNet
 from .convnet import ConvNet
 from .dsa import DSA
