@@ -1,10 +1,8 @@
 """The sets of a benchmark: which there are, which are done, how long one may take."""
 import copy
-import json
 import os.path as osp
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
@@ -13,13 +11,11 @@ from mmengine.registry import DefaultScope, Registry
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.engine.job import build_pool, changes_images, describe_parts, describe_raw_samples
 from mmdd.engine.journal import Journal
-from mmdd.engine.worker_jobs import is_trained_here
+from mmdd.engine.worker_jobs import shared_weights
 from mmdd.models.coresets import CoresetBaseline
-from mmdd.models.diffusions.fine_tuned import prior_of
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of
-from mmdd.utils.config import fingerprint, plain
 from mmdd.utils.signature import defaults_of
 from .methods import Method
 from .suite import Group
@@ -98,34 +94,12 @@ def _set_job(method: Method, seed: int, work_dir: str) -> SetJob:
     options: Dict[str, Any] = dict(method.options, **{'model.seed': seed})
     if method.cfg.train_cfg.get('out_dir'):
         options['train_cfg.out_dir'] = None
-    options.update(_shared_weights(method.cfg.model, work_dir))
+    options.update(shared_weights(method.cfg.model, work_dir))
     job = SetJob(method, seed, osp.join(work_dir, method.folder, f'seed{seed}'), options)
     cfg = job.config
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         job.description, job.raw_samples = describe_parts(cfg), describe_raw_samples(cfg)
     return job
-
-
-def _shared_weights(model: Mapping[str, Any], work_dir: str) -> Dict[str, str]:
-    """Where weights without a place go: trained once for all sets, not once in each work dir."""
-    places = {}
-    for part in ('proxy', 'judge'):
-        proxy = model.get(part)
-        if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
-            name = _training_mark(json.dumps(plain(proxy.cfg)))[:12]
-            places[f'model.{part}.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
-    tuned = model.get('fine_tune')
-    if tuned is not None and not tuned.get('checkpoint'):
-        training = _training_mark(json.dumps(plain(tuned.cfg)))
-        name = fingerprint(dict(part=[training, prior_of(model.get('diffusion') or {})]))[:12]
-        places['model.fine_tune.checkpoint'] = osp.join(work_dir, 'fine_tuned', f'{name}.pth')
-    return places
-
-
-@cache
-def _training_mark(text: str) -> str:
-    """Fingerprint of a training config from its files or parts, which many methods may share."""
-    return fingerprint(json.loads(text))
 
 
 def is_deterministic(cfg: Config) -> bool:

@@ -1,15 +1,18 @@
 """Jobs for worker processes: a distillation, and the data and weights that several need."""
+import json
 import os.path as osp
+from functools import cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from mmengine.config import Config
 
 from mmdd.datasets.manifest import MANIFEST
 from mmdd.datasets.views import read_classes
+from mmdd.models.diffusions.fine_tuned import prior_of
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of, short_name
-from mmdd.utils.config import fingerprint, import_custom_modules, load_config
+from mmdd.utils.config import fingerprint, import_custom_modules, load_config, plain
 from mmdd.utils.jobs import Job
 from mmdd.utils.quiet import work_quietly
 from .distill_job import (
@@ -126,6 +129,28 @@ class Preparations:
                 name, label, work_quietly, (self.log, osp.basename(label), work, *args),
                 list(needs), log=self.log, alone=True, **more)
         return name
+
+
+def shared_weights(model: Mapping[str, Any], work_dir: str) -> Dict[str, str]:
+    """Where weights without a place go: trained once for all sets, not once in each work dir."""
+    places = {}
+    for part in ('proxy', 'judge'):
+        proxy = model.get(part)
+        if proxy is not None and not proxy.get('checkpoint') and is_trained_here(proxy):
+            name = _training_mark(json.dumps(plain(proxy.cfg)))[:12]
+            places[f'model.{part}.checkpoint'] = osp.join(work_dir, 'proxies', f'{name}.pth')
+    tuned = model.get('fine_tune')
+    if tuned is not None and not tuned.get('checkpoint'):
+        training = _training_mark(json.dumps(plain(tuned.cfg)))
+        name = fingerprint(dict(part=[training, prior_of(model.get('diffusion') or {})]))[:12]
+        places['model.fine_tune.checkpoint'] = osp.join(work_dir, 'fine_tuned', f'{name}.pth')
+    return places
+
+
+@cache
+def _training_mark(text: str) -> str:
+    """Fingerprint of a training config from its files or parts, which many methods may share."""
+    return fingerprint(json.loads(text))
 
 
 def is_trained_here(network: Any) -> bool:
