@@ -296,7 +296,7 @@ def make(kind, proxy, annotations, classes, **kwargs):
         kwargs.update(proxy=proxy, feature_size=(4, 6))
     coreset = kind(**kwargs)
     coreset.classes, coreset.annotations = classes, annotations
-    coreset._batch_size = 4
+    coreset.read_batch = 4
     return coreset
 
 

@@ -53,7 +53,6 @@ class CoresetBaseline(DatasetDistiller):
             self.check_proxy(type(self.proxy))
         self.draw_seed = seed
         self._features: Optional[torch.Tensor] = None
-        self._batch_size = 1
 
     @classmethod
     def check_config(cls, cfg: Mapping[str, Any]) -> None:
@@ -134,9 +133,7 @@ class CoresetBaseline(DatasetDistiller):
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
         """Keep annotations; features are made in batches as large as these."""
-        before = len(self.annotations)
         super().collect(data_batch)
-        self._batch_size = max(self._batch_size, len(self.annotations) - before)
         self._features = None
 
     def finish_collect(self, folder: Optional[str] = None) -> None:
@@ -148,7 +145,7 @@ class CoresetBaseline(DatasetDistiller):
         """
         if self.uses_features:
             parts: List[Any] = [AnnotationPass(
-                self.describe, network, self.annotations, self.image_size, self._batch_size,
+                self.describe, network, self.annotations, self.image_size, self.read_batch,
                 folder and f'{folder}/{name}', name=f'{name} of the real set').run()
                      for name, network in self.networks()]
             self._features = parts[0] if len(parts) == 1 or parts[0] is None else torch.cat(
@@ -165,24 +162,44 @@ class CoresetBaseline(DatasetDistiller):
         num = budget.resolve(total, len(self.classes))
         if self.uses_features and self._features is None:
             self.finish_collect()
-        features: Any = self._features if self.uses_features else torch.zeros(total, 0)
         labels = [a.labels for a in self.annotations]
         slots: List[DistillSlot] = []
         groups = budget.groups(labels, len(self.classes), num)
         for number, (members, quota) in enumerate(groups):
-            self.draw_seed = self.seed if len(groups) == 1 else derive_seed(
-                'group', self.seed, number)
-            own = features if len(members) == total else features[torch.from_numpy(members)]
+            seed = self.seed if len(groups) == 1 else derive_seed('group', self.seed, number)
             need = self.set_stages.slots(quota)
             if need > len(members):
                 raise ValueError(f'{budget}: the set stages take {need} real images of '
                                  f'{len(members)}; lower the budget')
-            picked = check_indices(
-                f'{type(self).__name__}.select',
-                self.select(own, [labels[i] for i in members], need), need, len(members))
+            picked = self.pick(members, [labels[i] for i in members], need, seed)
             slots += [self._real_slot(len(slots) + k, self.annotations[members[i]], number)
                       for k, i in enumerate(picked)]
         return slots
+
+    def pick(self, members: np.ndarray, labels: List[np.ndarray], num: int,
+             seed: int) -> List[int]:
+        """Let :meth:`select` choose among some of the real images, and check what it returns.
+
+        Args:
+            members: (M,) indices of those that compete, of ``annotations``.
+            labels: Their class indices, one index per object.
+            num: How many to choose, at most M.
+            seed: Seed of the random draws.
+
+        Returns:
+            ``num`` distinct positions in ``members``.
+
+        Raises:
+            ValueError: If ``select`` returns a wrong number of indices, repeated ones or ones
+                out of range.
+        """
+        self.draw_seed = seed
+        features: Any = self._features if self.uses_features else torch.zeros(
+            len(self.annotations), 0)
+        if not np.array_equal(members, np.arange(len(self.annotations))):
+            features = features[torch.from_numpy(members)]
+        return check_indices(f'{type(self).__name__}.select',
+                             self.select(features, labels, num), num, len(members))
 
     def _real_slot(self, index: int, source: RealAnnotation, group: int) -> DistillSlot:
         return DistillSlot(

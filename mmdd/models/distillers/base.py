@@ -132,6 +132,8 @@ class DatasetDistiller(BaseModel):
         # What the job asks for; known before the real set is read.
         self.budget: Optional[BaseBudget] = None
         self.annotations: List[RealAnnotation] = []
+        # Images of the largest batch of the real set: what its passes take at a time.
+        self.read_batch = 1
         self.clock = StageClock(lambda: getattr(self.diffusion, 'passes', 0))
 
     @classmethod
@@ -217,7 +219,9 @@ class DatasetDistiller(BaseModel):
 
     def collect(self, data_batch: Dict[str, Any]) -> None:
         """Learn from one batch of the real set; keeps the annotations."""
-        self.annotations += annotations_from_batch(data_batch, self.classes)
+        found = annotations_from_batch(data_batch, self.classes)
+        self.annotations += found
+        self.read_batch = max(self.read_batch, len(found))
 
     def finish_collect(self, folder: Optional[str] = None) -> None:
         """Called once on every rank when the real set was read.
