@@ -118,7 +118,8 @@ def describe_job(cfg, distiller) -> Dict[str, Any]:
     if fine_tuned is not None:
         job['fine_tuned_weights'] = raw['fine_tuned'] = fingerprint(dict(
             files=[sha256(resolve_path(path)) for path in fine_tuned.files]))
-    snapshots = getattr(distiller, 'snapshot_files', ())
+    snapshots = [path for chooser in (distiller, getattr(distiller, 'label_sampler', None))
+                 for path in getattr(chooser, 'snapshot_files', ())]
     if snapshots:
         job['snapshot_weights'] = fingerprint(dict(
             files=[sha256(resolve_path(path)) for path in snapshots]))

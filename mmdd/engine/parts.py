@@ -20,7 +20,8 @@ KNOWN = dict(diffusion=MODELS, proxy=MODELS, judge=MODELS, label_sampler=TASK_UT
              statistics=TASK_UTILS, fine_tune=TASK_UTILS)
 LISTS = ('refiners', 'set_stages')
 # Where the type of a part of a part is looked up when no registry knows it.
-INNER = dict(backend=TASK_UTILS, cluster_features=MODELS, views=TASK_UTILS, extractor=MODELS)
+INNER = dict(backend=TASK_UTILS, cluster_features=MODELS, coreset=MODELS, views=TASK_UTILS,
+             extractor=MODELS)
 
 
 def parts_of(cfg: Config, inner: bool = True) -> Iterator[Part]:

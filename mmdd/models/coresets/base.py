@@ -9,6 +9,7 @@ from mmdd.structures import BaseBudget, DistilledSample, DistillSlot, RealAnnota
 from mmdd.utils.components import class_of
 from mmdd.utils.indices import check_indices
 from mmdd.utils.seed import derive_seed
+from mmdd.utils.signature import settings_of
 from ..distillers import DatasetDistiller
 from .feature_pass import AnnotationPass
 
@@ -79,6 +80,28 @@ class CoresetBaseline(DatasetDistiller):
                 f'{cls.__name__} reads the predictions of a {wanted}, model.proxy is a '
                 f'{getattr(kind, "__name__", kind)}: give it such a proxy, or take another '
                 f'coreset for this task')
+
+    @classmethod
+    def check_as_part(cls, cfg: Mapping[str, Any], proxy: Any) -> None:
+        """Check a coreset that chooses for another distiller, see ``CoresetLabelSampler``.
+
+        Args:
+            cfg: Its config.
+            proxy: Class of the distiller's proxy; None if it has none.
+
+        Raises:
+            ValueError: If it has settings that are up to the distiller, or cannot read the proxy.
+        """
+        where = 'model.label_sampler.coreset'
+        for name in settings_of(DatasetDistiller) or ():
+            if name in cfg:
+                raise ValueError(f'{where}.{name}: model.{name}, that of the distiller, is used; '
+                                 f'remove it here')
+        if not cls.uses_features:
+            return
+        if proxy is None:
+            raise ValueError(f'{where}: {cls.__name__} selects by features: give model.proxy')
+        cls.check_proxy(proxy)
 
     @classmethod
     def reads_seed(cls, config: Mapping[str, Any]) -> bool:

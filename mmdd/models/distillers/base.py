@@ -58,7 +58,8 @@ class DatasetDistiller(BaseModel):
             may filter by it.
         label_sampler: Config of what the slots ask for: the labels of a real image each
             (``RandomLabelSampler``, the default, ``BalancedLabelSampler``,
-            ``DensestLabelSampler``), or objects of several (``ComposedLabelSampler``).
+            ``DensestLabelSampler``, ``CoresetLabelSampler``), or objects of several
+            (``ComposedLabelSampler``).
         prompter: Config of the prompter.
         initializer: Config of what sampling starts from instead of noise, such as a
             ``CollageInitializer``.
@@ -135,6 +136,7 @@ class DatasetDistiller(BaseModel):
         # Images of the largest batch of the real set: what its passes take at a time.
         self.read_batch = 1
         self.clock = StageClock(lambda: getattr(self.diffusion, 'passes', 0))
+        self.label_sampler.bind(self)
 
     @classmethod
     def starts_from_noise(cls) -> bool:
@@ -224,11 +226,12 @@ class DatasetDistiller(BaseModel):
         self.read_batch = max(self.read_batch, len(found))
 
     def finish_collect(self, folder: Optional[str] = None) -> None:
-        """Called once on every rank when the real set was read.
+        """Called once on every rank when the real set was read; here for the label sampler.
 
         Args:
             folder: Where a resumed job finds again what this one computes.
         """
+        self.label_sampler.finish_collect(self, folder)
 
     def plan(self, budget: BaseBudget) -> List[DistillSlot]:
         """Decide which images are to be made.

@@ -1,5 +1,6 @@
 """Which objects the synthetic images are made for."""
 from .composed import ComposedLabelSampler
+from .coreset import CoresetLabelSampler
 from .samplers import (
     BalancedLabelSampler,
     BaseLabelSampler,
@@ -9,4 +10,4 @@ from .samplers import (
 )
 
 __all__ = ['BalancedLabelSampler', 'BaseLabelSampler', 'ComposedLabelSampler',
-           'DensestLabelSampler', 'RandomLabelSampler', 'balanced_choice']
+           'CoresetLabelSampler', 'DensestLabelSampler', 'RandomLabelSampler', 'balanced_choice']

@@ -1,6 +1,6 @@
 """Which real labels the synthetic images are made for."""
 from collections import deque
-from typing import Deque, Dict, List, Sequence
+from typing import Any, Deque, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -25,9 +25,31 @@ class BaseLabelSampler:
             ValueError: If not.
         """
 
+    def bind(self, distiller: Any) -> None:
+        """Called once a distiller is built, with its networks but without data.
+
+        Args:
+            distiller: The ``DatasetDistiller`` that is to use the sampler.
+
+        Raises:
+            ValueError: If it lacks what the sampler needs.
+        """
+
+    def finish_collect(self, distiller: Any, folder: Optional[str] = None) -> None:
+        """Called once on every rank when the real set was read, before :meth:`sample`.
+
+        What takes a pass over the real images is done here; the ranks may share the work.
+
+        Args:
+            distiller: That of :meth:`bind`, with ``classes`` and ``annotations``.
+            folder: Where a resumed job finds again what this one computes; None keeps nothing.
+        """
+
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
                seed: int, canvas: Canvas) -> List[Layout]:
         """Return ``num`` layouts.
+
+        Called on the first rank alone, for an IPC budget once per class.
 
         A layout that is chosen is one of ``annotations`` itself, as it is; none is chosen
         twice.
