@@ -11,7 +11,7 @@ from mmengine.structures import PixelData
 from torch.testing import assert_close
 
 from mmdd.models import ProxyRefiner, SegmentorProxy
-from mmdd.models.proxies.segmentor import matched_score
+from mmdd.models.proxies.segmentor import found_score, matched_score
 from mmdd.structures import IGNORE, DistilledSample, DistillSlot, slot_seed
 
 
@@ -193,6 +193,29 @@ def test_scores_of_hand_made_predictions(one, images):
     assert matched_score(probabilities, empty) == 0
     assert matched_score(probabilities, torch.zeros(2, 2, dtype=torch.long)) == \
         pytest.approx(.7, abs=1e-6)
+
+
+def test_the_score_of_what_is_found_anywhere(one):
+    """Background 0 and three classes; the largest probability of each pixel is known."""
+    classes = torch.tensor([[0, 0, 1], [0, 2, 2]])
+    confidence = torch.tensor([[.99, .99, .9], [.99, .8, .6]])
+    probabilities = ((1 - confidence) / 3).expand(4, 2, 3).scatter(
+        0, classes[None], confidence[None])
+    for asked, expected in (
+            ([0, 1, 2], (.9 + .8 + .6) / 3),  # pixels 0.767, classes (0.9 + 0.7) / 2
+            ([0, 2], (.8 + .6) / 3),          # a third of what is seen was not asked for
+            ([0, 1, 2, 3], (.9 + .7) / 3),    # a third of what was asked for is not seen
+            ([0, 3], 0), ([0], 0)):
+        assert found_score(probabilities, asked, [0, IGNORE]) == pytest.approx(expected)
+    empty = torch.tensor([.97, .01, .01, .01]).view(4, 1, 1).expand(4, 2, 3)
+    assert found_score(empty, [0, IGNORE], [0, IGNORE]) == pytest.approx(.97)
+    assert found_score(empty, [1], [0, IGNORE]) == 0
+
+    # The proxy takes what the slot's mask asks for, wherever it is.
+    one.score_mode = 'found'
+    mask = np.array([[2, 2, 0], [1, 0, IGNORE]], np.uint8)
+    score = one.score(None, [DistilledSample(make_slot(0, mask))], [probabilities])
+    assert float(score) == pytest.approx((.9 + .8 + .6) / 3)
 
 
 def test_scores_of_images(one, images):

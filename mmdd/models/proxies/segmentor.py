@@ -20,6 +20,9 @@ from .merging import merge_masks, sure_objects
 from .view import InputView, test_pipeline
 
 
+SCORE_MODES = ('mean', 'matched', 'both', 'found')
+
+
 @MODELS.register_module()
 class SegmentorProxy(TaskProxy):
     """A frozen mmseg EncoderDecoder whose classes exclude each other.
@@ -30,8 +33,10 @@ class SegmentorProxy(TaskProxy):
         score_mode: The score of an image. 'mean': mean over all pixels of the
             largest probability (softmax). 'matched': mean over the pixels of
             the slot's mask that are not ignored of the probability of its
-            class, 0 where all are ignored. 'both': the lesser of the two.
-            UniDD does not define its ``score``.
+            class, 0 where all are ignored. 'both': the lesser of the two. 'found': whether
+            the objects that were asked for, and no others, are seen anywhere in the image,
+            see :func:`found_score`; the first three are those of the background where objects
+            are small. UniDD does not define its ``score``.
         relabel_thr: Mean probability in [0, 1] over a connected piece of one class from
             which it is an object that the proxy is sure of.
         input_scale: 'test' resizes images as the config's test pipeline does;
@@ -43,7 +48,7 @@ class SegmentorProxy(TaskProxy):
     """
 
     scope = 'mmseg'
-    limits = dict(score_mode=('mean', 'matched', 'both'), input_scale=('test', None),
+    limits = dict(score_mode=SCORE_MODES, input_scale=('test', None),
                   relabel_thr=dict(low=0, high=1))
 
     def __init__(self,
@@ -52,9 +57,9 @@ class SegmentorProxy(TaskProxy):
                  score_mode: str = 'mean',
                  input_scale: Optional[str] = 'test',
                  relabel_thr: float = 0.5) -> None:
-        if score_mode not in ('mean', 'matched', 'both'):
+        if score_mode not in SCORE_MODES:
             raise ValueError(
-                f"SegmentorProxy: score_mode must be 'mean', 'matched' or 'both', got "
+                f"SegmentorProxy: score_mode must be 'mean', 'matched', 'both' or 'found', got "
                 f'{score_mode!r}')
         if input_scale not in ('test', None):
             raise ValueError(
@@ -157,17 +162,20 @@ class SegmentorProxy(TaskProxy):
               predictions: Optional[list] = None) -> Tensor:
         """Score of each sample in [0, 1], see ``score_mode``."""
         predictions = self.predict(images) if predictions is None else predictions
-        scores = []
-        for sample, found in zip(samples, predictions):
-            values = []
-            if self.score_mode != 'matched':
-                values.append(float(found.amax(0).mean()))
-            if self.score_mode != 'mean':
-                values.append(matched_score(
-                    found, self._target(sample.slot, found.shape[1:], len(found))))
-            scores.append(min(values))
+        scores = [self._score(found, sample.slot) for sample, found in zip(samples, predictions)]
         # A mean of ones may round to a little more.
         return torch.tensor(scores).clamp(0, 1)
+
+    def _score(self, found: Tensor, slot: DistillSlot) -> float:
+        """Score of an image by the probabilities (K, H, W) of its pixels."""
+        mean = float(found.amax(0).mean())
+        if self.score_mode == 'mean':
+            return mean
+        mask = self._target(slot, found.shape[1:], len(found))
+        if self.score_mode == 'found':
+            return found_score(found, mask.unique().tolist(), self._no_objects)
+        matched = matched_score(found, mask)
+        return matched if self.score_mode == 'matched' else min(mean, matched)
 
     def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
         """The most probable class of each pixel, and those that are present.
@@ -233,3 +241,30 @@ def matched_score(probabilities: Tensor, mask: Tensor) -> float:
         return 0.
     chosen = probabilities.gather(0, mask.where(counted, torch.zeros_like(mask))[None])[0]
     return float(chosen[counted].mean())
+
+
+def found_score(probabilities: Tensor, asked: Sequence[int], no_objects: Sequence[int]) -> float:
+    """Whether what was asked for is seen, wherever it is, and nothing else; 0 to 1.
+
+    The lesser of two means: over the pixels that are given to objects, of the largest
+    probability, counted as 0 for a class that was not asked for; and over the classes that
+    were asked for, of the mean probability of the pixels that are given to the class, 0 for
+    one that is given none. An image without objects, where none was asked for, has the mean
+    of the largest probabilities.
+
+    Args:
+        probabilities: (K, H, W), sums to 1 over the classes.
+        asked: Class indices that were asked for.
+        no_objects: Indices that are no objects, such as the background and 255.
+    """
+    confidence, classes = probabilities.max(0)
+    wanted = [index for index in asked if index not in no_objects]
+    objects = ~torch.isin(classes, classes.new_tensor(no_objects))
+    if not wanted and not objects.any():
+        return float(confidence.mean())
+    if not wanted or not objects.any():
+        return 0.
+    right = torch.isin(classes, classes.new_tensor(wanted))
+    seen = [confidence[classes == index] for index in wanted]
+    recall = sum(float(pixels.mean()) for pixels in seen if len(pixels)) / len(wanted)
+    return min(float((confidence * right)[objects].mean()), recall)
