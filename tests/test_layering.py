@@ -76,9 +76,9 @@ def test_names_in_strings_keep_the_order(path):
 
 
 def module_imports(path):
-    """Modules of mmdd that a file imports when it is imported itself."""
+    """Modules of mmdd that a file imports, wherever in it."""
     package = path[:-3].split('/')[:-1]
-    for node in parse(path).body:
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.ImportFrom):
             base = package[:len(package) + 1 - node.level] if node.level else []
             module = base + (node.module.split('.') if node.module else [])

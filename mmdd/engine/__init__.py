@@ -10,7 +10,7 @@ from .hooks import (
     TrainCostHook,
 )
 from .journal import Journal
-from .prepare import TrainedCheckpoint
+from .trained_checkpoint import TrainedCheckpoint
 
 __all__ = [
     'ContactSheetHook', 'DistillLoop', 'FeatureMetricsHook', 'GuidanceHook', 'Journal',
