@@ -29,8 +29,8 @@ def test_each_digit_is_found_once_and_only_above_the_score():
 
 
 def test_the_score_of_the_best_f1_keeps_what_is_right():
-    found = [SimpleNamespace(labels=np.array(labels), scores=np.array(scores)) for labels, scores in
-             (([1, 1, 7], [.9, .405, .39]), ([2, 2, 5], [.8, .62, .1]))]
+    found = [SimpleNamespace(labels=np.array(labels), scores=np.array(scores))
+             for labels, scores in (([1, 1, 7], [.9, .405, .39]), ([2, 2, 5], [.8, .62, .1]))]
     # At 0.40: four found, four asked and right; at 0.39 a seven and at 0.41 one digit less.
     assert prior_accuracy.best_score([[1, 1], [2, 2]], found) == 0.40
     # A digit that is asked for once is right once.

@@ -9,10 +9,10 @@ Draws single-digit images from an embedded prior with plain class prompts, or
 the classes themselves, and no guidance by a proxy, and classifies them with the network that
 was trained on the real single-digit training images (trained first where it is missing).
 With --scenes it draws scenes of 3 and 4 digits instead, with the prompts of layouts of validation
-handwriting, and counts how many of the asked digits a detector finds anywhere in the image; beside
-it how many it finds in rendered scenes of these layouts, and in these through the autoencoder. What
-counts as found has the score at which the detector's F1 is best on other scenes of validation
-handwriting, or that of --score-thr.
+handwriting, and counts how many of the asked digits a detector finds anywhere in the image;
+beside it how many it finds in rendered scenes of these layouts, and in these through the
+autoencoder. What counts as found has the score at which the detector's F1 is best on other scenes
+of validation handwriting, or that of --score-thr.
 """
 import argparse
 from collections import Counter
