@@ -7,7 +7,7 @@ import sys
 
 import cost as report
 import pytest
-import report_data
+from distilled import write_set
 from PIL import Image
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -16,9 +16,9 @@ ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 @pytest.fixture
 def sets(tmp_path):
     """A set, one whose proxy was trained, and one from before passes were counted."""
-    plain = report_data.write_set(tmp_path / 'plain/distilled', seconds=2.)
-    trained = report_data.write_set(tmp_path / 'trained/distilled', 'D4M', num=2, seconds=4.)
-    old = report_data.write_set(tmp_path / 'old/distilled', 'Herding')
+    plain = write_set(tmp_path / 'plain/distilled', seconds=2.)
+    trained = write_set(tmp_path / 'trained/distilled', 'D4M', num=2, seconds=4.)
+    old = write_set(tmp_path / 'old/distilled', 'Herding')
     path = osp.join(trained, 'manifest.json')
     content = json.loads(open(path).read())
     content['cost']['stages']['train proxy'] = dict(
