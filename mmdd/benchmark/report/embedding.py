@@ -26,29 +26,29 @@ def embed_group(group: GroupResult, work_dir: str, method: str = 'tsne',
 
     Steps of an ablation are left out, and all but the last six methods. Features are those of the
     first proxy among the methods; None without one, or without sets. At most ``num_real`` real
-    images, spread over the set, and ``num_each`` of a method are shown. The result is kept in
-    ``<work_dir>/embeddings``.
+    images, spread over the set, and ``num_each`` of a method are shown. ``method`` is that of
+    :func:`embed`. The result is kept in ``<work_dir>/embeddings``.
     """
-    judge = next((one for one in group.methods
+    first = next((one for one in group.methods
                   if one.proxy_config and osp.isfile(one.checkpoint or '')), None)
     shown = [one for one in group.methods if one.sets and one.sets[0].facts
              and one.name not in group.ablation[:-1]][-MAX_METHODS:]
-    if judge is None or not shown:
+    if first is None or not shown:
         return None
     jobs = [[one.name, facts['job']] for one in shown if (facts := one.sets[0].facts)]
-    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, judge.name]).encode())
+    key = hashlib.sha256(json.dumps([method, num_real, num_each, jobs, first.name]).encode())
     path = osp.join(work_dir, 'embeddings', f'{key.hexdigest()[:16]}.npz')
     found = read_arrays(path, ('names', ))
     if found is None:
         setup()
-        assert judge.dataset is not None and judge.proxy_config is not None
-        paths = {REAL: real_paths(judge.dataset, num_real)}
+        assert first.dataset is not None and first.proxy_config is not None
+        paths = {REAL: real_paths(first.dataset, num_real)}
         for one in shown:
             folder = one.sets[0].folder
             images = evenly_chosen(read_set_manifest(folder)['images'], num_each)
             paths[one.name] = [osp.join(folder, entry['files'][0]) for entry in images]
-        proxy = MODELS.build(dict(judge.proxy_config, checkpoint=judge.checkpoint))
-        features = {name: image_features(proxy, files, judge.image_size)
+        proxy = MODELS.build(dict(first.proxy_config, checkpoint=first.checkpoint))
+        features = {name: image_features(proxy, files, first.image_size)
                     for name, files in paths.items()}
         points = embed(features, method)
         found = dict(names=np.array(list(points)),
