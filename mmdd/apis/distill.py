@@ -38,6 +38,7 @@ def distill(config: ConfigType,
         str: Folder of the distilled set.
 
     Raises:
+        FileNotFoundError: If the config is missing.
         ValueError: If the config, the real set, weights or folders are unusable.
     """
     cfg = read_job(config, cfg_options)

@@ -24,8 +24,6 @@ def rank_set(set_hard: Sequence[Run],
              gamma: float = 0.5) -> RobustScores:
     """Those of ``SCORES`` that the runs of a distilled set allow; metrics are in percent.
 
-    ValueError where they allow none, or all runs of an input failed.
-
     A run of the set is compared with the runs of the others that have its seed, or with the
     mean of all of theirs where none has.
 
@@ -42,6 +40,10 @@ def rank_set(set_hard: Sequence[Run],
         which: 'last' or 'best'.
         w: See :func:`label_robust_score`.
         gamma: See :func:`augmentation_robust_score`.
+
+    Raises:
+        ValueError: If the runs allow no score, all of an input failed or one has no value of
+            ``which``, or a value or weight is out of range.
     """
     wanted = dict(LRS=bool(full_hard and set_any and random_any),
                   ARS=bool(set_noaug and random_noaug and random_aug))

@@ -45,7 +45,11 @@ def describe_benchmark(plan: Plan, work_dir: str, seeds: Sequence[int],
                        students: Union[str, Sequence[str]] = 'default', full: bool = False,
                        full_seeds: Optional[Sequence[int]] = None,
                        jobs: Optional[int] = None) -> List[str]:
-    """Methods, sets, students and an estimate of the time; arguments as of :func:`benchmark`."""
+    """Methods, sets, students and an estimate of the time; arguments as of :func:`benchmark`.
+
+    Raises:
+        ValueError: If a folder holds the set of another config.
+    """
     lines = [line for group, members in plan for line in describe_sets(group, members)]
     counted: Set[Any] = set()
     minutes: List[Optional[float]] = []

@@ -50,7 +50,7 @@ def evaluate(protocol: ConfigType,
         dict: The runs of each method by its name.
 
     Raises:
-        FileNotFoundError: If a set is incomplete.
+        FileNotFoundError: If the protocol is missing, or a set is incomplete.
         ValueError: If a set or the protocol is unusable, or a run failed; the
             finished runs are in the report then.
     """

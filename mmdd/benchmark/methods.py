@@ -75,6 +75,10 @@ def read_method(name: str, value: Any, where: str, folder: str = '',
         cfg_options: Dotted options merged into every config that has the part they change:
             ``model.proxy.x`` says nothing to a method without a proxy.
         defaults: The same, where the entry does not say otherwise.
+
+    Raises:
+        FileNotFoundError: If a config is missing.
+        ValueError: If the entry, its sweep or a config is malformed, or an option is a secret.
     """
     if isinstance(value, Config) or (isinstance(value, Mapping) and 'model' in value):
         value = dict(config=value)

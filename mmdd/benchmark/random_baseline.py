@@ -54,7 +54,7 @@ def with_random(source: Config, protocol: Config, sets: Sets, work_dir: str,
 
     They are drawn from the real set of ``source``, a distillation config, and kept in
     ``<work_dir>/random/<budget>_seed<k>``. Returns the sets with the new methods, and lines that
-    say what was done or why not.
+    say what was done or why not; ValueError where one cannot be made.
     """
     missing = missing_random(sets, protocol)
     if not missing:

@@ -202,7 +202,12 @@ class Results:
 
     @classmethod
     def read(cls, path: str) -> 'Results':
-        """Read the file; ValueError if it is no such file, or one of another version."""
+        """Read the file.
+
+        Raises:
+            FileNotFoundError: If there is none.
+            ValueError: If it is no such file, or one of another version.
+        """
         try:
             with open(path, encoding='utf-8') as f:
                 content = json.load(f)

@@ -59,6 +59,7 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         command: The command line, for the report.
 
     Raises:
+        FileNotFoundError: If a config is missing.
         ValueError: If methods do not fit together, or something failed; what is
             finished is in the report then.
     """
@@ -85,7 +86,11 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
 
 def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str, sets: int,
               cfg_options: Optional[dict] = None) -> Plan:
-    """Groups with their random baselines, and the sets of all methods, which must fit together."""
+    """Groups with their random baselines, and the sets of all methods: see :func:`benchmark`.
+
+    Raises:
+        ValueError: If a group's protocol cannot read what one of its methods writes.
+    """
     groups = load_groups(methods, cfg_options)
     for group in groups:
         protocol = group.protocol

@@ -70,6 +70,7 @@ def plan_sets(groups: Sequence[Group], work_dir: str, sets: int) -> Plan:
     """List the sets of every group below the work dir; equal jobs share a folder.
 
     ``sets`` of a method have ``model.seed`` 0, 1, 2, ...; one that :func:`is_deterministic` has 1.
+    ValueError for less than one.
     """
     if sets < 1:
         raise ValueError(f'--sets {sets}: a method needs at least one set')

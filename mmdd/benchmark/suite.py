@@ -53,7 +53,7 @@ class Group:
 
         That one has its name in ``evaluation.students`` or :attr:`protocols`, or '' where
         it has none there. ``which`` is 'default' for it alone, 'all' for all of these as well, or
-        their names; ValueError for a name that this group has not.
+        their names; ValueError for a name that this group has not, or has for two protocols.
         """
         own = plain(self.methods[0].cfg.evaluation.protocol)
         more: Dict[str, Any] = plain(self.protocols)
@@ -76,7 +76,8 @@ def read_suite(name: str, cfg_options: Optional[dict] = None) -> Dict[str, Any]:
     """Read a suite: a YAML file, or the name of one below ``configs/benchmarks``.
 
     ``cfg_options`` are merged into every distillation config. Returns ``title``, ``groups`` (of
-    :class:`Group`) and the settings of the suite; a malformed file is a ValueError.
+    :class:`Group`) and the settings of the suite; FileNotFoundError where there is none,
+    ValueError where it is malformed.
     """
     path = resolve_path(name if name.endswith(('.yml', '.yaml')) else f'{SUITES}/{name}.yml')
     content = read_yaml(path)
@@ -149,7 +150,7 @@ def add_random_baselines(group: Group) -> List[Method]:
 
 
 def load_groups(groups: Any, cfg_options: Optional[dict] = None) -> List[Group]:
-    """Groups from methods by name, or from groups; these are copied."""
+    """Groups from methods by name, see :func:`group_methods`, or from groups, which are copied."""
     if isinstance(groups, Mapping):
         return group_methods(groups, cfg_options)
     return [replace(group, methods=list(group.methods)) for group in groups]

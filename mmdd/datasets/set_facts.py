@@ -27,7 +27,8 @@ def set_facts(folder: str) -> Dict[str, Any]:
     ``SUMMARY`` fields as they are, and ``images``, ``classes`` (how many), ``job``
     (fingerprint), ``label_sources`` (images by source), ``score`` and ``judge_score``
     (:func:`score_range` or None), ``per_class`` (images and objects of each class; None of an
-    older manifest), ``rounds`` (mean tries per slot) and ``cost`` (:func:`set_cost`).
+    older manifest), ``rounds`` (mean tries per slot) and ``cost`` (:func:`set_cost`). Errors are
+    those of :func:`read_set_manifest`.
     """
     content = read_set_manifest(folder)
     images: Sequence[Mapping[str, Any]] = content['images']

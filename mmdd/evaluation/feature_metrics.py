@@ -19,7 +19,8 @@ def median_distance(points: np.ndarray, limit: int = 2000) -> float:
 
     The median distance of two different points (N, D); the mean where that is 0 and 1 where all
     points are equal. Of more than ``limit`` points as many are taken, evenly spaced by their
-    norm: what comes out does not depend on their order.
+    norm: what comes out does not depend on their order. ValueError for fewer than two points, or
+    such as are not finite.
     """
     from scipy.spatial.distance import pdist
     points = _check(points, 'points', 2)
@@ -67,7 +68,7 @@ class RunningMMD:
         self._cross = self._own = 0.
 
     def add(self, features: np.ndarray) -> None:
-        """Add (B, D) features to the second set."""
+        """Add (B, D) features to the second set; ValueError for others, or not finite ones."""
         new = _check(features, 'features', 0, self.real.shape[1]) - self.center
         self._cross += self._sum(new, self.real)
         self._own += self._inner(new) + 2 * sum(self._sum(new, old) for old in self.added)
@@ -102,7 +103,8 @@ def mmd_linear(real: np.ndarray, fake: np.ndarray) -> float:
     """Maximum mean discrepancy with the linear kernel: the distance of the two mean features.
 
     Of features (M, D) and (N, D), one of each at least. It is not squared, and in the units of
-    the features. Distribution matching (Zhao and Bilen, WACV 2023) minimises it.
+    the features. Distribution matching (Zhao and Bilen, WACV 2023) minimises it. ValueError where
+    features are missing, not finite, or of other widths.
     """
     real = _check(real, 'real features', 1)
     fake = _check(fake, 'distilled features', 1, real.shape[1])

@@ -33,7 +33,7 @@ class InProcessVOCMetric(VOCMetric):
         return found
 
     def _mean_ap(self, results: Sequence[tuple]) -> List[float]:
-        """Mean over the classes that have objects, one value a threshold."""
+        """Mean over the classes that have objects, one value per threshold."""
         every: List[List[float]] = [[] for _ in self.iou_thrs]
         for label in range(len(results[0][1])):
             objects, hits, misses, scores = 0, [], [], []

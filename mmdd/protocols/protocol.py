@@ -101,6 +101,10 @@ def student_config(protocol: Config, folder: str, seed: int,
     What differs from the protocol is the training set, the seed, what ``protocol.schedule`` sets
     for so many images, for 'full' the protocol's options for the full set, the split that
     selects a checkpoint, and the learning rate where one is given, see :func:`scale_lr`.
+
+    Raises:
+        FileNotFoundError: See :func:`set_content`.
+        ValueError: If the set does not fit, or the schedule does not cover its size.
     """
     content = content or set_content(protocol, folder)
     cfg = copy.deepcopy(protocol)
@@ -156,7 +160,8 @@ def selection(cfg: Config) -> Optional[str]:
 def scale_lr(cfg: Config, lr: float) -> None:
     """Give a training of one optimizer another learning rate, in place.
 
-    Absolute rates of its parameter schedulers change by the same factor.
+    Absolute rates of its parameter schedulers change by the same factor. ValueError where there
+    is no such rate.
     """
     optimizer = cfg.optim_wrapper.get('optimizer')
     if optimizer is None or 'lr' not in optimizer:

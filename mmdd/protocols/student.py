@@ -77,6 +77,11 @@ def plan_runs(sets: Sets, protocol: ConfigType, work_dir: str,
     """Check every set and list the runs, set by set; arguments as of :func:`evaluate_sets`.
 
     ``rates`` are learning rates by method; None keeps the protocol's.
+
+    Raises:
+        FileNotFoundError: If a set is incomplete.
+        ValueError: If a set or the protocol is unusable, there is nothing to train, or a seed or
+            a folder is given twice.
     """
     cfg = read_protocol(protocol)
     for given in (seeds, full_seeds or ()):
@@ -136,7 +141,8 @@ def pick_rates(sets: Sets, protocol: ConfigType, work_dir: str, seeds: Sequence[
 def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
     """Methods without a baseline of as many random real images, with their number.
 
-    A method is random if the manifests of its sets name ``RandomCoreset``.
+    A method is random if the manifests of its sets name ``RandomCoreset``. Errors are those of
+    :func:`set_content`.
     """
     cfg, random = read_protocol(protocol), set()
     images: Dict[str, Any] = {}
@@ -151,7 +157,8 @@ def missing_random(sets: Sets, protocol: ConfigType) -> Dict[str, int]:
 def train_runs(runs: Sequence[StudentRun], jobs: Optional[int]) -> List[Run]:
     """Train what is not finished of :func:`plan_runs`, after a look at the first network.
 
-    Returns the results of all, see :func:`evaluate_sets`.
+    Returns the results of all, see :func:`evaluate_sets`; errors are those of
+    :func:`check_student`.
     """
     pending = list({run.key: run for run in runs if read_result(run) is None}.values())
     if len(pending) < len(runs):

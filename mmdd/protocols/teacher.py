@@ -97,8 +97,12 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
             :func:`read_protocol`. Its teacher is trained first where its weights are missing.
         set_folder: Folder of the set, or 'full' for the protocol's real set.
         folder: Where the labels go, for ``protocol.schedule.labels``; it is returned. An
-            interrupted run goes on.
+            interrupted run is resumed.
         cfg_options: Dotted options merged into the protocol.
+
+    Raises:
+        FileNotFoundError: If the set is incomplete.
+        ValueError: If the protocol stores no labels, or set, teacher or ``folder`` do not fit.
     """
     cfg = _storing_protocol(protocol, cfg_options)
     prepare(cfg)
@@ -109,7 +113,10 @@ def ensure_soft_labels(protocol: ConfigType, set_folder: str, folder: str,
 
 def describe_soft_labels(protocol: ConfigType, set_folder: str,
                          cfg_options: Optional[Dict[str, Any]] = None) -> str:
-    """The size of the labels of :func:`ensure_soft_labels` in one line; nothing is written."""
+    """The size of the labels of :func:`ensure_soft_labels` in one line; nothing is written.
+
+    Errors are the same, but for those of the teacher's weights.
+    """
     cfg = _storing_protocol(protocol, cfg_options)
     return planned_size(size_settings(student_config(cfg, set_folder, 0)))
 

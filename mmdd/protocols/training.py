@@ -76,6 +76,10 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
         work_dir: Folder of the evaluation; labels go to ``<work_dir>/soft_labels/<key>``, where
             the key stands for images, teacher and settings. Labels that are there are used,
             unfinished ones finished.
+
+    Raises:
+        FileNotFoundError: If labels that it names are missing.
+        ValueError: If they do not fit, or a teacher has no weights or other classes than the set.
     """
     cfg = load_config(config)
     if cfg.get('soft_labels') is None:
@@ -93,7 +97,11 @@ def prepare_student(config: Mapping[str, Any], work_dir: str) -> Config:
 def train_student(run: StudentRun) -> Dict[str, Any]:
     """Train and test one student, write its result file, and return what that holds.
 
-    A training that was killed goes on where it last saved, see :class:`ResumeHook`.
+    A training that was killed is resumed where it last saved, see :class:`ResumeHook`.
+
+    Raises:
+        ValueError: If the test measures no metric of the name that the protocol gives; and as
+            :func:`prepare_student`.
     """
     begin = time.time()
     cfg = prepare_student(run.config, run.evaluation_dir)

@@ -17,7 +17,8 @@ def check_embedding(method: Optional[str]) -> None:
 def embed(features: Mapping[str, np.ndarray], method: str = 'tsne') -> Dict[str, np.ndarray]:
     """Map features (N, D) of several sets together into one plane, (N, 2) fp32 by name.
 
-    The method is 'tsne' (scikit-learn) or 'umap'. The same features give the same map.
+    The method is 'tsne' (scikit-learn) or 'umap'; ValueError for others, or where umap-learn is
+    missing. The same features give the same map.
     """
     check_embedding(method)
     together = np.concatenate(list(features.values())).astype(np.float32)

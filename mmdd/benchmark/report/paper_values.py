@@ -30,7 +30,8 @@ def paper_entry(config: str) -> Dict[str, Any]:
     """What the metafile beside a config file says of it.
 
     ``name``, ``collection``, ``title`` and ``url`` of the paper, ``source`` and ``results`` (list
-    of the entry's results). Empty where there is no file or no entry for the config.
+    of the entry's results). Empty where there is no file or no entry for the config; ValueError
+    where the file is no YAML.
     """
     try:
         path = resolve_path(osp.join(osp.dirname(config), METAFILE))

@@ -22,7 +22,11 @@ REPLAYED = ('image_size', 'crop_area', 'flip_prob', 'cutmix', 'topk', 'precision
 
 
 def read_settings(cfg: Config) -> Dict[str, Any]:
-    """Everything the soft labels of a student config depend on; ValueError without a teacher."""
+    """Everything the soft labels of a student config depend on.
+
+    Raises:
+        ValueError: If a teacher has no weights, or other classes than the set.
+    """
     compat.setup()
     teachers = teachers_of(cfg.soft_labels.teacher)
     if any(teacher.get('checkpoint') is None for teacher in teachers):
@@ -127,6 +131,7 @@ def _pipeline_mark(cfg: Config) -> str:
 
 
 def open_set(cfg: Config) -> Any:
+    """The set of a student config with stored labels, as its teachers see it."""
     dataset = copy.deepcopy(cfg.train_dataloader.dataset.dataset)
     if cfg.soft_labels.get('pipeline'):
         leaf_dataset(dataset)['pipeline'] = copy.deepcopy(cfg.soft_labels.pipeline)

@@ -39,6 +39,15 @@ def write_soft_labels(cfg: Config, folder: str, settings: Dict[str, Any]) -> str
     """Write the soft labels of a student config epoch by epoch into a folder, and return it.
 
     Finished epochs are kept. The size is printed before anything is written.
+
+    Args:
+        cfg: See :func:`student_config`; its teachers have weights.
+        folder: Where the labels go.
+        settings: See :func:`read_settings`.
+
+    Raises:
+        ValueError: If the folder holds labels of other settings, or a teacher has other classes
+            than its config says.
     """
     store = soft_labels.SoftLabelStore.create(folder, settings)
     missing = [epoch for epoch in store.missing if epoch < settings['epochs']]

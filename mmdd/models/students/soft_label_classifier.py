@@ -94,7 +94,12 @@ class SoftLabelClassifier(BaseModel):
         return self.student(inputs, data_samples, mode=mode)
 
     def loss(self, inputs: Tensor, data_samples: Optional[list] = None) -> Dict[str, Tensor]:
-        """Distance to the soft labels; inputs (B, 3, H, W), normalised."""
+        """Distance to the soft labels, a scalar ``loss``; inputs (B, 3, H, W), normalised.
+
+        Raises:
+            ValueError: If neither a teacher nor stored logits are there, or they have other
+                classes than the student.
+        """
         whole = inputs
         stored = None if self.teacher_cfgs else self.criterion.target(
             self._stored(inputs, data_samples))

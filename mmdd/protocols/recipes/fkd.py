@@ -75,7 +75,10 @@ class FKDSchedule(StoredLabels):
         self.wrap(cfg)
 
     def stored(self, images: Optional[int]) -> Dict[str, int]:
-        """What is stored: epochs, and of a pool of batches, for a known set, also their number."""
+        """What is stored: epochs, and of a pool of batches also their number.
+
+        ValueError for such a pool where the number of images is not known.
+        """
         if self.keep is None:
             return dict(epochs=self.pool or self.epochs)
         if images is None:

@@ -31,7 +31,8 @@ class StoredLabels(SoftRule):
     def store(self, cfg: Config, num_classes: int, **settings: Any) -> None:
         """Say in a student config which labels it needs; ``write_soft_labels`` reads it.
 
-        ``settings`` are those beside what all labels have.
+        ``settings`` are those beside what all labels have. ValueError where ``topk`` is not below
+        the number of classes, or a teacher has other classes.
         """
         if self.topk is not None and self.topk >= num_classes:
             raise ValueError(f'{type(self).__name__}: topk must be 1 to {num_classes - 1}, got '
