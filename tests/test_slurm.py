@@ -107,7 +107,7 @@ def test_cancelled_and_resumed(slurm, config, whole, tmp_path):
     out, _ = job.communicate(timeout=600)
     kept = attempts(tmp_path)
     assert job.returncode != 0 and 0 < len(kept) < NUM, out[-2000:]
-    assert out.count('terminated: what is finished is on disk, add --resume to go on') == 1
+    assert out.count('terminated: what is finished is on disk, add --resume to resume it') == 1
     done = subprocess.run([*command, '--resume'], cwd=ROOT, env=slurm, text=True, timeout=600,
                           capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -6,7 +6,7 @@
 
 Methods with the same student protocol share a table. A random baseline of the same budget is
 added where there is none. Finished parts are kept: the same command resumes. Sets go to
-<work dir>/<method>/seed<k>, so a set may as well be made there beforehand by
+<work dir>/<method>/seed<k>, so a set may as well be made there earlier by
 tools/dist_distill.sh with model.seed=<k>. UniDD's tables are means over --sets 3 and
 --seeds 0 1 2 3 4. Writes results.json, results.md, plots/ and report.html.
 

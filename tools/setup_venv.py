@@ -3,7 +3,7 @@
     python3 tools/setup_venv.py [--force]
 
 Needs the standard library only. The versions are those of requirements/constraints.txt.
-Run it again after an interruption: it goes on where it stopped, and once everything is
+Run it again after an interruption: it resumes where it stopped, and once everything is
 there it returns at once.
 """
 import argparse
@@ -197,7 +197,7 @@ def main():
     try:
         set_up(args.force)
     except KeyboardInterrupt:
-        print('interrupted; the next run goes on from here', file=sys.stderr)
+        print('interrupted; the next run resumes from here', file=sys.stderr)
         return 130
     except (SetupError, OSError) as e:
         print(f'error: {e}', file=sys.stderr)

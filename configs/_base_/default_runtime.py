@@ -33,6 +33,6 @@ randomness = dict(seed=0, deterministic=False)
 # How much is logged.
 log_level = 'INFO'
 
-# Weights to start from (no optimizer state), and whether to go on from the last checkpoint.
+# Weights to start from (no optimizer state), and whether to resume from the last checkpoint.
 load_from = None
 resume = False

@@ -22,7 +22,7 @@ def annotations_from_batch(data_batch: Dict[str, Any],
         classes: Class names by index.
 
     Raises:
-        ValueError: If a box leaves its image, a mask holds unknown classes, or
+        ValueError: If a box exceeds its image, a mask holds unknown classes, or
             a sample has no label of a known kind.
     """
     return [_read_sample(sample, classes) for sample in data_batch['data_samples']]

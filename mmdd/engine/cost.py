@@ -16,7 +16,7 @@ WRITE = 'write'
 
 
 class CostLog:
-    """Keeps the cost of a job in its journal, one file a rank.
+    """Keeps the cost of a job in its journal, one file per rank.
 
     Seconds and denoiser evaluations add up over restarts; what passed between the last
     :meth:`save` and a kill is lost. Reading a finished set again costs it nothing. Samples that

@@ -237,7 +237,7 @@ def ready_fine_tuned(jobs: Sequence[Tuple[Config, str]],
 def share_trainings(jobs: Sequence[Tuple[Config, str]]) -> None:
     """Train checkpoints that other processes need too: each takes what no other has begun.
 
-    Then it waits for those of the others. What a process that died had begun goes on here.
+    Then it waits for those of the others. What a process that died had begun is resumed here.
 
     Args:
         jobs: Training configs and their checkpoints.

@@ -58,7 +58,7 @@ def _network(proxy) -> Optional[str]:
 
 
 def closing_lines(runner: Runner) -> List[str]:
-    """What a finished job made, what it cost, and how to go on.
+    """What a finished job made, what it cost, and what comes next.
 
     Args:
         runner: Runner whose ``DistillLoop`` has written the set.

@@ -82,7 +82,7 @@ class Journal:
         if not resume:
             raise ValueError(
                 f'{self.out_dir} already holds this job with {sum(1 for _ in self.keys())} '
-                f'finished attempts: add --resume to go on, or give another --work-dir')
+                f'finished attempts: add --resume to resume it, or give another --work-dir')
         return True
 
     def open(self, job: Dict[str, Any], resume: bool,

@@ -24,7 +24,7 @@ def make_samples(distiller: Any, slots: List[DistillSlot],
 
     Raises:
         ValueError: If ``distill_step`` does not return one sample for each slot in their order,
-            or a sample has no image of uint8 RGB, or a label that leaves it.
+            or a sample has no image of uint8 RGB, or a label that exceeds it.
     """
     samples = distiller.distill_step(slots, call_hook)
     method = f'{type(distiller).__name__}.distill_step'

@@ -29,7 +29,7 @@ def check_job(cfg: Config, resume: bool) -> None:
 
     Args:
         cfg: Config of the job with its ``work_dir``.
-        resume: Whether it goes on in a folder that holds it.
+        resume: Whether a folder that holds it is resumed.
 
     Raises:
         ValueError: If a component or one of its settings is unknown or out of

@@ -37,8 +37,8 @@ def train(config: ConfigType,
         config: Anything :func:`load_config` takes.
         work_dir: Where logs and checkpoints go.
         seed: Random seed; that of the config if None.
-        resume: True to go on from the last undamaged checkpoint in ``work_dir`` if
-            there is one; a path to go on from that checkpoint.
+        resume: True to resume from the last undamaged checkpoint in ``work_dir`` if
+            there is one; a path to resume from that checkpoint.
         hooks: Hooks beside those of the config.
 
     Returns:
@@ -91,8 +91,8 @@ def ensure_checkpoint(config: ConfigType,
                       cfg_options: Optional[Dict[str, Any]] = None) -> str:
     """Train a config unless its checkpoint is there already.
 
-    Training runs in ``<stem>_train`` beside the checkpoint and goes on where an
-    interrupted one stopped. The checkpoint then holds only ``meta``,
+    Training runs in ``<stem>_train`` beside the checkpoint and resumes an
+    interrupted one. The checkpoint then holds only ``meta``,
     ``state_dict`` and the ``ema_state_dict`` of an ``EMAHook``; ``<stem>.json``
     beside it keeps the final validation metrics, the number of updates, seconds
     (over restarts), peak memory and the fingerprint of the config.

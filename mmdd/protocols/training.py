@@ -46,7 +46,7 @@ class StudentRun:
 
     @property
     def resume_file(self) -> str:
-        """What a training that was killed goes on from."""
+        """What a training that was killed resumes from."""
         return osp.join(self.work_dir, 'resume.pth')
 
     @property
@@ -109,7 +109,7 @@ def train_student(run: StudentRun) -> Dict[str, Any]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         training = copy.deepcopy(cfg)
         if osp.isfile(run.resume_file) and is_whole_checkpoint(run.resume_file):
-            print(f'going on from {run.resume_file}', flush=True)
+            print(f'resuming from {run.resume_file}', flush=True)
             training.load_from, training.resume = run.resume_file, True
         runner = build_runner(training, run.work_dir, tidy=False)
         runner.register_hook(hook)

@@ -82,7 +82,7 @@ def shrink_job(cfg: Config, scratch: str) -> Tuple[Config, List[str]]:
 
 
 def small_batch(train_cfg: Mapping[str, Any]) -> int:
-    """At most 4 images a batch; so many too where the memory decides."""
+    """At most 4 images per batch; so many too where the memory decides."""
     given = train_cfg.get('batch_size', 8)
     return 4 if given == AUTO else min(4, given)
 

@@ -13,9 +13,9 @@ from .io import CannotWrite
 # fault of the program, and its line says so.
 BAD_INPUT = (ValueError, TypeError, KeyError, FileNotFoundError, PermissionError, OSError,
              AssertionError, ModuleNotFoundError)
-# How a command that was ended goes on, told where what is finished is kept.
-ADD_RESUME = 'what is finished is on disk, add --resume to go on'
-SAME_COMMAND = 'what is finished is on disk, run the same command to go on'
+# How a command that was ended is resumed, said where what is finished is kept.
+ADD_RESUME = 'what is finished is on disk, add --resume to resume it'
+SAME_COMMAND = 'what is finished is on disk, run the same command to resume it'
 # Rank of this process by torchrun, Slurm or MPI.
 RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 # Seconds that the other ranks leave to rank 0: when it ends, its launcher ends them.
@@ -34,7 +34,7 @@ def run_cli(main: Callable[[], None], resume: str = '') -> None:
 
     Args:
         main: The command.
-        resume: What is said when it is interrupted or terminated: how to go on.
+        resume: What is said when it is interrupted or terminated: how to resume it.
     """
     ending = f': {resume}' if resume else ''
     end_on_sigterm(f'terminated{ending}')

@@ -30,7 +30,7 @@ class ConfidenceSelection(SetStage):
 
     Of the correct samples the most confident ones are kept for small budgets, which need
     typical images, and the least confident ones above. Where fewer are correct than the
-    class needs, the wrong ones with the greatest probability of the class fill it up.
+    class needs, the wrong ones with the highest probability of the class fill it up.
 
     Args:
         pool: Samples of a class for each image that is kept.

@@ -139,7 +139,7 @@ def test_coco(tmp_path):
 
 
 def test_coco_box_outside(tmp_path):
-    with pytest.raises(ValueError, match='8.jpg: box .* leaves the 30x20 image'):
+    with pytest.raises(ValueError, match='8.jpg: box .* exceeds the 30x20 image'):
         read(('cat', 'dog'), **coco_file(tmp_path, [([10, 2, 25, 4], 5, 0)]))
 
 

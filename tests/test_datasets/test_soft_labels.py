@@ -127,7 +127,7 @@ def test_topk_keeps_the_mass(tmp_path):
     assert values[0] == pytest.approx([math.log(4), math.log(1.5)])
 
 
-def test_the_size_is_known_beforehand(tmp_path):
+def test_the_size_is_estimated_up_front(tmp_path):
     big = dict(SETTINGS, images=1000, num_classes=1000, epochs=300)
     # 4 + 4 + 8 + 1 + 8 + 4 bytes of augmentation, 2 a class
     assert row_type(1000).itemsize == 29 + 2000

@@ -133,7 +133,7 @@ def test_recorded_crop_takes_the_given_box():
     assert (out['img'] == picture[2:6, 3:7]).all() and out['img_shape'] == (4, 4)
     flipped = step(dict(img=picture, crop_box=(3, 2, 4, 4), crop_flip=True))['img']
     assert (flipped == picture[2:6, 3:7][:, ::-1]).all()
-    with pytest.raises(ValueError, match=r'crop \(10, 2, 4, 4\) leaves the 12x10 image a.png'):
+    with pytest.raises(ValueError, match=r'crop \(10, 2, 4, 4\) exceeds the 12x10 image a.png'):
         step(dict(img=picture, crop_box=(10, 2, 4, 4), img_path='a.png'))
     assert step(dict(img=np.full((9, 5, 3), 7, np.uint8)))['img'].tolist() == [[[7] * 3] * 4] * 4
 

@@ -243,7 +243,7 @@ def test_a_changed_plan_is_refused(whole, job, threshold, tmp_path):
 
 
 def test_prompts_may_be_edited_until_the_first_image_is_made(whole, job, threshold, tmp_path):
-    """A job that stopped after its plan goes on with what was written by hand."""
+    """A job that stopped after its plan resumes with what was written by hand."""
     folder = tmp_path / 'distilled/_job'
     os.makedirs(folder)
     for name in ('job.json', 'plan.jsonl', 'prompts.jsonl'):

@@ -63,8 +63,8 @@ def test_an_image_is_uint8_rgb(image, got):
 
 @pytest.mark.parametrize('parts, words', [
     (dict(labels=np.array([6])), 'the label has the class index 6'),
-    (dict(bboxes=np.array([[0, 0, 9, 3]], np.float32)), r'box \[.*\] leaves the 4x4 image'),
-    (dict(bboxes=np.array([[0, np.nan, 3, 3]], np.float32)), 'leaves the 4x4 image'),
+    (dict(bboxes=np.array([[0, 0, 9, 3]], np.float32)), r'box \[.*\] exceeds the 4x4 image'),
+    (dict(bboxes=np.array([[0, np.nan, 3, 3]], np.float32)), 'exceeds the 4x4 image'),
     (dict(bboxes=np.array([[2, 0, 2, 3]], np.float32)), 'is empty'),
     (dict(mask=np.zeros((4, 5), np.uint8)), 'the mask is 5x4, its image 4x4')])
 def test_a_label_fits_its_image(parts, words):

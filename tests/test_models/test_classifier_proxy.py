@@ -1,4 +1,4 @@
-"""The classifier as energy, judge and labeller, beside stock mmpretrain."""
+"""The classifier as energy, score and labeller, beside stock mmpretrain."""
 import copy
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The detector as energy, judge and labeller, beside stock mmdet."""
+"""The detector as energy, score and labeller, beside stock mmdet."""
 import copy
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The segmentor as energy, judge and labeller, beside stock mmseg."""
+"""The segmentor as energy, score and labeller, beside stock mmseg."""
 import copy
 
 import numpy as np

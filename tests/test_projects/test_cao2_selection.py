@@ -18,7 +18,7 @@ class Pool(list):
         return np.full((2, 2, 3), index, np.uint8)
 
 
-class Judge(torch.nn.Module):
+class Classifier(torch.nn.Module):
     """Gives the image ``i`` the i-th row of probabilities."""
 
     def __init__(self, rows):
@@ -46,10 +46,10 @@ ROWS = [[.6, .4, .0], [.1, .8, .1], [.0, .1, .9], [.0, 1., .0], [.3, .5, .2], [.
 def test_cao2_keeps_what_the_proxy_gets_right(up_to, num, expected):
     stage = load_module('cao2_selection').ConfidenceSelection(
         confident_up_to=up_to, batch_size=3)
-    judge = Judge(ROWS)
-    distiller = type('Distiller', (), dict(proxy=judge))
+    classifier = Classifier(ROWS)
+    distiller = type('Distiller', (), dict(proxy=classifier))
     assert stage.choose(Pool(8), num, distiller) == expected
-    assert judge.batches == [3, 3, 2]
+    assert classifier.batches == [3, 3, 2]
     assert stage.slots(10) == 40 and stage.images(40) == 10
 
 

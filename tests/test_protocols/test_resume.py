@@ -1,4 +1,4 @@
-"""A student that is killed and goes on: the result of one that was not."""
+"""A student that is killed and resumed: the result of one that was not."""
 import os.path as osp
 
 import pytest

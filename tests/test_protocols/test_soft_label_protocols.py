@@ -76,7 +76,7 @@ def test_a_protocol_trains(digits, folder, tmp_path, options, name, updates):
 
 
 def test_the_labels_are_those_of_the_teacher(digits, folder, tmp_path, options, teacher):
-    """Replayed images, judged again, give what is stored; and nothing depends on workers."""
+    """Replayed images, labelled again, give what is stored; and nothing depends on workers."""
     cfg = prepare_student(student(digits, folder, 'fkd_soft', options), str(tmp_path))
     labels = cfg.train_dataloader.dataset.labels
     assert osp.dirname(labels) == str(tmp_path / 'soft_labels')
@@ -85,13 +85,13 @@ def test_the_labels_are_those_of_the_teacher(digits, folder, tmp_path, options, 
     assert store.epochs == 2 and store.settings['num_classes'] == 10
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    judge = Teacher(**teacher)
+    network = Teacher(**teacher)
     for epoch in range(2):
         rows = store.rows(epoch)
         for position in range(10):
             item = dataset[epoch * 10 + position]
             image = item['inputs'].flip(0)[None] / 255
-            again = judge.logits(image)[0].numpy()
+            again = network.logits(image)[0].numpy()
             assert np.allclose(again, rows[position]['logits'], atol=2e-3, rtol=2e-3)
             assert np.ptp(again) > 0.01
 

@@ -66,10 +66,10 @@ def test_one_label_for_each_image(digits, folder, tmp_path, teachers):
     plain.pipeline = cfg.test_dataloader.dataset.pipeline
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         plain = DATASETS.build(plain.to_dict())
-    judge, dataset = Teacher(**teachers[0]), opened(cfg)
+    network, dataset = Teacher(**teachers[0]), opened(cfg)
     different = 0
     for index in range(10):
-        seen = judge.logits(plain[index]['inputs'].flip(0)[None] / 255)[0].numpy()
+        seen = network.logits(plain[index]['inputs'].flip(0)[None] / 255)[0].numpy()
         assert np.allclose(store.rows(0)[index]['logits'], seen, atol=2e-3, rtol=2e-3)
         one, two = dataset[index], dataset[index]
         assert torch.equal(one['data_samples'].soft_logits, two['data_samples'].soft_logits)
@@ -147,10 +147,10 @@ def test_the_mean_of_teachers_is_stored(digits, folder, tmp_path, teachers):
                                   batch_size=4), str(tmp_path))
     store, dataset = SoftLabelStore(cfg.train_dataloader.dataset.labels), opened(cfg)
     assert store.settings['combine'] == 'mean' and len(store.settings['teacher']) == 2
-    judges = [Teacher(**teacher) for teacher in teachers]
+    networks = [Teacher(**teacher) for teacher in teachers]
     for position in range(10):
         image = dataset[position]['inputs'].flip(0)[None] / 255
-        one, two = (judge.logits(image)[0].numpy() for judge in judges)
+        one, two = (network.logits(image)[0].numpy() for network in networks)
         assert np.abs(one - two).max() > 0.01
         assert np.allclose(store.rows(0)[position]['logits'], (one + two) / 2, atol=3e-3)
     check = student(digits, folder, 'fkd_soft', teacher=teachers[::-1], epochs=1, batch_size=4,
@@ -163,14 +163,14 @@ def test_a_teacher_is_drawn_for_each_batch(digits, folder, tmp_path, teachers):
     cfg = prepare_student(student(digits, folder, 'fkd_soft', teacher=teachers, epochs=6,
                                   batch_size=4, combine='sample'), str(tmp_path))
     store, dataset = SoftLabelStore(cfg.train_dataloader.dataset.labels), opened(cfg)
-    judges, drawn = [Teacher(**teacher) for teacher in teachers], []
+    networks, drawn = [Teacher(**teacher) for teacher in teachers], []
     for epoch in range(6):
         for start in range(0, 10, 4):
             images = torch.stack([dataset[10 * epoch + row]['inputs'].flip(0)
                                   for row in range(start, min(start + 4, 10))]) / 255
             rows = store.rows(epoch)[start:start + 4]['logits']
-            fits = [np.allclose(rows, judge.logits(images).numpy(), atol=3e-3)
-                    for judge in judges]
+            fits = [np.allclose(rows, network.logits(images).numpy(), atol=3e-3)
+                    for network in networks]
             assert sum(fits) == 1
             drawn.append(fits.index(True))
     assert 4 <= sum(drawn) <= 14  # of 18

@@ -170,8 +170,8 @@ def proxy(lists, tmp_path_factory):
 def test_a_trained_proxy_knows_where_the_cells_are(proxy):
     with open(proxy['checkpoint'].replace('.pth', '.json')) as f:
         assert json.load(f)['metrics']['coco/bbox_mAP_50'] > 0.01
-    judge = MODELS.build(dict(proxy))
-    assert judge.classes == BLOOD
+    network = MODELS.build(dict(proxy))
+    assert network.classes == BLOOD
     names = lines(BCCD, 'ImageSets/Main/test.txt')[:12]
     found = [objects(f'{BCCD}/Annotations/{name}.xml') for name in names]
     slots = [DistillSlot(i, i, (480, 640), np.array([BLOOD.index(o[0]) for o in own]),
@@ -181,7 +181,7 @@ def test_a_trained_proxy_knows_where_the_cells_are(proxy):
              for slot, other in zip(slots, slots[1:] + slots[:1])]
     images = torch.cat([pixels(f'{BCCD}/JPEGImages/{name}.jpg') for name in names])
     with torch.no_grad():
-        gain = judge.energy(images, wrong) - judge.energy(images, slots)
+        gain = network.energy(images, wrong) - network.energy(images, slots)
     assert (gain > 0).sum() >= 7 and gain.mean() > 0.1
 
 

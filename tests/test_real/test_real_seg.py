@@ -247,7 +247,7 @@ def test_unidd_relabels_streets(street_proxy, tmp_path):
     cfg.model.refiners[0].threshold = 0.  # accepted images are relabelled
     street_proxy = dict(street_proxy, relabel_thr=0.)  # it is sure of nothing in such images
     folder = distill(shrink_unidd(cfg, SIZE, street_proxy), work_dir=str(tmp_path))
-    judge = MODELS.build(dict(street_proxy))
+    network = MODELS.build(dict(street_proxy))
     found = read_back(folder, BaseSegDataset, metainfo=dict(classes=STREET))
     assert len(found) == 2
     for entry, (image, _, mask) in zip(manifest(folder)['images'], found):
@@ -255,7 +255,7 @@ def test_unidd_relabels_streets(street_proxy, tmp_path):
         assert mask.shape == (SIZE, SIZE)
         assert entry['classes'] == [STREET[i] for i in np.unique(mask)]
         # the proxy sees nearly the same in the JPEG as in what was sampled
-        seen = judge.relabel(pixels(image))[0].mask
+        seen = network.relabel(pixels(image))[0].mask
         assert (seen == mask).mean() > 0.8
         assert entry['prompt'].startswith('a photo of a sky')
         assert osp.isfile(real(f'camvid/img_dir/val/{entry["source"]}.jpg'))

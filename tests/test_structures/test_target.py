@@ -121,7 +121,7 @@ def test_checks(target):
     with pytest.raises(ValueError, match=r'^a.jpg: the label has the class index \d, but .* 2 c'):
         replace_labels(target).check(SIZE, 'ab', 'a.jpg')
     if target.bboxes is not None:
-        with pytest.raises(ValueError, match=r'^a.jpg: box \[12.*leaves the 20x20 image'):
+        with pytest.raises(ValueError, match=r'^a.jpg: box \[12.*exceeds the 20x20 image'):
             target.check((20, 20), 'abcde', 'a.jpg')
     elif target.mask is not None:
         with pytest.raises(ValueError, match='^a.jpg: the mask is 30x20, its image 20x20'):

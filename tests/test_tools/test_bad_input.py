@@ -189,7 +189,7 @@ def test_box_outside(job):
     _, xml = job.image()
     rewrite(xml, r'<xmax>\d+</xmax>', '<xmax>900</xmax>')
     message = job.error()
-    assert xml.name in message and 'leaves the 32x32 image' in message
+    assert xml.name in message and 'exceeds the 32x32 image' in message
 
 
 def test_objects_of_other_classes_are_passed_over(job, monkeypatch):

@@ -293,7 +293,7 @@ def edit(job, change):
     (lambda c: c['annotations'][1].update(image_id=77), ['annotation 2 belongs to image 77']),
     (lambda c: c['annotations'][1].update(category_id=77), ['annotation 2 has category 77']),
     (lambda c: c['annotations'][1].update(bbox=[1, 2, 3]), ['annotation 2 has the box [1, 2, 3]']),
-    (lambda c: c['annotations'][1].update(bbox=[1, 2, 40, 4]), ['leaves the 30x20 image']),
+    (lambda c: c['annotations'][1].update(bbox=[1, 2, 40, 4]), ['exceeds the 30x20 image']),
     (lambda c: c['categories'][1].update(name='puma'), ['the classes cat of the dataset']),
     (lambda c: c['categories'].reverse(), ["category 0 of the file is 'dog'", "has 'bird' there"]),
     (lambda c: c['categories'].append(dict(id=99, name='dog')),

@@ -61,7 +61,7 @@ def test_saved_bytes_count_each_storage_once_and_no_weights():
     x = torch.ones(5, 10, requires_grad=True)
     with count_saved() as saved:
         y = (x * 2).sin()  # keeps x * 2
-        (y @ weight.t() + y * y).sum()  # keeps y, thrice, and the weight
+        (y @ weight.t() + y * y).sum()  # keeps y, three times, and the weight
     assert saved.total == 2 * 5 * 10 * 4
 
 

@@ -25,13 +25,13 @@ def main():
     time.sleep(60)
 
 
-run_cli(main, 'add --resume to go on')
+run_cli(main, 'add --resume to resume it')
 '''
 
 
 @pytest.mark.parametrize('rank, line', [
-    (None, 'terminated: add --resume to go on\n'),
-    ('0', 'terminated: add --resume to go on\n'), ('1', '')])
+    (None, 'terminated: add --resume to resume it\n'),
+    ('0', 'terminated: add --resume to resume it\n'), ('1', '')])
 def test_sigterm_ends_at_once_and_rank_0_says_how_to_resume(rank, line):
     environment = {key: value for key, value in os.environ.items() if key != 'RANK'}
     if rank is not None:

@@ -133,7 +133,7 @@ def test_in_processes_a_killed_job_fails_alone_and_places_are_kept(tmp_path):
     assert max(most) == 2 and (tmp_path / 'c').read_text() == 'xxx'
 
 
-# Workers import nothing beforehand, which takes long. Ctrl-C counts as in a terminal also where
+# Workers import nothing in advance, which takes long. Ctrl-C counts as in a terminal also where
 # the tests run in the background of a shell, which lets its processes ignore it.
 INTERRUPTED = '''
 import multiprocessing

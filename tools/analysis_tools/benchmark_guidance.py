@@ -46,7 +46,7 @@ def parse_args():
     parser.add_argument('--batch-size', type=whole(1), default=8, help='of --config')
     parser.add_argument('--repeats', type=whole(1), default=3, help='turns of --config')
     parser.add_argument('--quality', type=whole(0), default=0, metavar='N',
-                        help='judge N raw images of --config, guided and unguided')
+                        help='score N raw images of --config, guided and unguided')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions,
                         help='settings of --config to replace: key=value')
     parser.add_argument('--work-dir', default='work_dirs/guidance_cost',

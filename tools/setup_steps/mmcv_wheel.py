@@ -121,7 +121,7 @@ def build_progress(source, jobs):
 
 
 def build_wheel(key):
-    """Build mmcv for the torch in .venv and keep the wheel; an interrupted build goes on."""
+    """Build mmcv for the torch in .venv and keep the wheel; an interrupted one resumes."""
     check_compiler_again()
     folder = os.path.join(CACHE, 'build', key)
     os.makedirs(folder, exist_ok=True)

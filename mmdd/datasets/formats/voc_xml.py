@@ -47,7 +47,7 @@ def write_voc_xml(path: str,
         objects: ``object`` elements to write as they are, in place of those of ``bboxes``.
 
     Raises:
-        ValueError: If a box is empty after rounding or leaves the image.
+        ValueError: If a box is empty after rounding or exceeds the image.
     """
     height, width = shape[:2]
     root = ET.Element('annotation')

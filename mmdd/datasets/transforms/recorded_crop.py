@@ -1,4 +1,4 @@
-"""A random crop and flip whose numbers are known beforehand."""
+"""A random crop and flip whose numbers are known in advance."""
 from typing import Any, Dict, Optional, Tuple, Union
 
 import mmcv
@@ -34,13 +34,13 @@ class RecordedCrop(BaseTransform):
         """Crop ``results['img']``, (H, W, C).
 
         Raises:
-            ValueError: If the crop leaves the image.
+            ValueError: If the crop exceeds the image.
         """
         image = results['img']
         if 'crop_box' in results:
             x, y, w, h = (int(value) for value in results['crop_box'])
             if x + w > image.shape[1] or y + h > image.shape[0]:
-                raise ValueError(f'RecordedCrop: the crop {x, y, w, h} leaves the '
+                raise ValueError(f'RecordedCrop: the crop {x, y, w, h} exceeds the '
                                  f'{image.shape[1]}x{image.shape[0]} image '
                                  f'{results.get("img_path", "")}; write its labels again')
             image = image[y:y + h, x:x + w]

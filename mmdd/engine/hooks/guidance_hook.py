@@ -86,7 +86,7 @@ class GuidanceHook(Hook):
             :math:`\sigma_t` (implicit dynamics of TFG); 0 is off.
         smoothing_draws: Number of these copies.
         branch: Which noise prediction of classifier-free guidance the clean
-            estimate that is judged comes from. 'combined', as in UniDD and
+            estimate of the energy comes from. 'combined', as in UniDD and
             Universal Guidance. 'text' and 'uncond' are those with and without
             the condition: each is an expected clean image, which the combined
             one, extrapolated by ``cfg_scale``, is not. The change is added to

@@ -12,15 +12,15 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmdd.utils.io import writing
 
-# Seconds between two checkpoints to go on from: a training that is shorter writes none.
+# Seconds between two checkpoints to resume from: a training that is shorter writes none.
 EVERY = 300.
 
 
 class ResumeHook(Hook):
-    """Saves from time to time all that a training needs to go on.
+    """Saves from time to time all that a training needs to be resumed.
 
     Weights, optimizer, schedules, the message hub and the random states of this process are in
-    one file, which replaces the one before. A training that goes on from it ends with the
+    one file, which replaces the one before. A training that resumes from it ends with the
     result of one that was not interrupted: on a CPU to the last bit, as long as its data
     are read in this process (``num_workers=0``) or by workers that each epoch starts anew;
     those that live on (``persistent_workers``) draw other augmentations.

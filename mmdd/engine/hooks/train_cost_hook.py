@@ -16,7 +16,7 @@ SECONDS, PASSES = 'mmdd_train_seconds', 'mmdd_train_passes'
 class TrainCostHook(Hook):
     """Measures seconds, denoiser evaluations and peak memory of a training, over restarts.
 
-    A checkpoint carries what led to it: a training that goes on from there adds its own, and
+    A checkpoint carries what led to it: a training that resumes from it adds its own, and
     what was lost with a killed process does not count.
 
     Attributes:

@@ -15,7 +15,7 @@ class FineTuner(BaseModel):
     """Trains parameters of the denoiser of a prior: the model of a stock training job.
 
     A subclass provides :meth:`read` and :meth:`losses`. Everything random follows from ``seed``,
-    the rank and the number of the iteration, which is a buffer: a resumed training goes on to
+    the rank and the number of the iteration, which is a buffer: a resumed training ends with
     the weights of an uninterrupted one. Of the denoiser a checkpoint holds what is trained; the
     rest is the prior's.
 

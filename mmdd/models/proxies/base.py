@@ -26,7 +26,7 @@ PROXY_SCOPES = {'mmpretrain', 'mmdet', 'mmseg'}
 class TaskProxy(BaseModule):
     """A frozen mm* model trained on the real set (UniDD, equation 6).
 
-    It judges images: an energy to guide by, a score to filter by, labels to
+    It looks at images: an energy to guide by, a score to filter by, labels to
     relabel with, features to select by. No figure of one image depends on the
     others in its batch.
 

@@ -15,7 +15,7 @@ BY = dict(proxy=('proxy', ), judge=('judge', ), both=('proxy', 'judge'))
 
 
 class BaseRefiner:
-    """Judges or changes samples after they are made.
+    """Scores, filters or changes samples after they are made.
 
     Attributes:
         needs: Parts of the distiller without which it cannot work, 'proxy' or 'judge'.

@@ -68,7 +68,7 @@ def set_length(cfg: Config, epochs: int, val_interval: int,
     set_epochs(cfg, epochs, milestones)
     cfg.train_cfg.val_interval = max(1, val_interval)
     hook = cfg.get('default_hooks', {}).get('checkpoint')
-    if hook:  # beside the best one: ten to go on from
+    if hook:  # beside the best one: ten to resume from
         hook.interval = max(1, epochs // 10)
 
 

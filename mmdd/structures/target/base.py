@@ -104,7 +104,7 @@ class Target:
             where: What the message begins with, such as a file.
 
         Raises:
-            ValueError: If a box leaves its image or is empty, or an index is unknown.
+            ValueError: If a box exceeds its image or is empty, or an index is unknown.
         """
         known = len(classes)
         wrong = [int(label) for label in self.labels if not 0 <= label < known]

@@ -164,7 +164,7 @@ def check_boxes(bboxes: np.ndarray, size: Tuple[int, int], where: str) -> None:
         x1, y1, x2, y2 = box
         if not (x1 >= -1 and y1 >= -1 and x2 <= width + 1 and y2 <= height + 1):  # nor with NaN
             raise ValueError(
-                f'{where}: box {box.tolist()} leaves the {width}x{height} image; correct its '
+                f'{where}: box {box.tolist()} exceeds the {width}x{height} image; correct its '
                 f'annotation')
         if not (x2 > x1 and y2 > y1):
             raise ValueError(f'{where}: box {box.tolist()} is empty; correct its annotation')

@@ -39,7 +39,7 @@ class MinimaxFineTuner(FineTuner):
     the loss was computed. The paper leaves these two points open; they are those of the
     released code.
 
-    The memories are buffers: a resumed training goes on to the weights of an uninterrupted
+    The memories are buffers: a resumed training ends with the weights of an uninterrupted
     one. Each rank has memories of its own; a checkpoint holds those of rank 0.
 
     Args:

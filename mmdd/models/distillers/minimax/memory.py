@@ -9,7 +9,7 @@ class ClassMemory(nn.Module):
     """A first-in-first-out queue of embeddings for each class.
 
     The queues are buffers: a checkpoint holds them, so that a resumed training
-    goes on with what an uninterrupted one would have.
+    has what an uninterrupted one would have.
 
     Args:
         num_classes: K.
