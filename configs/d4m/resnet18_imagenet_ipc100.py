@@ -1,4 +1,4 @@
-# Table 2, ImageNet-1K, 100 images a class.
+# Table 2, ImageNet-1K, 100 images per class.
 _base_ = ['./resnet18_imagenet_ipc10.py']
 
 train_cfg = dict(budget=dict(n=100))

@@ -1,4 +1,4 @@
-# Tables 2 and 5, ImageNet-1K, 50 images a class; the added networks are those of table 5.
+# Tables 2 and 5, ImageNet-1K, 50 images per class; the added networks are those of table 5.
 _base_ = ['./resnet18_imagenet_ipc10.py']
 
 train_cfg = dict(budget=dict(n=50))

@@ -1,4 +1,4 @@
-# Table 1, ImageNet-100: one patch an image. Soft labels of a ResNet-18, stored.
+# Table 1, ImageNet-100: one patch per image. Soft labels of a ResNet-18, stored.
 _base_ = ['../_base_/datasets/imagenet100_real_cls.py', '../_base_/patch_selection_cls.py']
 
 train_cfg = dict(budget=dict(type='IPC', n=50), writer=dict(folders='wnid'))

@@ -1,4 +1,4 @@
-# Tables 1 and 5, ImageNet-1K: one patch an image. Soft labels of a ResNet-18, stored.
+# Tables 1 and 5, ImageNet-1K: one patch per image. Soft labels of a ResNet-18, stored.
 _base_ = ['../_base_/datasets/imagenet_real_cls.py', '../_base_/patch_selection_cls.py']
 
 train_cfg = dict(budget=dict(type='IPC', n=100), writer=dict(folders='wnid'))

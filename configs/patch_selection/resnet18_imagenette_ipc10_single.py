@@ -1,3 +1,3 @@
-# Table 1, ImageNette: one patch an image.
+# Table 1, ImageNette: one patch per image.
 _base_ = './resnet18_imagenette_ipc10.py'
 model = dict(composition='S')

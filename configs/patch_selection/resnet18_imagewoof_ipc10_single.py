@@ -1,3 +1,3 @@
-# Table 1, ImageWoof: one patch an image.
+# Table 1, ImageWoof: one patch per image.
 _base_ = './resnet18_imagewoof_ipc10.py'
 model = dict(composition='S')

@@ -1,3 +1,3 @@
-# RDED on single digits: one image a class.
+# RDED on single digits: one image per class.
 _base_ = './convnet_digits_ipc10.py'
 train_cfg = dict(budget=dict(n=1))

@@ -1,4 +1,4 @@
-# Table 1, CIFAR-100, SDXL-Turbo + PDA: the same 20 images a class, each with four copies.
+# Table 1, CIFAR-100, SDXL-Turbo + PDA: the same 20 images per class, each with four copies.
 _base_ = ['./convnet3_cifar100_ipc20.py']
 
 model = dict(set_stages=[dict(type='PostAugmentation', size=32, copies=4)])

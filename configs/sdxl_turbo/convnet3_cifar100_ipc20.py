@@ -1,4 +1,4 @@
-# Table 1, CIFAR-100, SDXL-Turbo alone: 20 generated images a class, scaled to 32 pixels.
+# Table 1, CIFAR-100, SDXL-Turbo alone: 20 generated images per class, scaled to 32 pixels.
 _base_ = ['../_base_/datasets/cifar100_real_cls.py', '../_base_/sdxl_turbo_cls.py']
 
 model = dict(set_stages=[dict(type='PostAugmentation', size=32, copies=0)])

@@ -1,4 +1,4 @@
-# Table 1, Tiny ImageNet, SDXL-Turbo alone: 10 generated images a class, scaled to 64 pixels.
+# Table 1, Tiny ImageNet, SDXL-Turbo alone: 10 generated images per class, scaled to 64 pixels.
 _base_ = ['../_base_/datasets/tiny_imagenet_real_cls.py', '../_base_/sdxl_turbo_cls.py']
 
 model = dict(set_stages=[dict(type='PostAugmentation', size=64, copies=0)])

@@ -1,4 +1,4 @@
-# Table 1, Tiny ImageNet, SDXL-Turbo + PDA: the same 10 images a class, each with four copies.
+# Table 1, Tiny ImageNet, SDXL-Turbo + PDA: the same 10 images per class, each with four copies.
 _base_ = ['./convnet3_tiny-imagenet_ipc10.py']
 
 model = dict(set_stages=[dict(type='PostAugmentation', size=64, copies=4)])

@@ -1,4 +1,4 @@
-# SDXL-Turbo distillation on single digits, for two CPU cores: 2 generated images a class, each
+# SDXL-Turbo distillation on single digits, for two CPU cores: 2 generated images per class, each
 # with four copies. The embedded prior is no one-step model: of 100 images a classifier of real
 # digits reads 9 as the class asked for after one step without guidance, 30 after four steps,
 # and 79 after four steps with guidance 7, which are taken here.

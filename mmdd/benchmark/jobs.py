@@ -169,7 +169,7 @@ class Suite:
             self.pupils.setdefault(path, []).append(mark)
 
     def _look_early(self, mark: str, job: Job) -> None:
-        """Check the network of a protocol, whose sets may be missing, as for an image a class."""
+        """Check the network of a protocol, whose sets may be missing, as for IPC 1."""
         config = self.protocols[mark]
         classes = len(protocol_classes(config) or ())
         try:

@@ -69,7 +69,7 @@ def test_constants(leaf):
     assert model.image_size == (
         {'convnet3': 32, 'convnet4': 64}[osp.basename(leaf).split('_')[0]]
         if low else CONSTANTS['image_size'])
-    # four patches an image and 100 images a class take more photographs than 300
+    # four patches per image and 100 images per class take more photographs than 300
     assert model.num_images == (None if leaf.endswith('_ipc100_concatenated')
                                 else CONSTANTS['num_images'])
 

@@ -129,7 +129,7 @@ def test_topk_keeps_the_mass(tmp_path):
 
 def test_the_size_is_estimated_up_front(tmp_path):
     big = dict(SETTINGS, images=1000, num_classes=1000, epochs=300)
-    # 4 + 4 + 8 + 1 + 8 + 4 bytes of augmentation, 2 a class
+    # 4 + 4 + 8 + 1 + 8 + 4 bytes of augmentation, 2 per class
     assert row_type(1000).itemsize == 29 + 2000
     assert planned_size(big).endswith(
         f'300 epochs x 2029 bytes (1000 classes in fp16) = {1000 * 300 * 2029 / 2**20:.1f} MiB')

@@ -542,7 +542,7 @@ def test_budgets_that_do_not_fit(root, tmp_path):
         return str(info.value)
 
     store = dict(score_dir=str(tmp_path / 'scores'))
-    assert ("class 0 (cat) needs 12 patches, 4 an image, of 8 photographs; lower the budget, "
+    assert ("class 0 (cat) needs 12 patches, 4 per image, of 8 photographs; lower the budget, "
             "raise model.num_images or set model.composition='S'") in message(
                 job(root, 3, **store))
     assert ('class 0 (cat) has 5 photographs for 9 clusters; lower model.num_clusters') in message(

@@ -401,7 +401,7 @@ def test_budgets_that_do_not_fit(root, teacher, tmp_path):
     store = dict(score_dir=str(tmp_path / 'scores'))
     with pytest.raises(ValueError) as info:
         distill(job(root, teacher, 3, **store), work_dir=str(tmp_path / 'work'))
-    assert ('class 0 (cat) needs 12 patches, 4 an image, of 9 photographs; lower the budget or '
+    assert ('class 0 (cat) needs 12 patches, 4 per image, of 9 photographs; lower the budget or '
             'model.factor, or raise model.images_per_class') in str(info.value)
     assert not osp.exists(tmp_path / 'scores')  # before anything is scored
 

@@ -301,7 +301,7 @@ def test_models_that_do_not_fit_are_named(digits):
     job['model']['decode_head'].update(
         num_classes=2, out_channels=1, threshold=.3,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
-    with pytest.raises(ValueError, match='gives 1 channels, it must be one a class'):
+    with pytest.raises(ValueError, match='gives 1 channels, it must be one per class'):
         SegmentorProxy(job)
     with pytest.raises(ValueError, match='takes a model of mmseg, its cfg has a FasterRCNN'):
         SegmentorProxy(tiny.detector_job(digits))

@@ -178,7 +178,7 @@ def picture(folder, entry):
 
 @pytest.fixture(scope='module')
 def pool(digits, tmp_path_factory):
-    """Three images a class without set stages."""
+    """Three images per class without set stages."""
     return distill(job(digits, 3), str(tmp_path_factory.mktemp('pool')))
 
 

@@ -116,7 +116,7 @@ def distiller(module, monkeypatch):
 def test_whole_subgroups_are_kept(module, distiller):
     stage = module.SubgroupSelection(groups=2, batch_size=1)
     assert stage.choose(Pool([0] * 4 + [1] * 4), 4, distiller) == [2, 3, 6, 7]
-    # one image a class: subgroups of one; 2 lies on the axis of class 0, 7 closest to the other
+    # one image per class: subgroups of one; 2 lies on the axis of class 0, 7 closest to the other
     stage = module.SubgroupSelection(groups=4)
     assert stage.choose(Pool([0] * 4 + [1] * 4), 2, distiller) == [2, 7]
     assert stage.choose([], 0, distiller) == []

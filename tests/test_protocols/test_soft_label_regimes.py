@@ -107,7 +107,7 @@ def test_labels_of_images_are_mixed_by_area(digits, folder, tmp_path, teachers):
 def test_a_pool_of_batches(digits, folder, tmp_path, teachers, capsys):
     options = dict(teacher=teachers[0], batch_size=4, epochs=4, keep=0.5, precision='int8')
     cfg = student(digits, folder, 'lpld_soft', **options)
-    assert (cfg.soft_labels.batches, cfg.soft_labels.epochs) == (4, 2)  # 8 in all, 2 an epoch
+    assert (cfg.soft_labels.batches, cfg.soft_labels.epochs) == (4, 2)  # 8 in all, 2 per epoch
     assert num_updates(cfg, 10) == 8
     ready = prepare_student(cfg, str(tmp_path))
     assert '4 batches x 4 images' in capsys.readouterr().out

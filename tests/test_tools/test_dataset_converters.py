@@ -21,7 +21,7 @@ def convert(monkeypatch, tool, *argv):
 
 
 def release(folder, name, classes=None):
-    """The Python release with two images a file."""
+    """The Python release with two images per file."""
     meta, names, key, files = dict(
         cifar10=('batches.meta', b'label_names', b'labels',
                  [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']),

@@ -30,7 +30,7 @@ def test_a_tiny_report(tmp_path, monkeypatch):
     assert [row[5] for row in rows] == ['-', 'no', 'yes', 'no', 'no', 'no']
     assert rows[0][8] == '1.00' and all(float(row[8]) > 1 for row in rows[1:])
     assert all(float(row[7]) > 0 and float(row[9]) > 0 for row in rows)
-    assert re.search(r'torch \d.*2 steps a row', text) and 'Not measured' not in text
+    assert re.search(r'torch \d.*2 steps per row', text) and 'Not measured' not in text
 
 
 def test_what_the_minutes_do_not_suffice_for_is_named(tmp_path, monkeypatch):

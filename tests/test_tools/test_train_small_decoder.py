@@ -27,7 +27,7 @@ def test_trained_resumed_and_read_by_the_adapter(tmp_path, monkeypatch):
     run('3', '--out', str(tmp_path / 'out'))
     assert os.stat(tmp_path / 'w/images_6.safetensors').st_mtime_ns == stamp
     with open(tmp_path / 'w/log.jsonl') as f:
-        # one line a run: the last step of each
+        # one line per run: the last step of each
         assert [json.loads(line)['step'] for line in f] == [2, 3]
     state = load_file(tmp_path / 'w/decoder.safetensors')
     diffusion = MODELS.build(dict(

@@ -106,7 +106,7 @@ class Report:
         gpu = torch.cuda.get_device_name() if self.device == 'cuda' else \
             'no GPU: peaks are those of the whole process'
         text = (f'# Guided sampling on one machine\n\n{gpu}, torch {torch.__version__}, commit '
-                f'{commit() or "unknown"}, {self.args.steps} steps a row, median; GB of 10^9 '
+                f'{commit() or "unknown"}, {self.args.steps} steps per row, median; GB of 10^9 '
                 f'bytes.\n\n'
                 f'{markdown_table(COLUMNS, self.rows)}')
         if self.left_out:

@@ -1,5 +1,5 @@
 # BCCD, blood cells in VOC layout: 205 training, 87 validation and 72 test images of 640x480, three
-# classes, about 14 boxes an image. Expects data/bccd/VOCdevkit/VOC2007, see
+# classes, about 14 boxes per image. Expects data/bccd/VOCdevkit/VOC2007, see
 # configs/benchmarks/README.md. Students see 192x144 pixels.
 dataset_type = 'XMLDataset'
 data_root = 'data/bccd/VOCdevkit/'

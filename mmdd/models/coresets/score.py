@@ -48,7 +48,7 @@ class ScoreCoreset(CoresetBaseline):
         return False
 
     def score(self, features: torch.Tensor) -> torch.Tensor:
-        """One number an image, (N,), from those of all networks, (N, networks)."""
+        """One number per image, (N,), from those of all networks, (N, networks)."""
         return features.double().mean(1)
 
     def select(self, features: torch.Tensor, labels: List[np.ndarray],

@@ -89,7 +89,7 @@ class SegmentorProxy(TaskProxy):
                 f'SegmentorProxy: {type(self.model).__name__} is no EncoderDecoder of mmseg')
         if not 2 <= channels <= IGNORE:
             raise ValueError(
-                f'SegmentorProxy: the decode head gives {channels} channels, it must be one a '
+                f'SegmentorProxy: the decode head gives {channels} channels, it must be one per '
                 f'class, 2 to {IGNORE}; train two classes with softmax instead of one sigmoid '
                 f'channel')
 

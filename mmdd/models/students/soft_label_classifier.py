@@ -33,7 +33,7 @@ class SoftLabelClassifier(BaseModel):
             are ``per_image``.
         pollute_norm: Whether the student sees a batch in training mode, without gradients,
             before each step, as in RDED's released code, so that batch-norm statistics move
-            twice: with a momentum of 0.1 by 0.19 a step. Its CutMix works in place, so this
+            twice: with a momentum of 0.1 by 0.19 per step. Its CutMix works in place, so this
             is the mixed batch; with Mixup, or without mixing, it is the unmixed one.
         reads_rgb: Whether the training set gives RGB images; files are read as BGR.
         loss: ``kind`` of :class:`SoftLoss`.

@@ -158,7 +158,7 @@ class PatchDistiller(ClassificationDistiller):
         total, name = len(self.pool[label]), f'class {label} ({self.classes[label]})'
         if need > total:
             raise ValueError(
-                f'{budget}: {name} needs {need} patches, {each} an image, of {total} '
+                f'{budget}: {name} needs {need} patches, {each} per image, of {total} '
                 f'photographs; {self.remedy}')
         self.check_class(name, total)
 
