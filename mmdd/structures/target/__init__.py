@@ -1,4 +1,4 @@
-"""The label of an image, one type a task."""
+"""The label of an image, one type per task."""
 from .base import Reading, Target, load_target, make_target, part_names, read_target
 from .box_target import BoxTarget, check_boxes
 from .class_target import ClassTarget

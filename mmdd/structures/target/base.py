@@ -1,4 +1,4 @@
-"""The label of an image: one type a task, behind one interface."""
+"""The label of an image: one type per task, behind one interface."""
 from typing import (
     Any,
     ClassVar,
