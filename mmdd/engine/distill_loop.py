@@ -24,7 +24,7 @@ from .cost import WRITE, CostLog
 from .failures import ATTEMPTS, FailureWatch, fail_bad_images, fail_bad_scores
 from .job import describe_job
 from .journal import Journal, Key
-from .made_samples import make_samples
+from .made_samples import check_samples
 from .parts import check_proxy_classes
 from .raw_samples import RawSamples
 from .set_writing import write_set
@@ -156,7 +156,9 @@ class DistillLoop(BaseLoop):
             with alone(self.lock, until=lambda: osp.isfile(self.journal.plan_file)):
                 self._timed('prepare', self.finish_collect, deploy=True)
                 self._timed('plan', self.plan)
-            self._timed('synthesize', self.check_finished if self.merge else self.synthesize)
+            with self.distiller.timed('synthesize', False):
+                (self.check_finished if self.merge else self.synthesize)()
+            self.cost.save()
             meet()
             self.close()
             self.runner.call_hook('after_train_epoch')
@@ -171,7 +173,7 @@ class DistillLoop(BaseLoop):
     def open_journal(self) -> None:
         """Claim the output folder before any work is done."""
         self.job = describe_job(self.runner.cfg, self.distiller)
-        finished = self._has_manifest()
+        finished = osp.isfile(osp.join(self.out_dir, MANIFEST))
         with alone(self.lock), together():
             self.shards.read(fixed=any(self.journal.keys()))
             if get_rank() == 0:
@@ -305,7 +307,8 @@ class DistillLoop(BaseLoop):
         """Step 3 for one batch: synthesize, refine, keep."""
         self.runner.call_hook('before_train_iter', batch_idx=self._iter, data_batch=None)
         found = self.raw.find(slots) if self.raw is not None else None
-        samples = found or make_samples(self.distiller, slots, self.runner.call_hook)
+        samples = found or check_samples(self.distiller, slots, self.distiller.distill_step(
+            slots, self.runner.call_hook))
         made = fail_bad_images(samples)
         if made:
             self.distiller.refine(made)
@@ -318,9 +321,6 @@ class DistillLoop(BaseLoop):
         self.cost.save()
         self._iter += 1
         self.failures.add(samples, self.distiller)
-
-    def _has_manifest(self) -> bool:
-        return osp.isfile(osp.join(self.out_dir, MANIFEST))
 
     def close(self) -> None:
         """Step 5, unless other shards have slots to make or the set is there."""
@@ -337,7 +337,7 @@ class DistillLoop(BaseLoop):
         self.shards.finish()
         finished = self.shards.finished()
         announce(f'shard {self.shards.shard} is finished, {finished} of {self.shards.count} are')
-        if finished < self.shards.count or self._has_manifest():
+        if finished < self.shards.count or osp.isfile(osp.join(self.out_dir, MANIFEST)):
             return False
         self.shards.shard = None  # all slots from here on
         self.journal.heal(self.job)

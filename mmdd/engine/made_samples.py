@@ -1,7 +1,7 @@
 """Checks of what a method, its refiners among them, makes of a batch of slots."""
 import math
 from numbers import Real
-from typing import Any, Callable, List, Sequence
+from typing import Any, List, Sequence
 
 import numpy as np
 
@@ -13,20 +13,18 @@ WRITERS = dict(score='model.refiners', judge_score='model.judge', rank='model.re
 ROUND_OFF = 1e-3
 
 
-def make_samples(distiller: Any, slots: List[DistillSlot],
-                 call_hook: Callable) -> List[DistilledSample]:
-    """The samples that a distiller makes for a batch of slots, checked.
+def check_samples(distiller: Any, slots: List[DistillSlot], samples: Any) -> List[DistilledSample]:
+    """Check what the ``distill_step`` of a distiller returns for a batch of slots.
 
     Args:
         distiller: The distiller.
         slots: The batch.
-        call_hook: ``runner.call_hook``.
+        samples: What it returns.
 
     Raises:
-        ValueError: If ``distill_step`` does not return one sample for each slot in their order,
-            or a sample has no image of uint8 RGB, or a label that exceeds it.
+        ValueError: If it is not one sample for each slot in their order, or a sample has no
+            image of uint8 RGB, or a label that exceeds it.
     """
-    samples = distiller.distill_step(slots, call_hook)
     method = f'{type(distiller).__name__}.distill_step'
     fits = isinstance(samples, (list, tuple)) and all(
         isinstance(sample, DistilledSample) for sample in samples)

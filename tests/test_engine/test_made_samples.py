@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmdd.engine.made_samples import check_scores, make_samples
+from mmdd.engine.made_samples import check_samples, check_scores
 from mmdd.structures import DistilledSample, DistillSlot
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
@@ -19,11 +19,7 @@ def samples():
 
 def made(change):
     """What a loop gets of a method that returns changed samples."""
-    def distill_step(slots, call_hook):
-        return change(samples())
-
-    distiller = SimpleNamespace(distill_step=distill_step, classes=tuple('abcdef'))
-    return make_samples(distiller, SLOTS, None)
+    return check_samples(SimpleNamespace(classes=tuple('abcdef')), SLOTS, change(samples()))
 
 
 def changed(**parts):
