@@ -90,7 +90,7 @@ class TimeBudgetHook(Hook):
             f'time budget: {rate:.3g} images per second on a rank, about {self.projected:.1f} of '
             f'{self.minutes:g} minutes for {slots} images with loading and saving: it '
             + ('fits' if fits else 'does not fit; take a smaller budget, fewer steps, a larger '
-               'batch_size or more ranks, or go on without'),
+               'batch_size or more ranks, or do without'),
             'current', level=20 if fits else 30)
 
     def before_manifest(self, runner, samples: List[DistilledSample],
