@@ -19,7 +19,6 @@ from .base import TaskProxy, in_full
 from .merging import merge_masks, sure_objects
 from .view import InputView, test_pipeline
 
-
 SCORE_MODES = ('mean', 'matched', 'both', 'found')
 
 
