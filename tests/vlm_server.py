@@ -14,6 +14,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmdd.models import VLMPrompter
@@ -254,7 +255,9 @@ def prompter(url, backend=(), **settings):
     """A prompter that asks one question at a time and does not try again."""
     backend = dict(dict(type='OpenAIBackend', base_url=url, model='eye', max_retries=0,
                         timeout=20., concurrency=1), **dict(backend))
-    return VLMPrompter(**dict(dict(backend=backend), **settings))
+    # A Runner of another test in this process may have left its scope behind.
+    with DefaultScope.overwrite_default_scope('mmdd'):
+        return VLMPrompter(**dict(dict(backend=backend), **settings))
 
 
 def leaks(folder):
