@@ -136,7 +136,7 @@ class Estimates(Hook):
 
 
 def test_the_screen_halfway(make, task):
-    distiller, _ = make()
+    distiller, call_hook = make()
     slots = make_slots(task)
     energies = []  # after each step of each candidate, by slot
     for own in candidates(slots, 3):
@@ -149,7 +149,7 @@ def test_the_screen_halfway(make, task):
                                      for image in watch.images])
             assert len(watch.images) == STEPS
     for share, before in ((.5, 2), (.25, 1), (.99, 3)):
-        distiller, call_hook = make(size=3, keep=1, screen='halfway', screen_share=share)
+        distiller.pool = CandidatePool(size=3, keep=1, screen='halfway', screen_share=share)
         made = distiller.distill_step(slots, call_hook)
         finished = []
         for own, found in zip(candidates(slots, 3), energies):
