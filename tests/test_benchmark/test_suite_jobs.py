@@ -195,8 +195,9 @@ def images(folder):
 def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
     found = []
     for workers in (1, 2):
-        suite = suite_of(tmp_path / str(workers), digits, dict(
-            Random=(dict(type='RandomCoreset'), {}), Uniform=(dict(type='UniformCoreset'), {})),
+        quick = dict(custom_imports=dict(imports=['quick_workers'], allow_failed_imports=False))
+        suite = suite_of(tmp_path / str(workers), digits, {
+            name: (dict(type=f'{name}Coreset'), quick) for name in ('Random', 'Uniform')},
             workers=workers)
         suite.run()
         (group, members), = suite.plan
