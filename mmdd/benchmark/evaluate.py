@@ -65,6 +65,7 @@ def evaluate(protocol: ConfigType,
     notes: List[str] = []
     if random:
         sets, notes = with_random(source, cfg, sets, work_dir, jobs)
+    # At the protocol's own rate: every set is checked before hours go into a search for others.
     planned = plan_runs(sets, cfg, work_dir, seeds, full_seeds)
     print('\n'.join([*describe_runs(planned), *notes]), flush=True)
     runs = train_runs(planned, jobs) if not lr_grid else evaluate_sets(

@@ -51,7 +51,7 @@ def folders_by_method(jobs: Sequence[SetJob], full: bool) -> Dict[str, List[str]
     return {**found, FULL_METHOD: [FULL]} if full else found
 
 
-class Suite:
+class JobGraph:
     """Everything that a benchmark does, as a graph of jobs.
 
     Args:
@@ -161,14 +161,14 @@ class Suite:
             return
         self.jobs[name] = Job(name, 'network of the students',
                               needs=self.shared.of_config(config),
-                              plan=partial(self._look_early, mark))
+                              plan=partial(self._check_network_early, mark))
         for path in paths:
             teacher = self.shared.jobs[path]
             teacher.needs = [*teacher.needs, name]
             teacher.plan = partial(self._plan_teacher, path)
             self.pupils.setdefault(path, []).append(mark)
 
-    def _look_early(self, mark: str, job: Job) -> None:
+    def _check_network_early(self, mark: str, job: Job) -> None:
         """Check the network of a protocol, whose sets may be missing, as for IPC 1."""
         config = self.protocols[mark]
         classes = len(protocol_classes(config) or ())

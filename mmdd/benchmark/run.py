@@ -15,7 +15,7 @@ from mmdd.utils.mean_std import MeanStd
 from mmdd.utils.training_record import training_facts
 from .dd_ranking import group_scores
 from .evaluate import student_result
-from .jobs import FULL_METHOD, Suite, Trained
+from .jobs import FULL_METHOD, JobGraph, Trained
 from .methods import Method, budget_text
 from .report.paper_values import paper_entry, paper_values, read_metrics
 from .report.write import write_benchmark
@@ -71,11 +71,11 @@ def benchmark(methods: Union[Mapping[str, Any], Sequence[Group]],
         title, command, '', commit(), machine_facts(), versions(), settings=dict(
             sets=sets, seeds=list(seeds), students=students, full_seeds=full_seeds,
             cfg_options=plain(cfg_options or {})))
-    suite = Suite(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
-    suite.run()
+    graph = JobGraph(plan, osp.join(work_dir, 'students'), seeds, full_seeds, students, jobs)
+    graph.run()
     for group, members in plan:
         print(f'== {group.name}', flush=True)
-        results.groups.append(measure_group(suite, group, members, students))
+        results.groups.append(measure_group(graph, group, members, students))
     results.created = datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')
     write_benchmark(results, work_dir, embedding=embedding)
     if results.failures:
@@ -105,7 +105,7 @@ def make_plan(methods: Union[Mapping[str, Any], Sequence[Group]], work_dir: str,
     return plan_sets(groups, work_dir, sets)
 
 
-def measure_group(suite: Suite, group: Group, members: List[SetJob],
+def measure_group(graph: JobGraph, group: Group, members: List[SetJob],
                   students: Union[str, Sequence[str]]) -> GroupResult:
     """What a benchmark made of a group."""
     protocol, protocols = group.protocol.protocol, group.students(students)
@@ -117,7 +117,7 @@ def measure_group(suite: Suite, group: Group, members: List[SetJob],
     for name, source in protocols.items():
         try:
             result.students.append(_measure(
-                name, suite.trained(group, members, source), result))
+                name, graph.trained(group, members, source), result))
         except BAD_INPUT as error:  # a group must not end the others
             result.failures.append(f'students{f" {name}" if name else ""}: {one_line(error)}')
     for method in group.methods:

@@ -61,12 +61,31 @@ def run_distillation(cfg: Config,
     setup()
     cfg.work_dir = cfg.get('work_dir') or default_work_dir(cfg)
     init_launcher(cfg)
+    with claimed(cfg) as (shard, lock):
+        cfg.train_cfg.resume = resume or lock is not None
+        if not make_ready(cfg, checks, shard, lock):
+            return job_journal(cfg).out_dir
+        runner = named_runner(cfg)
+        print_log('\n'.join(header_lines(runner)), runner.logger)
+        runner.train()
+        with together():
+            if runner.train_loop.written:
+                print_log('\n'.join(closing_lines(runner)), runner.logger)
+        return runner.train_loop.out_dir
+
+
+@contextmanager
+def claimed(cfg: Config) -> Iterator[Tuple[Optional[Shard], Optional[str]]]:
+    """A block that no other process runs for the same job, or the same shard of it.
+
+    Gives what :func:`read_shards` does.
+    """
     journal = job_journal(cfg)
     with no_traces(cfg.work_dir, journal):
         with together():
             shard, lock = read_shards(cfg)
         with only_one(journal.out_dir, shard, lock):
-            return _run_shard(cfg, resume, checks, shard, lock)
+            yield shard, lock
 
 
 def only_one(out_dir: str, shard: Optional[Shard],
@@ -108,12 +127,15 @@ def missing_folders(path: str) -> List[str]:
     return [] if osp.exists(path) else [path, *missing_folders(osp.dirname(path))]
 
 
-def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], None]],
-               shard: Optional[Shard], lock: Optional[str]) -> str:
-    """The steps of a job, or of a shard of it, that no other process runs."""
-    cfg.train_cfg.resume = resume = resume or lock is not None
+def make_ready(cfg: Config, checks: Sequence[Callable[[Config], None]],
+               shard: Optional[Shard], lock: Optional[str]) -> bool:
+    """Check a job, and get the data and weights that it needs; see :func:`run_distillation`.
+
+    Returns:
+        bool: Whether there is anything to make; not where its set is finished and whole.
+    """
     with alone(lock):
-        check_job(cfg, resume)
+        check_job(cfg, cfg.train_cfg.resume)
     with together():
         for check in checks:
             check(cfg)
@@ -121,7 +143,7 @@ def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], No
     if ask_rank_0(lambda: is_finished_without_weights(cfg, journal)):
         print_log(f'{journal.out_dir} is finished and whole; weights that are gone are not needed',
                   'current')
-        return journal.out_dir
+        return False
     with alone(lock):
         prepare(cfg)
     check_data(cfg)
@@ -133,13 +155,7 @@ def _run_shard(cfg: Config, resume: bool, checks: Sequence[Callable[[Config], No
     if shard is not None:
         cfg.train_cfg.update(out_dir=journal.out_dir, work_dir=cfg.work_dir)
         cfg.work_dir = osp.join(cfg.work_dir, 'shards', f'{shard.index:04d}')
-    runner = named_runner(cfg)
-    print_log('\n'.join(header_lines(runner)), runner.logger)
-    runner.train()
-    with together():
-        if runner.train_loop.written:
-            print_log('\n'.join(closing_lines(runner)), runner.logger)
-    return runner.train_loop.out_dir
+    return True
 
 
 def read_shards(cfg: Config) -> Tuple[Optional[Shard], Optional[str]]:

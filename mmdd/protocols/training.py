@@ -30,7 +30,7 @@ from .sets import FULL
 class StudentRun:
     """One training and its test."""
     key: str  # name of the run, see :func:`run_key`
-    method: str  # name of the set
+    method: str  # name of the method that made the set
     folder: str  # folder of the set, or 'full'
     seed: int  # seed of the training
     images: Optional[int]  # images that the set lists; None where only the training will tell

@@ -10,7 +10,7 @@ import yaml
 from mmengine.config import Config
 from run_tool import ROOT, run
 
-from mmdd.benchmark.jobs import Suite
+from mmdd.benchmark.jobs import JobGraph
 from mmdd.benchmark.methods import budget_text, config_title
 from mmdd.benchmark.random_baseline import is_random, same_budget
 from mmdd.benchmark.report.paper_values import paper_values
@@ -115,7 +115,7 @@ def test_the_folder_of_another_config_is_refused(tmp_path, config, capsys):
         json.dump(dict(job.description, model='other', fingerprint='x'), f)
     with open(osp.join(job.folder, '_job/attempts/000000_r0.json'), 'w') as f:
         f.write('{}')
-    Suite(plan, str(tmp_path / 'students'), [0], workers=0).run()
+    JobGraph(plan, str(tmp_path / 'students'), [0], workers=0).run()
     assert 'holds a distilled set of another config (other model)' in job.error
     assert os.listdir(job.folder) == ['_job'] and 'finished' not in capsys.readouterr().out
 

@@ -8,7 +8,7 @@ import toy_student
 from mmengine.config import Config
 
 from mmdd.benchmark import jobs
-from mmdd.benchmark.jobs import Suite
+from mmdd.benchmark.jobs import JobGraph
 from mmdd.benchmark.run import make_plan
 from mmdd.benchmark.set_jobs import SetJob, expected_length
 from mmdd.benchmark.suite import group_methods
@@ -37,7 +37,7 @@ def suite_of(tmp_path, digits, models, sets=1, student=None, schedule=None,
         tiny.coreset_job(digits, model, 2), **dict(more, evaluation=dict(protocol=real))))
         for name, (model, more) in models.items()}
     plan = make_plan(methods, str(tmp_path / 'w'), sets)
-    return Suite(plan, str(tmp_path / 'w' / 'students'), [0, 1], **settings)
+    return JobGraph(plan, str(tmp_path / 'w' / 'students'), [0, 1], **settings)
 
 
 def trained_of(suite):
@@ -174,7 +174,7 @@ def test_equal_sets_of_a_method_are_trained_on_once(tmp_path, digits, monkeypatc
     for job, targets in zip(members, ([1, 2], [1, 2], [2, 3], [1, 2])):
         toy_student.voc_set(job.folder, targets)
     monkeypatch.setattr(SetJob, 'done', True)
-    suite = Suite([(group, members)], str(tmp_path / 'students'), [0, 1], workers=0)
+    suite = JobGraph([(group, members)], str(tmp_path / 'students'), [0, 1], workers=0)
     suite.run()
     assert suite.errors == {}
     trained = suite.trained(group, members, group.protocol)
@@ -195,8 +195,9 @@ def images(folder):
 def test_sets_do_not_depend_on_the_number_of_workers(tmp_path, digits):
     found = []
     for workers in (1, 2):
-        suite = suite_of(tmp_path / str(workers), digits, dict(
-            Random=(dict(type='RandomCoreset'), {}), Uniform=(dict(type='UniformCoreset'), {})),
+        quick = dict(custom_imports=dict(imports=['quick_workers'], allow_failed_imports=False))
+        suite = suite_of(tmp_path / str(workers), digits, {
+            name: (dict(type=f'{name}Coreset'), quick) for name in ('Random', 'Uniform')},
             workers=workers)
         suite.run()
         (group, members), = suite.plan

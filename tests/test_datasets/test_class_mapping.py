@@ -118,7 +118,7 @@ def test_an_online_teacher_answers_for_these_classes(subset, teacher):
     assert cfg.model.teacher.columns == [7, 2, 4]
     model = MODELS.build(cfg.model)
     images = torch.randn(2, 3, 32, 32)
-    target = model._ask_teachers(images)
+    target = model._ask(images)
     full = Teacher(**teacher).normalized_logits(images)
     torch.testing.assert_close(target, full[:, [7, 2, 4]])
     assert model.loss(images)['loss'].item() > 0

@@ -125,35 +125,40 @@ def test_the_unguided_screen(make, task):
         assert sample.stats['denoiser_passes'] == 4 * 2 * 2 + 2 * STEPS * 2
 
 
-class Halfway(Hook):
-    """Remembers the clean estimate after a number of steps."""
+class Estimates(Hook):
+    """Remembers the clean estimate after each step."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self):
+        self.images = []
 
     def after_step(self, runner, state):
-        if state.step == self.step:
-            self.image = state.decode(state.denoised)
+        self.images.append(state.decode(state.denoised))
 
 
-@pytest.mark.parametrize('share, before', [(.5, 2), (.25, 1), (.99, 3)])
-def test_the_screen_halfway(make, task, share, before):
-    distiller, call_hook = make(size=3, keep=1, screen='halfway', screen_share=share)
+def test_the_screen_halfway(make, task):
+    distiller, call_hook = make()
     slots = make_slots(task)
-    made = distiller.distill_step(slots, call_hook)
-    finished = []
+    energies = []  # after each step of each candidate, by slot
     for own in candidates(slots, 3):
-        energies = []
+        energies.append([])
         for slot in own:  # the whole guided way, one by one
-            watch = Halfway(before - 1)
+            watch = Estimates()
             distiller.draw([slot], caller(TaskGuidanceHook(scale=300.), watch, model=distiller))
             with torch.no_grad():
-                energies.append(float(distiller.proxy.energy(watch.image, [slot])[0]))
-        finished.append({int(np.argmin(energies)): own[int(np.argmin(energies))]})
-    check_choice(distiller, call_hook, made, finished)
-    for sample in made:
-        assert sample.stats['screening_passes'] == 3 * before * 2
-        assert sample.stats['denoiser_passes'] == (3 * before + STEPS - before) * 2
+                energies[-1].append([float(distiller.proxy.energy(image, [slot])[0])
+                                     for image in watch.images])
+            assert len(watch.images) == STEPS
+    for share, before in ((.5, 2), (.25, 1), (.99, 3)):
+        distiller.pool = CandidatePool(size=3, keep=1, screen='halfway', screen_share=share)
+        made = distiller.distill_step(slots, call_hook)
+        finished = []
+        for own, found in zip(candidates(slots, 3), energies):
+            best = int(np.argmin([each[before - 1] for each in found]))
+            finished.append({best: own[best]})
+        check_choice(distiller, call_hook, made, finished)
+        for sample in made:
+            assert sample.stats['screening_passes'] == 3 * before * 2
+            assert sample.stats['denoiser_passes'] == (3 * before + STEPS - before) * 2
 
 
 @pytest.mark.parametrize('task', ['classifier'], indirect=True)

@@ -63,7 +63,7 @@ def test_teacher_and_student_see_the_same_mixed_batch(teacher):
     model = build(teacher, mix=dict(type='CutMix', alpha=1.)).train()
     seen = dict(student=[], teacher=[])
     model.student.backbone.register_forward_pre_hook(lambda m, x: seen['student'].append(x[0]))
-    network = model.teachers(torch.device('cpu'))[0].model
+    network = model.teachers.load(torch.device('cpu'))[0].model
     network.backbone.register_forward_pre_hook(lambda m, x: seen['teacher'].append(x[0]))
     data = model.data_preprocessor(batch(), training=True)
     before = data['inputs'].clone()
@@ -100,22 +100,30 @@ def test_the_teacher_has_its_own_normalisation(teacher):
     other['data_preprocessor'] = dict(
         type='ClsDataPreprocessor', mean=[1., 50., 90.], std=[30., 40., 50.], to_rgb=False)
     alike, differing = build(teacher), build(teacher, other)
-    targets = [model._ask_teachers(model.data_preprocessor(batch())['inputs'])
+    targets = [model._ask(model.data_preprocessor(batch())['inputs'])
                for model in (alike, differing)]
-    assert alike.teachers('cpu')[0].takes(alike.data_preprocessor, alike.takes_rgb)
-    assert not differing.teachers('cpu')[0].takes(differing.data_preprocessor, differing.takes_rgb)
+    assert [model.teachers.load('cpu')[0].takes(model.data_preprocessor, model.takes_rgb)
+            for model in (alike, differing)] == [True, False]
     assert torch.allclose(*targets, atol=1e-4)
     # Images that are read as RGB need the other order.
     turned = build(teacher, other, reads_rgb=True)
     assert turned.takes_rgb
     inputs = turned.data_preprocessor(batch())['inputs']
-    assert not torch.allclose(turned._ask_teachers(inputs), targets[0], atol=1e-2)
+    assert not torch.allclose(turned._ask(inputs), targets[0], atol=1e-2)
 
 
-def test_only_the_student_is_saved(teacher):
+def test_the_student_alone_is_saved_and_optimised(teacher):
+    from mmengine.optim import build_optim_wrapper
     torch.manual_seed(0)
-    model = build(teacher)
-    model.teachers(torch.device('cpu'))
+    model = build([teacher, teacher]).train()
+    networks = model.teachers.load(torch.device('cpu'))
+    assert len(networks) == 2 and networks == model.teachers.load(torch.device('cpu'))
+    assert not set(networks) & set(model.modules())
+    optimised = {id(p) for group in build_optim_wrapper(model, dict(
+        type='OptimWrapper', optimizer=dict(type='SGD', lr=1.))).param_groups
+        for p in group['params']}
+    assert optimised == {id(p) for p in model.student.parameters()}
+    assert not optimised & {id(p) for network in networks for p in network.parameters()}
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         plain = MODELS.build(tiny.classifier())
     for state in (model.state_dict(), get_state_dict(model)):
@@ -143,7 +151,7 @@ def test_evaluation_is_the_students(teacher):
     data = model.data_preprocessor(batch())
     ours, own = (m(**data, mode='predict') for m in (model, model.student))
     assert all(torch.equal(a.pred_score, b.pred_score) for a, b in zip(ours, own))
-    assert not model._teachers
+    assert not model.teachers.networks  # nor is a teacher read for it
 
 
 @pytest.mark.parametrize('mix, alpha, mixed_twice', [('CutMix', 1., True), ('Mixup', 0.8, False)])

@@ -1,4 +1,5 @@
 """Worker processes: kept or alone, and what becomes of the others where one dies."""
+import gc
 import multiprocessing
 import os
 import signal
@@ -47,6 +48,11 @@ def refuse():
 
 def notes(path):
     return [tuple(map(int, line.split())) for line in path.read_text().splitlines()]
+
+
+def test_garbage_collections_of_a_worker_pass_over_the_libraries():
+    with Pool(1) as pool:
+        assert pool.submit(gc.get_freeze_count).result() > 100_000
 
 
 def test_a_killed_worker_takes_its_own_job_alone(tmp_path):

@@ -6,11 +6,11 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 from torch import Tensor
 
-from mmdd.models.proxies.base import normalizes, takes_rgb
+from mmdd.models.proxies.base import takes_rgb
 from mmdd.registry import MODELS
 from mmdd.utils.components import short_name
 from .soft_losses import KINDS, SoftLoss
-from .teacher import Teacher, build_teachers, mean_logits, teachers_of
+from .teacher import Teachers, teachers_of
 
 
 @MODELS.register_module()
@@ -38,8 +38,7 @@ class SoftLabelClassifier(BaseModel):
         reads_rgb: Whether the training set gives RGB images; files are read as BGR.
         loss: ``kind`` of :class:`SoftLoss`.
         hard_weight: See :class:`SoftLoss`.
-        combine: 'mean' averages the logits of several teachers, 'sample' asks one of them,
-            drawn for each batch.
+        combine: See :class:`Teachers`.
         per_image: Whether stored logits are those of the images as they are, not of what the
             student sees; they are then mixed like the images, by area.
 
@@ -74,15 +73,12 @@ class SoftLabelClassifier(BaseModel):
             raise ValueError('SoftLabelClassifier: stored logits belong to images as they are, '
                              'set mix=None')
         self.student = network
-        self.teacher_cfgs = teachers_of(teacher)
-        self.combine = combine
+        self.teachers = Teachers(teachers_of(teacher), combine)
         self.criterion = SoftLoss(loss, temperature, squared, hard_weight)
         self.mix = None if mix is None else _build_mix(mix)
         self.pollute_norm = pollute_norm
         self.mixes_in_place = short_name((mix or {}).get('type')).endswith('CutMix')
         self.takes_rgb = takes_rgb(self.data_preprocessor) != reads_rgb
-        # In a list, so that it is no part of this module: not saved, not optimised.
-        self._teachers: List[Teacher] = []
         self._register_state_dict_hook(_drop_prefix)
         self.register_load_state_dict_pre_hook(_add_prefix)
 
@@ -101,7 +97,7 @@ class SoftLabelClassifier(BaseModel):
                 classes than the student.
         """
         whole = inputs
-        stored = None if self.teacher_cfgs else self.criterion.target(
+        stored = None if self.teachers else self.criterion.target(
             self._stored(inputs, data_samples))
         if self.mix is not None:
             # The mixing works in place, on images and on labels, which a teacher gives later.
@@ -111,7 +107,7 @@ class SoftLabelClassifier(BaseModel):
         if self.pollute_norm:
             with torch.no_grad():
                 self.student(inputs if self.mixes_in_place else whole, mode='tensor')
-        target = self.criterion.target(self._ask_teachers(inputs)) if stored is None else stored
+        target = self.criterion.target(self._ask(inputs)) if stored is None else stored
         logits = self.student(inputs, mode='tensor')
         if logits.shape != target.shape:
             raise ValueError(f'the student has {logits.shape[-1]} classes, its soft labels '
@@ -130,28 +126,9 @@ class SoftLabelClassifier(BaseModel):
                              'mmdd.SoftLabelDataset')
         return torch.stack(stored).to(inputs)
 
-    def teachers(self, device: torch.device) -> List[Teacher]:
-        """The teachers, read when they are first needed."""
-        if not self._teachers:
-            self._teachers.extend(build_teachers(self.teacher_cfgs, device))
-        return self._teachers
-
-    def _ask_teachers(self, inputs: Tensor) -> Tensor:
-        """Logits (B, K) for the student's input, of the teachers together."""
-        teachers = self.teachers(inputs.device)
-        if self.combine == 'sample' and len(teachers) > 1:
-            teachers = [teachers[int(torch.randint(len(teachers), (1, )))]]
-        return mean_logits([self._ask_teacher(teacher, inputs) for teacher in teachers])
-
-    def _ask_teacher(self, teacher: Teacher, inputs: Tensor) -> Tensor:
-        """Logits (B, K) of one teacher for the student's input."""
-        own = self.data_preprocessor
-        if teacher.takes(own, self.takes_rgb):
-            return teacher.normalized_logits(inputs)
-        images = inputs
-        if normalizes(own):
-            images = images * own.std.to(images) + own.mean.to(images)
-        return teacher.logits((images if self.takes_rgb else images.flip(1)) / 255)
+    def _ask(self, inputs: Tensor) -> Tensor:
+        """Logits (B, K) of the teachers for the student's input."""
+        return self.teachers.ask(inputs, self.data_preprocessor, self.takes_rgb)
 
 
 def _build_mix(mix: Dict[str, Any]) -> Any:

@@ -51,6 +51,21 @@ class Teacher(TaskProxy):
         logits = self.model(images, mode='tensor').float()
         return logits if self.columns is None else logits[:, self.columns]
 
+    def logits_for(self, inputs: Tensor, preprocessor: Any, rgb: bool) -> Tensor:
+        """Logits (B, K) for what another network sees.
+
+        Args:
+            inputs: Its input (B, 3, H, W).
+            preprocessor: Its data preprocessor, which normalised them.
+            rgb: Whether they are RGB; else BGR.
+        """
+        if self.takes(preprocessor, rgb):
+            return self.normalized_logits(inputs)
+        images = inputs
+        if normalizes(preprocessor):
+            images = images * preprocessor.std.to(images) + preprocessor.mean.to(images)
+        return self.logits((images if rgb else images.flip(1)) / 255)
+
     def takes(self, preprocessor: Any, rgb: bool) -> bool:
         """Whether images of another preprocessor, RGB or BGR, are just its own input."""
         own = self.model.data_preprocessor
@@ -60,6 +75,39 @@ class Teacher(TaskProxy):
         return not flags[0] or all(
             torch.equal(getattr(own, name).cpu(), getattr(preprocessor, name).cpu())
             for name in ('mean', 'std'))
+
+
+class Teachers:
+    """The teachers of one student, read when they are first asked.
+
+    They label its batches and are no part of it. So this is no module: a student that holds it
+    neither saves nor trains them.
+
+    Args:
+        cfgs: See :func:`build_teachers`.
+        combine: 'mean' averages their logits, 'sample' asks one of them, drawn for each batch.
+    """
+
+    def __init__(self, cfgs: Sequence[Mapping[str, Any]], combine: str = 'mean') -> None:
+        self.cfgs = cfgs
+        self.combine = combine
+        self.networks: List[Teacher] = []
+
+    def __len__(self) -> int:
+        return len(self.cfgs)
+
+    def load(self, device: torch.device) -> List[Teacher]:
+        """All of them, read on the first call; errors as of :func:`build_teachers`."""
+        if not self.networks:
+            self.networks = build_teachers(self.cfgs, device)
+        return self.networks
+
+    def ask(self, inputs: Tensor, preprocessor: Any, rgb: bool) -> Tensor:
+        """Logits (B, K) of the teachers together; arguments as of :meth:`Teacher.logits_for`."""
+        asked = self.load(inputs.device)
+        if self.combine == 'sample' and len(asked) > 1:
+            asked = [asked[int(torch.randint(len(asked), (1, )))]]
+        return mean_logits([teacher.logits_for(inputs, preprocessor, rgb) for teacher in asked])
 
 
 def teachers_of(teacher: Any) -> List[Dict[str, Any]]:
