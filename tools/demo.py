@@ -61,7 +61,7 @@ def main():
     args = parse_args()
     from mmdd.apis import benchmark
     begin = time.time()
-    print('mmdd demo: digit scenes, object detection, a budget of 1 %: about 9 minutes on 2 cores')
+    print('mmdd demo: digit scenes, object detection, a budget of 1 %: 4 to 9 minutes on 2 cores')
     benchmark(METHODS, args.work_dir, seeds=args.seeds, full=True, jobs=args.jobs,
               full_seeds=args.seeds[:1], title='Digit scenes', command='python tools/demo.py')
     print(f'picture: {draw(args.work_dir)}')
