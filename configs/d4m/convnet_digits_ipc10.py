@@ -7,9 +7,9 @@ _base_ = [
 model = dict(
     type='D4M',
     image_size=64,
-    # The share of images that the embedded classifier recognises as what was asked for: 58 % at
-    # the 0.7 of the released code, 72 % at 0.8, 86 % at 0.9, and 90 % from noise. In so small a
-    # latent space a centre is mostly background.
+    # The share of images that the embedded classifier recognises as what was asked for, with an
+    # earlier training of the prior: 58 % at the 0.7 of the released code, 72 % at 0.8, 86 % at
+    # 0.9, and 90 % from noise. In so small a latent space a centre is mostly background.
     strength=0.9,
     statistics=dict(type='LatentClusters', expand=10, batch_size=64),
     # the words that the embedded prior was trained on
