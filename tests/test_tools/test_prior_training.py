@@ -1,5 +1,6 @@
 """The shared training of the priors: noise levels, v, resume, the cache of latents."""
 import argparse
+import copy
 import json
 import math
 import os.path as osp
@@ -10,6 +11,7 @@ import pytest
 import tiny
 import torch
 from prior_training.arguments import add_arguments, parse
+from prior_training.attention import write_out_attention
 from prior_training.data import encode_pool, layout_stream
 from prior_training.loop import fit
 from prior_training.noise import NoiseLevels, make_scheduler, velocity_loss
@@ -111,6 +113,37 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
         assert torch.equal(a, b)
     with open(tmp_path / 'b/log.jsonl') as f:
         assert [json.loads(line)['step'] for line in f] == [6]
+
+
+def test_attention_that_is_written_out_gives_the_same_output_and_gradients():
+    adapter = MODELS.build(tiny.stable_diffusion())
+    fused = torch.nn.ModuleDict(dict(unet=adapter.unet, text=adapter.text_encoder))
+    written, untouched = copy.deepcopy(fused), copy.deepcopy(fused)
+    write_out_attention(written, 'cpu')
+    write_out_attention(untouched, 'cuda:0')
+    ids = torch.arange(2 * 16).view(2, 16) % fused['text'].config.vocab_size
+    side = fused['unet'].config.sample_size
+    z = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0))
+
+    def run(model):
+        model.eval().requires_grad_(True)
+        condition = model['text'](ids).last_hidden_state
+        out = model['unet'](z, torch.tensor([10, 600]), condition).sample
+        out.square().mean().backward()
+        return out, {k: v.grad for k, v in model.named_parameters()}
+
+    out, grads = run(fused)
+    for model in (written, untouched):
+        other, others = run(model)
+        torch.testing.assert_close(other, out)
+        torch.testing.assert_close(others, grads, rtol=1e-3, atol=1e-6)
+
+    def processors(model):
+        return {type(p).__name__ for p in model['unet'].attn_processors.values()}
+
+    assert processors(written) == {'AttnProcessor'} != processors(untouched)
+    assert written['text'].config._attn_implementation == 'eager'
+    assert untouched['text'].config._attn_implementation != 'eager'
 
 
 def test_training_learns_and_averages(tmp_path):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmdd.utils.io import atomic_path, strict_json
 from .arguments import has_bf16
+from .attention import write_out_attention
 
 Loss = Callable[[int, torch.Generator], Tensor]
 
@@ -37,6 +38,7 @@ def fit(stage: str, model: nn.Module, loss: Loss, args: Namespace,
         tuple: the averaged model, and whether all steps are done.
     """
     model.to(args.device).train()
+    write_out_attention(model, args.device)
     ema = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = torch.optim.AdamW(model.parameters(), lr=args.lr, betas=(0.9, 0.99),
                                   weight_decay=args.weight_decay)
