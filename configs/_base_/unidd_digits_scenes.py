@@ -19,4 +19,4 @@ custom_hooks = [
     # guidance adds there is no digit.
     dict(type='TaskGuidanceHook', scale=0.2, step='relative', stop=0.7),
 ]
-train_cfg = dict(type='DistillLoop', batch_size=10, max_rounds=4)
+train_cfg = dict(type='DistillLoop', batch_size=10, max_rounds=8)
