@@ -19,4 +19,5 @@ custom_hooks = [
     # guidance adds there is no digit.
     dict(type='TaskGuidanceHook', scale=0.2, step='relative', stop=0.7),
 ]
+# A third of the slots drawn from noise keep a reject after four rounds (configs/unidd/README.md).
 train_cfg = dict(type='DistillLoop', batch_size=10, max_rounds=8)

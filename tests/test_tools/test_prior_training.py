@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from diffusers.models.attention_processor import Attention
 from prior_training.arguments import add_arguments, parse
 from prior_training.attention import write_out_attention
 from prior_training.data import encode_pool, layout_stream
@@ -144,6 +145,16 @@ def test_attention_that_is_written_out_gives_the_same_output_and_gradients():
     assert processors(written) == {'AttnProcessor'} != processors(untouched)
     assert written['text'].config._attn_implementation == 'eager'
     assert untouched['text'].config._attn_implementation != 'eager'
+
+
+def test_a_training_on_a_cpu_writes_attention_out(tmp_path):
+    x = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    model = torch.nn.ModuleDict(dict(attention=Attention(query_dim=8, heads=2, dim_head=4)))
+    assert type(model['attention'].processor).__name__ == 'AttnProcessor2_0'
+    ema, done = fit('m', model, lambda step, g: model['attention'](x).square().mean(), options(
+        tmp_path, '--steps', '2', '--device', 'cpu'))
+    assert done
+    assert {type(m['attention'].processor).__name__ for m in (model, ema)} == {'AttnProcessor'}
 
 
 def test_training_learns_and_averages(tmp_path):

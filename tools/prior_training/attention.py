@@ -9,7 +9,7 @@ def write_out_attention(model: nn.Module, device: str) -> None:
     """Let a model on a CPU multiply its attention out, in place; on a GPU leave it alone.
 
     In bfloat16 the backward pass of torch's fused attention on CPUs takes several times that of
-    the same products one by one: two fifths of a training step of the embedded prior.
+    the same products one by one.
 
     Args:
         model: May hold networks of diffusers and transformers at any depth.

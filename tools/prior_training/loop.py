@@ -24,8 +24,8 @@ def fit(stage: str, model: nn.Module, loss: Loss, args: Namespace,
     """Train a model and return its averaged weights.
 
     The state is kept under the work dir every ``--save-every`` steps; a run with
-    the same work dir resumes there. Every random draw of a step comes from the
-    seed and the step, so a resumed training equals one that was not stopped.
+    the same work dir resumes there. Every random draw of a step comes from the seed and the step,
+    so a resumed training equals one that was not stopped. On a CPU attention is multiplied out.
 
     Args:
         stage: Name of the training in the log and of its state file.
