@@ -303,7 +303,7 @@ def test_no_image_passes_a_network_twice(classifier_proxy, monkeypatch):
     samples[1].image = samples[1].image.copy()  # another image is looked at anew
     _, third = predict_samples(samples, classifier_proxy, 'proxy')
     assert looked == [2, 1, 3, 1] and third[1] is not first[1]
-    assert torch.equal(third[1], second[1])
+    torch.testing.assert_close(third[1], second[1])  # alone for beside another: but for round-off
 
 
 def test_images_reach_the_proxy_as_rgb():
