@@ -32,16 +32,24 @@ def parse_args():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser, lr=1e-3)
     parser.add_argument('--init-from', help='diffusers folder whose networks to start from')
-    parser.add_argument('--single-share', type=real(0, high=1), default=0.3)
+    parser.add_argument('--single-share', type=real(0, high=1), default=0.3,
+                        help='share of the scenes with one large digit')
+    parser.add_argument('--counts', type=real(0), nargs='+', metavar='WEIGHT',
+                        help='weights of 1, 2, ... digits in the others (up to 5, mostly 3 or 4)')
     add_autoencoder_arguments(parser)
     parser.add_argument('--decoder-only', action='store_true',
                         help='train nothing but the decoder of the autoencoder, for --vae-steps; '
                         'latents and denoiser stay as they are')
+    parser.add_argument('--perceptual', type=real(0), default=0.,
+                        help='weight of the distance in the features of the digit classifier in '
+                        'the loss of the autoencoder, beside L1 and squared error')
     args = parse(parser)
     if args.init_from and not osp.isfile(osp.join(args.init_from, 'model_index.json')):
         parser.error(f'--init-from {args.init_from}: no diffusers folder (model_index.json) there')
     if not args.vae_steps and not args.init_from:
         parser.error('--vae-steps 0 takes the autoencoder as it is: --init-from says which')
+    if args.counts and not any(args.counts):
+        parser.error('--counts: all weights are 0')
     if args.decoder_only and not (args.vae_steps and args.init_from):
         parser.error('--decoder-only needs --init-from, whose decoder is trained, and --vae-steps')
     return args
@@ -63,9 +71,10 @@ from diffusers import (
 )
 from diffusers.utils import make_image_grid
 from prior_training.autoencoder import build_autoencoder, scale_latents, train_autoencoder
-from prior_training.data import SIZE, encode_pool, layout_stream, to_tensor
+from prior_training.data import COUNTS, SIZE, encode_pool, layout_stream, to_tensor
 from prior_training.loop import fit
 from prior_training.noise import NoiseLevels, make_scheduler, velocity_loss
+from prior_training.perceptual import load_features, perceptual_distance
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from mmdd.datasets.digit_scenes import CLASSES
@@ -77,6 +86,9 @@ BACKGROUND = 'on a textured background'
 WORDS = CLASSES + tuple(
     'a an and photo of one two three four left right top bottom center at the large small '
     'overlapping above below on textured plain background nothing'.split())
+# Config and weights of what --perceptual compares features of.
+CLASSIFIER = ('configs/_base_/backbones/convnet_digits.py',
+              'work_dirs/digits/convnet_backbone.pth')
 # How often a scene is told by its plain prompt, its contextual one, not at all.
 PROMPTS = (0.25, 0.65, 0.10)
 
@@ -120,16 +132,26 @@ def describe(scene):
                 context=context.describe(annotation, CLASSES))
 
 
+def scenes(args, seed, start):
+    """The stream of scenes that the options ask for."""
+    return layout_stream(seed, args.single_share, args.counts or COUNTS, start)
+
+
 def train_vae(args):
     """Stage 1: the autoencoder, on scenes that no step sees again."""
 
     def batch(step, g):
         start = (step - 1) * args.vae_batch_size
-        stream = layout_stream(args.seed + 1, args.single_share, start=start)
-        return to_tensor(list(islice(stream, args.vae_batch_size)))
+        return to_tensor(list(islice(scenes(args, args.seed + 1, start), args.vae_batch_size)))
 
-    return train_autoencoder(build_vae(args.init_from), batch, args,
-                             args.decoder_only)
+    distance = None
+    if args.perceptual:
+        features = load_features(*CLASSIFIER, args.device)
+
+        def distance(y, x):
+            return args.perceptual * perceptual_distance(features, y, x)
+
+    return train_autoencoder(build_vae(args.init_from), batch, args, args.decoder_only, distance)
 
 
 def tokenize(tokenizer, prompts):
@@ -143,9 +165,7 @@ def train_unet(args, vae, tokenizer):
                                      text=build_text(args.init_from, tokenizer)))
     if args.decoder_only:
         return model, True
-    pool = encode_pool(vae, args.pool,
-                       lambda start: layout_stream(args.seed, args.single_share, start=start),
-                       describe, args.work_dir)
+    pool = encode_pool(vae, args.pool, partial(scenes, args, args.seed), describe, args.work_dir)
     if args.init_from is None:
         scale_latents(vae, pool.latents)
     ids = torch.stack([tokenize(tokenizer, prompts) for prompts in (

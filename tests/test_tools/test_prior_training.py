@@ -11,13 +11,16 @@ import pytest
 import tiny
 import torch
 from diffusers.models.attention_processor import Attention
+from mmengine.registry import DefaultScope
 from prior_training.arguments import add_arguments, parse
 from prior_training.attention import write_out_attention
 from prior_training.data import encode_pool, layout_stream
 from prior_training.loop import fit
 from prior_training.noise import NoiseLevels, make_scheduler, velocity_loss
+from prior_training.perceptual import Features, perceptual_distance
 
 from mmdd.registry import MODELS
+from mmdd.utils.config import load_config
 
 
 def options(work_dir, *more):
@@ -76,6 +79,32 @@ def test_layouts_hold_as_many_digits_as_asked_and_do_not_depend_on_the_start():
     only_three = islice(layout_stream(5, 0., (0., 0., 1.)), 40)
     counts = [len(s.labels) for s in only_three]
     assert max(counts) == 3 and np.mean(counts) > 2.7  # a digit without a free place is left out
+
+
+def test_perceptual_distance_is_that_of_unit_vectors():
+    def features(x):  # two maps: the pixels, and their mean over the image
+        return [x, 7 * x.mean((2, 3), keepdim=True)]
+
+    a = torch.tensor([[3., 0., 4.], [0., 2., 0.]]).view(2, 3, 1, 1).expand(2, 3, 2, 2).clone()
+    b = torch.tensor([[1., 0., 0.], [0., 9., 0.]]).view(2, 3, 1, 1).expand(2, 3, 2, 2).clone()
+    # lengths do not count: |(0.6, 0, 0.8) - (1, 0, 0)|^2 = 0.8 in the first image, 0 in the second
+    assert float(perceptual_distance(features, a, b)) == pytest.approx(0.4)
+    assert float(perceptual_distance(features, a, 5 * a)) == pytest.approx(0., abs=1e-12)
+    a.requires_grad_(), b.requires_grad_()
+    perceptual_distance(features, a, b).backward()
+    assert a.grad[0].abs().max() > 0 and b.grad is None
+
+
+def test_features_of_a_classifier_are_those_of_its_own_images():
+    cfg = load_config('configs/_base_/backbones/convnet_digits.py').model
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg).eval()
+    image = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    bgr = model.data_preprocessor(dict(inputs=image.flip(1).byte()), False)['inputs']
+    maps = Features(model).eval()(image.float() / 127.5 - 1)
+    assert [x.shape[-1] for x in maps] == [32, 16, 8, 4, 4]
+    torch.testing.assert_close(maps[-1], model.extract_feat(bgr, stage='backbone')[0],
+                               rtol=1e-4, atol=1e-5)
 
 
 def regression(scale=1.):

@@ -2,6 +2,7 @@
 import json
 import os.path as osp
 import sys
+from itertools import islice
 
 import numpy as np
 import prior_training.dit
@@ -55,6 +56,19 @@ def test_the_autoencoder_of_existing_weights_may_stay_as_it_is(tmp_path, monkeyp
     assert all(torch.equal(vae.state_dict()[name], weight.float())
                for name, weight in kept.items())
     assert '--init-from says which' in run_tool('train_prior.py', tmp_path, '--vae-steps', 0)
+
+
+def test_scenes_hold_as_many_digits_as_asked_for(monkeypatch):
+    from train_prior import parse_args, scenes
+
+    def digits(*options):
+        monkeypatch.setattr(sys, 'argv', ['train_prior.py', 'w', '--single-share', '0', *options])
+        return [len(s.labels) for s in islice(scenes(parse_args(), 5, 0), 60)]
+
+    assert max(digits()) == 5
+    few = digits('--counts', '0', '0', '0.5', '0.5')  # a digit without a free place is left out
+    assert max(few) == 4 and few.count(3) > 15 and few.count(4) > 15
+    assert 'all weights are 0' in run_tool('train_prior.py', 'w', '--counts', 0, 0)
 
 
 def test_the_decoder_alone(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The autoencoder of a prior: a small one that is trained first."""
 import argparse
-from typing import Callable, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -33,8 +33,9 @@ def build_autoencoder(size: int, widths: Sequence[int] = (32, 64, 64)) -> Autoen
 
 
 def train_autoencoder(vae: AutoencoderKL, batch: Callable[[int, torch.Generator], Tensor],
-                      args: argparse.Namespace,
-                      decoder_only: bool = False) -> Tuple[AutoencoderKL, bool]:
+                      args: argparse.Namespace, decoder_only: bool = False,
+                      distance: Optional[Callable[[Tensor, Tensor], Tensor]] = None
+                      ) -> Tuple[AutoencoderKL, bool]:
     """Train on L1 + MSE + a small KL term, in fp32 and without averaging.
 
     Args:
@@ -43,6 +44,7 @@ def train_autoencoder(vae: AutoencoderKL, batch: Callable[[int, torch.Generator]
             (--vae-batch-size, 3, H, W) in [-1, 1].
         args: Options of :func:`add_arguments` and :func:`add_autoencoder_arguments`.
         decoder_only: Leave the encoder, and with it all latents, as they are.
+        distance: One more term of the loss, of decoded images and those of the batch.
 
     Returns:
         tuple: the autoencoder, frozen once it is done, and whether it is.
@@ -58,7 +60,8 @@ def train_autoencoder(vae: AutoencoderKL, batch: Callable[[int, torch.Generator]
         posterior = vae.encode(x).latent_dist
         y = vae.decode(posterior.mean + posterior.std * torch.randn(
             posterior.mean.shape, generator=g).to(x)).sample.float()
-        return F.l1_loss(y, x) + F.mse_loss(y, x) + 1e-6 * posterior.kl().mean()
+        more = distance(y, x) if distance else 0.
+        return F.l1_loss(y, x) + F.mse_loss(y, x) + 1e-6 * posterior.kl().mean() + more
 
     own = argparse.Namespace(**{**vars(args), 'steps': args.vae_steps, 'lr': args.vae_lr,
                                 'ema': 0., 'precision': 'fp32'})
