@@ -381,16 +381,16 @@ def test_configs_of_suites_are_there(name):
         paths = config_files(yaml.safe_load(f))
     assert paths and all(osp.isfile(osp.join(ROOT, path)) for path in paths)
     found = [bool(paper_values(path, ['top1', 'mAP', 'mIoU'])) for path in paths]
-    none = {'digits', 'digits_1pct', 'digits_2pct', 'digits_5pct', 'digits_methods',
-            'digits_plugins', 'digits_coresets', 'photographs', 'unidd_figure4',
-            'patch_selection_table7', 'patch_selection_figure6', 'patch_selection_figure7',
-            'patch_selection_figure8'}
+    none = {'digits', 'digits_1pct', 'digits_2pct', 'digits_5pct', 'digits_cls',
+            'digits_methods', 'digits_plugins', 'digits_coresets', 'photographs',
+            'unidd_figure4', 'patch_selection_table7', 'patch_selection_figure6',
+            'patch_selection_figure7', 'patch_selection_figure8'}
     some = dict(cifar10_methods=1, unidd_table1=2, d4m_figure6=6, minimax_table2=5,
                 minimax_figure4=len(paths) - 1, minimax_figure6=5)
     assert sum(found) == (0 if name in none else some.get(name, len(paths)))
 
 
-@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_coresets',
+@pytest.mark.parametrize('name', ['cifar10_methods', 'digits', 'digits_cls', 'digits_coresets',
                                   'digits_methods', 'digits_plugins', 'photographs',
                                   'unidd_table6'])
 def test_suites_that_come_along(name):
@@ -403,7 +403,7 @@ def test_suites_that_come_along(name):
                        for other in group.methods), method.name
         labels = ['hard labels', 'soft labels']
         assert list(group.students(suite.get('students', 'default'))) == dict(
-            cifar10_methods=labels, digits=[''], digits_coresets=[''], digits_methods=labels,
-            digits_plugins=[group.name.partition(',')[0].lower()],
+            cifar10_methods=labels, digits=[''], digits_cls=[''], digits_coresets=[''],
+            digits_methods=labels, digits_plugins=[group.name.partition(',')[0].lower()],
             photographs=labels if 'CIFAR' in group.name else [''],
             unidd_table6=['', 'ResNet-50', 'ResNet-101'])[name]

@@ -47,6 +47,8 @@ protocol = dict(
     # column of the report -> key of the metric; mmpretrain's accuracy is in percent already
     metrics=dict(top1='accuracy/top1'),
     scale=1.,
+    # the last checkpoint counts; 'val' tests one that validation chose, too, and takes longer
+    select='none',
     # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=600, val_interval=300),

@@ -32,6 +32,8 @@ protocol = dict(
     metrics=dict(
         segm_AP50='coco/segm_mAP_50', segm_mAP='coco/segm_mAP', bbox_mAP='coco/bbox_mAP'),
     scale=100.,
+    # the last checkpoint counts; 'val' tests one that validation chose, too, and takes longer
+    select='none',
     # what changes for training on the full real set
     full=dict(
         train_cfg=dict(max_iters=240, val_interval=120),
