@@ -16,7 +16,7 @@ import re
 import sys
 from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
-from functools import wraps
+from functools import lru_cache, wraps
 from importlib import metadata
 from io import StringIO
 from typing import Any, Callable, Iterator, Optional, Tuple
@@ -61,13 +61,20 @@ def fix_mmpretrain() -> None:
     """
     if importlib.util.find_spec('mmpretrain') is None:
         return
+    version = _transformers_version()
+    if version is not None and version >= (4, 56):
+        import mmpretrain.utils.dependency as dependency
+        dependency.WITH_MULTIMODAL = False
+
+
+@lru_cache(maxsize=1)
+def _transformers_version() -> Optional[Tuple[int, int]]:
+    # Reading the metadata takes milliseconds, and every look-up of a class asks.
     try:
         major, minor = metadata.version('transformers').split('.')[:2]
     except metadata.PackageNotFoundError:
-        return
-    if (int(major), int(minor)) >= (4, 56):
-        import mmpretrain.utils.dependency as dependency
-        dependency.WITH_MULTIMODAL = False
+        return None
+    return int(major), int(minor)
 
 
 def fix_checkpoint_loading() -> None:

@@ -58,3 +58,15 @@ def test_a_class_of_mmpretrain_is_found_before_anything_is_set_up():
             'print(class_of(MODELS, dict(type="ImageClassifier", _scope_="mmpretrain")).__name__)')
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert done.stdout == 'ImageClassifier\n', done.stderr[-500:]
+
+
+def test_versions_are_read_once(monkeypatch):
+    """Every look-up of a class sets up, thousands of times in a benchmark."""
+    from mmdd.utils import compat
+
+    def read_again(name):
+        raise AssertionError(f'the metadata of {name} is read again')
+
+    compat.setup()
+    monkeypatch.setattr(compat.metadata, 'version', read_again)
+    compat.setup()
