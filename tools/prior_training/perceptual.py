@@ -3,12 +3,10 @@ from typing import Callable
 
 import torch
 import torch.nn.functional as F
-from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
 
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.utils.config import load_config
+from mmdd.models import ClassifierProxy
 
 
 def load_features(config: str, checkpoint: str, device: str) -> nn.Module:
@@ -17,9 +15,7 @@ def load_features(config: str, checkpoint: str, device: str) -> nn.Module:
     It maps images (B, 3, H, W) in [-1, 1], RGB, to the maps of all blocks.
     """
     ensure_checkpoint(config, checkpoint)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(load_config(config).model)
-    load_checkpoint(model, checkpoint, map_location='cpu', logger='silent')
+    model = ClassifierProxy(config, checkpoint).model
     return Features(model).to(device).eval().requires_grad_(False)
 
 
