@@ -50,6 +50,8 @@ def parse_args():
         parser.error('--vae-steps 0 takes the autoencoder as it is: --init-from says which')
     if args.counts and not any(args.counts):
         parser.error('--counts: all weights are 0')
+    if args.perceptual and not args.vae_steps:
+        parser.error('--perceptual is a term of the training of the autoencoder: give --vae-steps')
     if args.decoder_only and not (args.vae_steps and args.init_from):
         parser.error('--decoder-only needs --init-from, whose decoder is trained, and --vae-steps')
     return args

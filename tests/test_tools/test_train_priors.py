@@ -6,6 +6,7 @@ from itertools import islice
 
 import numpy as np
 import prior_training.dit
+import pytest
 import torch
 from run_tool import run as run_tool
 from safetensors.torch import load_file
@@ -82,6 +83,22 @@ def test_the_decoder_alone(tmp_path, monkeypatch):
                    if not torch.equal(before[name].half(), after[name])}
         assert changed == ({'decoder', 'post_quant_conv'} if 'vae' in part else set())
     assert 'needs --init-from' in run_tool('train_prior.py', tmp_path, '--decoder-only')
+
+
+def test_a_perceptual_term_is_added_with_its_weight(tmp_path, monkeypatch):
+    import train_prior
+    monkeypatch.setattr(train_prior, 'load_features', lambda *args: None)
+    monkeypatch.setattr(train_prior, 'perceptual_distance', lambda features, y, x: y.sum() * 0 + 3)
+
+    def loss(name, *more):
+        run(monkeypatch, 'train_prior', tmp_path / name, '--init-from', PRIOR, '--vae-steps', 1,
+            '--vae-batch-size', 2, '--decoder-only', *more)
+        with open(tmp_path / name / 'log.jsonl') as f:
+            return json.loads(f.readline())['loss']
+
+    assert loss('with', '--perceptual', 0.5) - loss('without') == pytest.approx(1.5, abs=1e-4)
+    assert 'give --vae-steps' in run_tool('train_prior.py', tmp_path, '--init-from', PRIOR,
+                                          '--vae-steps', 0, '--perceptual', 0.5)
 
 
 def test_dit(tmp_path, monkeypatch):
