@@ -2,6 +2,6 @@
 _base_ = './faster-rcnn_digits_5pct.py'
 
 model = dict(
-    # The digits of a scene are independent of each other. Boxes that overlap are drawn as one shape.
+    # The digits of a scene are independent. Boxes that overlap are drawn as one shape.
     label_sampler=dict(
         _delete_=True, type='ComposedLabelSampler', objects=4, overlap=0., cooccurrence=False))
