@@ -221,8 +221,17 @@ class DigitScenes:
         return (f'scenes {sorted(self.num_scenes.items())} singles '
                 f'{sorted(self.num_singles.items())} size {self.size} seed {self.seed}\n')
 
+    @property
+    def lock(self) -> Optional[str]:
+        """The file that keeps two jobs from building at once; None where nothing is to build."""
+        stamp = osp.join(self.root, self.stamp)
+        return None if osp.isfile(stamp) else f'{stamp}.lock'
+
     def build(self) -> str:
-        """Write the dataset if it is not there yet and return ``root``."""
+        """Write the dataset if it is not there yet and return ``root``.
+
+        Two processes must not build at once, see :attr:`lock`.
+        """
         stamp = osp.join(self.root, self.stamp)
         begun = f'{stamp}.part'
         if osp.isfile(stamp):

@@ -1,7 +1,10 @@
 """What a job needs before it starts: data on disk, checkpoints of other jobs."""
+from typing import Any
+
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, load_config
-from mmdd.utils.rank_zero import on_rank_0
+from mmdd.utils.locks import alone, forget_lock
+from mmdd.utils.rank_zero import ask_rank_0, on_rank_0
 from mmdd.utils.runner import init_launcher
 
 
@@ -9,7 +12,9 @@ def prepare(config: ConfigType) -> None:
     """Build, in order, every component of the config's ``prepare`` list.
 
     Rank 0 builds while the other ranks wait, except for components with a true
-    ``collective`` attribute, which all ranks build together.
+    ``collective`` attribute, which all ranks build together. Of jobs that start at the same
+    time, one builds a component that has a ``lock``, the path of a file (None where its result
+    is there already).
 
     Args:
         config: A config with an optional list ``prepare`` of components of
@@ -28,4 +33,12 @@ def prepare(config: ConfigType) -> None:
         if getattr(component, 'collective', False):
             component.build()
         else:
-            on_rank_0(component.build)
+            _build_once(component)
+
+
+def _build_once(component: Any) -> None:
+    lock = ask_rank_0(lambda: getattr(component, 'lock', None))
+    with alone(lock, needed=False):
+        on_rank_0(component.build)
+    if lock is not None:
+        on_rank_0(lambda: forget_lock(lock))

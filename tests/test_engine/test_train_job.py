@@ -3,6 +3,7 @@ import json
 import os
 import os.path as osp
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmdd.apis import train
+from mmdd.datasets.digit_scenes import DigitScenes
 from mmdd.engine.hooks import train_cost_hook
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint, read_checkpoint
@@ -203,6 +205,26 @@ def test_prepare_builds_in_order(job, tmp_path):
     assert osp.isfile(tmp_path / 'scenes' / 'VOC2007' / 'JPEGImages' / 'train_000000.jpg')
     assert osp.isfile(tmp_path / 'toy.pth')
     prepare(dict())
+
+
+def test_jobs_that_start_at_once_build_once(tmp_path, monkeypatch):
+    written = []
+    original = DigitScenes._write_scene
+
+    def slow(self, split, index):
+        written.append(index)
+        time.sleep(0.2)
+        original(self, split, index)
+
+    monkeypatch.setattr(DigitScenes, '_write_scene', slow)
+    root = tmp_path / 'scenes'
+    steps = [dict(type='DigitScenes', root=str(root), num_scenes=dict(train=2),
+                  num_singles=dict(train=0), size=32)]
+    with ThreadPoolExecutor(2) as pool:
+        for job in [pool.submit(prepare, dict(prepare=steps)) for _ in range(2)]:
+            job.result()
+    assert sorted(written) == [0, 1]
+    assert sorted(os.listdir(root)) == ['VOC2007', 'digit_scenes.txt']
 
 
 def test_prepare_wants_something_to_build():
