@@ -9,7 +9,7 @@ model = dict(
     image_size=64,
     # The energy looks through the small decoder: a guided step takes 0.6 of the time.
     diffusion=dict(
-        cfg_scale=4.0, steps=20, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
+        cfg_scale=4.0, steps=12, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
     label_sampler=dict(type='BalancedLabelSampler'),
     prompter=dict(type='AnnotationPrompter', plural='', background='on a textured background'))
 custom_hooks = [
