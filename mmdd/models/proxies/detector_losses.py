@@ -39,8 +39,13 @@ def image_losses(model: Any, x: Tensor, samples: Sequence, seeds: Sequence[int]
     losses = []
     for i, (sample, seed) in enumerate(zip(samples, seeds)):
         with seeded(seed):
-            losses.append(model.loss(x[i:i + 1], [sample]))
+            losses.append(model.loss(*_by_channel([x[i:i + 1]]), [sample]))
     return losses
+
+
+def _by_channel(maps: Sequence[Tensor]) -> List[Tensor]:
+    """Maps whose memory is ordered by channel, as mmcv's RoIAlign reads it on a CPU."""
+    return [one.contiguous() for one in maps]
 
 
 @contextmanager
@@ -79,7 +84,7 @@ def _two_stage(model: Any, x: Tensor, samples: Sequence, seeds: Sequence[int]
     rpn, roi_head = model.rpn_head, model.roi_head
     if getattr(type(rpn), 'loss_and_predict', None) is not BaseDenseHead.loss_and_predict:
         return None
-    features = model.extract_feat(x)
+    features = _by_channel(model.extract_feat(x))
     outputs = rpn(features)
     if not holds_batch(outputs, len(x)):
         return None
