@@ -20,7 +20,7 @@ from mmdd.utils.config import ConfigType, fingerprint
 from mmdd.utils.grouping import grouped
 from mmdd.utils.jobs import Job, Reporter, print_event, run_jobs
 from mmdd.utils.pool import allowed_threads, default_jobs
-from .set_jobs import Plan, SetJob, expected_length
+from .set_jobs import Plan, SetJob, expected_length, weights_of
 from .suite import Group
 
 FULL_METHOD = 'Full'
@@ -82,7 +82,11 @@ class JobGraph:
         places = default_jobs() if workers is None else workers
         self.how: Dict[str, Any] = dict(places=max(1, places // at_once),
                                         threads=max(1, allowed_threads() // at_once))
+        # Kind, weight and seconds of the job of each set, see Eta.
+        self.sizes: Dict[str, Dict[str, Any]] = {}
         self.shared = Preparations(osp.dirname(osp.abspath(work_dir)), **self.how)
+        for group, members in plan:
+            self._try('', self._add_sizes, group, members)
         for job in pending:
             self._try(job.work_dir, self._add_set, job)
         for group, members in plan:
@@ -110,6 +114,11 @@ class JobGraph:
             print(f'{kept} of {len(self.sets)} sets are finished already', flush=True)
         return sorted(pending, key=lambda job: job.base is not None)
 
+    def _add_sizes(self, group: Group, members: Sequence[SetJob]) -> None:
+        for name, weight in weights_of(members).items():
+            self.sizes[name] = dict(kind=f'set of {group.name}', weight=weight,
+                                    seconds=group.seconds.get('set') or 0.)
+
     def _add_set(self, job: SetJob) -> None:
         """Add the job that distills a set, after its data, its weights and its base."""
         config, options, method = job.config, dict(job.options), job.method
@@ -123,7 +132,8 @@ class JobGraph:
         self.jobs[job.work_dir] = distill_job(
             f'{method.name} seed {job.seed}',
             method.config if method.config_name else method.cfg.to_dict(), job.work_dir, options,
-            method.folder, needs=needs, order=(SETS, -expected_length(job)), **self.how)
+            method.folder, needs=needs, order=(SETS, -expected_length(job)), **self.how,
+            **self.sizes.get(job.work_dir, {}))
 
     def _add_students(self, group: Group, members: Sequence[SetJob], source: ConfigType) -> None:
         """Add the students of a group under one protocol."""
@@ -143,13 +153,15 @@ class JobGraph:
                 continue
             needs = [*ready, *({job.work_dir} & set(self.jobs) if job else ())]
             title = job.method.name if job else FULL_METHOD
-            self.jobs[name] = Job(name, f'{title}: students', needs=needs,
+            self.jobs[name] = Job(name, f'{title}: students', needs=needs, weight=0.,
                                   plan=partial(self._plan_students, mark, title, folder))
             seeds = self.seeds if job or self.full_seeds is None else self.full_seeds
             for place, seed in enumerate(seeds):
                 self.jobs[f'{name} {seed}'] = Job(
                     f'{name} {seed}', f'{title} student {seed}', needs=[name],
                     order=(STUDENTS if job else FULL_SET, ),
+                    kind=f'{"student" if job else FULL_METHOD} {mark}',
+                    seconds=group.seconds.get('student') or 0. if job else 0.,
                     plan=partial(self._plan_student, name, place))
 
     def _check_before_teachers(self, mark: str, config: Config) -> None:
@@ -159,7 +171,7 @@ class JobGraph:
         name = f'{mark} network'
         if not paths or name in self.jobs:
             return
-        self.jobs[name] = Job(name, 'network of the students',
+        self.jobs[name] = Job(name, 'network of the students', weight=0.,
                               needs=self.shared.of_config(config),
                               plan=partial(self._check_network_early, mark))
         for path in paths:

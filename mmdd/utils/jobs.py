@@ -4,9 +4,10 @@ import os.path as osp
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from .cli import one_line
+from .job_eta import Eta
 from .pool import Pool, WorkerDied, default_jobs
 
 
@@ -31,6 +32,9 @@ class Job:
         threads: CPU threads of its process; torch's default if None.
         alone: Whether its process begins and ends with it, see :meth:`Pool.submit`.
         result: Called in this process when it is done, for what to say of it.
+        kind, weight, seconds: What the time that is left is told from, see :class:`Eta`: jobs of
+            one kind take time by their weight, 0 of one that only plans; ``seconds`` is what one
+            of weight 1 is expected to take, 0 where nobody knows.
     """
     name: str
     label: str
@@ -46,6 +50,9 @@ class Job:
     threads: Optional[int] = 1
     alone: bool = False
     result: Callable[[], str] = lambda: 'done'
+    kind: str = ''
+    weight: float = 1.
+    seconds: float = 0.
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Event:
         error: Why it failed or was left.
         finished: Jobs that are settled so far, this one among them.
         total: All jobs.
-        eta: Seconds until all are, by what those that took time took.
+        eta: Seconds until all are, see :class:`Eta`.
     """
     kind: str
     job: Job
@@ -128,7 +135,8 @@ class _Run:
         self.reasons: Dict[str, str] = {}
         # Targets of this run, with the error of those that failed.
         self.made: Dict[str, str] = {}
-        self.finished, self.timed, self.start = 0, 0, time.perf_counter()
+        self.settled: Set[str] = set()
+        self.eta = Eta(size)
 
     def run(self) -> Dict[str, str]:
         with Pool(self.size) as pool:
@@ -136,9 +144,9 @@ class _Run:
                 while names := self.graph.get_ready():
                     for name in names:
                         self._plan(self.jobs[name])
-                settled = self.finished
+                settled = len(self.settled)
                 self._begin(pool)
-                if self.running and self.finished == settled:
+                if self.running and len(self.settled) == settled:
                     done, _ = wait(self.running, return_when=FIRST_COMPLETED)
                     for future in done:
                         self._finish(future)
@@ -200,18 +208,22 @@ class _Run:
             error = f'{job.target} is not there afterwards'
         if job.target:
             self.made[job.target] = error
-        self.timed += 1
-        self._settle(job, 'failed' if error else 'done', time.perf_counter() - begin, error)
+        seconds = time.perf_counter() - begin
+        if not error:
+            self.eta.add(job, seconds)
+        self._settle(job, 'failed' if error else 'done', seconds, error)
 
     def _settle(self, job: Job, kind: str, seconds: float = 0., error: str = '') -> None:
         if error:
             self.errors[job.name] = error
             self.reasons.setdefault(job.name, f'{job.label} failed: {error}')
-        self.finished += 1
+        self.settled.add(job.name)
         self.graph.done(job.name)
         self._tell(kind, job, seconds, error)
 
     def _tell(self, kind: str, job: Job, seconds: float = 0., error: str = '') -> None:
-        left = len(self.jobs) - self.finished
-        eta = (time.perf_counter() - self.start) / self.timed * left if self.timed else 0.
-        self.report(Event(kind, job, seconds, error, self.finished, len(self.jobs), eta))
+        begun = {one.name: begin for one, begin in self.running.values()}
+        now = time.perf_counter()
+        eta = self.eta.left((one, now - begun.get(name, now)) for name, one in self.jobs.items()
+                            if name not in self.settled)
+        self.report(Event(kind, job, seconds, error, len(self.settled), len(self.jobs), eta))

@@ -152,6 +152,13 @@ def test_the_length_of_a_set_is_what_its_diffusion_says(tmp_path, digits, more, 
         Random=(dict(type='RandomCoreset'), {}),
         Drawn=(dict(type='UniDD', diffusion=dict(type='StableDiffusion', **more)), {})))
     assert [expected_length(job) for _, members in suite.plan for job in members] == [0., length]
+    # A tenth of the mean for loading and writing, then scaled so that the mean is 1.
+    weights = [0.05 * length, 1.05 * length]
+    names = [job.work_dir for _, members in suite.plan for job in members]
+    assert [suite.jobs[name].weight for name in names] == pytest.approx(
+        [2 * weight / sum(weights) for weight in weights])
+    assert {suite.jobs[name].kind for name in names} == {'set of Detection: real'}
+    assert {job.weight for job in suite.jobs.values() if job.label.endswith(': students')} == {0.}
 
 
 def test_a_wrong_config_is_told_before_hours_go_into_weights(tmp_path, digits):
