@@ -265,7 +265,7 @@ def test_plugins_stand_beside_the_prior_that_they_change():
              if method.name.startswith('Prior')}
     drawn = [method.cfg for path, method in found.items()
              if path.startswith('projects/') and method.cfg.model.get('diffusion')]
-    assert [cfg.model.diffusion.steps for cfg in drawn] == [20, 20, 20, 50, 50]
+    assert [cfg.model.diffusion.steps for cfg in drawn] == [12, 12, 12, 50, 50]
     for cfg in drawn:
         prior = plain[cfg.model.diffusion.steps]
         assert cfg.model.prompter == prior.model.prompter
