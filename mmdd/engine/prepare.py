@@ -1,6 +1,8 @@
 """What a job needs before it starts: data on disk, checkpoints of other jobs."""
 from typing import Any
 
+from mmengine.dist import get_rank
+
 from mmdd.registry import TASK_UTILS
 from mmdd.utils.config import ConfigType, load_config
 from mmdd.utils.locks import alone, forget_lock
@@ -38,7 +40,9 @@ def prepare(config: ConfigType) -> None:
 
 def _build_once(component: Any) -> None:
     lock = ask_rank_0(lambda: getattr(component, 'lock', None))
-    with alone(lock, needed=False):
-        on_rank_0(component.build)
-    if lock is not None:
-        on_rank_0(lambda: forget_lock(lock))
+    try:
+        with alone(lock, needed=False):
+            on_rank_0(component.build)
+    finally:  # also in a folder that was refused
+        if lock is not None and get_rank() == 0:
+            forget_lock(lock)

@@ -26,7 +26,9 @@ class Eta:
         self.total, self.count = 0., 0
 
     def add(self, job: Sized, seconds: float) -> None:
-        """Count a job that is done."""
+        """Count a job that is done; one without weight says nothing of others."""
+        if not job.weight:
+            return
         before = self.took.get(job.kind, (0., 0.))
         self.took[job.kind] = before[0] + seconds, before[1] + job.weight
         self.total, self.count = self.total + seconds, self.count + 1

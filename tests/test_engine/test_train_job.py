@@ -227,6 +227,13 @@ def test_jobs_that_start_at_once_build_once(tmp_path, monkeypatch):
     assert sorted(os.listdir(root)) == ['VOC2007', 'digit_scenes.txt']
 
 
+def test_a_folder_that_is_refused_is_left_as_it_was(tmp_path):
+    (tmp_path / 'VOC2007').mkdir()
+    with pytest.raises(ValueError, match='give another root'):
+        prepare(dict(prepare=[dict(type='DigitScenes', root=str(tmp_path))]))
+    assert os.listdir(tmp_path) == ['VOC2007']
+
+
 def test_prepare_wants_something_to_build():
     with pytest.raises(ValueError, match=r'BalancedLabelSampler has no build\(\) method'):
         prepare(dict(prepare=[dict(type='BalancedLabelSampler')]))

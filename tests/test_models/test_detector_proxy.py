@@ -82,12 +82,15 @@ def test_energy_is_the_loss_of_stock_mmdet(proxy, images):
         assert_close(energy[0], total, atol=1e-5, rtol=1e-5)
 
 
-def test_energy_does_not_depend_on_the_memory_format(proxy, images):
+def test_energy_and_predictions_do_not_depend_on_the_memory_format(proxy, images):
     """A decoder may give images by pixel (channels-last), which mmcv's RoIAlign misreads."""
     by_pixel = images.contiguous(memory_format=torch.channels_last)
     features = proxy.model.extract_feat(proxy.normalize(by_pixel))
     assert not any(level.is_contiguous() for level in features)
     assert_close(proxy.energy(by_pixel, slots()), proxy.energy(images, slots()))
+    for found, expected in zip(proxy.predict(by_pixel), proxy.predict(images)):
+        assert_close(found.bboxes, expected.bboxes, atol=1e-3, rtol=1e-4)
+        assert_close(found.scores, expected.scores, atol=1e-5, rtol=1e-4)
 
 
 def test_terms_weigh_linearly(one, images):

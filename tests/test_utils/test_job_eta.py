@@ -34,7 +34,7 @@ def test_a_kind_without_anything_known_takes_the_mean_of_all():
     eta.add(job('set'), 60.)
     eta.add(job('student'), 6.)
     eta.add(job('plan', 0.), 3.)
-    assert left(eta, job('full'), job('plan', 0.)) == pytest.approx(23.)
+    assert left(eta, job('full'), job('plan', 0.)) == pytest.approx(33.)
 
 
 def test_running_jobs_count_what_is_left_of_them_and_wide_ones_all_their_places():

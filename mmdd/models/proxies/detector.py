@@ -161,7 +161,8 @@ class DetectorProxy(TaskProxy):
         handle = self.model.backbone.register_forward_hook(
             lambda _, inputs, maps: finite.append(torch.stack(list(map(finite_rows, maps)))))
         try:
-            results = self.model.predict(x, samples, rescale=False)
+            # mmcv's RoIAlign reads memory by channel.
+            results = self.model.predict(x.contiguous(), samples, rescale=False)
         finally:
             handle.remove()
         detections = []
