@@ -3,9 +3,12 @@
 Nothing is computed here, so that no threads are running when a job is forked.
 """
 import gc
+import signal
 
 from mmdd.utils.compat import setup
 
+# Ctrl-C meanwhile ends the command that waits for this, which says so in a line.
+before = signal.signal(signal.SIGINT, signal.SIG_IGN)
 setup()
 
 import mmdet.models  # noqa: E402, F401
@@ -18,3 +21,5 @@ from transformers import CLIPTextModel, CLIPTokenizer  # noqa: E402, F401
 # half a second each time, and copy the memory that jobs share.
 gc.collect()
 gc.freeze()
+# Jobs take it over.
+signal.signal(signal.SIGINT, before)
