@@ -10,7 +10,7 @@ from mmdd.datasets.checks import open_real_set
 from mmdd.datasets.export.content import ExportContent
 from mmdd.datasets.export.neighbours import Neighbour
 from mmdd.datasets.formats.base import image_size
-from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.models.proxies.feature_pass import FeaturePass
 from mmdd.registry import HOOKS
 from mmdd.utils.compat import setup
 from mmdd.utils.components import class_of

@@ -208,7 +208,7 @@ def test_nothing_is_made_without_an_extractor(digits, tmp_path):
 PLUGIN = '''
 from mmengine.dist import get_rank
 
-from mmdd.models.coresets import feature_pass
+from mmdd.models.proxies import feature_pass
 
 feature_pass.BLOCK = 1
 extract, describe = feature_pass.extract, feature_pass.AnnotationPass._extract

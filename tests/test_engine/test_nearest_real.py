@@ -13,7 +13,7 @@ from mmdd.datasets.annotations import load_image
 from mmdd.datasets.export.content import read_content
 from mmdd.engine.nearest_real import nearest_real
 from mmdd.models import DetectorProxy
-from mmdd.models.coresets.feature_pass import extract
+from mmdd.models.proxies.feature_pass import extract
 
 
 @pytest.fixture(scope='module')

@@ -78,7 +78,7 @@ def test_the_images_are_those_of_the_coreset(coreset, budget, digits, proxy):
 def test_the_easy_images_are_those_that_the_classifier_is_surest_of(digits, proxy):
     """The rule by hand, one image at a time."""
     from mmdd.datasets.annotations import load_image
-    from mmdd.models.coresets.feature_pass import to_batch
+    from mmdd.models.proxies.feature_pass import to_batch
     distiller = unidd(EASY, proxy, digits)
     sure = [float(distiller.proxy.predict(to_batch(
         distiller.proxy, [load_image(a.path, (32, 32))]))[0].max()) for a in distiller.annotations]

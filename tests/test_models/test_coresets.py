@@ -22,11 +22,12 @@ from mmdd.models import (
     UniformCoreset,
     balanced_choice,
 )
-from mmdd.models.coresets import cover, feature_pass, grid
-from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.models.coresets import cover, grid
 from mmdd.models.coresets.grid import Grid
 from mmdd.models.coresets.herding import herd
 from mmdd.models.coresets.k_center import farthest_first
+from mmdd.models.proxies import feature_pass
+from mmdd.models.proxies.feature_pass import FeaturePass
 from mmdd.structures import IPC, Ratio, RealAnnotation, Total
 from mmdd.utils.seed import derive_seed
 

@@ -5,12 +5,12 @@ import torch
 from PIL import Image
 
 from mmdd.models import LatentClusters
-from mmdd.models.coresets.feature_pass import FeaturePass
 from mmdd.models.coresets.herding import herd
 from mmdd.models.coresets.k_center import farthest_first
 from mmdd.models.prompters.answer_cache import AnswerCache
 from mmdd.models.prompters.vlm_asking import Question, QuestionRound
 from mmdd.models.prompters.vlm_backend import Answer
+from mmdd.models.proxies.feature_pass import FeaturePass
 from mmdd.structures import RealAnnotation
 from mmdd.utils.progress import Progress
 

@@ -22,8 +22,8 @@ from mmdd.models import (
     GraNdCoreset,
     UncertaintyCoreset,
 )
-from mmdd.models.coresets.feature_pass import to_batch
 from mmdd.models.coresets.forgetting import forgetting_events
+from mmdd.models.proxies.feature_pass import to_batch
 from mmdd.registry import MODELS
 from mmdd.structures import RealAnnotation
 

@@ -29,7 +29,7 @@ from real_data import (
 
 from mmdd.apis import distill
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.models.proxies.feature_pass import FeaturePass
 from mmdd.protocols import evaluate_sets
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot

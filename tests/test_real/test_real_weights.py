@@ -16,7 +16,7 @@ from real_data import (
     squeezenet,
 )
 
-from mmdd.models.coresets.feature_pass import FeaturePass
+from mmdd.models.proxies.feature_pass import FeaturePass
 from mmdd.registry import MODELS
 from mmdd.structures import DistillSlot
 

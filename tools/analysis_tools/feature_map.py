@@ -47,7 +47,7 @@ from mmdd.datasets.class_names import spoken_names
 from mmdd.datasets.set_facts import read_set_manifest
 from mmdd.engine.prepare import prepare
 from mmdd.engine.train_job import ensure_checkpoint
-from mmdd.models.coresets.feature_pass import image_features
+from mmdd.models.proxies.feature_pass import image_features
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.config import load_config, suggestion

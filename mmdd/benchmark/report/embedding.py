@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.registry import DATASETS
 
 from mmdd.datasets.set_facts import read_set_manifest
-from mmdd.models.coresets.feature_pass import image_features
+from mmdd.models.proxies.feature_pass import image_features
 from mmdd.registry import MODELS
 from mmdd.utils.compat import setup
 from mmdd.utils.evenly import evenly_chosen

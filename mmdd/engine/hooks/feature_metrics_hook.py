@@ -12,7 +12,7 @@ from PIL import Image
 
 from mmdd.datasets.annotations import fit_size, load_image
 from mmdd.evaluation.feature_metrics import RunningMMD, feature_metrics, score_statistics
-from mmdd.models.coresets.feature_pass import FeaturePass, extract
+from mmdd.models.proxies.feature_pass import FeaturePass, extract
 from mmdd.registry import HOOKS, MODELS
 from mmdd.structures import DistilledSample
 from mmdd.utils.components import class_of

@@ -11,7 +11,7 @@ from mmdd.utils.indices import check_indices
 from mmdd.utils.seed import derive_seed
 from mmdd.utils.signature import settings_of
 from ..distillers import DatasetDistiller
-from .feature_pass import AnnotationPass
+from ..proxies.feature_pass import AnnotationPass
 
 
 class CoresetBaseline(DatasetDistiller):

@@ -5,7 +5,7 @@ from typing import List, Optional, Sequence, Tuple
 import numpy as np
 
 from mmdd.utils.seed import derive_seed
-from ...coresets.feature_pass import FeaturePass
+from ...proxies.feature_pass import FeaturePass
 from .compositor import compose, crop_photograph
 
 # (image file, short side, xyxy window or None) as in ``crop_photograph``.
