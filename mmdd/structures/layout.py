@@ -19,6 +19,19 @@ class Source(NamedTuple):
     path: str
 
 
+class RealObject(NamedTuple):
+    """An object of a real image.
+
+    Attributes:
+        label: Its class index.
+        box: (4,) xyxy in pixels of the image.
+        inside: (H, W) bool, its pixels; None where only boxes are known.
+    """
+    label: int
+    box: np.ndarray
+    inside: Optional[np.ndarray]
+
+
 class Part(NamedTuple):
     """An object of a composed layout.
 

@@ -289,6 +289,21 @@ def test_matching_serves_the_best_overlap_first():
     assert matched_score(found((A, 1, .8)), [], []) == 0
 
 
+def test_one_object_has_one_label_where_that_is_asked_for(one, images):
+    """Of detections on one another the surest stays, whatever their classes."""
+    detections = found(
+        ([0., 0, 10, 10], 8, .7), ([0., 0, 10, 10], 6, .9), ([0., 2, 10, 12], 5, .8),
+        ([0., 5, 10, 15], 4, .6), ([20., 20, 30, 30], 6, .8), ([20., 20, 30, 30], 9, .3))
+    one.relabel_thr = .5
+    # IoU: 1 of the first two, 2/3 of the third and 1/3 of the fourth with them, 7/13 of those.
+    for one.relabel_iou, wanted in ((None, [8, 6, 5, 4, 6]), (.7, [6, 5, 4, 6]),
+                                    (.6, [6, 4, 6]), (.5, [6, 4, 6]), (.2, [6, 6])):
+        label, = one.relabel(images[:1], [detections])
+        assert label.labels.tolist() == wanted, one.relabel_iou
+    none, = one.relabel(images[:1], [found()])
+    assert none.labels.tolist() == []
+
+
 def test_relabelling_keeps_confident_boxes_inside_the_image(one, images):
     one.relabel_thr = .5
     detections = found(

@@ -1,6 +1,6 @@
 """Layouts that are composed of objects of several real images."""
 import hashlib
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from mmdd.structures import (
 from mmdd.utils.numbers import check_number
 from mmdd.utils.seed import derive_seed
 from .cooccurrence import ClassChooser
+from .object_scores import ScoreTable, check_scores_objects, pool_scores, score_objects, surest
 from .objects import ObjectPool, paint, visible_pixels
 from .placement import count_weights, place, resize
 from .samplers import BaseLabelSampler
@@ -70,14 +71,19 @@ class ComposedLabelSampler(BaseLabelSampler):
 
         grounds: Random real images that a layout names as possible backgrounds, beside those of
             its objects; a ``CollageInitializer`` takes one.
+        surest: Share of the objects of each class that may be used, in (0, 1]: those that the
+            proxy of the distiller is surest of, which it reads the real set for once. With 1 no
+            image is read. As RDED takes the crops that its teacher is surest of
+            (https://arxiv.org/abs/2312.03526, section 3.2).
 
     Raises:
-        ValueError: If a setting is out of range.
+        ValueError: If a setting is out of range, or ``surest`` lacks a proxy.
     """
 
     composes = True
     limits = dict(overlap=dict(low=0, high=1), tries=dict(low=1), resize=dict(above=0),
-                  cooccurrence=dict(low=0), smoothing=dict(above=0), grounds=dict(low=0))
+                  cooccurrence=dict(low=0), smoothing=dict(above=0), grounds=dict(low=0),
+                  surest=dict(above=0, high=1))
 
     def __init__(self,
                  objects: Union[int, str, Sequence[int], Dict[int, float]] = 4,
@@ -86,7 +92,8 @@ class ComposedLabelSampler(BaseLabelSampler):
                  resize: Optional[Sequence[float]] = None,
                  cooccurrence: Union[bool, float] = True,
                  smoothing: float = 1.,
-                 grounds: int = 12) -> None:
+                 grounds: int = 12,
+                 surest: float = 1.) -> None:
         if objects != 'natural':
             count_weights(objects)
         check_number('ComposedLabelSampler: smoothing', smoothing, above=0)
@@ -105,6 +112,23 @@ class ComposedLabelSampler(BaseLabelSampler):
         self.cooccurrence = float(cooccurrence)
         self.smoothing = smoothing
         self.grounds = grounds
+        self.surest = check_number('ComposedLabelSampler: surest', surest, above=0, high=1)
+        self.scores: Optional[ScoreTable] = None
+
+    def check_model(self, model: Mapping[str, Any]) -> None:
+        """Check, before a job begins, that its proxy scores objects, where that is needed."""
+        if self.surest < 1:
+            check_scores_objects('model.label_sampler.surest', model)
+
+    def bind(self, distiller: Any) -> None:
+        """Check the same of a distiller that is built."""
+        proxy = distiller.proxy
+        self.check_model(dict(proxy=None if proxy is None else dict(type=type(proxy))))
+
+    def finish_collect(self, distiller: Any, folder: Optional[str] = None) -> None:
+        """Let the proxy score the objects, where only the surest are used."""
+        if self.surest < 1:
+            self.scores = score_objects(distiller, folder)
 
     def check(self, annotation: RealAnnotation) -> None:
         """Check that the real set has boxes or masks."""
@@ -120,7 +144,22 @@ class ComposedLabelSampler(BaseLabelSampler):
         for annotation in annotations:
             self.check(annotation)
         pool = ObjectPool(annotations, num_classes, canvas)
-        return Composer(self, pool, np.random.default_rng(derive_seed('composed', seed))).run(num)
+        rng = np.random.default_rng(derive_seed('composed', seed))
+        return Composer(self, pool, rng, self.usable(pool)).run(num)
+
+    def usable(self, pool: ObjectPool) -> np.ndarray:
+        """Which objects of a pool may be used, (N,) bool, see ``surest``.
+
+        Raises:
+            ValueError: If they have not been scored.
+        """
+        if self.surest == 1:
+            return np.ones(len(pool), bool)
+        if self.scores is None:
+            raise ValueError('ComposedLabelSampler: surest chooses by what finish_collect reads '
+                             'of the real set: a distiller with one of its own calls '
+                             'super().finish_collect(folder)')
+        return surest(pool.labels, pool_scores(self.scores, pool), self.surest)
 
 
 class Composer:
@@ -130,13 +169,15 @@ class Composer:
         settings: The sampler.
         pool: Objects of the real set.
         rng: Source of every random choice.
+        usable: (N,) bool, which objects of the pool may be used.
     """
 
     def __init__(self, settings: ComposedLabelSampler, pool: ObjectPool,
-                 rng: np.random.Generator) -> None:
+                 rng: np.random.Generator, usable: np.ndarray) -> None:
         self.settings, self.pool, self.rng = settings, pool, rng
         self.classes = ClassChooser(pool.counts, settings.cooccurrence, settings.smoothing)
-        self.members = [np.flatnonzero(pool.labels == c) for c in range(pool.counts.shape[1])]
+        self.members = [np.flatnonzero(usable & (pool.labels == c))
+                        for c in range(pool.counts.shape[1])]
         self.areas = pool.areas
         self.uses = np.zeros(len(pool), np.int64)
         self.masked = any('mask' in a.target.parts for a in pool.annotations)

@@ -2,6 +2,7 @@
 import os.path as osp
 from typing import List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
@@ -12,7 +13,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor
 
 from mmdd.datasets.views import loader_dataset, read_classes
-from mmdd.structures import DistilledSample, DistillSlot, Target
+from mmdd.structures import DistilledSample, DistillSlot, RealObject, Target
 from mmdd.utils.compat import fix_checkpoint_loading
 from mmdd.utils.config import load_config, resolve_path
 from mmdd.utils.finite import check_weights
@@ -164,6 +165,19 @@ class TaskProxy(BaseModule):
     def merge(self, images: Tensor, samples: Sequence[DistilledSample],
               predictions: Optional[list] = None) -> List[Target]:
         """Labels of the slots and of the proxy together."""
+        raise NotImplementedError
+
+    def object_scores(self, images: Tensor,
+                      objects: Sequence[Sequence[RealObject]]) -> List[np.ndarray]:
+        """How sure the proxy is of objects that are there.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1].
+            objects: The objects of each image, with what its task knows of them.
+
+        Returns:
+            list: B arrays of a score in [0, 1] for each object.
+        """
         raise NotImplementedError
 
     def features(self, images: Tensor) -> Tensor:

@@ -2,12 +2,20 @@
 import math
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from mmdd.registry import MODELS
-from mmdd.structures import BoxTarget, DistilledSample, DistillSlot, Target, make_target
+from mmdd.structures import (
+    BoxTarget,
+    DistilledSample,
+    DistillSlot,
+    RealObject,
+    Target,
+    make_target,
+)
 from mmdd.structures.target.instance_target import resize_masks
 from mmdd.utils.finite import finite_rows
 from mmdd.utils.numbers import check_number
@@ -31,11 +39,14 @@ class DetectorProxy(TaskProxy):
         terms: Weight of each loss term in the energy, by the name in mmdet's
             loss dict without ``loss_``; terms that are not named are left out.
         score_mode: The score of an image. 'mean': mean confidence of the
-            detections that relabelling keeps, 0 where there is none. 'matched':
+            detections of at least ``relabel_thr``, 0 where there is none. 'matched':
             mean over the slot's boxes of the confidence of the best detection
             of that class with an IoU of at least 0.5, 0 for a box that nothing
             matches. 'both': the lesser of the two. UniDD does not define it.
         relabel_thr: Confidence from which a detection becomes a label.
+        relabel_iou: Overlap (IoU) above which of two detections, whatever their classes, only
+            the surer becomes a label: one object, one label. None leaves it to the detector's
+            own suppression, by class as a rule, which may name one object twice.
         input_scale: 'test' resizes images as the config's test pipeline does;
             None takes them as they are.
 
@@ -45,7 +56,7 @@ class DetectorProxy(TaskProxy):
 
     scope = 'mmdet'
     limits = dict(score_mode=('mean', 'matched', 'both'), input_scale=('test', None),
-                  relabel_thr=dict(low=0, high=1))
+                  relabel_thr=dict(low=0, high=1), relabel_iou=dict(low=0, high=1))
 
     def __init__(self,
                  cfg: Union[str, dict, Sequence],
@@ -53,7 +64,8 @@ class DetectorProxy(TaskProxy):
                  terms: Optional[Dict[str, float]] = None,
                  score_mode: str = 'mean',
                  relabel_thr: float = 0.5,
-                 input_scale: Optional[str] = 'test') -> None:
+                 input_scale: Optional[str] = 'test',
+                 relabel_iou: Optional[float] = None) -> None:
         if score_mode not in ('mean', 'matched', 'both'):
             raise ValueError(
                 f"DetectorProxy: score_mode must be 'mean', 'matched' or 'both', got "
@@ -62,12 +74,15 @@ class DetectorProxy(TaskProxy):
             raise ValueError(
                 f"DetectorProxy: input_scale must be 'test' or None, got {input_scale!r}")
         check_number('DetectorProxy: relabel_thr', relabel_thr, low=0, high=1)
+        if relabel_iou is not None:
+            check_number('DetectorProxy: relabel_iou', relabel_iou, low=0, high=1)
         for name, weight in (terms or {}).items():
             check_number(f'DetectorProxy: terms.{name}', weight)
         super().__init__(cfg, checkpoint)
         self.terms = dict(DEFAULT_TERMS if terms is None else terms)
         self.score_mode = score_mode
         self.relabel_thr = relabel_thr
+        self.relabel_iou = relabel_iou
         self.scale = read_test_scale(self.cfg) if input_scale == 'test' else (None, False)
 
     @property
@@ -193,7 +208,10 @@ class DetectorProxy(TaskProxy):
         return torch.tensor(scores)
 
     def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
-        """Detections of at least ``relabel_thr`` as boxes inside the image, with their masks."""
+        """Detections of at least ``relabel_thr`` as boxes inside the image, with their masks.
+
+        Of those that lie on one another more than ``relabel_iou`` the surest alone.
+        """
         predictions = self.predict(images) if predictions is None else predictions
         height, width = images.shape[-2:]
         limit = torch.tensor([width - 1, height - 1] * 2, dtype=torch.float32)
@@ -202,10 +220,11 @@ class DetectorProxy(TaskProxy):
             bboxes = found.bboxes.clamp_min(0).minimum(limit)
             keep = (found.scores >= self.relabel_thr) & (
                 (bboxes[:, 2:] - bboxes[:, :2]) >= 1).all(1)
-            masks = None
             if 'masks' in found:
                 keep &= found.masks.flatten(1).any(1)
-                masks = found.masks[keep].numpy()
+            if self.relabel_iou is not None:
+                keep = surer_ones(bboxes, found.scores, keep, self.relabel_iou)
+            masks = found.masks[keep].numpy() if 'masks' in found else None
             labels.append(make_target(
                 found.labels[keep].numpy(), bboxes=bboxes[keep].numpy(), masks=masks))
         return labels
@@ -227,6 +246,22 @@ class DetectorProxy(TaskProxy):
             merged.append(merge_boxes(slot, label))
         return merged
 
+    def object_scores(self, images: Tensor,
+                      objects: Sequence[Sequence[RealObject]]) -> List[np.ndarray]:
+        """Confidence with which the box of each object is found, see :func:`matched_scores`.
+
+        NaN for all of an image where the network overflows.
+        """
+        scores = []
+        for found, own in zip(self.predict(images), objects):
+            if not found.get('finite', True):
+                scores.append(np.full(len(own), math.nan))
+                continue
+            scores.append(matched_scores(
+                found, np.array([item.box for item in own], np.float32).reshape(-1, 4),
+                np.array([item.label for item in own], np.int64)))
+        return scores
+
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Mean over the deepest backbone map, (B, D)."""
@@ -234,29 +269,57 @@ class DetectorProxy(TaskProxy):
         return maps[-1].mean((2, 3))
 
 
+def surer_ones(bboxes: Tensor, scores: Tensor, keep: Tensor, iou_thr: float) -> Tensor:
+    """Those of the kept boxes that no surer one overlaps more than ``iou_thr``, (P,) bool.
+
+    Args:
+        bboxes: (P, 4) xyxy.
+        scores: (P,) how sure each is.
+        keep: (P,) bool, the boxes that count.
+        iou_thr: Greatest IoU of two boxes that stay.
+    """
+    from mmcv.ops import nms
+    index = keep.nonzero()[:, 0]
+    left = torch.zeros_like(keep)
+    if len(index):
+        left[index[nms(bboxes[index], scores[index], iou_thr)[1]]] = True
+    return left
+
+
 def matched_score(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> float:
-    """Mean confidence with which the asked boxes were found, 0 to 1.
+    """Mean confidence with which the asked boxes were found, 0 to 1; of :func:`matched_scores`."""
+    if bboxes is None or len(bboxes) == 0:
+        return 0.
+    scores = matched_scores(found, bboxes, labels, iou_thr)
+    return sum(sorted(scores.tolist(), reverse=True)) / len(scores)
+
+
+def matched_scores(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> np.ndarray:
+    """Confidence with which each box was found, 0 for one that nothing matches.
 
     Each detection serves one box, in order of confidence.
 
     Args:
         found: Detections with bboxes (P, 4), scores (P,), labels (P,).
-        bboxes: (M, 4) boxes asked for, xyxy in the same pixels.
+        bboxes: (M, 4) boxes to be found, xyxy in the same pixels.
         labels: (M,) their classes.
         iou_thr: Least overlap of a match.
+
+    Returns:
+        ndarray: (M,) float64 in [0, 1].
     """
-    if bboxes is None or len(bboxes) == 0:
-        return 0.
     from mmdet.structures.bbox import bbox_overlaps
+    if not len(bboxes):
+        return np.zeros(0)
     wanted = torch.as_tensor(bboxes, dtype=torch.float32)
     overlap = bbox_overlaps(wanted, found.bboxes.float())
     same = torch.as_tensor(labels)[:, None] == found.labels[None]
     good = (overlap >= iou_thr) & same
-    total, free = 0., torch.ones(len(wanted), dtype=torch.bool)
+    scores, free = np.zeros(len(wanted)), torch.ones(len(wanted), dtype=torch.bool)
     for j in found.scores.argsort(descending=True).tolist():
         candidates = torch.where(good[:, j] & free, overlap[:, j], -torch.ones(len(wanted)))
         best = int(candidates.argmax())
         if candidates[best] >= 0:
-            total += float(found.scores[j])
+            scores[best] = float(found.scores[j])
             free[best] = False
-    return total / len(wanted)
+    return scores

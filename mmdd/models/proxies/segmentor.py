@@ -13,6 +13,7 @@ from mmdd.structures import (
     DistilledSample,
     DistillSlot,
     MaskTarget,
+    RealObject,
     Target,
 )
 from .base import TaskProxy, in_full
@@ -216,6 +217,13 @@ class SegmentorProxy(TaskProxy):
         mask = classes.byte().cpu().numpy()
         return mask, sure_objects(mask, confidence.cpu().numpy(), self.relabel_thr,
                                   self._no_objects)
+
+    def object_scores(self, images: Tensor,
+                      objects: Sequence[Sequence[RealObject]]) -> List[np.ndarray]:
+        """Mean probability of the class of each object over its pixels."""
+        return [np.array([float(found[item.label][torch.from_numpy(item.inside).to(found.device)]
+                                .mean()) for item in own])
+                for found, own in zip(self.predict(images), objects)]
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
