@@ -281,6 +281,28 @@ def test_scores_of_hand_made_predictions(one, images, detections, mean, matched)
         assert score.shape == (1, ) and abs(float(score) - value) < 1e-4, one.score_mode
 
 
+def test_an_exact_image_shows_what_was_asked_for_and_nothing_else(one, images):
+    """Asked for: A of class 1 and B of class 2."""
+    sample = DistilledSample(make_slot(0, [A, B], [1, 2]))
+    one.relabel_thr, one.score_mode, far = .5, 'exact', [20., 2, 28, 9]
+    for items, wanted in (
+            ([(A, 1, .9), (B, 2, .7)], .8),
+            ([(A, 1, .9), (B, 2, .7), (C, 5, .4)], .8),  # too unsure to count
+            ([(A, 1, .9), (B, 2, .7), (far, 5, .8)], 1.6 / 3),  # something else
+            ([(A, 1, .9), (B, 2, .7), (far, 1, .8)], 1.6 / 3),  # another one
+            ([(A, 1, .9), (A, 4, .6), (B, 2, .7)], 1.6 / 3),  # named twice
+            ([(A, 1, .9), (B, 2, .4)], .65),  # matched, but no label
+            ([(A, 1, .9)], .45), ([(B, 1, .9)], 0.), ([], 0.)):
+        score, = one.score(images[:1], [sample], [found(*items)])
+        assert float(score) == pytest.approx(wanted, abs=1e-5), items
+    one.relabel_iou = .5
+    twice = found((A, 1, .9), (A, 4, .6), (B, 2, .7))
+    assert float(one.score(images[:1], [sample], [twice])) == pytest.approx(.8, abs=1e-5)
+    assert one.relabel(images[:1], [twice])[0].labels.tolist() == [1, 2]
+    one.score_mode = 'mean'
+    assert float(one.score(images[:1], [sample], [twice])) == pytest.approx(.8, abs=1e-5)
+
+
 def test_matching_serves_the_best_overlap_first():
     boxes, labels = [A, [2., 0, 12, 10]], [1, 1]
     assert matched_score(found((A, 1, .8), ([2., 0, 12, 10], 1, .6)), boxes, labels) == \

@@ -27,6 +27,7 @@ from .merging import merge_boxes
 # Universal Guidance, on which UniDD builds, leaves the box term of the RoI head
 # out; the paper does not say, so every term is a setting.
 DEFAULT_TERMS = dict(rpn_cls=1., rpn_bbox=1., cls=1., bbox=1.)
+SCORE_MODES = ('mean', 'matched', 'both', 'exact')
 
 
 @MODELS.register_module()
@@ -39,10 +40,11 @@ class DetectorProxy(TaskProxy):
         terms: Weight of each loss term in the energy, by the name in mmdet's
             loss dict without ``loss_``; terms that are not named are left out.
         score_mode: The score of an image. 'mean': mean confidence of the
-            detections of at least ``relabel_thr``, 0 where there is none. 'matched':
+            detections that become labels, 0 where there is none. 'matched':
             mean over the slot's boxes of the confidence of the best detection
             of that class with an IoU of at least 0.5, 0 for a box that nothing
-            matches. 'both': the lesser of the two. UniDD does not define it.
+            matches. 'both': the lesser of the two. 'exact': whether the slot's boxes are
+            found and nothing else, see :func:`exact_score`. UniDD does not define it.
         relabel_thr: Confidence from which a detection becomes a label.
         relabel_iou: Overlap (IoU) above which of two detections, whatever their classes, only
             the surer becomes a label: one object, one label. None leaves it to the detector's
@@ -55,7 +57,7 @@ class DetectorProxy(TaskProxy):
     """
 
     scope = 'mmdet'
-    limits = dict(score_mode=('mean', 'matched', 'both'), input_scale=('test', None),
+    limits = dict(score_mode=SCORE_MODES, input_scale=('test', None),
                   relabel_thr=dict(low=0, high=1), relabel_iou=dict(low=0, high=1))
 
     def __init__(self,
@@ -66,9 +68,9 @@ class DetectorProxy(TaskProxy):
                  relabel_thr: float = 0.5,
                  input_scale: Optional[str] = 'test',
                  relabel_iou: Optional[float] = None) -> None:
-        if score_mode not in ('mean', 'matched', 'both'):
+        if score_mode not in SCORE_MODES:
             raise ValueError(
-                f"DetectorProxy: score_mode must be 'mean', 'matched' or 'both', got "
+                f"DetectorProxy: score_mode must be 'mean', 'matched', 'both' or 'exact', got "
                 f'{score_mode!r}')
         if input_scale not in ('test', None):
             raise ValueError(
@@ -200,12 +202,19 @@ class DetectorProxy(TaskProxy):
             if not found.get('finite', True):
                 scores.append(math.nan)
                 continue
-            kept = found[found.scores >= self.relabel_thr]
-            mean = float(kept.scores.mean()) if len(kept) else 0.
-            matched = matched_score(found, sample.slot.bboxes, sample.slot.labels)
-            scores.append(dict(mean=mean, matched=matched, both=min(mean, matched))[
-                self.score_mode])
+            scores.append(self._score(found, sample.slot))
         return torch.tensor(scores)
+
+    def _score(self, found: InstanceData, slot: DistillSlot) -> float:
+        """Score of an image by its detections."""
+        kept = found.scores >= self.relabel_thr
+        if self.relabel_iou is not None:
+            kept = surer_ones(found.bboxes, found.scores, kept, self.relabel_iou)
+        if self.score_mode == 'exact':
+            return exact_score(found, kept, slot.bboxes, slot.labels)
+        mean = float(found.scores[kept].mean()) if kept.any() else 0.
+        matched = matched_score(found, slot.bboxes, slot.labels)
+        return dict(mean=mean, matched=matched, both=min(mean, matched))[self.score_mode]
 
     def relabel(self, images: Tensor, predictions: Optional[list] = None) -> List[Target]:
         """Detections of at least ``relabel_thr`` as boxes inside the image, with their masks.
@@ -295,31 +304,56 @@ def matched_score(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> 
 
 
 def matched_scores(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> np.ndarray:
-    """Confidence with which each box was found, 0 for one that nothing matches.
+    """Confidence with which each box was found, (M,) in [0, 1], 0 for one that nothing serves.
 
-    Each detection serves one box, in order of confidence.
+    Arguments as of :func:`serving`.
+    """
+    chosen = serving(found, bboxes, labels, iou_thr)
+    return np.array([0. if j < 0 else float(found.scores[j]) for j in chosen])
+
+
+def serving(found: InstanceData, bboxes, labels, iou_thr: float = 0.5) -> List[int]:
+    """The detection that serves each box, -1 where none does.
+
+    One serves one box, of its class, in order of confidence; the one that it overlaps most.
 
     Args:
         found: Detections with bboxes (P, 4), scores (P,), labels (P,).
         bboxes: (M, 4) boxes to be found, xyxy in the same pixels.
         labels: (M,) their classes.
         iou_thr: Least overlap of a match.
-
-    Returns:
-        ndarray: (M,) float64 in [0, 1].
     """
     from mmdet.structures.bbox import bbox_overlaps
     if not len(bboxes):
-        return np.zeros(0)
+        return []
     wanted = torch.as_tensor(bboxes, dtype=torch.float32)
     overlap = bbox_overlaps(wanted, found.bboxes.float())
     same = torch.as_tensor(labels)[:, None] == found.labels[None]
     good = (overlap >= iou_thr) & same
-    scores, free = np.zeros(len(wanted)), torch.ones(len(wanted), dtype=torch.bool)
+    chosen, free = [-1] * len(wanted), torch.ones(len(wanted), dtype=torch.bool)
     for j in found.scores.argsort(descending=True).tolist():
         candidates = torch.where(good[:, j] & free, overlap[:, j], -torch.ones(len(wanted)))
         best = int(candidates.argmax())
         if candidates[best] >= 0:
-            scores[best] = float(found.scores[j])
+            chosen[best] = j
             free[best] = False
-    return scores
+    return chosen
+
+
+def exact_score(found: InstanceData, kept: Tensor, bboxes, labels) -> float:
+    """Whether the boxes that were asked for are found, and nothing else; 0 to 1.
+
+    The lesser of two means: over the kept detections, of the confidence, counted as 0 for one
+    that serves no box; and :func:`matched_score`.
+
+    Args:
+        found: Detections.
+        kept: (P,) bool, those that become labels.
+        bboxes, labels: As of :func:`serving`; None or no boxes score 0.
+    """
+    if bboxes is None or not kept.any():
+        return 0.
+    served = torch.zeros_like(kept)
+    served[[j for j in serving(found, bboxes, labels) if j >= 0]] = True
+    right = float((found.scores * served)[kept].mean())
+    return min(right, matched_score(found, bboxes, labels))
