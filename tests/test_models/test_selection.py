@@ -49,6 +49,56 @@ def test_every_step_serves_the_rarest_class_that_is_left(labels, seed, data):
         free.discard(index)
 
 
+@settings(max_examples=80, deadline=None)
+@given(LABELS, st.integers(0, 5), st.data())
+def test_a_stratified_choice_takes_one_image_of_each_stratum(labels, seed, data):
+    """Strata by hand: of the numbers of objects in order, each the next of equal parts."""
+    num = data.draw(st.integers(1, len(labels)))
+    chosen = balanced_choice(labels, num, 5, seed, stratified=True)
+    assert len(set(chosen)) == num and set(chosen) <= set(range(len(labels)))
+    assert chosen == balanced_choice(labels, num, 5, seed, stratified=True)
+    sizes = sorted(len(own) for own in labels if len(own))
+    parts = [[] for _ in range(min(num, len(sizes)))]
+    for rank, size in enumerate(sizes):
+        parts[rank * len(parts) // len(sizes)].append(size)
+    taken = sorted(len(labels[i]) for i in chosen if len(labels[i]))
+    assert len(taken) == len(parts) and max(map(len, parts), default=0) <= 1 + min(
+        map(len, parts), default=0)
+    assert all(min(part) <= size <= max(part) for part, size in zip(parts, taken))
+    # Bare images are the last.
+    assert all(len(labels[i]) for i in chosen[:len(parts)])
+
+
+def test_strata_hold_the_number_of_objects_and_the_balance():
+    """One to four objects, as often each: 50 in twenty images by any seed, else more or fewer."""
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(0, 10, size) for size in rng.permutation(np.repeat([1, 2, 3, 4], 50))]
+    totals, spreads = dict(), dict()
+    for stratified in (False, True):
+        counts = np.array([np.bincount(np.concatenate([labels[i] for i in balanced_choice(
+            labels, 20, 10, seed, stratified=stratified)]), minlength=10) for seed in range(40)])
+        totals[stratified], spreads[stratified] = counts.sum(1), counts.std(1).mean()
+    assert set(totals[True]) == {50} and np.ptp(totals[False]) > 10
+    assert spreads[True] < spreads[False] + .1
+
+
+def test_the_coreset_with_strata_takes_the_images_of_the_layouts():
+    labels = [np.random.default_rng(i).integers(0, 4, 1 + i % 4) for i in range(40)]
+    coreset = UniformCoreset(stratified=True, seed=2)
+    coreset.classes = tuple('abcd')
+    coreset.draw_seed = 2
+    picked = list(coreset.select(None, labels, 9))
+    layouts = BalancedLabelSampler(stratified=True).sample(
+        annotations(labels), 9, 4, 2, Canvas((8, 8)))
+    assert [int(layout.image_id) for layout in layouts] == picked
+    assert picked != balanced_choice(labels, 9, 4, 2)
+
+
+def test_densest_images_have_no_strata():
+    with pytest.raises(ValueError, match='give one of densest and stratified'):
+        balanced_choice([np.array([0])], 1, 1, 0, densest=True, stratified=True)
+
+
 def test_balance_where_it_is_possible():
     # 90 images of class 0, 10 of class 1, 10 of class 2; one object each.
     labels = [np.array([0])] * 90 + [np.array([1])] * 10 + [np.array([2])] * 10

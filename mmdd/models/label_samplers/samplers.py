@@ -1,6 +1,6 @@
 """Which real labels the synthetic images are made for."""
 from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Sequence
+from typing import Any, Deque, Dict, List, Optional, Sequence, Set
 
 import numpy as np
 
@@ -77,13 +77,22 @@ class RandomLabelSampler(BaseLabelSampler):
 
 @TASK_UTILS.register_module()
 class BalancedLabelSampler(BaseLabelSampler):
-    """Class-balanced labels: the greedy rule of :func:`balanced_choice`."""
+    """Class-balanced labels: the greedy rule of :func:`balanced_choice`.
+
+    Args:
+        stratified: Spread the numbers of objects as in the real set. A few random images may
+            hold many more objects than others, or fewer: ten of scenes with one to four objects
+            each 18 or 32 of them.
+    """
+
+    def __init__(self, stratified: bool = False) -> None:
+        self.stratified = stratified
 
     def sample(self, annotations: Sequence[RealAnnotation], num: int, num_classes: int,
                seed: int, canvas: Canvas) -> List[Layout]:
         """Return ``num`` distinct annotations that balance the objects per class."""
-        return [annotations[i] for i in
-                balanced_choice([a.labels for a in annotations], num, num_classes, seed)]
+        return [annotations[i] for i in balanced_choice(
+            [a.labels for a in annotations], num, num_classes, seed, stratified=self.stratified)]
 
 
 @TASK_UTILS.register_module()
@@ -101,8 +110,8 @@ class DensestLabelSampler(BaseLabelSampler):
             [a.labels for a in annotations], num, num_classes, seed, densest=True)]
 
 
-def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
-                    seed: int, densest: bool = False) -> List[int]:
+def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int, seed: int,
+                    densest: bool = False, stratified: bool = False) -> List[int]:
     """Choose images one by one, each for the class that has fewest objects so far.
 
     Among the images that hold the rarest class, a random one is taken; ties
@@ -115,32 +124,59 @@ def balanced_choice(labels: Sequence[np.ndarray], num: int, num_classes: int,
         num_classes: Number of classes.
         seed: Seed of the random choices.
         densest: Take the one with most objects; a random one only of those that tie.
+        stratified: Take one image of each stratum, see :func:`strata_of`: so the numbers of
+            objects are spread as in the real set, whatever the seed. A class none of whose images
+            is in a stratum that is left is passed over.
+
+    Raises:
+        ValueError: If both ``densest`` and ``stratified`` are asked for.
     """
+    if densest and stratified:
+        raise ValueError('balanced_choice: the densest images are no spread of all; give one of '
+                         'densest and stratified')
     rng = np.random.default_rng(derive_seed('balanced', seed))
     order = rng.permutation(len(labels)).tolist()
     if densest:
         order.sort(key=lambda index: -len(labels[index]))
-    # Images of each class in that order; the first of a queue is always free.
+    bare = deque(index for index in order if not len(labels[index]))
+    strata = strata_of(order, labels, num) if stratified else {index: index for index in order}
+    # Images of each class in that order.
     queues: List[Deque[int]] = [deque() for _ in range(num_classes)]
-    bare: Deque[int] = deque()
     for index in order:
         for label in set(labels[index].tolist()):
             queues[label].append(index)
-        if not len(labels[index]):
-            bare.append(index)
-    total = np.array([0. if queue else np.inf for queue in queues])
-    chosen: Dict[int, None] = {}
+    total = np.zeros(num_classes)
+    chosen: List[int] = []
+    closed: Set[int] = set()
     while len(chosen) < num:
         rarest = int(total.argmin())
         if not np.isfinite(total[rarest]):
-            chosen[bare.popleft()] = None
+            chosen.append(bare.popleft())
             continue
-        index = queues[rarest][0]
-        chosen[index] = None
-        np.add.at(total, labels[index], 1)
-        for label in set(labels[index].tolist()):
-            while queues[label] and queues[label][0] in chosen:
-                queues[label].popleft()
-            if not queues[label]:
-                total[label] = np.inf
-    return list(chosen)
+        queue = queues[rarest]
+        while queue and strata[queue[0]] in closed:
+            queue.popleft()
+        if not queue:
+            total[rarest] = np.inf
+            continue
+        chosen.append(queue[0])
+        closed.add(strata[queue[0]])
+        np.add.at(total, labels[queue[0]], 1)
+    return chosen
+
+
+def strata_of(order: Sequence[int], labels: Sequence[np.ndarray], num: int) -> Dict[int, int]:
+    """The stratum of each image that holds objects, by its number of objects.
+
+    The images are put in order of their number of objects, and cut into ``num`` strata of
+    equal size (up to one image), or as many as there are images.
+
+    Args:
+        order: Indices of images; this order decides among equal numbers.
+        labels: Class indices of the objects of each image.
+        num: How many strata.
+    """
+    ranked = sorted((index for index in order if len(labels[index])),
+                    key=lambda index: len(labels[index]))
+    num = min(num, len(ranked))
+    return {index: rank * num // len(ranked) for rank, index in enumerate(ranked)}
