@@ -6,7 +6,9 @@ model = dict(
         type='DetectorProxy',
         cfg='configs/_base_/proxies/faster-rcnn_digits.py',
         checkpoint='work_dirs/digits/faster-rcnn_proxy.pth',
-        score_mode='both'),
+        # What was asked for, each digit named once, and nothing else.
+        score_mode='exact',
+        relabel_iou=0.5),
     # A reject misses digits that it was asked for: its labels are what the proxy sees.
     refiners=[dict(type='ProxyRefiner', threshold=0.85, reject_labels='proxy')])
 train_cfg = dict(budget=dict(type='Ratio', percent=5), writer=dict(type='VOCWriter'))

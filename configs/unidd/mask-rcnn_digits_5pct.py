@@ -8,7 +8,9 @@ model = dict(
         cfg='configs/_base_/proxies/mask-rcnn_digits.py',
         checkpoint='work_dirs/digits/mask-rcnn_proxy.pth',
         terms=dict(rpn_cls=1., rpn_bbox=1., cls=1., bbox=1., mask=1.),
-        score_mode='both'),
+        # What was asked for, each digit named once, and nothing else.
+        score_mode='exact',
+        relabel_iou=0.5),
     # A reject misses digits that it was asked for: its labels are what the proxy sees.
     refiners=[dict(type='ProxyRefiner', threshold=0.85, reject_labels='proxy')])
 train_cfg = dict(budget=dict(type='Ratio', percent=5), writer=dict(type='COCOWriter'))
