@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from run_tool import ROOT
 
 from mmdd.datasets.annotations import load_image
 from mmdd.engine.preflight import check_components
@@ -226,3 +227,18 @@ def test_a_plan_without_the_pass_is_refused(digits, proxy):
     distiller.label_sampler.scores = None
     with pytest.raises(ValueError, match=r'calls super\(\).finish_collect\(folder\)'):
         distiller.plan(Total(2))
+
+
+def test_layouts_can_be_looked_at_before_the_job(digits, detector_checkpoint, bright, monkeypatch):
+    """The tool reads the real set with the proxy, where the sampler needs it."""
+    monkeypatch.syspath_prepend(osp.join(ROOT, 'tools/analysis_tools'))
+    from probes.layout_sheets import plan_layouts
+    monkeypatch.setattr(DetectorProxy, 'object_scores', ByBrightness.object_scores)
+    slots, classes = plan_layouts(job(digits, detector_checkpoint, surest=.5))
+    assert classes == list(tiny.CLASSES)
+    wanted = asked(read(digits, bright, surest=.5), 4)
+    assert [(slot.labels.tolist(), slot.bboxes.tolist(), slot.sources) for slot in slots] == wanted
+    plain, _ = plan_layouts(job(digits, detector_checkpoint))
+    assert [slot.labels.tolist() for slot in plain] != [labels for labels, _, _ in wanted]
+    with pytest.raises(ValueError, match='no proxy checkpoint at'):
+        plan_layouts(job(digits, f'{digits}/none.pth', surest=.5))

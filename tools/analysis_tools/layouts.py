@@ -3,7 +3,8 @@
     python tools/analysis_tools/layouts.py configs/unidd/faster-rcnn_digits_1pct.py \\
         configs/unidd/faster-rcnn_digits_1pct_composed.py --out layouts.png
 
-One block of rows for each config, in their order. No network is loaded or trained.
+One block of rows for each config, in their order. No network is trained, and none loaded but
+the proxy, where the label sampler reads the real images with it.
 """
 import argparse
 

@@ -115,9 +115,14 @@ class ComposedLabelSampler(BaseLabelSampler):
         self.surest = check_number('ComposedLabelSampler: surest', surest, above=0, high=1)
         self.scores: Optional[ScoreTable] = None
 
+    @property
+    def reads_images(self) -> bool:  # type: ignore[override]
+        """Whether the proxy scores objects: only the surest are used."""
+        return self.surest < 1
+
     def check_model(self, model: Mapping[str, Any]) -> None:
         """Check, before a job begins, that its proxy scores objects, where that is needed."""
-        if self.surest < 1:
+        if self.reads_images:
             check_scores_objects('model.label_sampler.surest', model)
 
     def bind(self, distiller: Any) -> None:
@@ -127,7 +132,7 @@ class ComposedLabelSampler(BaseLabelSampler):
 
     def finish_collect(self, distiller: Any, folder: Optional[str] = None) -> None:
         """Let the proxy score the objects, where only the surest are used."""
-        if self.surest < 1:
+        if self.reads_images:
             self.scores = score_objects(distiller, folder)
 
     def check(self, annotation: RealAnnotation) -> None:
@@ -153,7 +158,7 @@ class ComposedLabelSampler(BaseLabelSampler):
         Raises:
             ValueError: If they have not been scored.
         """
-        if self.surest == 1:
+        if not self.reads_images:
             return np.ones(len(pool), bool)
         if self.scores is None:
             raise ValueError('ComposedLabelSampler: surest chooses by what finish_collect reads '

@@ -36,6 +36,11 @@ class CoresetLabelSampler(BaseLabelSampler):
         self.rows: Optional[Dict[Tuple[str, str], int]] = None
 
     @property
+    def reads_images(self) -> bool:  # type: ignore[override]
+        """Whether the coreset chooses by features or predictions."""
+        return self.kind.uses_features
+
+    @property
     def snapshot_files(self) -> Sequence[str]:
         """The checkpoints that the coreset reads beside the proxy's."""
         return getattr(self.coreset, 'snapshot_files', ())

@@ -14,6 +14,8 @@ class BaseLabelSampler:
 
     # Whether layouts hold objects of several real images, so that no one image shows them.
     composes = False
+    # Whether it chooses by what the proxy of the distiller reads of the real images.
+    reads_images = False
 
     def check(self, annotation: RealAnnotation) -> None:
         """Check that the sampler suits a real set, before anything else of the job is done.

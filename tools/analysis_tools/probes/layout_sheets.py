@@ -1,4 +1,4 @@
-"""What a distillation job would ask for, without any of its networks."""
+"""What a distillation job would ask for, without its diffusion."""
 from typing import List, Optional, Tuple
 
 import numpy as np
@@ -26,8 +26,9 @@ def plan_layouts(config: ConfigType,
                  cfg_options: Optional[dict] = None) -> Tuple[List[DistillSlot], List[str]]:
     """The plan of a job, without prompts: labels, boxes and masks of its slots.
 
-    The real set is built where the config says how; nothing is trained or loaded, so a coreset
-    that selects by features has no plan here.
+    The real set is built where the config says how. Nothing is trained, and no network is loaded
+    but the proxy where the label sampler reads the real images with it; a coreset that selects by
+    features has no plan here.
 
     Args:
         config: Config file or dict of a job.
@@ -37,14 +38,18 @@ def plan_layouts(config: ConfigType,
         tuple: The slots, and the class names by index.
 
     Raises:
-        ValueError: If the config or the real set is unusable, or the plan needs a network.
+        ValueError: If the config or the real set is unusable, or the plan needs a network that
+            is not there.
     """
     setup()
     cfg = read_job(config, cfg_options)
     steps = [step for step in cfg.get('prepare') or [] if 'Checkpoint' not in str(step['type'])]
     prepare(Config(dict(prepare=steps)))
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
-        model = {key: value for key, value in cfg.model.items() if key not in NETWORKS}
+        sampler = cfg.model.get('label_sampler')
+        reads = sampler is not None and TASK_UTILS.build(sampler).reads_images
+        model = {key: value for key, value in cfg.model.items()
+                 if key not in NETWORKS or (reads and key == 'proxy')}
         distiller = MODELS.build(dict(model, diffusion=None))
         budget = TASK_UTILS.build(cfg.train_cfg.budget)
         dataset = open_real_set(cfg.train_dataloader.dataset)
@@ -53,6 +58,8 @@ def plan_layouts(config: ConfigType,
         for index in range(len(dataset)):
             distiller.collect(pseudo_collate([dataset[index]]))
         distiller.annotations = with_unique_ids(distiller.annotations)
+        if reads:
+            distiller.finish_collect()
         return distiller.plan(budget), list(distiller.classes)
 
 
