@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from mmdd.models import DetectorProxy
 from mmdd.models.proxies.base import resize_images
-from mmdd.models.proxies.detector import matched_score
+from mmdd.models.proxies.detector_scores import matched_score
 from mmdd.structures import DistilledSample, DistillSlot, slot_seed
 from mmdd.utils.seed import derive_seed
 

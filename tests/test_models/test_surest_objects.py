@@ -15,7 +15,7 @@ from mmdd.datasets.annotations import load_image
 from mmdd.engine.preflight import check_components
 from mmdd.models import ComposedLabelSampler, DetectorProxy, UniDD
 from mmdd.models.label_samplers.object_scores import surest
-from mmdd.models.proxies.detector import matched_scores
+from mmdd.models.proxies.detector_scores import matched_scores
 from mmdd.structures import RealObject, Total
 
 
