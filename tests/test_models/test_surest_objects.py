@@ -69,13 +69,14 @@ def test_a_segmentor_is_as_sure_as_the_pixels_of_an_object(segmentor_proxy):
     inside = np.zeros((2, 32, 32), bool)
     inside[0, 3:9, 4:20], inside[1, 20:, :5] = True, True
     objects = [[RealObject(4, np.zeros(4), inside[0]), RealObject(7, np.zeros(4), inside[1])],
-               [RealObject(1, np.zeros(4), inside[1])]]
+               [RealObject(1, np.zeros(4), inside[1]),
+                RealObject(1, np.zeros(4), np.zeros((32, 32), bool))]]
     scores = segmentor_proxy.object_scores(images, objects)
     logits = segmentor_proxy.logits(images).detach().double().numpy()
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert scores[0].tolist() == pytest.approx(
         [shares[0, 4, 3:9, 4:20].mean(), shares[0, 7, 20:, :5].mean()], abs=1e-6)
-    assert scores[1].tolist() == pytest.approx([shares[1, 1, 20:, :5].mean()], abs=1e-6)
+    assert scores[1].tolist() == pytest.approx([shares[1, 1, 20:, :5].mean(), 0.], abs=1e-6)
 
 
 def read(scenes, network, masks=False, order=1, folder=None, batch_size=5, **sampler):

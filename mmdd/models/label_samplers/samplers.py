@@ -84,7 +84,7 @@ class BalancedLabelSampler(BaseLabelSampler):
     Args:
         stratified: Spread the numbers of objects as in the real set. A few random images may
             hold many more objects than others, or fewer: ten of scenes with one to four objects
-            each 18 or 32 of them.
+            each 18 or 34 of them.
     """
 
     def __init__(self, stratified: bool = False) -> None:

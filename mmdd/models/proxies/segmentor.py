@@ -220,9 +220,8 @@ class SegmentorProxy(TaskProxy):
 
     def object_scores(self, images: Tensor,
                       objects: Sequence[Sequence[RealObject]]) -> List[np.ndarray]:
-        """Mean probability of the class of each object over its pixels."""
-        return [np.array([float(found[item.label][torch.from_numpy(item.inside).to(found.device)]
-                                .mean()) for item in own])
+        """Mean probability of the class of each object over its pixels, 0 without any."""
+        return [np.array([object_score(found, item) for item in own])
                 for found, own in zip(self.predict(images), objects)]
 
     @torch.no_grad()
@@ -230,6 +229,15 @@ class SegmentorProxy(TaskProxy):
         """Mean over the deepest backbone map, (B, D)."""
         maps = self.model.backbone(self._inputs(images)[0])
         return in_full(maps[-1]).mean((2, 3))
+
+
+def object_score(probabilities: Tensor, item: RealObject) -> float:
+    """Mean of the probabilities (K, H, W) of the class of an object over its pixels, 0 without."""
+    assert item.inside is not None, 'objects of a set with masks have pixels'
+    if not item.inside.any():
+        return 0.
+    inside = torch.from_numpy(item.inside).to(probabilities.device)
+    return float(probabilities[item.label][inside].mean())
 
 
 def matched_score(probabilities: Tensor, mask: Tensor) -> float:

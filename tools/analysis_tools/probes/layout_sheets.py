@@ -47,7 +47,8 @@ def plan_layouts(config: ConfigType,
     prepare(Config(dict(prepare=steps)))
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmdd'):
         sampler = cfg.model.get('label_sampler')
-        reads = sampler is not None and TASK_UTILS.build(sampler).reads_images
+        reads = sampler is not None and getattr(
+            TASK_UTILS.build(sampler), 'reads_images', False)
         model = {key: value for key, value in cfg.model.items()
                  if key not in NETWORKS or (reads and key == 'proxy')}
         distiller = MODELS.build(dict(model, diffusion=None))
