@@ -123,6 +123,26 @@ def test_maps_before_the_tail_are_unchanged():
     assert torch.equal(nn.functional.avg_pool2d(a[1], 2).flatten(1), b[1])
 
 
+def test_the_layout_in_memory_changes_round_off_alone():
+    """Maps and gradients are those of the layers in a row; maps lie as they do by default."""
+    torch.manual_seed(0)
+    net = MODELS.build(dict(
+        type='ConvNet', widths=(4, 6, 8), pool='max', norm_cfg=dict(type='BN'),
+        stem_norm_cfg=dict(type='IN', affine=True), out_indices=(0, 1, 2)))
+    x = torch.randn(3, 3, 16, 24, requires_grad=True)
+    maps, plain, y = net(x), [], x
+    for block in net.blocks:
+        y = block(y)
+        plain.append(y)
+    weights = [torch.randn_like(m) for m in plain]
+    gradients = [torch.autograd.grad(
+        sum((w * m).sum() for w, m in zip(weights, found)), [x, *net.parameters()])
+        for found in (maps, plain)]
+    for found, wanted in zip((*maps, *gradients[0]), (*plain, *gradients[1])):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert all(m.is_contiguous() for m in maps)
+
+
 def test_frozen_blocks_do_not_move():
     """Neither weights nor statistics of the first two blocks; the last one does."""
     torch.manual_seed(0)

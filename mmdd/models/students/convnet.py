@@ -1,6 +1,7 @@
 """ConvNet-D, the plain network of the dataset-distillation papers."""
 from typing import Dict, Optional, Sequence, Tuple
 
+import torch
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -8,6 +9,13 @@ from torch import Tensor, nn
 from mmdd.registry import MODELS
 
 _POOLS = dict(avg=nn.AvgPool2d, max=nn.MaxPool2d)
+
+
+def _by_pixel(maps: Tensor) -> Tensor:
+    """The same maps laid out in memory as a CPU pools and convolves them fastest."""
+    if maps.device.type != 'cpu':
+        return maps
+    return maps.contiguous(memory_format=torch.channels_last)
 
 
 @MODELS.register_module()
@@ -100,8 +108,9 @@ class ConvNet(BaseModule):
         ``final_pool`` and ``flatten`` change that of the last block.
         """
         maps = []
-        for block in self.blocks:
-            x = block(x)
+        for index, block in enumerate(self.blocks):
+            x = block(_by_pixel(x) if index else x)
             maps.append(x)
         maps[-1] = self.tail(x)
-        return tuple(maps[i] for i in self.out_indices)
+        # Not all that reads maps looks at their strides: mmcv's RoIAlign does not.
+        return tuple(maps[i].contiguous() for i in self.out_indices)
