@@ -9,7 +9,7 @@ model = dict(
     image_size=64,
     # The energy looks through the small decoder: a guided step takes 0.6 of the time.
     diffusion=dict(
-        cfg_scale=4.0, steps=12, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
+        cfg_scale=4.0, steps=8, energy_decoder='mmdd::priors/digits-sd/small_decoder'),
     # Ten balanced scenes hold 26 ± 3 digits, as the seed will have it; stratified ones 25.
     label_sampler=dict(type='BalancedLabelSampler', stratified=True),
     prompter=dict(type='AnnotationPrompter', plural='', background='on a textured background'))
