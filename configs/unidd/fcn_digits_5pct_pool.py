@@ -8,6 +8,7 @@ model = dict(
         cfg='configs/_base_/proxies/fpn_digits_judge.py',
         checkpoint='work_dirs/digits/fpn_judge.pth',
         score_mode='matched'),
+    diffusion=dict(steps=12),  # of which a draft takes eight
     pool=dict(type='CandidatePool', size=8, keep=2, screen='unguided', screen_steps=8),
     refiners=[dict(type='ProxyRefiner', threshold=0.75, reject_labels='merged')])
 train_cfg = dict(max_rounds=1)
