@@ -3,10 +3,10 @@
     python tools/demo.py
 
 Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images (from
-noise, and from those images) and from composed ones that start from a collage, and with four
-coresets at the same budget, trains students on each over several seeds, prints what they reach on
-real test scenes, writes a report and draws the distilled sets. Finished parts are kept: run it
-again to resume.
+noise alone, and with a real image to start from where that fails) and from composed ones that start
+from a collage, and with four coresets at the same budget, trains students on each over several
+seeds, prints what they reach on real test scenes, writes a report and draws the distilled sets.
+Finished parts are kept: run it again to resume.
 """
 import argparse
 import os.path as osp
@@ -21,11 +21,11 @@ METHODS = {
     'Uniform': 'configs/coreset/uniform_faster-rcnn_digits_1pct.py',
     'Herding': 'configs/coreset/herding_faster-rcnn_digits_1pct.py',
     'Densest': 'configs/coreset/densest_faster-rcnn_digits_1pct.py',
+    'UniDD from noise': 'configs/unidd/faster-rcnn_digits_1pct_noise.py',
     'UniDD': 'configs/unidd/faster-rcnn_digits_1pct.py',
-    'UniDD from real': 'configs/unidd/faster-rcnn_digits_1pct_from-real.py',
     'UniDD collage': 'configs/unidd/faster-rcnn_digits_1pct_collage.py'
 }
-DRAWN = ('UniDD', 'UniDD from real', 'UniDD collage')
+DRAWN = ('UniDD from noise', 'UniDD', 'UniDD collage')
 IMAGES = 10  # of a set, a row of the picture
 
 

@@ -1,4 +1,4 @@
-# Layouts of real scenes as the paper's; each image starts from its real one, not from noise alone.
+# Layouts of real scenes as the paper's; each image starts from its real one at once.
 _base_ = './fcn_digits_5pct.py'
 
-model = dict(initializer=dict(type='CollageInitializer', strength=0.6))
+model = dict(initializer=dict(noise_rounds=0))

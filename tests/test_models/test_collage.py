@@ -5,7 +5,7 @@ import tiny
 import torch
 from PIL import Image
 
-from mmdd.models import CollageInitializer
+from mmdd.models import CollageInitializer, UniDD
 from mmdd.models.initializers.cutout import cut_out, fill_holes, soft_rim
 from mmdd.registry import MODELS, TASK_UTILS
 from mmdd.structures import (
@@ -135,6 +135,24 @@ def test_latents_are_those_of_the_collages(tmp_path):
     torch.testing.assert_close(found, expected.expand(2, -1, -1, -1), atol=1e-5, rtol=1e-4)
 
 
+def test_a_collage_waits_for_the_rounds_of_noise(tmp_path):
+    """What was rejected twice starts from its collage; before, a slot starts from noise alone."""
+    scene(tmp_path / 'a.png')
+    settings = dict(type='mmdd.CollageInitializer', strength=0.4)
+    waiting = UniDD(tiny.dit(), image_size=32, initializer=dict(settings, noise_rounds=2))
+    at_once = UniDD(tiny.dit(), image_size=32, initializer=settings)
+    real = RealAnnotation('a', str(tmp_path / 'a.png'), (32, 32), np.array([0]))
+    slot = slot_of(waiting.initializer, real)
+    assert slot.prototype['noise_rounds'] == 2
+    assert 'noise_rounds' not in at_once.initializer.describe(real)
+    for round in (0, 1):
+        assert waiting.initial_latents([slot.retry(0, round)] * 2) == (None, 1.)
+    at_once.diffusion.load_state_dict(waiting.diffusion.state_dict())
+    expected, strength = at_once.initial_latents([slot])
+    found, own = waiting.initial_latents([slot.retry(0, 2)])
+    assert torch.equal(found, expected) and own == strength == 0.4
+
+
 def test_the_sampler_names_the_parts_of_its_layouts(tmp_path):
     """A part is where its object is; its place is the box of the layout."""
     annotations = [RealAnnotation(
@@ -158,6 +176,8 @@ def test_the_sampler_names_the_parts_of_its_layouts(tmp_path):
 def test_strength_must_be_a_share():
     with pytest.raises(ValueError, match='strength must be in'):
         CollageInitializer(0.)
+    with pytest.raises(ValueError, match='noise_rounds must be at least 0, got -1'):
+        CollageInitializer(noise_rounds=-1)
 
 
 def test_methods_that_start_from_something_else_refuse_an_initializer():

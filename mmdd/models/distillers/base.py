@@ -328,15 +328,14 @@ class DatasetDistiller(BaseModel):
         """What the images of a batch start from.
 
         Args:
-            slots: B slots of one batch.
+            slots: B slots of one batch, all of them in the same round.
 
         Returns:
             tuple: clean latents (B, C, h, w), or None for pure noise; and how much
             of the path to noise they go, in (0, 1].
         """
-        if self.initializer is None:
-            return None, 1.
-        return self.initializer.latents(self.diffusion, slots), self.initializer.strength
+        init = self.initializer and self.initializer.latents(self.diffusion, slots)
+        return (None, 1.) if init is None else (init, self.initializer.strength)
 
     def refine(self, samples: List[DistilledSample]) -> None:
         """Let the judge score ``samples`` and apply the refiners, in place."""

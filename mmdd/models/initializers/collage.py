@@ -1,6 +1,6 @@
 """Images that start from a collage of the real objects of their layout."""
 from functools import cache
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -48,23 +48,34 @@ class CollageInitializer:
 
     Args:
         strength: How much of the path to noise a collage goes, in (0, 1].
+        noise_rounds: In how many rounds a slot starts from noise before, as the paper does. A
+            collage is the way out for what the prior does not draw by itself then; needs
+            refiners that reject, and a larger ``train_cfg.max_rounds``.
 
     Raises:
-        ValueError: If ``strength`` is out of range.
+        ValueError: If an argument is out of range.
     """
 
-    limits = dict(strength=dict(above=0, high=1))
+    limits = dict(strength=dict(above=0, high=1), noise_rounds=dict(low=0))
 
-    def __init__(self, strength: float = 0.6) -> None:
+    def __init__(self, strength: float = 0.6, noise_rounds: int = 0) -> None:
         if not 0 < strength <= 1:
             raise ValueError(f'CollageInitializer: strength must be in (0, 1], got {strength}')
+        if noise_rounds < 0:
+            raise ValueError(
+                f'CollageInitializer: noise_rounds must be at least 0, got {noise_rounds}')
         self.strength = strength
+        self.noise_rounds = noise_rounds
 
     def describe(self, layout: Layout) -> Dict[str, Any]:
-        """The prototype of a slot: what its collage is made of, in plain numbers and text."""
+        """The prototype of a slot: what its collage is made of, in plain numbers and text.
+
+        It names ``noise_rounds`` if there are any: attempts of earlier rounds do without.
+        """
         grounds = getattr(layout, 'grounds', ()) or (
             Ground(layout.path, np.zeros((0, 4))), )
         return dict(
+            **(dict(noise_rounds=self.noise_rounds) if self.noise_rounds else {}),
             grounds=[dict(path=ground.path, holes=[plain_box(box) for box in ground.holes])
                      for ground in grounds],
             parts=[dict(path=part.path, label=int(part.label), box=plain_box(part.box),
@@ -100,8 +111,10 @@ class CollageInitializer:
         shares = np.divide(place, [slot.size[1], slot.size[0]] * 2)
         return Cutout(window, shares, pixels, opacity[..., None])
 
-    def latents(self, diffusion: Any, slots: Sequence[DistillSlot]) -> Tensor:
-        """Clean latents (B, C, h, w) of the collages of slots."""
+    def latents(self, diffusion: Any, slots: Sequence[DistillSlot]) -> Optional[Tensor]:
+        """Clean latents (B, C, h, w) of the collages of slots of one round; None for noise."""
+        if slots[0].round < self.noise_rounds:
+            return None
         pixels: List[np.ndarray] = [self.compose(slot) for slot in slots]
         images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).contiguous().float() / 255
         with torch.no_grad():

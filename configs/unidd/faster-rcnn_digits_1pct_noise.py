@@ -1,0 +1,2 @@
+_base_ = './faster-rcnn_digits_5pct_noise.py'
+train_cfg = dict(budget=dict(percent=1))
