@@ -3,10 +3,10 @@
     python tools/demo.py
 
 Trains the proxy, distills ten of 1,000 scenes (1 %) with UniDD, from layouts of real images (from
-noise alone, and with a real image to start from where that fails) and from composed ones that start
-from a collage, and with four coresets at the same budget, trains students on each over several
-seeds, prints what they reach on real test scenes, writes a report and draws the distilled sets.
-Finished parts are kept: run it again to resume.
+noise alone, and with a real image to start from where that fails) and from composed ones that
+start from a collage, and with four coresets at the same budget, trains students on each over
+several seeds, prints what they reach on real test scenes, writes a report and draws the distilled
+sets. Finished parts are kept: run it again to resume.
 """
 import argparse
 import os.path as osp

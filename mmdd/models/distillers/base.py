@@ -334,8 +334,10 @@ class DatasetDistiller(BaseModel):
             tuple: clean latents (B, C, h, w), or None for pure noise; and how much
             of the path to noise they go, in (0, 1].
         """
-        init = self.initializer and self.initializer.latents(self.diffusion, slots)
-        return (None, 1.) if init is None else (init, self.initializer.strength)
+        if self.initializer is None:
+            return None, 1.
+        init = self.initializer.latents(self.diffusion, slots)
+        return init, 1. if init is None else self.initializer.strength
 
     def refine(self, samples: List[DistilledSample]) -> None:
         """Let the judge score ``samples`` and apply the refiners, in place."""
