@@ -124,6 +124,12 @@ def test_a_layout_of_one_image_starts_from_it(tmp_path):
     assert np.array_equal(initializer.compose(slot_of(initializer, real)), image)
 
 
+def test_a_layout_without_an_image_is_refused():
+    layout = ComposedLayout('made up', (32, 32), np.array([0]), bboxes=np.ones((1, 4)))
+    with pytest.raises(ValueError, match="layout 'made up' names neither its real image nor"):
+        CollageInitializer().describe(layout)
+
+
 def test_latents_are_those_of_the_collages(tmp_path):
     image, _ = scene(tmp_path / 'a.png')
     initializer = TASK_UTILS.build(dict(type='mmdd.CollageInitializer', strength=0.4))

@@ -71,9 +71,17 @@ class CollageInitializer:
         """The prototype of a slot: what its collage is made of, in plain numbers and text.
 
         It names ``noise_rounds`` if there are any: attempts of earlier rounds do without.
+
+        Raises:
+            ValueError: If the layout names no real image to start from.
         """
-        grounds = getattr(layout, 'grounds', ()) or (
-            Ground(layout.path, np.zeros((0, 4))), )
+        grounds = getattr(layout, 'grounds', ())
+        if not grounds and not layout.path:
+            raise ValueError(
+                f'CollageInitializer: layout {layout.image_id!r} names neither its real image nor '
+                f'grounds and parts of a collage; let the label sampler give them, or set '
+                f'model.initializer=None')
+        grounds = grounds or (Ground(layout.path, np.zeros((0, 4))), )
         return dict(
             **(dict(noise_rounds=self.noise_rounds) if self.noise_rounds else {}),
             grounds=[dict(path=ground.path, holes=[plain_box(box) for box in ground.holes])
