@@ -163,6 +163,22 @@ def test_batch_size_does_not_matter(rejected, job, tmp_path, batch_size):
                                 str(tmp_path)), rejected)
 
 
+def test_rounds_after_those_of_noise_start_from_the_real_image(rejected, job, tmp_path):
+    """The first round is that of noise, the second that of a job which starts so at once."""
+    found = {}
+    for noise_rounds in (0, 1):
+        config = job(threshold=1., max_rounds=2)
+        config['model']['initializer'] = dict(
+            type='CollageInitializer', strength=0.5, noise_rounds=noise_rounds)
+        found[noise_rounds] = Journal(distill(config, str(tmp_path / str(noise_rounds))))
+    noise = Journal(rejected)
+    for slot in range(NUM):
+        first, second = (found[1].read_image((slot, round)) for round in (0, 1))
+        assert np.array_equal(first, noise.read_image((slot, 0)))
+        assert np.array_equal(second, found[0].read_image((slot, 1)))
+        assert not np.array_equal(second, noise.read_image((slot, 1)))
+
+
 def test_the_budget_is_met_by_the_best_rejects(rejected):
     folder = rejected
     found, journal = manifest(folder), Journal(folder)
