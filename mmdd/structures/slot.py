@@ -28,7 +28,8 @@ class DistillSlot(Labelled):
         group: Which of the budget's groups the image belongs to: for images per
             class the class, else 0.
         prototype: What the image starts from, in plain numbers and text of the
-            method: a cluster, crops of real images; None starts from noise.
+            method: a cluster, crops of real images; None starts from noise, as do rounds before
+            its ``noise_rounds``, where it names them.
         sources: Ids of all real images that the labels come from; ``source`` alone if not
             given.
         original: What the files of the real set say of an image that is taken over as it is,
